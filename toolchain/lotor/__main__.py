@@ -1,0 +1,7 @@
+"""`python -m lotor`."""
+
+import sys
+
+from lotor.cli import main
+
+sys.exit(main())

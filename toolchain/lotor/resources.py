@@ -1,0 +1,39 @@
+"""Where Lotor keeps its data files, its cache and the state of running emulators."""
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_CHECKOUT = _PACKAGE.parents[1]
+
+
+def resource(*parts: str) -> Path:
+    """Return the path of a data file or folder: `kernels`, `boards`, `firmware` or `models`.
+
+    In a checkout these are the top-level folders; in an installed wheel they lie in the package.
+    """
+    installed = _PACKAGE / "_data"
+    root = installed if installed.is_dir() else _CHECKOUT
+    return root.joinpath(*parts)
+
+
+def cache_dir() -> Path:
+    """Return the folder of rebuildable files: `$LOTOR_CACHE`, else `lotor` in the XDG cache."""
+    if explicit := os.environ.get("LOTOR_CACHE"):
+        path = Path(explicit)
+    else:
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lotor"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def run_dir() -> Path:
+    """Return the folder that says which emulator runs where: `$LOTOR_RUN_DIR` or the XDG one."""
+    if explicit := os.environ.get("LOTOR_RUN_DIR"):
+        path = Path(explicit)
+    elif runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        path = Path(runtime) / "lotor"
+    else:
+        path = cache_dir() / "run"
+    path.mkdir(parents=True, exist_ok=True)
+    return path
