@@ -1,0 +1,1 @@
+"""Boards: the serial link, sessions, flashing, emulators."""

@@ -1,0 +1,320 @@
+"""What a board says in its answers, as typed records.
+
+Every class has `parse(payload)`, which raises `FrameError` where the payload is not of its form.
+Unknown tags are skipped, so that an older host reads a newer board.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Self
+
+from lotor.device.link import ErrorCode, FrameError, tlv_items
+
+
+class LogLevel(IntEnum):
+    """How much a log line matters; a board sends the lines up to its level."""
+
+    ERROR = 0
+    WARNING = 1
+    INFO = 2
+    DEBUG = 3
+
+
+class FaultReason(IntEnum):
+    """What stopped the program before the last reset."""
+
+    HARD_FAULT = 1
+    MEM_MANAGE = 2
+    BUS_FAULT = 3
+    USAGE_FAULT = 4
+    STACK_OVERFLOW = 5
+    ASSERT = 6
+    WATCHDOG = 7
+    NMI = 8
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that the board sent on its own."""
+
+    level: int
+    text: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the payload of a log frame."""
+        (level,) = _unpack("<B", payload[:1])
+        return cls(level, _text(payload[1:]))
+
+    def __str__(self) -> str:
+        return f"{_name(LogLevel, self.level)}: {self.text}"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """One model in the image: the hash of its .tflite, and its buffers in bytes."""
+
+    index: int
+    name: str
+    hash: str
+    arena_bytes: int
+    layers: int
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read one model of a hello."""
+        index, arena, layers, n_in, n_out = _unpack("<BIIBB", payload[:11])
+        sizes_at, name_at = 43, 43 + 4 * (n_in + n_out)
+        sizes = _unpack(f"<{n_in + n_out}I", payload[sizes_at:name_at])
+        digest = payload[11:43].hex()
+        name = _text(payload[name_at:])
+        return cls(index, name, digest, arena, layers, sizes[:n_in], sizes[n_in:])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The record of a fault, kept across the reset that followed it.
+
+    `layer` is the layer that ran, or -1; the registers are those of the moment of the fault.
+    """
+
+    reason: int
+    layer: int
+    registers: dict[str, int]
+    note: str = ""
+
+    _REGISTERS = ("r0", "r1", "r2", "r3", "r12", "lr", "pc", "psr", "cfsr", "hfsr", "mmfar", "bfar")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read a fault record of a hello."""
+        reason, layer, *registers = _unpack("<Bi12I", payload[:53])
+        return cls(
+            reason, layer, dict(zip(cls._REGISTERS, registers, strict=True)), _text(payload[53:])
+        )
+
+    @property
+    def name(self) -> str:
+        """The reason as words, e.g. "usage fault"."""
+        return _name(FaultReason, self.reason)
+
+    def __str__(self) -> str:
+        where = f" in layer {self.layer}" if self.layer >= 0 else ""
+        r = self.registers
+        text = f"{self.name}{where} at pc 0x{r['pc']:08x}, lr 0x{r['lr']:08x}"
+        if r["cfsr"]:
+            text += f", CFSR 0x{r['cfsr']:08x} ({', '.join(cfsr_bits(r['cfsr']))})"
+        return f"{text}: {self.note}" if self.note else text
+
+
+# Bits of the Configurable Fault Status Register (ARMv7-M Architecture Reference Manual, B3.2.15).
+_CFSR = {
+    0: "instruction access violation",
+    1: "data access violation",
+    3: "MemManage on unstacking",
+    4: "MemManage on stacking",
+    5: "MemManage in lazy FP stacking",
+    7: "MMFAR valid",
+    8: "instruction bus error",
+    9: "precise data bus error",
+    10: "imprecise data bus error",
+    11: "bus fault on unstacking",
+    12: "bus fault on stacking",
+    13: "bus fault in lazy FP stacking",
+    15: "BFAR valid",
+    16: "undefined instruction",
+    17: "invalid state",
+    18: "invalid PC load",
+    19: "no coprocessor",
+    20: "stack overflow",
+    24: "unaligned access",
+    25: "division by zero",
+}
+
+
+def cfsr_bits(cfsr: int) -> list[str]:
+    """Return what the set bits of a Configurable Fault Status Register mean."""
+    return [_CFSR.get(bit, f"bit {bit}") for bit in range(32) if cfsr >> bit & 1]
+
+
+@dataclass(frozen=True)
+class Hello:
+    """Who answers: the board, its image and its models.
+
+    `clock` is in Hz; `tick_unit` is "instructions" on an emulated board and "cycles" on a real one;
+    `selected` is an index into `models`, or None when no model is.
+    """
+
+    board: str = ""
+    chip: str = ""
+    version: str = ""
+    build_id: str = ""
+    clock: int = 0
+    tick_unit: str = "cycles"
+    arena_bytes: int = 0
+    max_payload: int = 0
+    selected: int | None = None
+    models: tuple[ModelInfo, ...] = ()
+    fault: Fault | None = None
+    resets: int = 0
+    reset_reason: int = 0
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the answer to hello."""
+        values: dict[str, str | int | bytes | Fault | tuple[ModelInfo, ...] | None] = {}
+        models: list[ModelInfo] = []
+        texts = {1: "board", 2: "chip", 3: "version", 6: "tick_unit"}
+        words = {5: "clock", 7: "arena_bytes", 8: "max_payload", 12: "resets", 13: "reset_reason"}
+        for tag, value in tlv_items(payload):
+            if tag in texts:
+                values[texts[tag]] = _text(value)
+            elif tag in words:
+                (values[words[tag]],) = _unpack("<I", value)
+            elif tag == 4:
+                values["build_id"] = value.hex()
+            elif tag == 9:
+                (index,) = _unpack("<B", value)
+                values["selected"] = None if index == 0xFF else index
+            elif tag == 10:
+                models.append(ModelInfo.parse(value))
+            elif tag == 11:
+                values["fault"] = Fault.parse(value)
+        return cls(**values, models=tuple(models))  # type: ignore[arg-type]  # checked above
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: 0 or the model's negative error, and how many ticks it took."""
+
+    result: int
+    ticks: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the answer to run."""
+        return cls(*_unpack("<iQ", payload))
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """The board's own inference on a fixed pseudo-random input."""
+
+    crc: int
+    expected: int
+    result: int
+    ticks: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the answer to self_test."""
+        return cls(*_unpack("<IIiQ", payload))
+
+    @property
+    def passed(self) -> bool:
+        """Whether the outputs are those that the host computed when it built the image."""
+        return self.result == 0 and self.crc == self.expected
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """One layer of the last run: its ticks, and the CRC-32 of its output (0 without trace)."""
+
+    ticks: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class ProfilePart:
+    """One answer to profile: the layers from `first` on, of `total`."""
+
+    first: int
+    total: int
+    layers: tuple[LayerProfile, ...]
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the answer to profile."""
+        first, count, total = _unpack("<HHH", payload[:6])
+        if len(payload) != 6 + 12 * count:
+            raise FrameError(f"a profile of {count} layers has {len(payload)} bytes")
+        rows = struct.iter_unpack("<QI", payload[6:])
+        return cls(first, total, tuple(LayerProfile(*row) for row in rows))
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Counters since the last reset; those that a board does not know stay None.
+
+    Bytes are high-water marks; `ticks` are in the hello's tick unit.
+    """
+
+    frames: int | None = None
+    bad_crc: int | None = None
+    bad_framing: int | None = None
+    oversized: int | None = None
+    unknown: int | None = None
+    runs: int | None = None
+    stack_bytes: int | None = None
+    stack_size: int | None = None
+    arena_bytes: int | None = None
+    ticks: int | None = None
+    overruns: int | None = None
+    other: dict[int, int] = field(default_factory=dict)
+
+    _TAGS = (
+        "frames", "bad_crc", "bad_framing", "oversized", "unknown", "runs", "stack_bytes",
+        "stack_size", "arena_bytes", "ticks", "overruns",
+    )  # fmt: skip
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the answer to statistics."""
+        known: dict[str, int] = {}
+        other: dict[int, int] = {}
+        for tag, value in tlv_items(payload):
+            number = int.from_bytes(value, "little")
+            if 1 <= tag <= len(cls._TAGS):
+                known[cls._TAGS[tag - 1]] = number
+            else:
+                other[tag] = number
+        return cls(**known, other=other)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error answer: the request that it refuses, the code and the board's words."""
+
+    request: int
+    code: int
+    text: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read an error answer."""
+        request, code = _unpack("<BB", payload[:2])
+        return cls(request, code, _text(payload[2:]))
+
+    def __str__(self) -> str:
+        name = _name(ErrorCode, self.code)
+        return f"{name}: {self.text}" if self.text and self.text != name else name
+
+
+def _unpack(form: str, data: bytes) -> tuple[int, ...]:
+    if len(data) != struct.calcsize(form):
+        raise FrameError(f"an answer of {len(data)} bytes where {struct.calcsize(form)} belong")
+    return struct.unpack(form, data)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
+
+
+def _name(kind: type[IntEnum], value: int) -> str:
+    try:
+        return kind(value).name.lower().replace("_", " ")
+    except ValueError:
+        return f"{kind.__name__} {value}"
