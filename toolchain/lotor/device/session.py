@@ -1,0 +1,469 @@
+"""One conversation with a board: requests, answers, time-outs and retries."""
+
+import logging
+import random
+import struct
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+
+from lotor.device.link import (
+    ANSWER,
+    DATA_BYTES,
+    ERROR,
+    LOG,
+    NO_SEQUENCE,
+    Decoder,
+    ErrorCode,
+    Frame,
+    FrameError,
+    Request,
+    encode,
+)
+from lotor.device.messages import (
+    Fault,
+    Hello,
+    LayerProfile,
+    LogLine,
+    ModelInfo,
+    ProfilePart,
+    Refusal,
+    RunResult,
+    SelfTest,
+    Statistics,
+)
+from lotor.device.ports import Port, is_url, locate
+from lotor.errors import LotorError
+from lotor.progress import Progress
+from lotor.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from lotor.compiler import Compiled
+
+Answer = TypeVar("Answer")
+Data = bytes | np.ndarray[Any, Any]
+
+RETRIES = 2
+# Asking for these twice is asking once; a run counts because a board answers a repeated sequence
+# number from its memory.
+_REPEATABLE = {
+    Request.HELLO,
+    Request.SELECT,
+    Request.LOAD,
+    Request.RUN,
+    Request.READ,
+    Request.PROFILE,
+    Request.STATISTICS,
+    Request.LOG_LEVEL,
+    Request.ECHO,
+}
+_MENDS = {
+    ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
+    ErrorCode.NOT_READY: "select a model, load all of its inputs and run it first",
+    ErrorCode.UNSUPPORTED_VERSION: "its image is of another release: flash it again",
+    ErrorCode.BUSY: "wait until it has finished",
+}
+
+log = logging.getLogger(__name__)
+
+
+class NoAnswer(LotorError):
+    """A board did not answer in time."""
+
+
+class DeviceError(LotorError):
+    """A board refused a request; `code` says why, `request` which."""
+
+    def __init__(self, where: str, request: int, refusal: Refusal) -> None:
+        self.request, self.code, self.text = request, refusal.code, refusal.text
+        mend = _MENDS.get(refusal.code) if refusal.code in set(ErrorCode) else None
+        name = _request_name(request)
+        super().__init__(f"{where} refused {name}: {refusal}" + (f"; {mend}" if mend else ""))
+
+
+class Session:
+    """One conversation with a board.
+
+    Every request has a time-out. A request that may be repeated without harm is repeated up to
+    `RETRIES` times; `retries` counts those. Answers that come too late are ignored by their
+    sequence number; log lines go to `on_log`.
+
+    Args:
+        port: an open port, closed with the session.
+        where: the board in words, for errors, e.g. "board netduinoplus2 on socket://...".
+        timeout: seconds to wait for an answer.
+        run_timeout: seconds to wait for a run, a self-test or a reset.
+        on_log: called with every log line of the board.
+
+    Attributes:
+        retries: how often a request was sent again.
+        stale: how many answers came that nobody waited for.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        where: str,
+        timeout: float = 2.0,
+        run_timeout: float = 60.0,
+        on_log: Callable[[LogLine], None] | None = None,
+    ) -> None:
+        self.port, self.where = port, where
+        self.timeout, self.run_timeout, self.on_log = timeout, run_timeout, on_log
+        self.retries = self.stale = 0
+        self._decoder = Decoder()
+        self._frames: list[Frame] = []
+        # A start of its own keeps one session's late answers from another's requests.
+        self._sequence = random.randrange(1, NO_SEQUENCE)
+        self._hello: Hello | None = None
+        self._selected: int | None = None
+
+    @classmethod
+    def open(
+        cls,
+        board: str,
+        timeout: float = 2.0,
+        run_timeout: float = 60.0,
+        on_log: Callable[[LogLine], None] | None = None,
+        greet: bool = True,
+    ) -> Self:
+        """Open the port of a board and greet it.
+
+        Args:
+            board: a board's name, or the path or url of its port.
+            timeout: seconds to wait for an answer.
+            run_timeout: seconds to wait for a run, a self-test or a reset.
+            on_log: called with every log line of the board.
+            greet: ask for hello, and check that the board is the named one.
+
+        Raises:
+            LotorError: no such board, no port or several, a busy port, no or a wrong answer.
+        """
+        url, baudrate = locate(board)
+        where = f"the board on {url}" if is_url(board) else f"board {board} on {url}"
+        session = cls(Port(url, baudrate), where, timeout, run_timeout, on_log)
+        try:
+            session.port.write(b"\0")  # ends what an earlier program may have left half sent
+            if greet:
+                name = session.hello().board
+                if name != board and not is_url(board):
+                    raise LotorError(
+                        f"port {url} is board {name}, not {board}: use `--board {name}`, or flash "
+                        f"it: `lotor flash --board {board} --model MODEL`"
+                    )
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def close(self) -> None:
+        """Close the port; a second call does nothing."""
+        self.port.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # The line itself.
+
+    def request(self, kind: int, payload: bytes = b"", timeout: float | None = None) -> bytes:
+        """Send one request; return the payload of its answer.
+
+        Args:
+            kind: a `Request`, or any other type, which the board then refuses.
+            payload: its payload, at most `MAX_PAYLOAD` bytes.
+            timeout: seconds to wait for each answer; the session's when None.
+
+        Raises:
+            NoAnswer: no answer in time, after the retries that are safe.
+            DeviceError: the board refused.
+        """
+        self._sequence = self._sequence % (NO_SEQUENCE - 1) + 1
+        wire = encode(Frame(kind, self._sequence, payload))
+        wait = self.timeout if timeout is None else timeout
+        tries = 1 + (RETRIES if kind in _REPEATABLE else 0)
+        for attempt in range(tries):
+            if attempt:
+                self.retries += 1
+                log.warning("%s: retry %d of %s", self.where, attempt, _request_name(kind))
+            self.port.write(b"\0" + wire if attempt else wire)
+            answer = self._answer(kind, wait, hasten=attempt + 1 < tries)
+            if answer is not None:
+                return answer
+        often = f", {tries} times" if tries > 1 else ""
+        raise NoAnswer(
+            f"{self.where} did not answer {_request_name(kind)} within {wait:g} s{often}: "
+            "is it running? see `lotor boards`"
+        )
+
+    def _answer(self, kind: int, wait: float, hasten: bool) -> bytes | None:
+        """Wait for the answer to the last request; None when it does not come or was damaged."""
+        until = time.monotonic() + wait
+        while (frame := self.next_frame(until - time.monotonic())) is not None:
+            refusal = Refusal.parse(frame.payload) if frame.type == ERROR else None
+            if frame.sequence == self._sequence:
+                if refusal:
+                    raise DeviceError(self.where, kind, refusal)
+                if frame.type == kind | ANSWER:
+                    return frame.payload
+            self.stale += 1
+            damaged = {ErrorCode.BAD_CRC, ErrorCode.OVERSIZED}
+            if hasten and refusal and frame.sequence == NO_SEQUENCE and refusal.code in damaged:
+                return None  # our request arrived damaged: no need to wait for the time-out
+        return None
+
+    def next_frame(self, timeout: float) -> Frame | None:
+        """Return the next frame that is no log line, or None when none comes in time."""
+        until = time.monotonic() + timeout
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.type != LOG:
+                    return frame
+                if self.on_log:
+                    self.on_log(LogLine.parse(frame.payload))
+            left = until - time.monotonic()
+            self._frames += self._decoder.feed(self.port.read(left))
+            if not self._frames and left <= 0:
+                return None
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are, for tests of damaged frames."""
+        self.port.write(data)
+
+    def drain(self, quiet: float = 0.1) -> list[Frame]:
+        """Return all frames until the line was quiet for `quiet` seconds."""
+        frames = []
+        while (frame := self.next_frame(quiet)) is not None:
+            frames.append(frame)
+        return frames
+
+    def _ask(
+        self,
+        kind: Request,
+        parse: Callable[[bytes], Answer],
+        payload: bytes = b"",
+        timeout: float | None = None,
+    ) -> Answer:
+        answer = self.request(kind, payload, timeout)
+        try:
+            return parse(answer)
+        except FrameError as error:
+            raise FrameError(f"{self.where} answered {_request_name(kind)} with {error}") from error
+
+    # The requests.
+
+    def hello(self, timeout: float | None = None) -> Hello:
+        """Ask who answers."""
+        self._hello = self._ask(Request.HELLO, Hello.parse, timeout=timeout)
+        self._selected = self._hello.selected
+        return self._hello
+
+    @property
+    def greeting(self) -> Hello:
+        """The last hello; asked for when there was none."""
+        return self._hello or self.hello()
+
+    def select(self, model: str | int) -> ModelInfo:
+        """Make a model of the image, by name or index, the one that runs; return it."""
+        models = self.greeting.models
+        names = [known.name for known in models]
+        if isinstance(model, str) and model not in names:
+            raise LotorError(
+                f"{self.where} has no model {model!r}{did_you_mean(model, names)}: it has "
+                f"{', '.join(names) or 'none'}"
+            )
+        index = names.index(model) if isinstance(model, str) else model
+        if not 0 <= index < len(models):
+            raise LotorError(f"{self.where} has no model {index}: it has {len(models)}")
+        (index,) = self._ask(Request.SELECT, struct.Struct("<B").unpack, bytes([index]))
+        self._selected = index
+        return models[index]
+
+    def require_model(self, compiled: "Compiled") -> int:
+        """Select a compiled model by the hash of its .tflite; return its index.
+
+        Raises:
+            LotorError: the image does not hold exactly this model.
+        """
+        models = self.greeting.models
+        for model in models:
+            if model.hash == compiled.model_hash:
+                self.select(model.index)
+                return model.index
+        have = ", ".join(f"{model.name} ({model.hash[:12]})" for model in models) or "no model"
+        board = self.greeting.board
+        raise LotorError(
+            f"{self.where} runs {have}, not {compiled.name} ({compiled.model_hash[:12]}): "
+            f"`lotor flash --board {board} --model {compiled.name}`"
+        )
+
+    @property
+    def model(self) -> ModelInfo:
+        """The selected model.
+
+        Raises:
+            LotorError: none is selected.
+        """
+        models = self.greeting.models
+        if self._selected is None or self._selected >= len(models):
+            raise LotorError(f"no model is selected on {self.where}: select one first")
+        return models[self._selected]
+
+    def load(self, index: int, data: Data) -> None:
+        """Send all bytes of one input of the selected model; long ones in pieces."""
+        data = as_bytes(data)
+        need = self.model.inputs
+        if not 0 <= index < len(need) or len(data) != need[index]:
+            limit = f"{need[index]} bytes" if 0 <= index < len(need) else f"{len(need)} inputs"
+            raise LotorError(
+                f"input {index} of {len(data)} bytes does not fit model {self.model.name} on "
+                f"{self.where}, which takes {limit}"
+            )
+        with Progress(f"load input {index} on {self.greeting.board}", len(data), "bytes") as bar:
+            for start in range(0, len(data), DATA_BYTES):
+                piece = data[start : start + DATA_BYTES]
+                self.load_piece(index, start, piece)
+                bar.advance(len(piece))
+
+    def load_piece(self, index: int, offset: int, piece: bytes) -> None:
+        """Send up to `DATA_BYTES` bytes of an input, unchecked on this side."""
+        payload = struct.pack("<BI", index, offset) + piece
+        (end,) = self._ask(Request.LOAD, struct.Struct("<I").unpack, payload)
+        if end != offset + len(piece):
+            raise LotorError(
+                f"{self.where} took input bytes up to {end}; {offset + len(piece)} were sent: "
+                "flash it again"
+            )
+
+    def run(self, trace: bool = False) -> RunResult:
+        """Run the selected model once on the loaded inputs.
+
+        Args:
+            trace: also keep a CRC-32 of every layer's output, for `profile`; the ticks then
+                include that work and are not comparable.
+
+        Raises:
+            DeviceError: inputs are missing, or the model failed.
+        """
+        answer = self._ask(Request.RUN, RunResult.parse, bytes([trace]), self.run_timeout)
+        if answer.result != 0:
+            refusal = Refusal(Request.RUN, ErrorCode.RUN_FAILED, f"the model gave {answer.result}")
+            raise DeviceError(self.where, Request.RUN, refusal)
+        return answer
+
+    def read(self, index: int = 0) -> bytes:
+        """Return all bytes of one output of the last run."""
+        outputs = self.model.outputs
+        if not 0 <= index < len(outputs):
+            raise LotorError(
+                f"model {self.model.name} on {self.where} has no output {index}: it has "
+                f"{len(outputs)}"
+            )
+        data = b""
+        while len(data) < outputs[index]:
+            length = min(DATA_BYTES, outputs[index] - len(data))
+            piece = self.read_piece(index, len(data), length)
+            if len(piece) != length:
+                raise FrameError(
+                    f"{self.where} answered {len(piece)} of {length} output bytes: flash it again"
+                )
+            data += piece
+        return data
+
+    def read_piece(self, index: int, offset: int, length: int) -> bytes:
+        """Return up to `DATA_BYTES` bytes of an output, unchecked on this side."""
+        return self.request(Request.READ, struct.pack("<BIH", index, offset, length))
+
+    def infer(self, *inputs: Data, trace: bool = False) -> list[bytes]:
+        """Load all inputs of the selected model, run it, and return the bytes of its outputs."""
+        need = self.model.inputs
+        if len(inputs) != len(need):
+            raise LotorError(
+                f"model {self.model.name} on {self.where} takes {len(need)} inputs; "
+                f"{len(inputs)} were given"
+            )
+        for index, data in enumerate(inputs):
+            self.load(index, data)
+        self.run(trace)
+        return [self.read(index) for index in range(len(self.model.outputs))]
+
+    def profile(self) -> list[LayerProfile]:
+        """Return the ticks of every layer of the last run, and CRCs when that was traced."""
+        layers: list[LayerProfile] = []
+        while True:
+            first = struct.pack("<H", len(layers))
+            part = self._ask(Request.PROFILE, ProfilePart.parse, first)
+            if part.first != len(layers) or (not part.layers and len(layers) < part.total):
+                raise FrameError(
+                    f"{self.where} answered layers from {part.first} on; {len(layers)} were asked"
+                )
+            layers += part.layers
+            if len(layers) >= part.total:
+                return layers
+
+    def self_test(self) -> SelfTest:
+        """Let the board run the selected model on its own pseudo-random input."""
+        return self._ask(Request.SELF_TEST, SelfTest.parse, timeout=self.run_timeout)
+
+    def statistics(self) -> Statistics:
+        """Return the board's counters."""
+        return self._ask(Request.STATISTICS, Statistics.parse)
+
+    def log_level(self, level: int) -> int:
+        """Set how much the board logs, a `LogLevel`; return what it is now."""
+        (now,) = self._ask(Request.LOG_LEVEL, struct.Struct("<B").unpack, bytes([level]))
+        return int(now)
+
+    def echo(self, data: bytes) -> bytes:
+        """Send up to `MAX_PAYLOAD` bytes; return what came back."""
+        return self.request(Request.ECHO, data)
+
+    def reset(self) -> Hello:
+        """Reset the board, wait until it answers again, and return its hello."""
+        self.request(Request.RESET)
+        return self._await_reset()
+
+    def provoke(self, reason: int) -> Hello:
+        """Provoke a fault, a `FaultReason`; return the hello after the reset that follows it.
+
+        Only images of boards whose file says `test_faults = true` can do this.
+        """
+        self.request(Request.FAULT, bytes([reason]))
+        return self._await_reset()
+
+    def fault(self) -> Fault | None:
+        """Return the record of the last fault, or None when there was none since power-up."""
+        return self.hello().fault
+
+    def _await_reset(self) -> Hello:
+        """Ask for hello until the board is back; short waits, because it may miss the first."""
+        self._hello, self._selected = None, None
+        until = time.monotonic() + self.run_timeout
+        while True:
+            try:
+                return self.hello(timeout=min(0.25, self.timeout))
+            except NoAnswer:
+                if time.monotonic() >= until:
+                    raise
+
+
+def as_bytes(data: Data) -> bytes:
+    """Return the bytes of an array in C order, little-endian, or bytes as they are."""
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    return np.ascontiguousarray(data, dtype=data.dtype.newbyteorder("<")).tobytes()
+
+
+def _request_name(kind: int) -> str:
+    return Request(kind).name.lower() if kind in set(Request) else f"request 0x{kind:02x}"
