@@ -1,0 +1,72 @@
+# Everything a person does with this checkout; `make` alone lists it.
+BOARD ?= netduinoplus2
+MODEL ?= raccoon
+# Processes that run tests.
+JOBS ?= 2
+
+bin := .venv/bin
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# The checkout's own cache and emulators: nothing outside it is touched.
+export LOTOR_CACHE ?= $(CURDIR)/.cache/lotor
+export LOTOR_RUN_DIR ?= $(CURDIR)/.cache/run
+export PYTHONNOUSERSITE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench lint format clean
+
+help:  ## list these commands
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@echo "BOARD=$(BOARD) MODEL=$(MODEL); '$(bin)/lotor boards' lists the boards"
+
+setup:  ## create .venv with what the demo, flashing and verification need
+	@tools/setup core
+
+setup-hil:
+	@tools/setup hil
+
+setup-dev:  ## the same with TensorFlow, test tools and linters
+	@tools/setup dev
+
+demo: setup  ## photographs -> board -> what it saw, on an emulated STM32 unless BOARD= says otherwise
+	@$(bin)/lotor demo --board $(BOARD)
+
+test: setup-dev  ## host tests and tests of the emulated boards
+	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadfile -m "not slow" -q
+
+test-full: setup-dev  ## the same and the slow ones
+	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadfile -q
+
+flash: setup  ## build the firmware with MODEL (one or more) and put it on BOARD
+	@$(bin)/lotor flash --board $(BOARD) $(foreach model,$(MODEL),--model $(model))
+
+hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
+	@mkdir -p build
+	@$(bin)/lotor hil --board $(BOARD) --junit build/hil-$(BOARD).xml
+
+bench: setup-dev  ## measured comparisons, each printing ratios from one run
+	@for script in benchmarks/*.py; do echo "== $$script"; $(bin)/python $$script; done
+
+c_files = $(shell git ls-files '*.c' '*.h')
+
+lint: setup-dev  ## ruff, mypy --strict, clang-format, cppcheck
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	@$(bin)/mypy
+	@$(bin)/clang-format --dry-run -Werror $(c_files)
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance \
+	    --inline-suppr --suppressions-list=tools/cppcheck.txt -I kernels -I firmware/include $(c_files)
+	@echo "lint: clean"
+
+format: setup-dev  ## rewrite Python and C in the house style
+	@$(bin)/ruff check --fix -q . ; $(bin)/ruff format .
+	@$(bin)/clang-format -i $(c_files)
+
+clean:  ## stop this checkout's emulators; remove .venv, caches and build results
+	@if [[ -x $(bin)/lotor ]]; then \
+	    for state in "$(LOTOR_RUN_DIR)"/*.json; do \
+	        if [[ -e $$state ]]; then $(bin)/lotor flash --board "$$(basename "$$state" .json)" --stop; fi; \
+	    done; \
+	fi
+	@rm -rf .venv .cache build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
