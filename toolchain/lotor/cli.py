@@ -9,11 +9,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.errors import LotorError
+
 
 @dataclass(frozen=True)
 class Result:
@@ -77,7 +78,22 @@ def _parser() -> argparse.ArgumentParser:
 # Each command: `_add_NAME` (arguments) and `_NAME` (call, result), in alphabetical order.
 
 
-_COMMANDS: list[Callable[[_Commands], None]] = []
+def _add_doctor(commands: _Commands) -> None:
+    parser = commands.add("doctor", "what is installed, what is missing, how to get it", _doctor)
+    parser.add_argument("--board", help="also require what this board takes")
+
+
+def _doctor(args: argparse.Namespace) -> Result:
+    from lotor.doctor import describe, examine
+
+    checks = examine(args.board)
+    data = {"checks": [asdict(check) for check in checks]}
+    return Result(data, describe(checks), ok=all(c.ok for c in checks if c.needed))
+
+
+_COMMANDS: list[Callable[[_Commands], None]] = [
+    _add_doctor,
+]
 
 
 if __name__ == "__main__":
