@@ -247,10 +247,10 @@ def test_bytes_in_single_pieces_with_garbage_and_logs_between() -> None:
 @pytest.mark.parametrize(
     ("code", "text", "words"),
     [
-        (3, "model 7 of 2", "bad index: model 7 of 2"),
-        (5, "", "not ready; select a model, load all"),
-        (1, "", "unknown request; its image is older"),
-        (77, "", "ErrorCode 77"),
+        (3, "model 7 of 2", r"model 7 of 2 \(error 3\)$"),
+        (5, "", r"not ready \(error 5\)$"),
+        (1, "", r"unknown request \(error 1\); its image is older"),
+        (77, "", r"ErrorCode 77 \(error 77\)$"),
     ],
 )
 def test_a_refusal_says_what_and_what_next(code: int, text: str, words: str) -> None:
@@ -263,7 +263,7 @@ def test_a_refusal_says_what_and_what_next(code: int, text: str, words: str) -> 
 
 def test_a_failed_run_is_an_error() -> None:
     with FakeBoard(answering(struct.pack("<iQ", -3, 0))) as board, opened(board) as session:
-        with pytest.raises(DeviceError, match="run failed: the model gave -3"):
+        with pytest.raises(DeviceError, match=r"refused run: the model gave -3 \(error 6\)"):
             session.run()
 
 

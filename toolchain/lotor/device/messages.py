@@ -34,6 +34,17 @@ class FaultReason(IntEnum):
     NMI = 8
 
 
+class ResetReason(IntEnum):
+    """Why the program on the board started."""
+
+    UNKNOWN = 0
+    POWER = 1
+    PIN = 2
+    REQUEST = 3
+    FAULT = 4
+    WATCHDOG = 5
+
+
 @dataclass(frozen=True)
 class LogLine:
     """One line that the board sent on its own."""
@@ -299,8 +310,7 @@ class Refusal:
         return cls(request, code, _text(payload[2:]))
 
     def __str__(self) -> str:
-        name = _name(ErrorCode, self.code)
-        return f"{name}: {self.text}" if self.text and self.text != name else name
+        return f"{self.text or _name(ErrorCode, self.code)} (error {self.code})"
 
 
 def _unpack(form: str, data: bytes) -> tuple[int, ...]:

@@ -62,9 +62,7 @@ _REPEATABLE = {
 }
 _MENDS = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
-    ErrorCode.NOT_READY: "select a model, load all of its inputs and run it first",
     ErrorCode.UNSUPPORTED_VERSION: "its image is of another release: flash it again",
-    ErrorCode.BUSY: "wait until it has finished",
 }
 
 log = logging.getLogger(__name__)
