@@ -1,0 +1,34 @@
+"""Fixtures of the host tests."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+Lotor = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The optional folder of data beside the checkout; a test that needs it skips without."""
+    folder = CHECKOUT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no folder ../shared beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lotor() -> Lotor:
+    """Run `lotor ARGUMENT...` in a process of its own, as a person would."""
+
+    def run(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "lotor", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL
+        )
+
+    return run

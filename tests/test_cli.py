@@ -1,0 +1,294 @@
+"""What every command of `lotor` promises: help, JSON, and one clear line for each mistake."""
+
+import argparse
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lotor.cli import _parser, main
+from tflite_builder import ModelBuilder, Quant
+
+Lotor = Callable[..., subprocess.CompletedProcess[str]]
+
+PROMISED = {
+    "boards",
+    "compile",
+    "data",
+    "demo",
+    "detect",
+    "doctor",
+    "evaluate",
+    "flash",
+    "hil",
+    "inspect",
+    "monitor",
+    "profile",
+    "run",
+    "train",
+    "verify",
+}
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+COMMANDS = _commands(_parser())
+
+
+def _small_model() -> bytes:
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 8, 8, 3), Quant(1 / 128, 0))
+    y = m.conv2d(x, channels=4, kernel=(3, 3), activation="RELU")
+    m.output(m.softmax(m.fully_connected(m.mean(y, (1, 2)), units=3)))
+    return m.build()
+
+
+SMALL = _small_model()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.tflite"
+    path.write_bytes(SMALL)
+    return path
+
+
+def test_every_promised_command_is_there() -> None:
+    assert set(COMMANDS) >= PROMISED
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    assert f"usage: lotor {name}" in capsys.readouterr().out
+
+
+def _leaves(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, str]]:
+    below = _commands(parser)
+    if not below:
+        yield name, parser.format_help()
+    for key, child in below.items():
+        yield from _leaves(child, f"{name} {key}")
+
+
+@pytest.mark.parametrize(("name", "help_"), list(_leaves(_parser(), "lotor")))
+def test_every_command_takes_json(name: str, help_: str) -> None:
+    assert "--json" in help_
+
+
+def test_commands_are_listed_in_alphabetical_order() -> None:
+    assert list(COMMANDS) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "keys"),
+    [
+        (
+            ["inspect", "{small}"],
+            "ops macs ram_bytes arena_bytes ram_lower_bound weights_bytes unsupported",
+        ),
+        (
+            ["compile", "{small}", "--target", "cortex-m4", "-o", "{tmp}/out"],
+            "files ram_bytes arena_bytes weights_bytes code_bytes macs",
+        ),
+        (
+            ["verify", "{small}", "--samples", "3", "--seed", "1"],
+            "samples mismatches max_abs_diff first_bad_layer",
+        ),
+        (["boards"], "boards"),
+        (["doctor"], "checks"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_json_keys(
+    arguments: list[str],
+    keys: str,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    filled = [argument.format(small=small, tmp=tmp_path) for argument in arguments]
+    assert main([*filled, "--json"]) == 0
+    assert set(keys.split()) <= json.loads(capsys.readouterr().out).keys()
+
+
+def test_run_writes_the_output_tensor(small: Path, tmp_path: Path, lotor: Lotor) -> None:
+    x, y = tmp_path / "x.npy", tmp_path / "y.npy"
+    np.save(x, np.arange(192, dtype=np.int64).astype(np.int8).reshape(1, 8, 8, 3))
+    done = lotor("run", small, "--input", x, "--output", y, "--json")
+    assert done.returncode == 0, done.stderr
+    json.loads(done.stdout)
+    answer = np.load(y)
+    assert (answer.dtype, answer.shape) == (np.int8, (1, 3))
+    assert abs(int(answer.astype(int).sum()) + 3 * 128 - 256) <= 3  # probabilities: they sum to one
+
+
+# A mistake each: what is typed, and what the one line must name.
+
+
+def _float_model() -> bytes:
+    m = ModelBuilder(seed=4)
+    x = m.input((1, 4, 4, 2), Quant(0.1, 0))
+    real = m.dequantize(x)
+    total = m.tensor(real.shape, None, "float32")
+    options = {"FusedActivationFunction": 0}
+    m.output(m.rename(m.operator("ADD", [real, real], [total], "AddOptions", **options), "total"))
+    return m.build()
+
+
+def _unsupported_model() -> bytes:
+    m = ModelBuilder(seed=5)
+    x = m.input((1, 4, 4, 2), Quant(0.1, 0))
+    first = m.rename(m.unary("FLOOR", x), "first/floor")
+    m.output(m.rename(m.unary("SIN", first), "second/sin"))
+    return m.build()
+
+
+def _huge_model() -> bytes:
+    m = ModelBuilder(seed=6)
+    x = m.input((1, 400, 400, 3), Quant(0.1, 0))
+    m.output(m.max_pool2d(x, (2, 2), (2, 2)))
+    return m.build()
+
+
+BAD_MODELS: dict[str, Callable[[], bytes]] = {
+    "garbage": lambda: bytes(range(256)) * 8,
+    "empty": lambda: b"",
+    "truncated": lambda: SMALL[: len(SMALL) // 2],
+    "text": lambda: b"TFL3 is not enough\n" * 40,
+}
+
+
+def _one_line(done_or_code: int, err: str, *words: str) -> None:
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert done_or_code == 2, err
+    assert len(lines) == 1, err
+    assert lines[0].startswith("lotor: ")
+    assert "Traceback" not in err
+    for word in words:
+        assert word.lower() in lines[0].lower(), (word, lines[0])
+
+
+@pytest.mark.parametrize("command", ["inspect", "compile", "run", "verify", "profile", "flash"])
+@pytest.mark.parametrize("kind", sorted(BAD_MODELS))
+def test_no_model(command: str, kind: str, tmp_path: Path, lotor: Lotor) -> None:
+    path = tmp_path / f"{kind}.tflite"
+    path.write_bytes(BAD_MODELS[kind]())
+    np.save(tmp_path / "x.npy", np.zeros((1, 8, 8, 3), np.int8))
+    rest: dict[str, list[object]] = {
+        "compile": ["--target", "portable", "-o", tmp_path / "out"],
+        "run": ["--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy"],
+        "profile": ["--board", "netduinoplus2"],
+    }
+    if command == "flash":
+        done = lotor("flash", "--board", "netduinoplus2", "--model", path)
+    else:
+        done = lotor(command, path, *rest.get(command, []))
+    _one_line(done.returncode, done.stderr, f"{kind}.tflite")
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["inspect", "racoon"], ["did you mean", "raccoon"]),
+        (["inspect", "{tmp}/absent.tflite"], ["absent.tflite"]),
+        (["inspect", "{small}", "--target", "cortex-m44"], ["cortex-m44", "did you mean"]),
+        (["inspect", "{small}", "--board", "netduinplus2"], ["did you mean", "netduinoplus2"]),
+        (["flash", "--board", "netduino2", "--model", "raccoon"], ["did you mean"]),
+        (["profile", "raccoon", "--board", "mps2-an385x"], ["did you mean"]),
+        (["hil", "--board", "netduinoplus"], ["did you mean"]),
+        (["run", "{small}", "--input", "{tmp}/no.npy", "--output", "{tmp}/y.npy"], ["no.npy"]),
+        (["run", "{small}", "--input", "{tmp}/text.png", "--output", "{tmp}/y.npy"], ["text.png"]),
+        (["run", "{small}", "--input", "{tmp}/shape.npy", "--output", "{tmp}/y.npy"], ["8", "9"]),
+        (["run", "{small}", "--input", "{tmp}/dtype.npy", "--output", "{tmp}/y.npy"], ["float32"]),
+        (["run", "{small}", "--input", "{tmp}/text.npy", "--output", "{tmp}/y.npy"], ["text.npy"]),
+        (["detect", "{tmp}/text.png", "--model", "raccoon"], ["text.png"]),
+        (["detect", "{tmp}/absent.jpg", "--model", "raccoon"], ["absent.jpg"]),
+        (["verify", "{small}", "--samples", "0"], ["samples"]),
+        (["verify", "{small}", "--samples", "-3"], ["samples"]),
+        (["compile", "{small}", "--target", "portable", "-o", "{small}"], ["small.tflite"]),
+        (
+            ["compile", "{small}", "--target", "portable", "-o", "{tmp}/o", "--name", "1 x"],
+            ["1 x"],
+        ),
+        (["no-such-command"], ["no-such-command"]),
+        (["inspect"], ["model"]),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else None,
+)
+def test_mistakes(
+    arguments: list[str], words: list[str], small: Path, tmp_path: Path, lotor: Lotor
+) -> None:
+    (tmp_path / "text.png").write_text("no image\n")
+    (tmp_path / "text.npy").write_text("no array\n")
+    np.save(tmp_path / "shape.npy", np.zeros((1, 9, 8, 3), np.int8))
+    np.save(tmp_path / "dtype.npy", np.zeros((1, 8, 8, 3), np.float32))
+    done = lotor(*(argument.format(small=small, tmp=tmp_path) for argument in arguments))
+    _one_line(done.returncode, done.stderr, *words)
+
+
+def test_float_model(tmp_path: Path, lotor: Lotor) -> None:
+    path = tmp_path / "float.tflite"
+    path.write_bytes(_float_model())
+    done = lotor("compile", path, "--target", "portable", "-o", tmp_path / "out")
+    _one_line(done.returncode, done.stderr, "float32", "int8")
+
+
+def test_every_unsupported_operator_is_named_at_once(tmp_path: Path, lotor: Lotor) -> None:
+    path = tmp_path / "strange.tflite"
+    path.write_bytes(_unsupported_model())
+    done = lotor("compile", path, "--target", "portable", "-o", tmp_path / "out")
+    words = ("FLOOR", "first/floor", "SIN", "second/sin")
+    _one_line(done.returncode, done.stderr, *words)
+    report = json.loads(lotor("inspect", path, "--json").stdout)
+    assert len(report["unsupported"]) == 2
+
+
+def test_model_too_large_for_the_board(tmp_path: Path, lotor: Lotor) -> None:
+    path = tmp_path / "huge.tflite"
+    path.write_bytes(_huge_model())
+    done = lotor("flash", "--board", "netduinoplus2", "--model", path)
+    _one_line(done.returncode, done.stderr, "RAM", "480,000")
+    boards = json.loads(lotor("boards", "--json").stdout)["boards"]
+    assert not [board for board in boards if board.get("running")]
+
+
+@settings(
+    deadline=None,
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_damaged_models_never_give_a_traceback(
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A damaged file is refused in one line, or it is still a model."""
+    damaged = bytearray(SMALL)
+    for _ in range(data.draw(st.integers(0, 6), "flips")):
+        at = data.draw(st.integers(0, len(SMALL) - 1), "at")
+        damaged[at] = data.draw(st.integers(0, 255), "byte")
+    length = data.draw(st.just(len(SMALL)) | st.integers(0, len(SMALL)), "length")
+    path = tmp_path_factory.getbasetemp() / "damaged.tflite"
+    path.write_bytes(damaged[:length])
+    capsys.readouterr()
+    code = main(["inspect", str(path), "--json"])
+    out, err = capsys.readouterr()
+    if code == 0:
+        assert json.loads(out)["ops"] is not None
+    else:
+        _one_line(code, err, "damaged.tflite")
