@@ -1,0 +1,605 @@
+"""Builds small quantized .tflite models without TensorFlow, for tests.
+
+A model is written the way it runs::
+
+    m = ModelBuilder(seed=1)
+    x = m.input((1, 8, 8, 3), Quant(0.05, -3))
+    y = m.conv2d(x, channels=8, kernel=(3, 3), activation="RELU6")
+    m.output(m.softmax(m.fully_connected(m.mean(y, (1, 2)), units=4)))
+    flatbuffer = m.build()
+
+Weights, biases and quantization that a call leaves out are drawn from the builder's seed, with an
+output scale that spreads the result over the int8 range. Every method returns the Tensor that the
+operator writes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import tflite
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+
+_TYPES = {
+    "float32": tflite.TensorType.FLOAT32,
+    "int8": tflite.TensorType.INT8,
+    "uint8": tflite.TensorType.UINT8,
+    "int16": tflite.TensorType.INT16,
+    "int32": tflite.TensorType.INT32,
+    "int64": tflite.TensorType.INT64,
+    "bool": tflite.TensorType.BOOL,
+}
+_ACTIVATIONS = {
+    "NONE": tflite.ActivationFunctionType.NONE,
+    "RELU": tflite.ActivationFunctionType.RELU,
+    "RELU_N1_TO_1": tflite.ActivationFunctionType.RELU_N1_TO_1,
+    "RELU6": tflite.ActivationFunctionType.RELU6,
+}
+_PADDINGS = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}
+# The version that the converter writes for the int8 form of an operator.
+_VERSIONS = {
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 3,
+    "FULLY_CONNECTED": 4,
+    "AVERAGE_POOL_2D": 2,
+    "MAX_POOL_2D": 2,
+    "MEAN": 2,
+    "ADD": 2,
+    "PAD": 2,
+    "PADV2": 2,
+    "SOFTMAX": 2,
+    "QUANTIZE": 1,
+    "DEQUANTIZE": 2,
+}
+
+
+@dataclass(frozen=True)
+class Quant:
+    """Affine quantization: one scale, or one per channel along `axis`."""
+
+    scale: float | tuple[float, ...]
+    zero_point: int = 0
+    axis: int = 0
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The scales as a tuple, also where there is one."""
+        return self.scale if isinstance(self.scale, tuple) else (self.scale,)
+
+    @property
+    def single(self) -> float:
+        """The scale of a per-tensor quantization."""
+        (scale,) = self.scales
+        return scale
+
+
+SOFTMAX_QUANT = Quant(1 / 256, -128)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the model being built; `index` is its place in the subgraph."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "int8"
+    quant: Quant | None = None
+    signature: tuple[int, ...] | None = None
+    data: Array | None = None
+
+    @property
+    def scale(self) -> float:
+        """Its per-tensor scale."""
+        assert self.quant is not None, f"{self.name} is not quantized"
+        return self.quant.single
+
+
+@dataclass(frozen=True)
+class _Operator:
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    options: tuple[str, dict[str, Any]] | None
+    version: int
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
+    """Length of a windowed operator's output along one axis."""
+    effective = (kernel - 1) * dilation + 1
+    room = size if padding == "SAME" else size - effective + 1
+    return -(-room // stride)
+
+
+class ModelBuilder:
+    """Collects tensors and operators; `build` gives the flatbuffer."""
+
+    def __init__(self, seed: int = 0) -> None:
+        """Start an empty model; what calls leave out is drawn from `seed`."""
+        self.rng = np.random.default_rng(seed)
+        self.tensors: list[Tensor] = []
+        self.operators: list[_Operator] = []
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.extra_subgraphs = 0
+
+    # Tensors.
+
+    def tensor(
+        self,
+        shape: Sequence[int],
+        quant: Quant | None = None,
+        dtype: str = "int8",
+        data: npt.ArrayLike | None = None,
+        name: str | None = None,
+        signature: Sequence[int] | None = None,
+    ) -> Tensor:
+        """A tensor; with `data` it is constant. `signature` may hold -1 for a dynamic extent."""
+        index = len(self.tensors)
+        array = None if data is None else np.ascontiguousarray(data, dtype=np.dtype(dtype))
+        made = Tensor(
+            index,
+            name or f"t{index}",
+            tuple(int(n) for n in shape),
+            dtype,
+            quant,
+            None if signature is None else tuple(signature),
+            array,
+        )
+        assert array is None or array.size == prod(made.shape), (array, made.shape)
+        self.tensors.append(made)
+        return made
+
+    def constant(
+        self, data: npt.ArrayLike, quant: Quant | None = None, dtype: str = "int8"
+    ) -> Tensor:
+        """A constant with the shape of `data`."""
+        return self.tensor(np.shape(data), quant, dtype, data)
+
+    def input(
+        self,
+        shape: Sequence[int],
+        quant: Quant | None = None,
+        dtype: str = "int8",
+        name: str | None = None,
+        signature: Sequence[int] | None = None,
+    ) -> Tensor:
+        """A graph input; int8 without `quant` gets a random one."""
+        if dtype == "int8" and quant is None:
+            quant = self.quant()
+        made = self.tensor(shape, quant, dtype, name=name, signature=signature)
+        self.inputs.append(made)
+        return made
+
+    def output(self, *tensors: Tensor) -> None:
+        """Make `tensors` outputs of the graph, in this order."""
+        self.outputs.extend(tensors)
+
+    def quant(self, scale: float | None = None, zero_point: int | None = None) -> Quant:
+        """A random plausible activation quantization, or the given parts of one."""
+        if scale is None:
+            scale = float(np.float32(np.exp(self.rng.uniform(np.log(0.004), np.log(0.3)))))
+        if zero_point is None:
+            choices = [-128, 127, 0, int(self.rng.integers(-128, 128))]
+            zero_point = choices[int(self.rng.integers(len(choices)))]
+        return Quant(scale, zero_point)
+
+    def weights(self, shape: Sequence[int]) -> Array:
+        """Random int8 weights in [-127, 127]."""
+        return self.rng.integers(-127, 128, size=tuple(shape), dtype=np.int8)
+
+    def weight_quant(self, channels: int, axis: int, per_channel: bool) -> Quant:
+        """Random weight scales."""
+        count = channels if per_channel else 1
+        scales = np.exp(self.rng.uniform(np.log(0.001), np.log(0.02), count)).astype(np.float32)
+        return Quant(tuple(float(s) for s in scales), 0, axis)
+
+    # Operators.
+
+    def operator(
+        self,
+        kind: str,
+        inputs: Sequence[Tensor | None],
+        outputs: Sequence[Tensor],
+        options: str | None = None,
+        version: int | None = None,
+        **fields: Any,
+    ) -> Tensor:
+        """Any operator of the schema; returns its first output."""
+        self.operators.append(
+            _Operator(
+                kind,
+                tuple(-1 if t is None else t.index for t in inputs),
+                tuple(t.index for t in outputs),
+                None if options is None else (options, fields),
+                _VERSIONS.get(kind, 1) if version is None else version,
+            )
+        )
+        return outputs[0]
+
+    def _weighted_output(
+        self,
+        x: Tensor,
+        shape: Sequence[int],
+        weight_quant: Quant,
+        depth: int,
+        quant: Quant | None,
+        multiplier: float | None,
+    ) -> Tensor:
+        if quant is None:
+            # 5400 is the standard deviation of one product of two uniform int8 values.
+            wanted = multiplier if multiplier is not None else 45 / (5400 * depth**0.5)
+            typical = float(np.exp(np.mean(np.log(weight_quant.scales))))
+            quant = self.quant(float(np.float32(x.scale * typical / wanted)))
+        return self.tensor(shape, quant)
+
+    def _bias(
+        self, x: Tensor, weight_quant: Quant, channels: int, depth: int, bias: Any
+    ) -> Tensor | None:
+        if bias is False:
+            return None
+        if bias is None:
+            spread = int(3000 * depth**0.5)
+            bias = self.rng.integers(-spread, spread + 1, channels)
+        scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in weight_quant.scales)
+        return self.constant(np.asarray(bias, np.int32), Quant(scales), "int32")
+
+    def conv2d(
+        self,
+        x: Tensor,
+        channels: int = 4,
+        kernel: Pair = (3, 3),
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        padding: str = "SAME",
+        activation: str = "NONE",
+        per_channel: bool = True,
+        weights: Array | None = None,
+        weight_quant: Quant | None = None,
+        bias: Any = None,
+        quant: Quant | None = None,
+        multiplier: float | None = None,
+    ) -> Tensor:
+        """CONV_2D; `bias=False` leaves the bias out, `multiplier` is the wanted requantization."""
+        if weights is None:
+            weights = self.weights((channels, *kernel, x.shape[3]))
+        channels, *window, depth = weights.shape
+        kernel = (window[0], window[1])
+        return self._conv(
+            "CONV_2D", x, weights, channels, kernel, stride, dilation, padding, activation,
+            weight_quant or self.weight_quant(channels, 0, per_channel),
+            bias, quant, multiplier, depth * prod(kernel),
+        )  # fmt: skip
+
+    def depthwise_conv2d(
+        self,
+        x: Tensor,
+        depth_multiplier: int = 1,
+        kernel: Pair = (3, 3),
+        stride: Pair = (1, 1),
+        dilation: Pair = (1, 1),
+        padding: str = "SAME",
+        activation: str = "NONE",
+        per_channel: bool = True,
+        weights: Array | None = None,
+        weight_quant: Quant | None = None,
+        bias: Any = None,
+        quant: Quant | None = None,
+        multiplier: float | None = None,
+    ) -> Tensor:
+        """DEPTHWISE_CONV_2D; weights are (1, height, width, channels * depth_multiplier)."""
+        channels = x.shape[3] * depth_multiplier
+        if weights is None:
+            weights = self.weights((1, *kernel, channels))
+        kernel = (weights.shape[1], weights.shape[2])
+        return self._conv(
+            "DEPTHWISE_CONV_2D", x, weights, channels, kernel, stride, dilation, padding,
+            activation, weight_quant or self.weight_quant(channels, 3, per_channel),
+            bias, quant, multiplier, prod(kernel),
+        )  # fmt: skip
+
+    def _conv(
+        self,
+        kind: str,
+        x: Tensor,
+        weights: Array,
+        channels: int,
+        kernel: Pair,
+        stride: Pair,
+        dilation: Pair,
+        padding: str,
+        activation: str,
+        weight_quant: Quant,
+        bias: Any,
+        quant: Quant | None,
+        multiplier: float | None,
+        depth: int,
+    ) -> Tensor:
+        size = [
+            output_size(x.shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in (0, 1)
+        ]
+        w = self.constant(weights, weight_quant)
+        b = self._bias(x, weight_quant, channels, depth, bias)
+        y = self._weighted_output(
+            x, (x.shape[0], *size, channels), weight_quant, depth, quant, multiplier
+        )
+        fields: dict[str, Any] = {
+            "Padding": _PADDINGS[padding],
+            "StrideH": stride[0],
+            "StrideW": stride[1],
+            "DilationHFactor": dilation[0],
+            "DilationWFactor": dilation[1],
+            "FusedActivationFunction": _ACTIVATIONS[activation],
+        }
+        options = "Conv2DOptions"
+        if kind == "DEPTHWISE_CONV_2D":
+            options = "DepthwiseConv2DOptions"
+            fields["DepthMultiplier"] = channels // x.shape[3]
+        operands = [x, w] if b is None else [x, w, b]
+        return self.operator(kind, operands, [y], options, **fields)
+
+    def fully_connected(
+        self,
+        x: Tensor,
+        units: int = 4,
+        activation: str = "NONE",
+        per_channel: bool = False,
+        weights: Array | None = None,
+        weight_quant: Quant | None = None,
+        bias: Any = None,
+        quant: Quant | None = None,
+        multiplier: float | None = None,
+        keep_dims: bool = False,
+    ) -> Tensor:
+        """FULLY_CONNECTED; without `keep_dims` the input counts as rows of the weights' depth."""
+        if weights is None:
+            depth = x.shape[-1] if keep_dims or len(x.shape) == 2 else prod(x.shape[1:])
+            weights = self.weights((units, depth))
+        units, depth = weights.shape
+        weight_quant = weight_quant or self.weight_quant(units, 0, per_channel)
+        w = self.constant(weights, weight_quant)
+        b = self._bias(x, weight_quant, units, depth, bias)
+        shape = (*x.shape[:-1], units) if keep_dims else (prod(x.shape) // depth, units)
+        y = self._weighted_output(x, shape, weight_quant, depth, quant, multiplier)
+        return self.operator(
+            "FULLY_CONNECTED",
+            [x, w, b],
+            [y],
+            "FullyConnectedOptions",
+            version=5 if keep_dims else 6 if b is None else 4,
+            FusedActivationFunction=_ACTIVATIONS[activation],
+            KeepNumDims=keep_dims,
+        )
+
+    def _pool(
+        self, kind: str, x: Tensor, kernel: Pair, stride: Pair, padding: str, activation: str
+    ) -> Tensor:
+        size = [output_size(x.shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1)]
+        y = self.tensor((x.shape[0], *size, x.shape[3]), x.quant)
+        return self.operator(
+            kind,
+            [x],
+            [y],
+            "Pool2DOptions",
+            Padding=_PADDINGS[padding],
+            StrideH=stride[0],
+            StrideW=stride[1],
+            FilterHeight=kernel[0],
+            FilterWidth=kernel[1],
+            FusedActivationFunction=_ACTIVATIONS[activation],
+        )
+
+    def average_pool2d(
+        self,
+        x: Tensor,
+        kernel: Pair = (2, 2),
+        stride: Pair = (2, 2),
+        padding: str = "VALID",
+        activation: str = "NONE",
+    ) -> Tensor:
+        """AVERAGE_POOL_2D."""
+        return self._pool("AVERAGE_POOL_2D", x, kernel, stride, padding, activation)
+
+    def max_pool2d(
+        self,
+        x: Tensor,
+        kernel: Pair = (2, 2),
+        stride: Pair = (2, 2),
+        padding: str = "VALID",
+        activation: str = "NONE",
+    ) -> Tensor:
+        """MAX_POOL_2D."""
+        return self._pool("MAX_POOL_2D", x, kernel, stride, padding, activation)
+
+    def mean(
+        self,
+        x: Tensor,
+        axes: Sequence[int] = (1, 2),
+        keep_dims: bool = False,
+        quant: Quant | None = None,
+    ) -> Tensor:
+        """MEAN; negative axes count from the end. `quant` defaults to the input's."""
+        reduced = {axis % len(x.shape) for axis in axes}
+        if keep_dims:
+            shape = [1 if i in reduced else n for i, n in enumerate(x.shape)]
+        else:
+            shape = [n for i, n in enumerate(x.shape) if i not in reduced]
+        a = self.constant(np.asarray(axes, np.int32), None, "int32")
+        y = self.tensor(shape, quant or x.quant)
+        return self.operator("MEAN", [x, a], [y], "ReducerOptions", KeepDims=keep_dims)
+
+    def add(
+        self, a: Tensor, b: Tensor, activation: str = "NONE", quant: Quant | None = None
+    ) -> Tensor:
+        """ADD, with NumPy's broadcasting."""
+        y = self.tensor(
+            np.broadcast_shapes(a.shape, b.shape),
+            quant or self.quant(float(np.float32(max(a.scale, b.scale) * 1.3))),
+        )
+        return self.operator(
+            "ADD", [a, b], [y], "AddOptions", FusedActivationFunction=_ACTIVATIONS[activation]
+        )
+
+    def pad(self, x: Tensor, paddings: Sequence[Pair], dtype: str = "int32") -> Tensor:
+        """PAD with the zero point; `paddings` is (before, after) for each axis."""
+        p = self.constant(np.asarray(paddings), None, dtype)
+        shape = [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
+        return self.operator("PAD", [x, p], [self.tensor(shape, x.quant)], "PadOptions")
+
+    def pad_v2(self, x: Tensor, paddings: Sequence[Pair], value: int) -> Tensor:
+        """PADV2 with a constant of its own."""
+        p = self.constant(np.asarray(paddings), None, "int32")
+        v = self.constant(np.full((1,), value), x.quant)
+        shape = [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
+        return self.operator("PADV2", [x, p, v], [self.tensor(shape, x.quant)], "PadV2Options")
+
+    def reshape(self, x: Tensor, shape: Sequence[int], as_input: bool = True) -> Tensor:
+        """RESHAPE; the new shape may hold one -1. `as_input=False` gives it in the options only."""
+        known = prod(n for n in shape if n != -1)
+        y = self.tensor([prod(x.shape) // known if n == -1 else n for n in shape], x.quant, x.dtype)
+        operands = [x]
+        if as_input:
+            operands.append(self.constant(np.asarray(shape, np.int32), None, "int32"))
+        return self.operator("RESHAPE", operands, [y], "ReshapeOptions", NewShape=list(shape))
+
+    def softmax(self, x: Tensor, beta: float = 1.0) -> Tensor:
+        """SOFTMAX over the last axis."""
+        y = self.tensor(x.shape, SOFTMAX_QUANT if x.dtype == "int8" else None, x.dtype)
+        return self.operator("SOFTMAX", [x], [y], "SoftmaxOptions", Beta=beta)
+
+    def quantize(self, x: Tensor, quant: Quant | None = None, dtype: str = "int8") -> Tensor:
+        """QUANTIZE, from float32 or from another quantization."""
+        y = self.tensor(x.shape, quant or self.quant(), dtype)
+        return self.operator("QUANTIZE", [x], [y], "QuantizeOptions")
+
+    def dequantize(self, x: Tensor) -> Tensor:
+        """DEQUANTIZE to float32."""
+        y = self.tensor(x.shape, None, "float32")
+        return self.operator("DEQUANTIZE", [x], [y], "DequantizeOptions")
+
+    def unary(self, kind: str, x: Tensor, quant: Quant | None = None) -> Tensor:
+        """An operator without options that keeps shape and type (LOGISTIC, RELU, ABS, ...)."""
+        return self.operator(kind, [x], [self.tensor(x.shape, quant or x.quant, x.dtype)])
+
+    def residual_block(self, x: Tensor, activation: str = "RELU") -> Tensor:
+        """Two convolutions around which the input is added."""
+        y = self.conv2d(x, x.shape[3], activation=activation)
+        y = self.conv2d(y, x.shape[3])
+        return self.add(x, y, activation)
+
+    def mobile_block(self, x: Tensor, channels: int, stride: int = 1) -> Tensor:
+        """A depthwise convolution and the pointwise one after it."""
+        y = self.depthwise_conv2d(x, stride=(stride, stride), activation="RELU6")
+        return self.conv2d(y, channels, kernel=(1, 1), activation="RELU6")
+
+    # The flatbuffer.
+
+    def rename(self, tensor: Tensor, name: str) -> Tensor:
+        """Give a tensor another name; returns it under that name."""
+        renamed = replace(tensor, name=name)
+        self.tensors[tensor.index] = renamed
+        return renamed
+
+    def build(self) -> bytes:
+        """The .tflite file."""
+        b = flatbuffers.Builder(4096)
+        buffers = [_table(b, "Buffer")]
+        indices: dict[int, int] = {}
+        for t in self.tensors:
+            if t.data is not None:
+                indices[t.index] = len(buffers)
+                raw = np.frombuffer(t.data.tobytes(), np.uint8)
+                b.StartVector(1, raw.size, 16)
+                b.head -= raw.size
+                b.Bytes[b.Head() : b.Head() + raw.size] = raw.tobytes()
+                buffers.append(_table(b, "Buffer", Data=b.EndVector()))
+        tensors = [self._tensor(b, t, indices.get(t.index, 0)) for t in self.tensors]
+        kinds = sorted({(op.kind, op.version) for op in self.operators})
+        operators = [
+            self._operator(b, op, kinds.index((op.kind, op.version))) for op in self.operators
+        ]
+        subgraph = {
+            "Tensors": _offsets(b, tensors),
+            "Inputs": _int32s(b, [t.index for t in self.inputs]),
+            "Outputs": _int32s(b, [t.index for t in self.outputs]),
+            "Operators": _offsets(b, operators),
+            "Name": b.CreateString("main"),
+        }
+        subgraphs = [_table(b, "SubGraph", **subgraph) for _ in range(1 + self.extra_subgraphs)]
+        codes = [
+            _table(
+                b,
+                "OperatorCode",
+                DeprecatedBuiltinCode=min(getattr(tflite.BuiltinOperator, kind), 127),
+                BuiltinCode=getattr(tflite.BuiltinOperator, kind),
+                Version=version,
+            )
+            for kind, version in kinds
+        ]
+        fields = {
+            "Version": 3,
+            "OperatorCodes": _offsets(b, codes),
+            "Subgraphs": _offsets(b, subgraphs),
+            "Description": b.CreateString("test model"),
+            "Buffers": _offsets(b, buffers),
+        }
+        b.Finish(_table(b, "Model", **fields), file_identifier=b"TFL3")
+        return bytes(b.Output())
+
+    def _tensor(self, b: flatbuffers.Builder, t: Tensor, buffer: int) -> int:
+        fields: dict[str, Any] = {
+            "Shape": _int32s(b, t.shape),
+            "Type": _TYPES[t.dtype],
+            "Buffer": buffer,
+            "Name": b.CreateString(t.name),
+        }
+        if t.signature is not None:
+            fields["ShapeSignature"] = _int32s(b, t.signature)
+        if t.quant is not None:
+            scales = t.quant.scales
+            parameters = {
+                "Scale": b.CreateNumpyVector(np.asarray(scales, np.float32)),
+                "ZeroPoint": b.CreateNumpyVector(
+                    np.full(len(scales), t.quant.zero_point, np.int64)
+                ),
+                "QuantizedDimension": t.quant.axis,
+            }
+            fields["Quantization"] = _table(b, "QuantizationParameters", **parameters)
+        return _table(b, "Tensor", **fields)
+
+    def _operator(self, b: flatbuffers.Builder, op: _Operator, code: int) -> int:
+        fields: dict[str, Any] = {
+            "OpcodeIndex": code,
+            "Inputs": _int32s(b, op.inputs),
+            "Outputs": _int32s(b, op.outputs),
+        }
+        if op.options is not None:
+            name, values = op.options
+            values = {k: _int32s(b, v) if isinstance(v, list) else v for k, v in values.items()}
+            fields["BuiltinOptions"] = _table(b, name, **values)
+            fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, name)
+        return _table(b, "Operator", **fields)
+
+
+def _table(b: flatbuffers.Builder, name: str, **fields: Any) -> int:
+    getattr(tflite, f"{name}Start")(b)
+    for field, value in fields.items():
+        getattr(tflite, f"{name}Add{field}")(b, value)
+    return int(getattr(tflite, f"{name}End")(b))
+
+
+def _int32s(b: flatbuffers.Builder, values: Sequence[int]) -> int:
+    return int(b.CreateNumpyVector(np.asarray(values, np.int32)))
+
+
+def _offsets(b: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    b.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        b.PrependUOffsetTRelative(offset)
+    return int(b.EndVector())
