@@ -17,7 +17,8 @@ export PYTHONNOUSERSITE := 1
 .PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench lint format clean
 
 help:  ## list these commands
-	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 	@echo "BOARD=$(BOARD) MODEL=$(MODEL); '$(bin)/lotor boards' lists the boards"
 
 setup:  ## create .venv with what the demo, flashing and verification need
