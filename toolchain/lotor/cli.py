@@ -6,10 +6,12 @@ that does the work and returns a `Result`. Modules are imported inside the comma
 """
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lotor import __version__
@@ -18,9 +20,12 @@ from lotor.errors import LotorError
 
 @dataclass(frozen=True)
 class Result:
-    """What a command found: `data` for `--json`, `text` for people, `ok` for the exit status."""
+    """What a command found: `data` for `--json`, `text` for people, `ok` for the exit status.
 
-    data: dict[str, Any]
+    `data` is None when the command has printed all by itself, as it came.
+    """
+
+    data: dict[str, Any] | None
     text: str
     ok: bool = True
 
@@ -62,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
-    print(json.dumps(result.data, indent=2) if args.json else result.text)
+    if result.data is not None:
+        print(json.dumps(result.data, indent=2) if args.json else result.text)
     return 0 if result.ok else 1
 
 
@@ -91,8 +97,42 @@ def _doctor(args: argparse.Namespace) -> Result:
     return Result(data, describe(checks), ok=all(c.ok for c in checks if c.needed))
 
 
+def _add_hil(commands: _Commands) -> None:
+    parser = commands.add("hil", "test a board over its serial line", _hil)
+    parser.add_argument("--board", required=True, help="the board's name")
+    parser.add_argument("--model", help="the model to flash and test (default: raccoon)")
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="where the JUnit report goes")
+    parser.add_argument("-m", dest="marker", help='only these tests, e.g. "smoke"')
+    parser.add_argument("--keep", action="store_true", help="leave an emulated board running")
+
+
+def _hil(args: argparse.Namespace) -> Result:
+    from lotor.device.hil import run_hil
+
+    report = run_hil(args.board, args.model, args.junit, args.marker, args.keep)
+    data = asdict(report) | {"failed": len(report.failures), "outcome": report.outcome}
+    return Result(data, str(report), ok=report.outcome == "passed")
+
+
+def _add_monitor(commands: _Commands) -> None:
+    parser = commands.add("monitor", "show a board's log, resets and faults as they come", _monitor)
+    parser.add_argument("--board", required=True, help="the board's name, or its port")
+    parser.add_argument("--seconds", type=float, help="how long (default: until Ctrl-C)")
+
+
+def _monitor(args: argparse.Namespace) -> Result:
+    from lotor.device.monitor import watch
+
+    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
+        for event in watch(args.board, args.seconds):
+            print(json.dumps(asdict(event)) if args.json else str(event), flush=True)
+    return Result(None, "")
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_doctor,
+    _add_hil,
+    _add_monitor,
 ]
 
 

@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lotor.board import load_board
+from lotor.device.emulator import running
 from lotor.device.messages import Fault, Hello, LogLine
+from lotor.device.ports import is_url
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 
@@ -21,12 +24,17 @@ class Event:
     """Something that happened on a board.
 
     `kind` is "hello", "log", "reset", "fault", "silent" or "lost"; `text` is for people, `data`
-    for programs.
+    for programs; `time` is in seconds since 1970.
     """
 
     kind: str
     text: str
     data: dict[str, Any] = field(default_factory=dict)
+    time: float = field(default_factory=time.time)
+
+    def __str__(self) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(self.time))
+        return f"{clock} {self.kind:6} {self.text}"
 
 
 def watch(board: str, seconds: float | None = None, poll: float = POLL_S) -> Iterator[Event]:
@@ -144,4 +152,7 @@ def source_of(elf: Path, address: int) -> str:
 
 def running_elf(board: str) -> Path | None:
     """Return the ELF that an emulated board runs, or None where that is not known."""
-    raise NotImplementedError
+    if is_url(board) or not load_board(board).emulated:
+        return None
+    state = running(board)
+    return state.elf if state else None

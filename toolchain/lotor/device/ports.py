@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -181,12 +182,29 @@ def locate(board: str) -> tuple[str, int]:
     Raises:
         LotorError: an unknown board, an emulator that does not run, no port or several.
     """
+    from lotor.board import load_board
+
     if is_url(board):
         return board, BAUDRATE
-    raise NotImplementedError
+    description = load_board(board)
+    if description.emulated:
+        from lotor.device.emulator import running
+
+        state = running(board)
+        if state is None:
+            raise LotorError(
+                f"board {board} is not running: `lotor flash --board {board} --model MODEL` starts "
+                "it"
+            )
+        return state.url, description.serial.baud
+    if url := os.environ.get("LOTOR_PORT"):
+        return url, description.serial.baud
+    return find_usb_port(board, description.serial.usb), description.serial.baud
 
 
-def find_usb_port(board: str, identities: list[str], serial_number: str | None = None) -> str:
+def find_usb_port(
+    board: str, identities: Sequence[str], serial_number: str | None = None
+) -> str:
     """Return the path of the one port with a USB identity.
 
     Args:

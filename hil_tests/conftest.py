@@ -1,0 +1,122 @@
+"""One board after the other: flashed with a model, talked to, and left as it was found."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("labgrid", reason='tests of boards need `pip install "lotor[hil]"`')
+
+from labgrid import Environment
+
+from lotor.board import list_boards, load_board
+from lotor.device.bench import Bench, FlashFailed, Mismatch, NoBoot, environment
+from lotor.device.hil import default_model
+from lotor.device.messages import LogLine
+from lotor.device.ports import Lock
+from lotor.device.session import Session
+from lotor.host import HostModel
+from lotor.host import load as load_on_host
+from lotor.zoo import find_model
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("lotor", "boards")
+    group.addoption("--lotor-board", action="append", help="board to test (default: emulated ones)")
+    group.addoption("--lotor-model", help="model to flash (default: raccoon)")
+    group.addoption("--lotor-keep", action="store_true", help="leave emulators running")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "hil: talks to a board over its serial line")
+    config.addinivalue_line("markers", "smoke: the shortest proof that a board works")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "bench" in metafunc.fixturenames:
+        names = metafunc.config.getoption("lotor_board")
+        names = names or [name for name in list_boards() if load_board(name).emulated]
+        metafunc.parametrize("bench", names, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.hil)
+            if item.config.pluginmanager.hasplugin("xdist"):
+                name = getattr(item, "callspec", None) and item.callspec.params.get("bench")
+                item.add_marker(pytest.mark.xdist_group(f"board-{name}"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Say in the report what kind of failure it was."""
+    yield
+    if call.excinfo and not call.excinfo.errisinstance(pytest.skip.Exception):
+        kinds = {FlashFailed: "flash-error", NoBoot: "no-boot", Mismatch: "mismatch"}
+        found = (name for kind, name in kinds.items() if call.excinfo.errisinstance(kind))
+        item.user_properties.append(("outcome", next(found, "protocol")))
+
+
+@pytest.fixture(scope="session")
+def model_name(pytestconfig: pytest.Config) -> str:
+    return pytestconfig.getoption("lotor_model") or default_model()
+
+
+@pytest.fixture(scope="session")
+def host(model_name: str) -> HostModel:
+    return load_on_host(find_model(model_name).path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
+    """The git commit of these tests, or "" outside of a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    record_testsuite_property("git", found.stdout.strip())
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def bench(
+    request: pytest.FixtureRequest,
+    model_name: str,
+    host: HostModel,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Bench]:
+    """A board in the state "flashed"; one lock keeps every other test run away from it."""
+    board = load_board(request.param)
+    model = find_model(model_name)
+    path = environment(board.name, str(model.path), tmp_path_factory.mktemp("env") / "env.yaml")
+    with Lock(f"board-{board.name}", f"board {board.name}"):
+        target = Environment(str(path)).get_target("main")
+        strategy = target.get_driver("LotorStrategy", activate=False)
+        try:
+            strategy.transition("flashed")
+            golden = sorted((model.path.parent / "golden").glob("*.npz"))
+            logs: list[LogLine] = []
+            yield Bench(board, strategy, host, golden, logs)
+        finally:
+            strategy.transition("unknown")
+            if board.emulated and not request.config.getoption("lotor_keep"):
+                strategy.flash.stop()
+            target.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def board(bench: Bench, record_property: Callable[[str, object], None]) -> Session:
+    """The session of the board under test, in a known state whatever the last test did."""
+    bench.strategy.transition("flashed")
+    session = bench.session
+    session.on_log = bench.logs.append
+    compiled = bench.host.compiled
+    record_property("board", bench.board.name)
+    record_property("build_id", session.greeting.build_id)
+    record_property("model", compiled.name)
+    record_property("model_hash", compiled.model_hash)
+    session.require_model(compiled)
+    return session

@@ -1,0 +1,99 @@
+"""Who a board says it is, and how it fares."""
+
+import time
+
+import pytest
+
+from lotor.device.bench import Bench
+from lotor.device.link import MAX_PAYLOAD, Request
+from lotor.device.messages import LogLevel, ResetReason
+from lotor.device.session import DeviceError, Session
+
+
+@pytest.mark.smoke
+def test_hello_is_what_the_board_file_and_the_image_say(bench: Bench, board: Session) -> None:
+    hello = board.hello()
+    assert hello.board == bench.board.name
+    assert hello.chip == bench.board.chip
+    assert hello.tick_unit == bench.board.ticks.unit
+    assert len(hello.build_id) == 40
+    compiled = bench.host.compiled
+    (model,) = (m for m in hello.models if m.hash == compiled.model_hash)
+    assert hello.selected == model.index
+    assert model.layers == len(compiled.report["layers"])
+    assert model.inputs == tuple(tensor.nbytes for tensor in compiled.graph.inputs)
+    assert model.outputs == tuple(tensor.nbytes for tensor in compiled.graph.outputs)
+    assert hello.arena_bytes >= max(m.arena_bytes for m in hello.models)
+
+
+@pytest.mark.smoke
+def test_echo_of_every_byte_value(board: Session) -> None:
+    every = bytes(range(256))
+    for data in (b"", b"\0", every, bytes(reversed(every)) * 4, b"\0" * 1024, b"\xff" * 1024):
+        assert board.echo(data) == data
+    longest = (every * 5)[:MAX_PAYLOAD]
+    assert board.echo(longest) == longest
+
+
+@pytest.mark.parametrize("size", [1, 253, 254, 255, 256, 507, 508, 509, 1016])
+def test_echo_around_the_block_sizes_of_cobs(board: Session, size: int) -> None:
+    for data in (b"\x5a" * size, b"\x5a" * (size - 1) + b"\0", b"\0" + b"\x5a" * (size - 1)):
+        assert board.echo(data) == data
+
+
+def test_statistics_count(bench: Bench, board: Session) -> None:
+    before = board.statistics()
+    bench.check()
+    board.send_bytes(b"\x03ab\x05\0")
+    board.drain()
+    after = board.statistics()
+    assert None not in vars(after).values()
+    assert after.runs == before.runs + 1
+    assert after.frames > before.frames + 3
+    assert after.bad_framing == before.bad_framing + 1
+    assert after.bad_crc == before.bad_crc
+    assert after.ticks > before.ticks
+    assert after.overruns == 0
+    assert 0 < after.stack_bytes < after.stack_size
+
+
+def test_the_arena_is_used_as_planned_and_no_further(bench: Bench, board: Session) -> None:
+    board.require_model(bench.host.compiled)  # selecting paints the arena
+    bench.check()
+    planned = bench.host.compiled.report["inputs"]
+    loaded = max(tensor["offset"] + tensor["bytes"] for tensor in planned)
+    assert loaded <= board.statistics().arena_bytes <= board.model.arena_bytes
+
+
+def test_log_levels(bench: Bench, board: Session) -> None:
+    for level in LogLevel:
+        assert board.log_level(level) == level
+    with pytest.raises(DeviceError):
+        board.log_level(200)
+    assert board.log_level(LogLevel.INFO) == LogLevel.INFO
+
+
+@pytest.mark.smoke
+def test_reset(bench: Bench, board: Session) -> None:
+    before = board.hello()
+    bench.logs.clear()
+    after = board.reset()
+    assert after.resets == before.resets + 1
+    assert after.reset_reason == ResetReason.REQUEST
+    assert after.fault is None
+    assert (after.build_id, after.models) == (before.build_id, before.models)
+    assert [line.level for line in bench.logs] == [LogLevel.INFO]
+    assert board.statistics().runs == 0
+    bench.check()
+
+
+def test_an_answer_comes_soon(board: Session) -> None:
+    """A board that sleeps between frames still wakes up for the first byte of one."""
+    slowest = 0.0
+    for _ in range(20):
+        time.sleep(0.01)
+        start = time.perf_counter()
+        board.request(Request.HELLO)
+        slowest = max(slowest, time.perf_counter() - start)
+    assert slowest < 0.5
+    assert board.retries == 0
