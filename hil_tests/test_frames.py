@@ -82,7 +82,9 @@ def test_a_well_made_frame_that_is_too_long(bench: Bench) -> None:
 
 @pytest.mark.parametrize("place", [0, 1, 2, 4, 9, -5, -1])
 def test_a_bad_crc(bench: Bench, place: int) -> None:
-    body = bytearray(b"\x01" + bytes([Request.RESET]) + b"\x01\x00" + b"abcdefgh" + b"\x9c\x01\x02\x03")
+    body = bytearray(
+        b"\x01" + bytes([Request.RESET]) + b"\x01\x00" + b"abcdefgh" + b"\x9c\x01\x02\x03"
+    )
     body[place] ^= 0x10
 
     def action(session: Session) -> None:

@@ -22,9 +22,7 @@ def test_random_inputs(bench: Bench, seed: int) -> None:
 
 @pytest.mark.parametrize("value", [-128, 0, 127])
 def test_extreme_inputs(bench: Bench, board: Session, value: int) -> None:
-    inputs = [
-        np.full(t.shape, value).astype(t.np_dtype) for t in bench.host.compiled.graph.inputs
-    ]
+    inputs = [np.full(t.shape, value).astype(t.np_dtype) for t in bench.host.compiled.graph.inputs]
     if board.infer(*inputs) != bench.outputs(inputs):
         raise Mismatch(f"inputs of {value}: layer {first_bad_layer(board, bench.host, *inputs)}")
 

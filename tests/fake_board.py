@@ -36,7 +36,9 @@ def item(tag: int, value: bytes) -> bytes:
     return struct.pack("<BH", tag, len(value)) + value
 
 
-def model_item(index: int, name: str, digest: bytes, inputs: list[int], outputs: list[int]) -> bytes:
+def model_item(
+    index: int, name: str, digest: bytes, inputs: list[int], outputs: list[int]
+) -> bytes:
     """One model of a hello, of three layers."""
     head = struct.pack("<BIIBB", index, 4096, 3, len(inputs), len(outputs))
     return item(10, head + digest + struct.pack(f"<{len(inputs + outputs)}I", *inputs, *outputs)

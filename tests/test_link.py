@@ -1,6 +1,7 @@
 """Frames: a round trip for any bytes in any pieces, and no wrong frame out of damaged ones."""
 
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ frames = st.builds(Frame, st.integers(0, 255), st.integers(0, 0xFFFF), payloads)
 def in_pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """Cut `data` at the given places."""
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 # The examples of the COBS paper and of Wikipedia's table.

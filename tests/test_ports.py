@@ -165,7 +165,7 @@ def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
         raise serial.SerialException(13, "could not open port /dev/ttyACM0: [Errno 13] Permission")
 
     monkeypatch.setattr(serial, "serial_for_url", refuse)
-    with pytest.raises(LotorError, match="no permission .* usermod -aG dialout"):
+    with pytest.raises(LotorError, match=r"no permission .* usermod -aG dialout"):
         Port("/dev/ttyACM0")
 
 

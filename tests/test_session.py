@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_board import HELLO, FakeBoard, Handler, Reply, answer, item, notice, refusal
 
+from fake_board import HELLO, FakeBoard, Handler, Reply, answer, item, notice, refusal
 from lotor.device.link import LOG, Frame, FrameError, Request, encode
 from lotor.device.messages import Hello, LogLine, ModelInfo
 from lotor.device.session import RETRIES, DeviceError, NoAnswer, Session
@@ -124,7 +124,9 @@ def test_a_non_contiguous_or_big_endian_array_is_sent_as_the_device_reads_it() -
 def test_nobody_answers() -> None:
     with FakeBoard(own_hello=True) as board:
         start = time.monotonic()
-        with pytest.raises(NoAnswer, match="did not answer hello within 0.15 s, 3 times") as error:
+        with pytest.raises(
+            NoAnswer, match=r"did not answer hello within 0\.15 s, 3 times"
+        ) as error:
             opened(board)
         assert time.monotonic() - start < 5 * QUICK + 0.5
         assert board.url in str(error.value) and "lotor boards" in str(error.value)
@@ -222,11 +224,7 @@ def test_a_late_answer_is_not_taken_for_the_next_one() -> None:
 
 def test_bytes_in_single_pieces_with_garbage_and_logs_between() -> None:
     lines: list[LogLine] = []
-    wire = (
-        b"\x00boot\x00"
-        + encode(Frame(LOG, 0, b"\x01" + "Grüße".encode()))
-        + b"\x05\x01\x00"
-    )
+    wire = b"\x00boot\x00" + encode(Frame(LOG, 0, b"\x01" + "Grüße".encode())) + b"\x05\x01\x00"
 
     def slowly(frame: Frame) -> Iterator[Reply]:
         for byte in wire + encode(answer(frame, b"\0abc\0")):
@@ -262,25 +260,31 @@ def test_a_refusal_says_what_and_what_next(code: int, text: str, words: str) -> 
 
 
 def test_a_failed_run_is_an_error() -> None:
-    with FakeBoard(answering(struct.pack("<iQ", -3, 0))) as board, opened(board) as session:
-        with pytest.raises(DeviceError, match=r"refused run: the model gave -3 \(error 6\)"):
-            session.run()
+    with (
+        FakeBoard(answering(struct.pack("<iQ", -3, 0))) as board,
+        opened(board) as session,
+        pytest.raises(DeviceError, match=r"refused run: the model gave -3 \(error 6\)"),
+    ):
+        session.run()
 
 
 @pytest.mark.parametrize("payload", [b"", b"\1\2\3", bytes(13)])
 def test_an_answer_of_a_wrong_length_is_an_error(payload: bytes) -> None:
     with FakeBoard(answering(payload)) as board, opened(board) as session:
         for ask in (session.run, session.self_test):
-            with pytest.raises(FrameError, match="where .* belong"):
+            with pytest.raises(FrameError, match=r"where .* belong"):
                 ask()
         with pytest.raises(FrameError):
             session.profile()
 
 
 def test_a_profile_that_does_not_advance_ends() -> None:
-    with FakeBoard(answering(struct.pack("<HHH", 0, 0, 5))) as board, opened(board) as session:
-        with pytest.raises(FrameError, match="layers from 0 on"):
-            session.profile()
+    with (
+        FakeBoard(answering(struct.pack("<HHH", 0, 0, 5))) as board,
+        opened(board) as session,
+        pytest.raises(FrameError, match="layers from 0 on"),
+    ):
+        session.profile()
 
 
 def test_mistakes_are_found_before_anything_is_sent() -> None:

@@ -175,6 +175,7 @@ class Bench:
 
     @property
     def session(self) -> Session:
+        """The open session; another one after the board was flashed again."""
         session: Session = self.strategy.link.session
         return session
 

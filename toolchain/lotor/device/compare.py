@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lotor.device.session import Data, Session, as_bytes
+from lotor.device.session import Array, Session, as_bytes
 
 if TYPE_CHECKING:
     from lotor.host import HostModel
@@ -33,7 +33,7 @@ class Difference:
         return f"{self.bytes_wrong} output bytes differ from the host's; {where}"
 
 
-def difference(session: Session, host: "HostModel", *inputs: Data) -> Difference | None:
+def difference(session: Session, host: "HostModel", *inputs: Array) -> Difference | None:
     """Run the same inputs on the board's selected model and on this machine.
 
     Args:
@@ -57,14 +57,14 @@ def difference(session: Session, host: "HostModel", *inputs: Data) -> Difference
     return Difference(wrong, layer, name)
 
 
-def host_outputs(host: "HostModel", *inputs: Data) -> list[bytes]:
+def host_outputs(host: "HostModel", *inputs: Array) -> list[bytes]:
     """Return the bytes of every output that this machine computes."""
     outputs = host.run(*inputs)
     many = outputs if isinstance(outputs, tuple) else (outputs,)
     return [as_bytes(output) for output in many]
 
 
-def first_bad_layer(session: Session, host: "HostModel", *inputs: Data) -> int | None:
+def first_bad_layer(session: Session, host: "HostModel", *inputs: Array) -> int | None:
     """Return the index of the first layer whose output's CRC-32 differs from this machine's."""
     session.infer(*inputs, trace=True)
     expected = host.layer_outputs(*inputs)

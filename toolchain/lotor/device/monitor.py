@@ -114,7 +114,9 @@ class _Watch:
             yield Event("hello", describe(hello), asdict(hello))
         elif hello.resets != last.resets:
             yield Event("reset", f"reset {hello.resets} since power-up", {"resets": hello.resets})
-        if hello.fault and (last is None or (hello.resets, hello.fault) != (last.resets, last.fault)):
+        if hello.fault and (
+            last is None or (hello.resets, hello.fault) != (last.resets, last.fault)
+        ):
             yield self._faulted(hello.fault)
 
     def _faulted(self, fault: Fault) -> Event:

@@ -202,9 +202,7 @@ def locate(board: str) -> tuple[str, int]:
     return find_usb_port(board, description.serial.usb), description.serial.baud
 
 
-def find_usb_port(
-    board: str, identities: Sequence[str], serial_number: str | None = None
-) -> str:
+def find_usb_port(board: str, identities: Sequence[str], serial_number: str | None = None) -> str:
     """Return the path of the one port with a USB identity.
 
     Args:

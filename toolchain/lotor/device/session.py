@@ -4,7 +4,7 @@ import logging
 import random
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from lotor.compiler import Compiled
 
 Answer = TypeVar("Answer")
-Data = bytes | np.ndarray[Any, Any]
+Array = np.ndarray[Any, Any]
+Data = bytes | Array
 
 RETRIES = 2
 # Asking for these twice is asking once; a run counts because a board answers a repeated sequence
