@@ -34,10 +34,10 @@ demo: setup  ## photographs -> board -> what it saw, on an emulated STM32 unless
 	@$(bin)/lotor demo --board $(BOARD)
 
 test: setup-dev  ## host tests and tests of the emulated boards
-	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadfile -m "not slow" -q
+	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -m "not slow" -q
 
 test-full: setup-dev  ## the same and the slow ones
-	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadfile -q
+	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -q
 
 flash: setup  ## build the firmware with MODEL (one or more) and put it on BOARD
 	@$(bin)/lotor flash --board $(BOARD) $(foreach model,$(MODEL),--model $(model))

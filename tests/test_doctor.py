@@ -16,6 +16,7 @@ def test_complete_machine(capsys: pytest.CaptureFixture[str]) -> None:
     checks = json.loads(capsys.readouterr().out)["checks"]
     assert all({"name", "ok", "found", "needed_for", "mend"} <= check.keys() for check in checks)
     named = {check["name"]: check for check in checks}
+    assert len(named) == len(checks)
     for name in (
         "python",
         "numpy",
@@ -56,7 +57,7 @@ def test_old_and_absent_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks["pyserial"].ok
     assert not checks["numpy"].ok
     assert "older than 999" in checks["numpy"].found
-    assert checks["no-such-package"].found == "missing"
+    assert checks["no-such-package"].found == "not found"
     assert checks["no-such-package"].mend == "make setup"
     assert not checks["no-such-package"].needed
 

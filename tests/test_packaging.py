@@ -13,6 +13,8 @@ from tflite_builder import ModelBuilder, Quant
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+pytestmark = pytest.mark.xdist_group("wheel")
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -58,7 +60,7 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
     ):
         assert expected in names
     for prefix, suffix in (
-        ("lotor/_data/kernels/conv2d/", ".h"),
+        ("lotor/_data/kernels/conv_2d/", ".h"),
         ("lotor/_data/firmware/", ".c"),
         ("lotor/_data/firmware/", "platformio.ini"),
         ("lotor/_data/hil_tests/test_", ".py"),

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from platform import machine
 
-from lotor.errors import LotorError
+from lotor.board import check_boards, list_boards, load_board
 from lotor.resources import cache_dir, resource, run_dir
 
 
@@ -43,16 +43,15 @@ class _Tool:
     command: str
     package: str
     needed_for: str
-    level: str
 
 
 # Commands that Lotor calls, and the Debian package of each.
 TOOLS = (
-    _Tool("gcc", "gcc", "running models on this machine", "host"),
-    _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware", "board"),
-    _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards", "emulator"),
-    _Tool("clang", "clang", "development: the second compiler of the tests", "dev"),
-    _Tool("cppcheck", "cppcheck", "development: make lint", "dev"),
+    _Tool("gcc", "gcc", "running models on this machine"),
+    _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
+    _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
+    _Tool("clang", "clang", "development: the second compiler of the tests"),
+    _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
 
 # What each extra of the package is for; a Python package of no listed extra is no one's business.
@@ -64,6 +63,7 @@ _EXTRAS = {
     "train": "lotor train, lotor evaluate",
     "dev": "development: tests and linters",
 }
+_ORDER = list(_EXTRAS)
 _SETUP = {"": "setup", "verify": "setup", "flash": "setup", "hil": "setup-hil"}
 
 
@@ -80,22 +80,17 @@ def examine(board: str | None = None) -> list[Check]:
     Raises:
         LotorError: there is no such board.
     """
-    emulated = _emulated(board) if board is not None else None
-    levels = {"host"}
-    if emulated is not None:
-        levels |= {"board", "emulator"} if emulated else {"board"}
-    checks = [_python(), *_packages(levels)]
-    checks += [_tool(tool, tool.level in levels) for tool in TOOLS]
+    chosen = None if board is None else load_board(board)
+    needed = {"gcc"}
+    if chosen:
+        needed |= {"arm-none-eabi-gcc"}
+        needed |= {chosen.emulator.program} if chosen.emulator else set()
+    checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
+    checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]
-    if emulated is False:
+    if chosen and not chosen.emulated:
         checks.append(_serial_rights())
     return checks
-
-
-def _emulated(name: str) -> bool:
-    from lotor.board import load_board
-
-    return load_board(name).emulated
 
 
 def _python() -> Check:
@@ -105,20 +100,27 @@ def _python() -> Check:
     return Check("python", ok, f"{version}, {sys.executable}", "everything", mend, True)
 
 
-def _packages(levels: set[str]) -> Iterator[Check]:
-    needed_extras = {""} | ({"flash"} if "board" in levels else set())
+def _packages(needed_extras: set[str]) -> list[Check]:
+    """Check what the package's metadata asks for, each under the first extra that names it."""
+    groups: dict[str, tuple[str, str]] = {}
     for requirement in metadata.requires("lotor") or []:
         spec, _, marker = requirement.partition(";")
         match = re.match(r"([\w.-]+)(?:\[[^]]*\])?\s*(?:>=([\d.]+))?", spec)
         extra = re.search(r"extra == ['\"](\w+)", marker)
         group = extra.group(1) if extra else ""
-        # The project's own extras refer to each other; what they mean is listed by itself.
-        if match is None or match.group(1) == "lotor" or group not in _EXTRAS:
+        if match is None or group not in _EXTRAS:
             continue
         on = re.search(r"platform_machine (==|!=) ['\"](\w+)", marker)
         if on and (machine() == on.group(2)) != (on.group(1) == "=="):
             continue
-        yield _package(match.group(1), match.group(2) or "0", group, group in needed_extras)
+        name, least = match.group(1), match.group(2) or "0"
+        known = groups.get(name)
+        if known is None or _ORDER.index(group) < _ORDER.index(known[1]):
+            groups[name] = (least, group)
+    by_extra = sorted(groups.items(), key=lambda item: (_ORDER.index(item[1][1]), item[0]))
+    return [
+        _package(name, least, group, group in needed_extras) for name, (least, group) in by_extra
+    ]
 
 
 def _package(name: str, least: str, extra: str, needed: bool) -> Check:
@@ -127,7 +129,7 @@ def _package(name: str, least: str, extra: str, needed: bool) -> Check:
         ok = _numbers(found) >= _numbers(least)
         found = found if ok else f"{found}, older than {least}"
     except metadata.PackageNotFoundError:
-        found, ok = "missing", False
+        found, ok = "not found", False
     mend = "" if ok else _setup_command(f"'{name}>={least}'", _SETUP.get(extra, "setup-dev"))
     return Check(name, ok, found, _EXTRAS[extra], mend, needed)
 
@@ -145,7 +147,7 @@ def _tool(tool: _Tool, needed: bool) -> Check:
     path = shutil.which(tool.command)
     if path is None:
         mend = f"sudo apt-get install -y {tool.package}"
-        return Check(tool.command, False, "missing", tool.needed_for, mend, needed)
+        return Check(tool.command, False, "not found", tool.needed_for, mend, needed)
     return Check(tool.command, True, _version(path), tool.needed_for, "", needed)
 
 
@@ -161,15 +163,10 @@ def _version(path: str) -> str:
 
 
 def _boards() -> Check:
-    from lotor.board import list_boards, load_board
-
     folder = resource("boards")
-    try:
-        names = list_boards()
-        for name in names:
-            load_board(name)
-    except LotorError as error:
-        return Check("board files", False, str(error), "boards", f"correct {folder}", True)
+    names, mistakes = list_boards(), check_boards()
+    if mistakes:
+        return Check("board files", False, "; ".join(mistakes), "boards", f"edit {folder}", True)
     mend = "" if names else "install lotor again: its data files are missing"
     return Check("board files", bool(names), f"{len(names)} in {folder}", "boards", mend, True)
 
