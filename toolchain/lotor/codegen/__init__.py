@@ -1,0 +1,1 @@
+"""Planned graphs to C."""

@@ -1,0 +1,313 @@
+"""The two generated C files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lotor.codegen.kernels import merge_headers
+from lotor.graph import Array, Graph, Tensor
+from lotor.memory import Plan
+from lotor.ops import KernelCall
+from lotor.targets.variants import Variant
+
+ARENA_ALIGN = 16
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the generated program.
+
+    Attributes:
+        name: the model's name of the layer.
+        kind: the operator.
+        call: the kernel call.
+        variant: the implementation that was chosen.
+        macs: multiply-accumulates.
+    """
+
+    name: str
+    kind: str
+    call: KernelCall
+    variant: Variant
+    macs: int
+
+    @property
+    def shapes(self) -> str:
+        """Input and output shapes, for people."""
+        inputs = ", ".join(str(list(t.shape)) for t in self.call.inputs)
+        return f"{inputs} -> {list(self.call.outputs[0].shape)}"
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything that the C says."""
+
+    name: str
+    graph: Graph
+    layers: Sequence[Layer]
+    plan: Plan
+    model_hash: str
+    target: str
+    tool_version: str
+    labels: Sequence[str]
+
+
+def identifier(name: str) -> str:
+    """Return a C identifier for a model's name."""
+    cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    return cleaned if cleaned and not cleaned[0].isdigit() else f"model_{cleaned}".rstrip("_")
+
+
+def borders(graph: Graph) -> list[tuple[str, Tensor]]:
+    """Return inputs and outputs with their names in C: input, input_1, output, ..."""
+    named = []
+    for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for index, tensor in enumerate(tensors):
+            named.append((f"{kind}_{index}" if index else kind, tensor))
+    return named
+
+
+def signature(program: Program) -> str:
+    """Return the prototype of the run function, without semicolon."""
+    arguments = ["void *arena"]
+    for name, tensor in borders(program.graph):
+        const = "const " if name.startswith("input") else ""
+        arguments.append(f"{const}{tensor.dtype.c_name} *{name}")
+    return f"int {program.name}_run({', '.join(arguments)})"
+
+
+def render_header(program: Program) -> str:
+    """Return the text of NAME.h."""
+    upper = program.name.upper()
+    macros: dict[str, object] = {
+        "ARENA_BYTES": program.plan.arena_bytes,
+        "ARENA_ALIGN": ARENA_ALIGN,
+        "LAYERS": len(program.layers),
+        "MODEL_HASH": f'"{program.model_hash}"',
+        "INPUTS": len(program.graph.inputs),
+        "OUTPUTS": len(program.graph.outputs),
+    }
+    for name, tensor in borders(program.graph):
+        prefix = name.upper()
+        macros[f"{prefix}_OFFSET"] = program.plan.offset(tensor)
+        macros[f"{prefix}_BYTES"] = tensor.nbytes
+        macros[f"{prefix}_SHAPE"] = "{" + ", ".join(map(str, tensor.shape)) + "}"
+        if tensor.quant is not None:
+            macros[f"{prefix}_SCALE"] = _float(tensor.q.scale)
+            macros[f"{prefix}_ZERO_POINT"] = tensor.q.zero_point
+    if program.labels:
+        quoted = (label.replace("\\", "\\\\").replace('"', '\\"') for label in program.labels)
+        macros["LABELS"] = "{" + ", ".join(f'"{label}"' for label in quoted) + "}"
+    defines = "\n".join(f"#define {upper}_{name} {value}" for name, value in macros.items())
+    return f"""{_banner(program, "Interface")}
+#ifndef LOTOR_{upper}_H
+#define LOTOR_{upper}_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+{defines}
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* Run the model once.
+ *
+ * arena: {upper}_ARENA_BYTES bytes aligned to {upper}_ARENA_ALIGN; every activation lives in it.
+ * An input may be NULL: then it was written to the arena at its OFFSET beforehand; the run uses
+ * that memory for other things, so write it anew before each run. An output may be NULL: then it
+ * is left in the arena at its OFFSET.
+ * Returns 0, or -1 when the arena is NULL or not aligned.
+ */
+{_prototype(program)};
+
+#ifdef LOTOR_PROFILE
+/* Supplied by the application: called with layer -1 before the first layer (output NULL), then at
+ * the end of every layer with what it has written. */
+void lotor_layer_done(int layer, const void *output, size_t bytes);
+#endif
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def render_source(program: Program) -> str:
+    """Return the text of NAME.c."""
+    headers = [layer.variant.header for layer in program.layers]
+    parts = [
+        f"{_banner(program, 'Program and weights')}\n{_memory_map(program)}",
+        f'#include "{program.name}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n'
+        "#include <string.h>\n",
+        "#ifdef LOTOR_PROFILE\n"
+        "#define LAYER_DONE(layer, output, bytes) lotor_layer_done(layer, output, bytes)\n"
+        "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
+        merge_headers(headers),
+    ]
+    shared: dict[int, str] = {}
+    for index, layer in enumerate(program.layers):
+        parts.append(_layer(program, index, layer, shared))
+    parts.append(_run(program))
+    return "\n".join(parts)
+
+
+def _banner(program: Program, title: str) -> str:
+    return (
+        f"/* {title} of {program.name}, generated by lotor {program.tool_version}; do not edit.\n"
+        " *\n"
+        f" * model   sha256 {program.model_hash}\n"
+        f" * target  {program.target}\n"
+        f" * arena   {program.plan.arena_bytes} bytes\n"
+        " */"
+    )
+
+
+def _memory_map(program: Program) -> str:
+    lines = [
+        "/* Memory map of the arena: bytes, layers during which they are in use, tensor.",
+        " *",
+    ]
+    last_layer = len(program.layers)
+    for p in program.plan.placements:
+        first = "input" if p.first < 0 else str(p.first)
+        last = "output" if p.last >= last_layer else str(p.last)
+        name = _comment(" = ".join(t.name for t in p.tensors))
+        lines.append(f" * {p.offset:8d} .. {p.end:8d}  {first:>6} .. {last:<6}  {name}")
+    return "\n".join([*lines, " */\n"])
+
+
+def _comment(text: str) -> str:
+    """Make a name from the model safe inside a comment."""
+    printable = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
+    return printable.replace("*/", "*?").replace("/*", "/?").replace("\\", "/")
+
+
+def _float(value: float) -> str:
+    """Return the shortest C literal that gives this float32."""
+    text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
+    return f"{text}f"
+
+
+def _field(value: int | float) -> str:
+    return _float(value) if isinstance(value, float) else str(value)
+
+
+_PER_LINE = {"int8": 20, "int32": 8, "float64": 4, "float32": 6}
+
+
+def _array(name: str, values: Array) -> str:
+    """Return a constant C array; doubles are written in hexadecimal, so exactly."""
+    flat = values.reshape(-1)
+    kind = str(flat.dtype)
+    c_type = {"float64": "double", "float32": "float"}.get(kind, f"{kind}_t")
+    if kind == "float64":
+        words = [float(v).hex() for v in flat]
+    elif kind == "float32":
+        words = [_float(float(v)) for v in flat]
+    else:
+        words = [str(v) for v in flat.tolist()]
+    step = _PER_LINE.get(kind, 8)
+    rows = [", ".join(words[i : i + step]) for i in range(0, len(words), step)]
+    body = ",\n    ".join(rows)
+    return (
+        "/* clang-format off */\n"
+        f"static const {c_type} {name}[{flat.size}] = {{\n    {body}}};\n"
+        "/* clang-format on */\n"
+    )
+
+
+def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
+    offset = program.plan.offset(tensor)
+    c_type = ("const " if const else "") + tensor.dtype.c_name
+    # Through void *: the plan keeps every offset aligned for its type.
+    return f"({c_type} *)(void *)(arena + {offset})"
+
+
+def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -> str:
+    call = layer.call
+    parts = []
+    arguments = []
+    for position, tensor in enumerate(call.inputs):
+        if tensor.data is None:
+            arguments.append(_pointer(program, tensor, const=True))
+            continue
+        if id(tensor) not in shared:
+            shared[id(tensor)] = f"layer_{index}_input_{position}"
+            parts.append(_array(shared[id(tensor)], tensor.data))
+        arguments.append(shared[id(tensor)])
+    for name, values in call.constants.items():
+        parts.append(_array(f"layer_{index}_{name}", values))
+        arguments.append(f"layer_{index}_{name}")
+    arguments += [_pointer(program, tensor, const=False) for tensor in call.outputs]
+    struct = f"struct lotor_{call.function}_params"
+    function = f"lotor_{call.function}_{layer.variant.name}"
+    joined = "".join(f",\n        {argument}" for argument in arguments)
+    done = call.outputs[0]
+    title = f"/* Layer {index}: {layer.kind} {_comment(layer.name)}\n * {layer.shapes}"
+    if layer.macs:
+        title += f", {layer.macs} MACs"
+    parts.insert(0, f"{title} */\n")
+    parts.append(
+        f"static void layer_{index}(uint8_t *arena) {{\n"
+        f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n"
+        f"    {function}(\n        &params{joined});\n"
+        f"    LAYER_DONE({index}, arena + {program.plan.offset(done)}, {done.nbytes});\n"
+        "}\n"
+    )
+    return "".join(parts)
+
+
+def _fields(params: Mapping[str, int | float]) -> str:
+    """Return designated initialisers, several to a line."""
+    lines: list[str] = []
+    line = ""
+    for name, value in params.items():
+        word = f".{name} = {_field(value)},"
+        if line and len(line) + 1 + len(word) > 88:
+            lines.append(line)
+            line = ""
+        line = f"{line} {word}" if line else word
+    return "".join(f"        {text}\n" for text in [*lines, line])
+
+
+def _prototype(program: Program) -> str:
+    text = signature(program)
+    if len(text) <= 99:
+        return text
+    head, arguments = text.split("(", 1)
+    return f"{head}(" + ",\n    ".join(arguments.split(", "))
+
+
+def _run(program: Program) -> str:
+    lines = [
+        f"{_prototype(program)} {{",
+        "    uint8_t *const bytes = arena;",
+        f"    if (bytes == NULL || (uintptr_t)arena % {ARENA_ALIGN} != 0) {{",
+        "        return -1;",
+        "    }",
+    ]
+    named = borders(program.graph)
+    for name, tensor in named:
+        if name.startswith("input"):
+            lines += _copy(f"bytes + {program.plan.offset(tensor)}", name, name, tensor.nbytes)
+    lines.append("    LAYER_DONE(-1, NULL, 0);")
+    lines += [f"    layer_{index}(bytes);" for index in range(len(program.layers))]
+    for name, tensor in named:
+        if name.startswith("output"):
+            lines += _copy(name, f"bytes + {program.plan.offset(tensor)}", name, tensor.nbytes)
+    return "\n".join([*lines, "    return 0;", "}", ""])
+
+
+def _copy(to: str, source: str, condition: str, nbytes: int) -> list[str]:
+    # memmove: the caller may pass the place in the arena itself.
+    return [
+        f"    if ({condition} != NULL) {{",
+        f"        memmove({to}, {source}, {nbytes});",
+        "    }",
+    ]

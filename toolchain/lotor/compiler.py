@@ -1,0 +1,259 @@
+"""From a model file to C: frontend, rewrites, order, memory, code."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lotor import __version__
+from lotor.codegen.c import Layer, Program, borders, identifier, render_header, render_source
+from lotor.errors import LotorError
+from lotor.frontend.tflite import read_model
+from lotor.graph import DType, Graph
+from lotor.memory import Plan, plan_memory
+from lotor.ops import operators
+from lotor.optimize import optimize
+from lotor.schedule import schedule
+from lotor.targets import Target, find_target
+from lotor.targets.variants import select_variant
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why one layer cannot be compiled."""
+
+    layer: str
+    kind: str
+    reason: str
+
+
+class UnsupportedModelError(LotorError):
+    """A model with layers that Lotor cannot compile; `problems` lists every one."""
+
+    def __init__(self, text: str, problems: Sequence[Problem]) -> None:
+        super().__init__(text)
+        self.problems = list(problems)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model.
+
+    Attributes:
+        name: C identifier that prefixes everything.
+        graph: the model after the rewrites, with its input and output tensors.
+        target: what the C is for.
+        layers: the steps of the program.
+        plan: where the tensors live.
+        source: text of NAME.c.
+        header: text of NAME.h.
+        report: what `report.json` says.
+        model_hash: SHA-256 of the model file, hexadecimal.
+    """
+
+    name: str
+    graph: Graph
+    target: Target
+    layers: Sequence[Layer]
+    plan: Plan
+    source: str
+    header: str
+    report: dict[str, Any]
+    model_hash: str
+
+    def write(self, directory: Path) -> list[Path]:
+        """Write NAME.c, NAME.h and report.json into a folder (made if needed)."""
+        texts = {
+            f"{self.name}.c": self.source,
+            f"{self.name}.h": self.header,
+            "report.json": json.dumps(self.report, indent=2) + "\n",
+        }
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for file, text in texts.items():
+                (directory / file).write_text(text)
+        except OSError as error:
+            raise LotorError(
+                f"cannot write to {directory}: {error.strerror}; give another folder with -o"
+            ) from error
+        return [directory / file for file in texts]
+
+
+def read_content(model: Path | bytes) -> tuple[bytes, str]:
+    """Return a model's bytes and a name for messages.
+
+    Raises:
+        LotorError: the file cannot be read.
+    """
+    if isinstance(model, bytes):
+        return model, "model"
+    try:
+        return model.read_bytes(), model.stem
+    except OSError as error:
+        raise LotorError(
+            f"cannot read model {model}: {error.strerror}; give the path of a .tflite file"
+        ) from error
+
+
+def compile_model(
+    model: Path | bytes,
+    target: str = "portable",
+    name: str | None = None,
+    labels: Sequence[str] = (),
+) -> Compiled:
+    """Compile a .tflite model to C.
+
+    Args:
+        model: the file, or its bytes.
+        target: a name from `lotor.targets.TARGETS`.
+        name: C identifier for the model; by default made from the file's name.
+        labels: class names of the output, kept in the header.
+
+    Raises:
+        LotorError: the file is no usable model, the target or the name is wrong.
+        UnsupportedModelError: layers that cannot be compiled, all of them listed.
+    """
+    chosen = find_target(target)
+    content, stem = read_content(model)
+    if name is not None and identifier(name) != name:
+        raise LotorError(
+            f"'{name}' is no usable C name; use lower-case letters, digits and _, "
+            f"for instance '{identifier(name)}'"
+        )
+    graph = optimize(read_model(content, stem))
+    problems = find_problems(graph)
+    if problems:
+        raise UnsupportedModelError(_unsupported_text(graph, problems), problems)
+    model_hash = hashlib.sha256(content).hexdigest()
+    ops = schedule(graph)
+    lowered = [(op, operators()[op.kind].lower(op)) for op in ops]
+    plan = plan_memory(graph, [call for _, call in lowered], chosen.alignment)
+    layers = [
+        Layer(op.name, op.kind, call, select_variant(call, chosen), operators()[op.kind].macs(op))
+        for op, call in lowered
+        if not call.alias
+    ]
+    program = Program(
+        name or identifier(stem),
+        graph,
+        layers,
+        plan,
+        model_hash,
+        target,
+        __version__,
+        labels,
+    )
+    return Compiled(
+        program.name,
+        graph,
+        chosen,
+        layers,
+        plan,
+        render_source(program),
+        render_header(program),
+        _report(program),
+        model_hash,
+    )
+
+
+def find_problems(graph: Graph) -> list[Problem]:
+    """Return everything that stops a graph from being compiled."""
+    found = []
+    for op in graph.ops:
+        operator = operators().get(op.kind)
+        if operator is None:
+            known = ", ".join(sorted(operators()))
+            reasons = [f"operator not supported; supported: {known}"]
+        else:
+            reasons = operator.problems(op)
+        found += [Problem(op.name, op.kind, reason) for reason in reasons]
+    for tensor in [*graph.inputs, *graph.outputs]:
+        if tensor.dtype not in (DType.INT8, DType.FLOAT32):
+            found.append(
+                Problem(
+                    tensor.name,
+                    "input or output",
+                    f"is {tensor.dtype.value}; int8 or float32 needed",
+                )
+            )
+    return found
+
+
+def _unsupported_text(graph: Graph, problems: Sequence[Problem]) -> str:
+    names = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    heavy = [op for op in graph.ops if op.kind in names]
+    if heavy and all(op.input(1).dtype is DType.FLOAT32 for op in heavy):
+        return (
+            f"{graph.name}: is a float32 model and Lotor needs int8; convert it with full int8 "
+            "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
+        )
+    layers = dict.fromkeys((p.layer, p.kind) for p in problems)
+    lines = [f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled:"]
+    lines += [f"  {p.layer} ({p.kind}): {p.reason}" for p in problems]
+    return "\n".join(lines)
+
+
+def _report(program: Program) -> dict[str, Any]:
+    """Return report.json: everything that is known before a board is touched."""
+    plan = program.plan
+
+    def border(kind: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": tensor.name,
+                "shape": list(tensor.shape),
+                "dtype": tensor.dtype.value,
+                "scale": tensor.q.scale if tensor.quant else None,
+                "zero_point": tensor.q.zero_point if tensor.quant else None,
+                "offset": plan.offset(tensor),
+                "bytes": tensor.nbytes,
+            }
+            for name, tensor in borders(program.graph)
+            if name.startswith(kind)
+        ]
+
+    layers = [
+        {
+            "index": index,
+            "name": layer.name,
+            "kind": layer.kind,
+            "kernel": f"{layer.call.function}/{layer.variant.name}",
+            "shape": list(layer.call.outputs[0].shape),
+            "macs": layer.macs,
+            "weights_bytes": _constant_bytes(layer),
+        }
+        for index, layer in enumerate(program.layers)
+    ]
+    return {
+        "name": program.name,
+        "model_hash": program.model_hash,
+        "target": program.target,
+        "tool_version": program.tool_version,
+        "arena_bytes": plan.arena_bytes,
+        "ram_bytes": plan.arena_bytes,
+        "ram_lower_bound": plan.lower_bound,
+        "weights_bytes": sum(_constant_bytes(layer) for layer in program.layers),
+        "macs": sum(layer.macs for layer in program.layers),
+        "inputs": border("input"),
+        "outputs": border("output"),
+        "labels": list(program.labels),
+        "layers": layers,
+        "memory": [
+            {
+                "tensor": " = ".join(t.name for t in p.tensors),
+                "offset": p.offset,
+                "bytes": p.nbytes,
+                "first": p.first,
+                "last": p.last,
+            }
+            for p in plan.placements
+        ],
+    }
+
+
+def _constant_bytes(layer: Layer) -> int:
+    arrays = list(layer.call.constants.values())
+    arrays += [t.data for t in layer.call.inputs if t.data is not None]
+    return sum(int(a.nbytes) for a in arrays)

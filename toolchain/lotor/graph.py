@@ -1,0 +1,146 @@
+"""The intermediate representation: a graph of operators over quantized tensors."""
+
+import enum
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class DType(enum.Enum):
+    """Element type of a tensor; the value is its name in reports and in numpy."""
+
+    INT8 = "int8"
+    UINT8 = "uint8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+    BOOL = "bool"
+    OTHER = "other"
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The numpy type; `OTHER` has none."""
+        if self is DType.OTHER:
+            raise ValueError("this element type has no numpy equivalent")
+        return np.dtype(self.value)
+
+    @property
+    def c_name(self) -> str:
+        """The C type of one element."""
+        return {"float32": "float", "bool": "uint8_t"}.get(self.value, f"{self.value}_t")
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """Affine quantization, `real = scale * (quantized - zero_point)`.
+
+    Attributes:
+        scales: float32, one value, or one a slice along `axis`.
+        zero_points: int64, as many as scales.
+        axis: the axis of per-channel scales.
+    """
+
+    scales: Array
+    zero_points: Array
+    axis: int = 0
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether there is more than one scale."""
+        return self.scales.size > 1
+
+    @property
+    def scale(self) -> float:
+        """The first (per-tensor: the only) scale; a float32 value."""
+        return float(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The first (per-tensor: the only) zero point."""
+        return int(self.zero_points[0])
+
+
+@dataclass(eq=False)
+class Tensor:
+    """A value that flows between operators, or a constant.
+
+    Attributes:
+        name: as in the model.
+        shape: dimensions, outermost first; NHWC for images.
+        dtype: element type.
+        quant: quantization, None for plain numbers.
+        data: the value of a constant, of this shape and type; None for activations.
+        source: index in the model file, None for tensors made by a rewrite.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: DType
+    quant: Quantization | None = None
+    data: Array | None = None
+    source: int | None = None
+
+    @property
+    def np_dtype(self) -> np.dtype[Any]:
+        """The numpy type of one element."""
+        return self.dtype.numpy
+
+    @property
+    def elements(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Its size in bytes."""
+        return self.elements * self.np_dtype.itemsize
+
+    @property
+    def q(self) -> Quantization:
+        """Its quantization; operators ask only after their check has passed."""
+        if self.quant is None:
+            raise ValueError(f"tensor '{self.name}' is not quantized")
+        return self.quant
+
+
+@dataclass(eq=False)
+class Op:
+    """One operator of the graph.
+
+    Attributes:
+        kind: name in the model format, e.g. "CONV_2D".
+        name: the layer's name: its first output's.
+        inputs: in the model's order; None where an optional input is absent.
+        outputs: in the model's order.
+        attrs: the operator's own attributes, see `lotor.ops`.
+    """
+
+    kind: str
+    name: str
+    inputs: list[Tensor | None]
+    outputs: list[Tensor]
+    attrs: Any = None
+
+    def input(self, index: int) -> Tensor:
+        """Return an input that must be present."""
+        tensor = self.inputs[index]
+        if tensor is None:
+            raise ValueError(f"layer '{self.name}' lacks input {index}")
+        return tensor
+
+
+@dataclass(eq=False)
+class Graph:
+    """A model: operators in an order that can be run, with the tensors at its borders."""
+
+    name: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    ops: list[Op] = field(default_factory=list)

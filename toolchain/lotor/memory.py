@@ -1,0 +1,157 @@
+"""Where every tensor lives in the arena, decided at compile time.
+
+Algorithm: greedy placement at the lowest free offset, tensors in order of falling size (Pisarchyk
+and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020); then the tensor that
+ends highest moves to the front of the order and all are placed anew, as long as the lower bound is
+not reached and for at most `_ROUNDS` rounds. The smallest plan wins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lotor.graph import Graph, Tensor
+from lotor.ops import KernelCall
+
+
+_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A tensor in the arena, with the tensors that are the same bytes under another shape.
+
+    Attributes:
+        tensors: the one that is written first, then its aliases.
+        offset: bytes from the start of the arena.
+        nbytes: size.
+        first: the layer that writes it; -1 for an input of the model.
+        last: the last layer that reads it; the number of layers for an output of the model.
+    """
+
+    tensors: tuple[Tensor, ...]
+    offset: int
+    nbytes: int
+    first: int
+    last: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.nbytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All placements.
+
+    Attributes:
+        placements: in order of their first layer.
+        arena_bytes: the exact size of the arena: inputs, outputs, activations and scratch.
+        lower_bound: the most bytes that any layer needs at once; no plan can be smaller.
+        peak_layer: that layer.
+    """
+
+    placements: tuple[Placement, ...]
+    arena_bytes: int
+    lower_bound: int
+    peak_layer: int
+
+    def offset(self, tensor: Tensor) -> int:
+        """Return where a tensor starts."""
+        for placement in self.placements:
+            if any(tensor is t for t in placement.tensors):
+                return placement.offset
+        raise KeyError(tensor.name)
+
+
+@dataclass
+class _Storage:
+    """A piece of memory that waits for its offset."""
+
+    tensors: list[Tensor]
+    nbytes: int
+    first: int
+    last: int
+
+
+def plan_memory(graph: Graph, calls: Sequence[KernelCall], alignment: int) -> Plan:
+    """Return the placement of every activation.
+
+    Args:
+        graph: the model, for its inputs and outputs.
+        calls: the layers in the order in which they run.
+        alignment: bytes that every offset is a multiple of.
+    """
+    storages = _storages(graph, calls)
+    live = [
+        sum(_aligned(s.nbytes, alignment) for s in storages if s.first <= layer <= s.last)
+        for layer in range(len(calls))
+    ] or [sum(_aligned(s.nbytes, alignment) for s in storages)]
+    lower_bound = max(live)
+
+    order = sorted(storages, key=lambda s: (-s.nbytes, s.first))
+    best = placed = _place(order, alignment)
+    for _ in range(_ROUNDS):
+        if _end(best) <= lower_bound:
+            break
+        highest = max(range(len(order)), key=lambda i: placed[i].end)
+        order.insert(0, order.pop(highest))
+        placed = _place(order, alignment)
+        best = min(best, placed, key=_end)
+    placements = tuple(sorted(best, key=lambda p: (p.first, p.offset)))
+    return Plan(placements, _end(placements), lower_bound, live.index(lower_bound))
+
+
+def _end(placements: Sequence[Placement]) -> int:
+    return max(p.end for p in placements)
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
+
+
+def _storages(graph: Graph, calls: Sequence[KernelCall]) -> list[_Storage]:
+    """Return the memory that is needed and its life, aliases merged into one."""
+    found: dict[int, _Storage] = {}
+    storages: list[_Storage] = []
+
+    def add(tensor: Tensor, layer: int) -> None:
+        storage = _Storage([tensor], tensor.nbytes, layer, layer)
+        found[id(tensor)] = storage
+        storages.append(storage)
+
+    for tensor in graph.inputs:
+        if id(tensor) not in found:
+            add(tensor, -1)
+    for layer, call in enumerate(calls):
+        for tensor in call.inputs:
+            if tensor.data is None:
+                found[id(tensor)].last = layer
+        for tensor in call.outputs:
+            if call.alias:
+                source = found[id(call.inputs[0])]
+                source.tensors.append(tensor)
+                found[id(tensor)] = source
+            else:
+                add(tensor, layer)
+    for tensor in graph.outputs:
+        found[id(tensor)].last = len(calls)
+    return storages
+
+
+def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
+    placed: list[Placement] = []
+    for storage in order:
+        offset = 0
+        for other in sorted(placed, key=lambda p: p.offset):
+            if other.last < storage.first or storage.last < other.first:
+                continue
+            if offset + storage.nbytes <= other.offset:
+                break
+            offset = max(offset, _aligned(other.end, alignment))
+        placed.append(
+            Placement(
+                tuple(storage.tensors), offset, storage.nbytes, storage.first, storage.last
+            )
+        )
+    return placed

@@ -1,0 +1,24 @@
+"""The operators: one module each, found by being here."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+
+from lotor.ops.operator import KernelCall, Operator
+
+__all__ = ["KernelCall", "Operator", "operators"]
+
+
+@cache
+def operators() -> dict[str, Operator]:
+    """Return every operator by its kind."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return {cls.kind: cls() for cls in _subclasses(Operator) if hasattr(cls, "kind")}
+
+
+def _subclasses(cls: type[Operator]) -> Iterator[type[Operator]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from _subclasses(sub)

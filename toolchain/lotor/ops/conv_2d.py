@@ -1,0 +1,25 @@
+"""CONV_2D: 2-D convolution, grouped too."""
+
+from lotor.graph import Op, Tensor
+from lotor.ops.convolution import Convolution
+
+
+class Conv2D(Convolution):
+    """Input [N,H,W,C], weights [O,KH,KW,C/groups], bias [O]; int8, int32 accumulators."""
+
+    kind = "CONV_2D"
+    inputs = 2
+    options = "Conv2DOptions"
+    channel_axis = 0
+
+    def macs(self, op: Op) -> int:
+        return op.outputs[0].elements * op.input(1).elements // op.input(1).shape[0]
+
+    def grouping_problems(self, x: Tensor, weights: Tensor) -> list[str]:
+        filters, group = weights.shape[0], weights.shape[3]
+        if x.shape[3] % group == 0 and filters % (x.shape[3] // group) == 0:
+            return []
+        return [f"{x.shape[3]} input channels and {filters} filters do not split by {group}"]
+
+    def grouping(self, x: Tensor, weights: Tensor) -> dict[str, int]:
+        return {"group_c": weights.shape[3]}

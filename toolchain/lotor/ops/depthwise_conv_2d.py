@@ -1,0 +1,25 @@
+"""DEPTHWISE_CONV_2D: each input channel is convolved by itself, with any channel multiplier."""
+
+from lotor.graph import Op, Tensor
+from lotor.ops.convolution import Convolution
+
+
+class DepthwiseConv2D(Convolution):
+    """Input [N,H,W,C], weights [1,KH,KW,C*M], bias [C*M]; int8, int32 accumulators."""
+
+    kind = "DEPTHWISE_CONV_2D"
+    inputs = 2
+    options = "DepthwiseConv2DOptions"
+    channel_axis = 3
+
+    def macs(self, op: Op) -> int:
+        _, height, width, _ = op.input(1).shape
+        return op.outputs[0].elements * height * width
+
+    def grouping_problems(self, x: Tensor, weights: Tensor) -> list[str]:
+        if weights.shape[0] == 1 and weights.shape[3] % x.shape[3] == 0:
+            return []
+        return [f"weights {list(weights.shape)} do not fit {x.shape[3]} channels: [1, KH, KW, C*M]"]
+
+    def grouping(self, x: Tensor, weights: Tensor) -> dict[str, int]:
+        return {"depth_multiplier": weights.shape[3] // x.shape[3]}

@@ -1,0 +1,86 @@
+"""What the compiler must know of an operator, and what it becomes."""
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from lotor.graph import Array, DType, Op, Tensor
+
+
+@dataclass
+class KernelCall:
+    """One operator as a call of a C kernel: `KERNEL_VARIANT(&params, inputs, constants, outputs)`.
+
+    Attributes:
+        kernel: folder under `kernels/`.
+        function: the C function is `lotor_FUNCTION_VARIANT`, its parameters
+            `struct lotor_FUNCTION_params`.
+        inputs: tensors read; constants among them are emitted as arrays.
+        outputs: tensors written.
+        params: fields of the parameter structure.
+        constants: further constant arrays, in the order of the C arguments.
+        alias: the output is the input under another shape; nothing is called.
+    """
+
+    kernel: str
+    function: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    params: Mapping[str, int | float] = field(default_factory=dict)
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    alias: bool = False
+
+
+class Operator(abc.ABC):
+    """One operator: how it is read, what is accepted, what it costs, how it lowers.
+
+    A subclass in `ops/<op>.py` is found by itself; its kernel lies in `kernels/<op>/`.
+
+    Attributes:
+        kind: name in the model format.
+        inputs: how many inputs must be present.
+        options: name of the table that holds its attributes, None where there is nothing to read.
+    """
+
+    kind: ClassVar[str]
+    inputs: ClassVar[int] = 1
+    options: ClassVar[str | None] = None
+
+    def read(self, options: Any) -> Any:
+        """Return the attributes from the option table of the model."""
+        return None
+
+    @abc.abstractmethod
+    def problems(self, op: Op) -> list[str]:
+        """Return what stops Lotor from compiling this layer: reason and mend; empty if nothing."""
+
+    def macs(self, op: Op) -> int:
+        """Return the multiply-accumulates of one inference."""
+        return 0
+
+    @abc.abstractmethod
+    def lower(self, op: Op) -> KernelCall:
+        """Return the kernel call; only after `problems` found none."""
+
+
+def int8_problems(*tensors: Tensor) -> list[str]:
+    """Return a line for each tensor that is not int8 with one scale and zero point."""
+    found = []
+    for tensor in tensors:
+        if tensor.dtype is not DType.INT8:
+            found.append(
+                f"tensor '{tensor.name}' is {tensor.dtype.value}, int8 needed; "
+                "quantize the model to full int8"
+            )
+        elif tensor.quant is None or tensor.quant.per_channel:
+            found.append(f"activation '{tensor.name}' needs one scale and zero point")
+    return found
+
+
+def same_quantization_problems(first: Tensor, second: Tensor) -> list[str]:
+    """Return a line if two tensors do not share scale and zero point."""
+    a, b = first.q, second.q
+    if a.scale == b.scale and a.zero_point == b.zero_point:
+        return []
+    return [f"'{first.name}' and '{second.name}' must share one scale and zero point"]

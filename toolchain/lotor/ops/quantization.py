@@ -1,0 +1,87 @@
+"""Fixed-point constants, computed as the TensorFlow Lite kernels compute them.
+
+Source: TensorFlow Lite 8-bit quantization specification, and the behaviour of
+`QuantizeMultiplier` and `CalculateActivationRangeQuantized` of LiteRT's kernel library.
+"""
+
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lotor.graph import Array, Tensor
+
+
+class Activation(enum.Enum):
+    """A fused activation; the value is its number in the model format."""
+
+    NONE = 0
+    RELU = 1
+    RELU_N1_TO_1 = 2
+    RELU6 = 3
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A positive real number as `multiplier * 2**(shift - 31)`."""
+
+    multiplier: int
+    shift: int
+
+
+def fixed_point(real: float) -> FixedPoint:
+    """Return the int32 multiplier and the shift that stand for a real factor >= 0."""
+    if real == 0.0:
+        return FixedPoint(0, 0)
+    mantissa, shift = math.frexp(real)
+    # Round half away from zero; floor(x + 0.5) is that for x >= 0, and exact here.
+    multiplier = math.floor(mantissa * (1 << 31) + 0.5)
+    if multiplier == 1 << 31:
+        multiplier //= 2
+        shift += 1
+    if shift < -31:
+        return FixedPoint(0, 0)
+    return FixedPoint(multiplier, shift)
+
+
+def fixed_points(reals: Array) -> tuple[Array, Array]:
+    """Return multipliers (int32) and shifts (int8) of an array of factors."""
+    points = [fixed_point(float(real)) for real in reals]
+    return (
+        np.array([p.multiplier for p in points], np.int32),
+        np.array([p.shift for p in points], np.int8),
+    )
+
+
+def channel_scales(x: Tensor, weights: Tensor, y: Tensor, channels: int) -> Array:
+    """Return float64[channels]: the factor from accumulator to output of each channel."""
+    scales = np.broadcast_to(weights.q.scales.astype(np.float64), (channels,))
+    return np.float64(x.q.scale) * scales / np.float64(y.q.scale)
+
+
+def quantize_value(value: float, scale: float, zero_point: int) -> int:
+    """Return the quantized value of a real number: float32 division, half away from zero."""
+    ratio = float(np.float32(value) / np.float32(scale))
+    return zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
+
+
+def activation_range(activation: Activation, y: Tensor) -> tuple[int, int]:
+    """Return the int8 clamp of a fused activation on output `y`."""
+    low, high = -128, 127
+    scale, zero_point = y.q.scale, y.q.zero_point
+    if activation in (Activation.RELU, Activation.RELU6):
+        low = max(low, quantize_value(0.0, scale, zero_point))
+    if activation is Activation.RELU6:
+        high = min(high, quantize_value(6.0, scale, zero_point))
+    if activation is Activation.RELU_N1_TO_1:
+        low = max(low, quantize_value(-1.0, scale, zero_point))
+        high = min(high, quantize_value(1.0, scale, zero_point))
+    return low, high
+
+
+def activation_problems(number: int) -> list[str]:
+    """Return a line if a fused activation is not one of `Activation`."""
+    if number in {a.value for a in Activation}:
+        return []
+    return [f"fused activation number {number} is not supported; use NONE, RELU, RELU6 or RELU_N1_TO_1"]

@@ -1,0 +1,33 @@
+"""QUANTIZE: float32 to int8, or int8 to another scale."""
+
+from lotor.graph import DType, Op
+from lotor.ops.operator import KernelCall, Operator, int8_problems
+from lotor.ops.quantization import fixed_point
+
+
+class Quantize(Operator):
+    """Input float32 or int8, output int8 of the same shape."""
+
+    kind = "QUANTIZE"
+
+    def problems(self, op: Op) -> list[str]:
+        x, y = op.input(0), op.outputs[0]
+        found = int8_problems(y) if x.dtype is DType.FLOAT32 else int8_problems(x, y)
+        if x.shape != y.shape:
+            found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
+        return found
+
+    def lower(self, op: Op) -> KernelCall:
+        x, y = op.input(0), op.outputs[0]
+        if x.dtype is DType.FLOAT32:
+            params = {"elements": y.elements, "scale": y.q.scale, "zero_point": y.q.zero_point}
+            return KernelCall("quantize", "quantize", [x], [y], params)
+        factor = fixed_point(x.q.scale / y.q.scale)
+        requantize = {
+            "elements": y.elements,
+            "in_offset": -x.q.zero_point,
+            "out_offset": y.q.zero_point,
+            "multiplier": factor.multiplier,
+            "shift": factor.shift,
+        }
+        return KernelCall("quantize", "requantize", [x], [y], requantize)

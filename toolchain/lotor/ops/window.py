@@ -1,0 +1,74 @@
+"""Sliding windows: the geometry that convolution and pooling share."""
+
+from dataclasses import dataclass
+
+from lotor.graph import Tensor
+
+SAME = 0
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A window along one axis, sizes in elements.
+
+    Attributes:
+        kernel: taps.
+        stride: step between outputs.
+        dilation: step between taps.
+        same: SAME padding (output = input / stride, rounded up), else VALID.
+    """
+
+    kernel: int
+    stride: int
+    dilation: int
+    same: bool
+
+    @property
+    def extent(self) -> int:
+        """Inputs that the window spans."""
+        return (self.kernel - 1) * self.dilation + 1
+
+    def output(self, size: int) -> int:
+        """Return how many outputs an input of this size gives."""
+        span = size if self.same else size - self.extent + 1
+        return -(-span // self.stride)
+
+    def padding(self, size: int) -> int:
+        """Return the padding before the first input; SAME puts the odd one after the last."""
+        if not self.same:
+            return 0
+        total = (self.output(size) - 1) * self.stride + self.extent - size
+        return max(total, 0) // 2
+
+
+def window_problems(x: Tensor, y: Tensor, height: Axis, width: Axis) -> list[str]:
+    """Return a line if a 4-D input [N,H,W,C] and output do not fit the window."""
+    if len(x.shape) != 4 or len(y.shape) != 4:
+        return [f"input {list(x.shape)} and output {list(y.shape)} must be [N, H, W, C]"]
+    if min(height.kernel, height.stride, height.dilation) < 1:
+        return ["window height, stride and dilation must be at least 1"]
+    if min(width.kernel, width.stride, width.dilation) < 1:
+        return ["window width, stride and dilation must be at least 1"]
+    want = (x.shape[0], height.output(x.shape[1]), width.output(x.shape[2]))
+    if want != y.shape[:3]:
+        return [f"output shape {list(y.shape)} does not follow from the input: {list(want)} + channels"]
+    return []
+
+
+def window_params(x: Tensor, y: Tensor, height: Axis, width: Axis) -> dict[str, int]:
+    """Return the fields of the kernels' parameter structures that describe the window."""
+    return {
+        "batches": x.shape[0],
+        "in_h": x.shape[1],
+        "in_w": x.shape[2],
+        "in_c": x.shape[3],
+        "out_h": y.shape[1],
+        "out_w": y.shape[2],
+        "out_c": y.shape[3],
+        "kernel_h": height.kernel,
+        "kernel_w": width.kernel,
+        "stride_h": height.stride,
+        "stride_w": width.stride,
+        "pad_h": height.padding(x.shape[1]),
+        "pad_w": width.padding(x.shape[2]),
+    }

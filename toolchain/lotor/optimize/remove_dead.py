@@ -1,0 +1,14 @@
+"""Remove layers whose outputs nobody reads."""
+
+from lotor.graph import Graph
+
+
+def remove_dead(graph: Graph) -> Graph:
+    """Return the graph without the layers that no output depends on."""
+    needed = set(map(id, graph.outputs))
+    kept = []
+    for op in reversed(graph.ops):
+        if any(id(tensor) in needed for tensor in op.outputs):
+            kept.append(op)
+            needed.update(id(tensor) for tensor in op.inputs if tensor is not None)
+    return Graph(graph.name, graph.inputs, graph.outputs, kept[::-1])

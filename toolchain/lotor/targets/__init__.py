@@ -1,0 +1,68 @@
+"""Targets: an instruction set, its compiler and the kernel variants it can use."""
+
+import platform
+from dataclasses import dataclass
+
+from lotor.errors import LotorError
+from lotor.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the compiler must know of an instruction set.
+
+    Attributes:
+        name: as the user writes it.
+        compiler: the C compiler that builds for it, e.g. "arm-none-eabi-gcc".
+        flags: instruction-set flags of that compiler.
+        variants: kernel variants to prefer, best first; "portable" always follows.
+        alignment: bytes that every tensor in the arena is aligned to.
+    """
+
+    name: str
+    compiler: str
+    flags: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    alignment: int = 4
+
+
+def _cortex_m(name: str, cpu: str, *fpu: str) -> Target:
+    return Target(name, "arm-none-eabi-gcc", (f"-mcpu={cpu}", "-mthumb", *fpu))
+
+
+def _cortex_a(name: str) -> Target:
+    return Target(name, "aarch64-linux-gnu-gcc", (f"-mcpu={name}",))
+
+
+_HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+
+TARGETS: dict[str, Target] = {
+    target.name: target
+    for target in (
+        Target("host", "cc", () if platform.machine() == "aarch64" else ("-march=native",)),
+        Target("portable", "cc"),
+        _cortex_m("cortex-m0plus", "cortex-m0plus"),
+        _cortex_m("cortex-m3", "cortex-m3"),
+        _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT),
+        _cortex_m("cortex-m7", "cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
+        _cortex_m("cortex-m33", "cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+        _cortex_m("cortex-m55", "cortex-m55", "-mfloat-abi=hard"),
+        _cortex_a("cortex-a53"),
+        _cortex_a("cortex-a72"),
+        _cortex_a("cortex-a76"),
+        Target("x86-64-v3", "cc", ("-march=x86-64-v3",)),
+        Target("x86-64-v4", "cc", ("-march=x86-64-v4",)),
+    )
+}
+
+
+def find_target(name: str) -> Target:
+    """Return a target by its name.
+
+    Raises:
+        LotorError: there is no such target.
+    """
+    if name in TARGETS:
+        return TARGETS[name]
+    known = ", ".join(TARGETS)
+    raise LotorError(f"unknown target '{name}'{did_you_mean(name, TARGETS)}; known: {known}")
