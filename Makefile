@@ -8,9 +8,6 @@ bin := .venv/bin
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# The checkout's own cache and emulators: nothing outside it is touched.
-export LOTOR_CACHE ?= $(CURDIR)/.cache/lotor
-export LOTOR_RUN_DIR ?= $(CURDIR)/.cache/run
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
@@ -64,10 +61,5 @@ format: setup-dev  ## rewrite Python and C in the house style
 	@$(bin)/ruff check --fix -q . ; $(bin)/ruff format .
 	@$(bin)/clang-format -i $(c_files)
 
-clean:  ## stop this checkout's emulators; remove .venv, caches and build results
-	@if [[ -x $(bin)/lotor ]]; then \
-	    for state in "$(LOTOR_RUN_DIR)"/*.json; do \
-	        if [[ -e $$state ]]; then $(bin)/lotor flash --board "$$(basename "$$state" .json)" --stop; fi; \
-	    done; \
-	fi
+clean:  ## remove .venv, caches and build results of this checkout
 	@rm -rf .venv .cache build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
