@@ -1,0 +1,126 @@
+/* Arm MPS2 (CMSDK): UART0, ticks from TIMER0, the CMSDK watchdog. */
+#include "../hal.h"
+
+#include "../../src/ring.h"
+#include "../cortex_m/cortex_m.h"
+#include "lotor_config.h"
+
+/* Section numbers are those of the CMSDK Technical Reference Manual, Arm DDI 0479. */
+#define TIMER0 0x40000000u   /* 4.2 APB timer */
+#define UART0 0x40004000u    /* 4.3 APB UART */
+#define WATCHDOG 0x40008000u /* 4.6 APB watchdog */
+
+#define TIMER_CTRL REGISTER(TIMER0 + 0x00)
+#define TIMER_VALUE REGISTER(TIMER0 + 0x04)
+#define TIMER_RELOAD REGISTER(TIMER0 + 0x08)
+#define TIMER_INT REGISTER(TIMER0 + 0x0C)
+#define UART_DATA REGISTER(UART0 + 0x00)
+#define UART_STATE REGISTER(UART0 + 0x04)
+#define UART_CTRL REGISTER(UART0 + 0x08)
+#define UART_INT REGISTER(UART0 + 0x0C)
+#define UART_BAUDDIV REGISTER(UART0 + 0x10)
+#define WDOG_LOAD REGISTER(WATCHDOG + 0x000)
+#define WDOG_CONTROL REGISTER(WATCHDOG + 0x008)
+#define WDOG_RIS REGISTER(WATCHDOG + 0x010)
+#define WDOG_LOCK REGISTER(WATCHDOG + 0xC00)
+
+enum { UART0_RX_IRQ = 0, TIMER0_IRQ = 8 };
+enum { STATE_TX_FULL = 1, STATE_RX_FULL = 2, STATE_RX_OVERRUN = 8 };
+
+static ring received;
+
+/* Ticks of the timer since `base`, which is in instructions: wraps counted by the interrupt. */
+static uint64_t base;
+static volatile uint32_t wraps;
+
+static void timer_start(void) {
+    wraps = 0;
+    TIMER_RELOAD = 0xFFFFFFFF;
+    TIMER_VALUE = 0xFFFFFFFF;
+    TIMER_CTRL = 1u << 3 | 1u << 0; /* 4.2.3: interrupt, enable */
+}
+
+/* The 25 MHz timer runs 16/5 ticks per instruction when QEMU's -icount gives one 128 ns (shift=7).
+   ticks = floor(n * 16 / 5) since the start, hence n = ceil(ticks * 5 / 16), exactly. */
+static uint64_t instructions(uint64_t ticks) { return (ticks * 5 + 15) / 16; }
+
+uint64_t hal_ticks(void) {
+    uint32_t high, low;
+    do {
+        high = wraps;
+        low = 0xFFFFFFFFu - TIMER_VALUE;
+    } while (high != wraps);
+    return base + instructions((uint64_t)high << 32 | low);
+}
+
+void hal_systick(void) {}
+
+void hal_irq(uint32_t number) {
+    if (number == TIMER0_IRQ) {
+        TIMER_INT = 1; /* 4.2.3: clear */
+        wraps = wraps + 1;
+    }
+    if (number == UART0_RX_IRQ) {
+        UART_INT = 2; /* 4.3.3: clear RX */
+        if (UART_STATE & STATE_RX_OVERRUN) {
+            received.overruns = received.overruns + 1;
+            UART_STATE = STATE_RX_OVERRUN;
+        }
+        while (UART_STATE & STATE_RX_FULL)
+            ring_put(&received, (uint8_t)UART_DATA);
+    }
+}
+
+void hal_init(void) {
+    timer_start();
+    irq_enable(TIMER0_IRQ);
+    UART_BAUDDIV = LOTOR_UART_HZ / LOTOR_BAUD; /* 4.3.3 */
+    UART_CTRL = 1u << 3 | 1u << 1 | 1u << 0;   /* 4.3.3: RX interrupt, RX and TX on */
+    irq_enable(UART0_RX_IRQ);
+}
+
+static bool something_received(void) { return !ring_empty(&received); }
+
+/* Timer and watchdog stand still meanwhile: an emulator that skips idle time would otherwise
+   jump from one of their interrupts to the next for ever. */
+void hal_idle(void) {
+    base = hal_ticks();
+    TIMER_CTRL = 0;
+#if LOTOR_WATCHDOG
+    WDOG_CONTROL = 0;
+#endif
+    sleep_unless(something_received);
+    hal_watchdog_start();
+    timer_start();
+}
+
+int hal_uart_read(void) { return ring_get(&received); }
+
+void hal_uart_write(const uint8_t *data, size_t bytes) {
+    while (bytes--) {
+        while (UART_STATE & STATE_TX_FULL) {
+        }
+        UART_DATA = *data++;
+    }
+}
+
+uint32_t hal_uart_overruns(void) { return received.overruns; }
+
+hal_cause hal_reset_cause(void) { return HAL_CAUSE_UNKNOWN; }
+
+/* The first time-out raises the NMI, which keeps a record and resets. */
+void hal_watchdog_start(void) {
+#if LOTOR_WATCHDOG
+    WDOG_LOCK = 0x1ACCE551; /* 4.6.3: allow writes */
+    WDOG_LOAD = 0xFFFFFFFF; /* 172 s of 25 MHz: 1.3 thousand million instructions */
+    WDOG_CONTROL = 3;       /* 4.6.3: RESEN, INTEN */
+#endif
+}
+
+void hal_watchdog_feed(void) {
+#if LOTOR_WATCHDOG
+    WDOG_LOAD = 0xFFFFFFFF;
+#endif
+}
+
+bool hal_watchdog_bit(void) { return WDOG_RIS & 1u; }

@@ -1,0 +1,43 @@
+/* The registers of the Armv6-M and Armv7-M core that the HALs share (Arm DDI 0403E, chapter B3). */
+#ifndef LOTOR_CORTEX_M_H
+#define LOTOR_CORTEX_M_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+#define SYST_CSR REGISTER(0xE000E010) /* B3.3.3 */
+#define SYST_RVR REGISTER(0xE000E014)
+#define SYST_CVR REGISTER(0xE000E018)
+#define NVIC_ISER(n) REGISTER(0xE000E100 + 4 * (n)) /* B3.4.4 */
+#define SCB_ICSR REGISTER(0xE000ED04)               /* B3.2.4 */
+#define SCB_AIRCR REGISTER(0xE000ED0C)              /* B3.2.6 */
+#define SCB_CCR REGISTER(0xE000ED14)                /* B3.2.8 */
+#define SCB_SHCSR REGISTER(0xE000ED24)              /* B3.2.13 */
+#define SCB_CFSR REGISTER(0xE000ED28)               /* B3.2.15 */
+#define SCB_HFSR REGISTER(0xE000ED2C)               /* B3.2.16 */
+#define SCB_MMFAR REGISTER(0xE000ED34)              /* B3.2.18 */
+#define SCB_BFAR REGISTER(0xE000ED38)               /* B3.2.19 */
+#define SCB_CPACR REGISTER(0xE000ED88)              /* B3.2.20 */
+#define DEMCR REGISTER(0xE000EDFC)                  /* C1.6.5 */
+#define DWT_CTRL REGISTER(0xE0001000)               /* C1.8.7 */
+#define DWT_CYCCNT REGISTER(0xE0001004)             /* C1.8.8 */
+
+enum { SHCSR_FAULTS_ENABLED = 7u << 16, CCR_DIV_0_TRP = 1u << 4 };
+
+static inline void irq_enable(uint32_t number) { NVIC_ISER(number / 32) = 1u << (number % 32); }
+
+/* Interrupts of the chip family; called with the number of the interrupt that fired. */
+void hal_irq(uint32_t number);
+void hal_systick(void);
+
+/* Sleep until an interrupt, unless `ready` already holds; no wake-up is lost in between. */
+static inline void sleep_unless(bool (*ready)(void)) {
+    __asm volatile("cpsid i" ::: "memory");
+    if (!ready())
+        __asm volatile("dsb\n wfi" ::: "memory");
+    __asm volatile("cpsie i" ::: "memory");
+}
+
+#endif

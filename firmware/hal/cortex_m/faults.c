@@ -1,0 +1,103 @@
+/* Turns a fault exception of a Cortex-M into a fault record, on a stack of its own. */
+#include "../../src/fault.h"
+
+#include "../hal.h"
+#include "cortex_m.h"
+#include "lotor_config.h"
+
+extern uint8_t __stack_limit[], __stack_top[];
+extern uint8_t __fault_stack_top[];
+
+enum { EXCEPTION_NMI = 2, FRAME_BYTES = 32 };
+/* B3.2.15: an exception's own stacking failed (MLSPERR, MSTKERR, LSPERR, STKERR). */
+enum { CFSR_STACKING = 1u << 5 | 1u << 4 | 1u << 13 | 1u << 12 };
+
+static fault_record record; /* too large for the fault stack */
+
+/* The stack lies at the bottom of RAM, so that outgrowing it leaves the memory: a bus fault. */
+static uint32_t reason_of(uint32_t exception, const uint8_t *frame) {
+    if (exception == EXCEPTION_NMI)
+        return hal_watchdog_bit() ? FAULT_WATCHDOG : FAULT_NMI;
+#if __ARM_ARCH >= 7
+    if (record.status[0] & CFSR_STACKING)
+        return FAULT_STACK;
+#endif
+    if (frame < __stack_limit)
+        return FAULT_STACK;
+    static const uint8_t reasons[] = {FAULT_HARD, FAULT_MEMORY, FAULT_BUS, FAULT_USAGE};
+    return exception >= 3 && exception <= 6 ? reasons[exception - 3] : FAULT_HARD;
+}
+
+__attribute__((used, noreturn)) void fault_capture(const uint8_t *frame, uint32_t exception) {
+#if __ARM_ARCH >= 7
+    record.status[0] = SCB_CFSR;
+    record.status[1] = SCB_HFSR;
+    record.status[2] = SCB_MMFAR;
+    record.status[3] = SCB_BFAR;
+#endif
+    record.reason = reason_of(exception, frame);
+    if (frame >= __stack_limit && frame + FRAME_BYTES <= __stack_top) {
+        for (uint32_t i = 0; i < 8; i++)
+            record.registers[i] = ((const uint32_t *)(const void *)frame)[i];
+    }
+    fault_store(&record);
+}
+
+/* Naked, and off the old stack at once: it may be the very thing that broke. */
+__attribute__((naked)) void Fault_Handler(void) {
+    __asm volatile("mrs r0, msp\n"
+                   "mrs r1, ipsr\n"
+                   "ldr r2, =__fault_stack_top\n"
+                   "mov sp, r2\n"
+                   "b fault_capture\n");
+}
+
+#ifdef LOTOR_TEST_FAULTS
+
+#if LOTOR_WATCHDOG
+enum { HAVE_WATCHDOG = 1 };
+#else
+enum { HAVE_WATCHDOG = 0 };
+#endif
+
+bool hal_can_provoke(uint8_t reason) { return reason != FAULT_WATCHDOG || HAVE_WATCHDOG; }
+
+/* Through a pointer: the compiler refuses a recursion that it sees has no end. */
+static uint32_t outgrow(volatile uint32_t *above);
+static uint32_t (*volatile deeper)(volatile uint32_t *) = outgrow;
+
+static uint32_t outgrow(volatile uint32_t *above) {
+    volatile uint32_t block[64];
+    block[0] = above[0] + 1;
+    return deeper(block) + block[0];
+}
+
+void hal_provoke(uint8_t reason) {
+    uint32_t word = 0;
+    switch (reason) {
+    case FAULT_HARD:
+        SCB_SHCSR &= ~(uint32_t)SHCSR_FAULTS_ENABLED; /* escalates the next */
+        __asm volatile("dsb\n udf #0");
+        break;
+    case FAULT_MEMORY:
+        ((void (*)(void))0xE0000001u)(); /* B3.1: never executable */
+        break;
+    case FAULT_BUS:
+        word = REGISTER(0x9FFFFFF0); /* external memory that no board has */
+        break;
+    case FAULT_USAGE:
+        __asm volatile("udf #0");
+        break;
+    case FAULT_STACK:
+        word = outgrow(&word);
+        break;
+    case FAULT_NMI:
+        SCB_ICSR = 1u << 31; /* B3.2.4: NMIPENDSET */
+        break;
+    default:
+        for (;;) /* until the watchdog bites */
+            __asm volatile("");
+    }
+    (void)word;
+}
+#endif

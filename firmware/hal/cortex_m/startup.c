@@ -1,0 +1,69 @@
+/* Vector table and start-up of a Cortex-M: memory, FPU, stack paint, main. */
+#include <string.h>
+
+#include "../../src/watermark.h"
+#include "../hal.h"
+#include "cortex_m.h"
+#include "lotor_config.h"
+
+/* Placed by the generated linker script. */
+extern uint32_t __data_start[], __data_end[], __data_load[], __bss_start[], __bss_end[];
+extern uint8_t __stack_limit[], __stack_top[];
+
+int main(void);
+void Reset_Handler(void);
+void Fault_Handler(void);
+static void Systick_Handler(void);
+static void Irq_Handler(void);
+
+typedef void (*vector)(void);
+
+static struct {
+    const void *stack;
+    vector core[15];
+    vector irq[LOTOR_IRQS];
+} const vectors __attribute__((section(".vectors"), used)) = {
+    __stack_top,
+    {Reset_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler,
+     [14 - 1] = Fault_Handler, [15 - 1] = Systick_Handler},
+    {[0 ... LOTOR_IRQS - 1] = Irq_Handler},
+};
+
+static void Systick_Handler(void) { hal_systick(); }
+
+static void Irq_Handler(void) {
+    uint32_t exception;
+    __asm volatile("mrs %0, ipsr" : "=r"(exception));
+    hal_irq(exception - 16);
+}
+
+/* Used: the vector table names it only to the linker. */
+__attribute__((used, noreturn)) void Reset_Handler(void) {
+    uint8_t *sp;
+    __asm volatile("mov %0, sp" : "=r"(sp));
+    watermark_paint(__stack_limit, (size_t)(sp - __stack_limit) - 32);
+    memcpy(__data_start, __data_load, (size_t)((uint8_t *)__data_end - (uint8_t *)__data_start));
+    memset(__bss_start, 0, (size_t)((uint8_t *)__bss_end - (uint8_t *)__bss_start));
+#ifdef __ARM_FP
+    SCB_CPACR |= 0xFu << 20; /* B3.2.20: full access to CP10 and CP11 */
+    __asm volatile("dsb\n isb");
+#endif
+#if __ARM_ARCH >= 7
+    SCB_SHCSR |= SHCSR_FAULTS_ENABLED; /* B3.2.13: MemManage, BusFault, UsageFault on their own */
+    SCB_CCR |= CCR_DIV_0_TRP;          /* B3.2.8 */
+#endif
+    (void)main();
+    hal_reset();
+}
+
+const void *hal_stack(uint32_t *bytes) {
+    *bytes = (uint32_t)(__stack_top - __stack_limit);
+    return __stack_limit;
+}
+
+void hal_reset(void) {
+    __asm volatile("dsb");
+    SCB_AIRCR = 0x05FA0004; /* B3.2.6: VECTKEY, SYSRESETREQ */
+    for (;;)
+        __asm volatile("dsb");
+}

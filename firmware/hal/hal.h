@@ -1,0 +1,48 @@
+/* What a chip family must offer; hal/<family>/ implements it. */
+#ifndef LOTOR_HAL_H
+#define LOTOR_HAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why the chip started, as far as its registers tell. */
+typedef enum { HAL_CAUSE_UNKNOWN, HAL_CAUSE_POWER, HAL_CAUSE_PIN, HAL_CAUSE_WATCHDOG } hal_cause;
+
+/* Clocks, UART (receiving by interrupt), tick counter; called once, first. */
+void hal_init(void);
+
+/* Sleep until a byte may have arrived. Ticks may stand still meanwhile. */
+void hal_idle(void);
+
+/* The next received byte, or -1. */
+int hal_uart_read(void);
+
+/* Send; returns when all is handed to the UART. */
+void hal_uart_write(const uint8_t *data, size_t bytes);
+
+/* Bytes lost because nobody read them in time. */
+uint32_t hal_uart_overruns(void);
+
+/* Ticks since hal_init, in the unit of the board file; never wraps. */
+uint64_t hal_ticks(void);
+
+/* Start the watchdog, or do nothing on a board without one; feed it within its time. */
+void hal_watchdog_start(void);
+void hal_watchdog_feed(void);
+
+/* Whether an NMI came from the watchdog. */
+bool hal_watchdog_bit(void);
+
+hal_cause hal_reset_cause(void);
+_Noreturn void hal_reset(void);
+
+/* Whether this chip can provoke a fault (a reason of fault.h), and provoking it: images for tests.
+ */
+bool hal_can_provoke(uint8_t reason);
+void hal_provoke(uint8_t reason);
+
+/* The stack: lowest address and size; size 0 when unknown. */
+const void *hal_stack(uint32_t *bytes);
+
+#endif

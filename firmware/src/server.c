@@ -1,0 +1,102 @@
+/* Takes frames apart, calls the request's function, sends its answer. */
+#include "server.h"
+
+#include "../hal/hal.h"
+#include "frame.h"
+#include "log.h"
+#include "lotor_config.h"
+#include "lotor_image.h"
+#include "profile.h"
+
+enum { ANSWER = 0x80, ERROR_TYPE = 0xFF, NO_SEQ = 0xFFFF };
+
+typedef link_error (*handler)(const request *, writer *);
+
+static const handler handlers[] = {
+    [0x01] = request_hello,   [0x02] = request_select,     [0x03] = request_load,
+    [0x04] = request_run,     [0x05] = request_read,       [0x06] = request_self_test,
+    [0x07] = request_profile, [0x08] = request_statistics, [0x09] = request_log_level,
+    [0x0A] = request_reset,   [0x0B] = request_echo,
+#ifdef LOTOR_TEST_FAULTS
+    [0x0C] = request_fault,
+#endif
+};
+
+static const char *const error_text[] = {
+    [ERROR_UNKNOWN_REQUEST] = "unknown request",
+    [ERROR_LENGTH] = "wrong payload length",
+    [ERROR_INDEX] = "no such index",
+    [ERROR_RANGE] = "out of range",
+    [ERROR_NOT_READY] = "not ready: load every input fully, then run, then read",
+    [ERROR_RUN] = "the model's run failed",
+    [ERROR_VERSION] = "unsupported link version",
+    [ERROR_BUSY] = "busy",
+    [ERROR_CRC] = "damaged frame",
+    [ERROR_OVERSIZED] = "oversized frame",
+};
+
+server_counters server_count;
+static frame_decoder decoder;
+static uint8_t answer_buffer[FRAME_MAX_BODY];
+
+static void send_error(uint8_t type, uint16_t seq, link_error code) {
+    writer body = frame_begin(answer_buffer, sizeof answer_buffer, ERROR_TYPE, seq);
+    put_u8(&body, type);
+    put_u8(&body, (uint8_t)code);
+    put_bytes(&body, error_text[code], strlen(error_text[code]));
+    frame_send(&body);
+}
+
+static void serve(const uint8_t *frame, size_t length) {
+    const uint8_t type = frame[1];
+    const request r = {get_u16(frame + 2), frame + FRAME_HEADER, length - FRAME_HEADER - FRAME_CRC};
+    const handler handle = type < sizeof handlers / sizeof *handlers ? handlers[type] : NULL;
+    link_error error = ERROR_NONE;
+    writer answer = frame_begin(answer_buffer, sizeof answer_buffer, type | ANSWER, r.seq);
+    if (frame[0] != FRAME_VERSION)
+        error = ERROR_VERSION;
+    else if (!handle)
+        error = ERROR_UNKNOWN_REQUEST;
+    else
+        error = handle(&r, &answer);
+    if (error == ERROR_UNKNOWN_REQUEST || error == ERROR_VERSION)
+        server_count.unknown++;
+    if (error) {
+        send_error(type, r.seq, error);
+        return;
+    }
+    frame_send(&answer);
+    device_after_answer();
+}
+
+void server_init(void) {
+    profile_calibrate();
+    model_select(0);
+    hal_uart_write(&(const uint8_t){0}, 1); /* ends whatever a reset cut off */
+    log_text(LOG_INFO, lotor_version);
+}
+
+void server_poll(void) {
+    for (int byte; (byte = hal_uart_read()) >= 0;) {
+        switch (frame_push(&decoder, (uint8_t)byte)) {
+        case FRAME_NONE:
+            break;
+        case FRAME_OK:
+            server_count.ok++;
+            serve(decoder.body, decoder.length);
+            break;
+        case FRAME_BAD_CRC:
+            server_count.bad_crc++;
+            send_error(0, NO_SEQ, ERROR_CRC);
+            break;
+        case FRAME_BAD_FRAMING:
+            server_count.bad_framing++;
+            send_error(0, NO_SEQ, ERROR_CRC);
+            break;
+        case FRAME_OVERSIZED:
+            server_count.oversized++;
+            send_error(0, NO_SEQ, ERROR_OVERSIZED);
+            break;
+        }
+    }
+}

@@ -1,0 +1,261 @@
+"""boards/NAME.toml -> Board: everything that is particular to a board, checked against a schema.
+
+The dataclasses are the schema: a field is a key, its annotation the type, a default makes it
+optional. `docs/boards.md` says what each key means.
+"""
+
+import dataclasses
+import re
+import tomllib
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from lotor.errors import LotorError
+from lotor.resources import resource
+from lotor.suggest import did_you_mean
+from lotor.targets import TARGETS
+
+FLASH_METHODS = ("emulator",)
+TICK_SOURCES = ("tim2", "timer0", "dwt")
+TICK_UNITS = ("instructions", "cycles")
+
+
+@dataclass(frozen=True)
+class Region:
+    """A memory: address of its first byte, and bytes."""
+
+    origin: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The memories that an image uses."""
+
+    flash: Region
+    ram: Region
+
+
+@dataclass(frozen=True)
+class Build:
+    """How an image is built: the environment of `platformio.ini`, the size of the stack."""
+
+    env: str
+    stack_bytes: int
+
+
+@dataclass(frozen=True)
+class Hal:
+    """The chip family (a folder of `firmware/hal`), its interrupts, the UART's clock, watchdog."""
+
+    name: str
+    irqs: int
+    uart_clock_hz: int
+    watchdog: bool
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """What counts time on the board, and what one tick is."""
+
+    source: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class Serial:
+    """The serial port: baud rate, and the USB identities ("vid:pid" in hexadecimal) it may have."""
+
+    baud: int
+    usb: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Flash:
+    """How an image gets onto the board."""
+
+    method: str
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """The program that plays the board, and its arguments up to the image and the serial port."""
+
+    program: str
+    args: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that an image may take, in bytes; the whole memory when absent."""
+
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board, as its file describes it."""
+
+    name: str
+    description: str
+    chip: str
+    target: str
+    clock_hz: int
+    memory: Memory
+    build: Build
+    hal: Hal
+    ticks: Ticks
+    serial: Serial
+    flash: Flash
+    emulator: Emulator | None = None
+    budget: Budget = field(default_factory=Budget)
+    default: bool = False
+    test_faults: bool = False
+
+    @property
+    def emulated(self) -> bool:
+        """Whether a program of this machine plays the board."""
+        return self.emulator is not None
+
+    @property
+    def flash_limit(self) -> int:
+        """Bytes of flash an image may take."""
+        return min(self.budget.flash_bytes or self.memory.flash.bytes, self.memory.flash.bytes)
+
+    @property
+    def ram_limit(self) -> int:
+        """Bytes of RAM an image may take."""
+        return min(self.budget.ram_bytes or self.memory.ram.bytes, self.memory.ram.bytes)
+
+
+def list_boards() -> list[str]:
+    """Return the names of all boards, sorted."""
+    return sorted(path.stem for path in resource("boards").glob("*.toml"))
+
+
+def default_board() -> str:
+    """Return the board that is meant when none is named."""
+    return next(name for name in list_boards() if load_board(name).default)
+
+
+def load_board(name: str) -> Board:
+    """Read boards/NAME.toml.
+
+    Raises:
+        LotorError: no such board, or its file is wrong; names file and key.
+    """
+    known = list_boards()
+    if name not in known:
+        raise LotorError(
+            f"there is no board '{name}'{did_you_mean(name, known)}; boards: {', '.join(known)}"
+        )
+    return read_board(resource("boards", f"{name}.toml"))
+
+
+def read_board(path: Path) -> Board:
+    """Read one board file; the file's name is the board's.
+
+    Raises:
+        LotorError: the file is wrong; names file and key.
+    """
+    where = f"board file {path.name}"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise LotorError(f"{where}: cannot be read: {error}") from error
+    if "name" in table:
+        raise LotorError(f"{where}: the key 'name' is not needed: the file's name is the board's")
+    board: Board = _parse(Board, {"name": path.stem, **table}, "", where)
+    _check(board, where)
+    return board
+
+
+def check_boards() -> list[str]:
+    """Read all board files; return one line for each mistake."""
+    mistakes, defaults = [], []
+    for name in list_boards():
+        try:
+            if load_board(name).default:
+                defaults.append(name)
+        except LotorError as error:
+            mistakes.append(str(error))
+    if not mistakes and len(defaults) != 1:
+        mistakes.append(
+            f"{len(defaults)} boards say `default = true` ({', '.join(defaults)}): one must"
+        )
+    return mistakes
+
+
+def _parse(schema: Any, table: dict[str, Any], prefix: str, where: str) -> Any:
+    hints = get_type_hints(schema)
+    for key in table:
+        if key not in hints:
+            raise LotorError(
+                f"{where}: '{prefix}{key}' is no key{did_you_mean(key, hints)}; keys here: "
+                f"{', '.join(sorted(hints))}"
+            )
+    values = {}
+    for item in dataclasses.fields(schema):
+        if item.name in table:
+            key = prefix + item.name
+            values[item.name] = _value(hints[item.name], table[item.name], key, where)
+        elif item.default is item.default_factory is dataclasses.MISSING:
+            raise LotorError(f"{where}: the key '{prefix}{item.name}' is missing")
+    return schema(**values)
+
+
+def _value(hint: Any, value: Any, key: str, where: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(part for part in get_args(hint) if part is not type(None))
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise LotorError(f"{where}: '{key}' must be a table, not {value!r}")
+        return _parse(hint, value, key + ".", where)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise LotorError(f"{where}: '{key}' must be a list of strings, not {value!r}")
+        return tuple(value)
+    if type(value) is not hint:  # a bool is no number here
+        names = {str: "a string", int: "a whole number", bool: "true or false"}
+        raise LotorError(f"{where}: '{key}' must be {names[hint]}, not {value!r}")
+    return value
+
+
+def _check(board: Board, where: str) -> None:
+    """Check what types cannot say."""
+    families = [path.name for path in resource("firmware", "hal").iterdir() if path.is_dir()]
+    choices = {
+        "hal.name": (board.hal.name, sorted(set(families) - {"cortex_m", "host"})),
+        "flash.method": (board.flash.method, FLASH_METHODS),
+        "ticks.source": (board.ticks.source, TICK_SOURCES),
+        "ticks.unit": (board.ticks.unit, TICK_UNITS),
+        "target": (board.target, tuple(TARGETS)),
+    }
+    for key, (value, known) in choices.items():
+        if value not in known:
+            raise LotorError(
+                f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
+                f"{' or '.join(known)}"
+            )
+    if (board.flash.method == "emulator") != board.emulated:
+        raise LotorError(f"{where}: flash.method = \"emulator\" and a table [emulator] go together")
+    numbers = {
+        "clock_hz": board.clock_hz,
+        "hal.irqs": board.hal.irqs,
+        "hal.uart_clock_hz": board.hal.uart_clock_hz,
+        "serial.baud": board.serial.baud,
+        "memory.flash.bytes": board.memory.flash.bytes,
+        "memory.ram.bytes": board.memory.ram.bytes,
+        "build.stack_bytes": board.build.stack_bytes,
+    }
+    for key, number in numbers.items():
+        if number <= 0:
+            raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
+    if board.build.stack_bytes % 8:
+        raise LotorError(f"{where}: 'build.stack_bytes' must be a multiple of 8")
+    for identity in board.serial.usb:
+        if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
+            raise LotorError(f"{where}: 'serial.usb' has {identity!r}; it must look like 2341:805a")

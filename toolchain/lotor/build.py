@@ -1,0 +1,426 @@
+"""Firmware images: models and a board -> ELF and binary, through PlatformIO.
+
+An image lies in a folder named after everything that it is made of, so that a second build of the
+same thing is found and not made again, and two builds give the same bytes. PlatformIO runs
+on the operating system's `arm-none-eabi-gcc` and SCons from PyPI: a build needs no network.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lotor.board import Board, list_boards, load_board
+from lotor.errors import LotorError
+from lotor.image_sources import (
+    SelfTest,
+    arena_bytes,
+    c_prefix,
+    check_models,
+    config_header,
+    image_source,
+    linker_script,
+)
+from lotor.resources import cache_dir, resource
+from lotor.targets import find_target
+
+if TYPE_CHECKING:
+    from lotor.compiler import Compiled
+    from lotor.host import HostModel
+
+PREFIX = "arm-none-eabi-"
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
+# Buffers of the link, the profile's table of a few layers, data of the C library.
+_FIRMWARE_RAM = 5_000
+_FLASH_SECTIONS = (".vectors", ".kernels", ".weights", ".text", ".data")
+_RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
+
+
+@dataclass(frozen=True)
+class Image:
+    """A linked image.
+
+    Attributes:
+        board: the board's name.
+        elf: the linked program, with debug information.
+        bin: the bytes that go into flash.
+        flash_bytes: flash it takes.
+        ram_bytes: RAM it takes: stack, arena, buffers.
+        arena_bytes: the arena that its models share.
+        build_id: 20 bytes that differ whenever the image does; hello reports them.
+        models: name and SHA-256 of the .tflite (hexadecimal) of each model.
+        breakdown: bytes of flash by purpose: weights, code (of the models), other.
+    """
+
+    board: str
+    elf: Path
+    bin: Path
+    flash_bytes: int
+    ram_bytes: int
+    arena_bytes: int
+    build_id: bytes
+    models: list[dict[str, str]]
+    breakdown: dict[str, int]
+
+
+def self_test(model: "HostModel", seed: int = 1) -> SelfTest:
+    """Compute on this machine what a board must get in its self-test.
+
+    The input bytes are the top bytes of Marsaglia's xorshift32 stream (2003), one step each.
+
+    Args:
+        model: the model, for this machine.
+        seed: of the stream, not 0.
+
+    Returns:
+        The seed and the CRC-32 over all outputs; none for a model with float inputs, where most
+        bytes make no number.
+    """
+    tensors = model.compiled.graph.inputs
+    if any(tensor.np_dtype != np.int8 for tensor in tensors):
+        return SelfTest()
+    x, inputs = seed, []
+    for tensor in tensors:
+        data = bytearray(tensor.nbytes)
+        for i in range(len(data)):
+            x ^= x << 13 & 0xFFFFFFFF
+            x ^= x >> 17
+            x ^= x << 5 & 0xFFFFFFFF
+            data[i] = x >> 24
+        inputs.append(np.frombuffer(data, np.int8).reshape(tensor.shape))
+    outputs = model.run(*inputs)
+    crc = 0
+    for output in outputs if isinstance(outputs, tuple) else (outputs,):
+        crc = zlib.crc32(output.tobytes(), crc)
+    return SelfTest(seed, crc)
+
+
+def build_firmware(
+    board: Board,
+    models: Sequence["Compiled"],
+    build_dir: Path | None = None,
+    tests: Sequence[SelfTest] = (),
+) -> Image:
+    """Build the image of a board that holds some models.
+
+    Args:
+        board: for which board.
+        models: what the image can run; the order is the index on the link.
+        build_dir: where images lie; a folder of the cache when None.
+        tests: the self-test of each model; none when empty.
+
+    Raises:
+        LotorError: a model is for another target, a tool is missing, or the models do not fit: region, need, limit, next step.
+    """
+    check_models(models)
+    _check_targets(board, models)
+    _check_arena(board, models)
+    _check_tools()
+    tests = tests or [SelfTest() for _ in models]
+    files = _files(board, models)
+    build_id = _key(board, files, tests)[:20]
+    files["image/image.c"] = image_source(models, tests, build_id, board)
+    root = (build_dir or cache_dir() / "firmware").absolute()
+    folder = root / f"{board.name}-{build_id.hex()[:16]}"
+    with _locked(root / f"{folder.name}.lock"):
+        if not (folder / "image.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            for name, text in files.items():
+                path = folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            _compile(board, models, folder)
+            _describe(board, models, build_id, folder)
+        return _read(folder)
+
+
+def _files(board: Board, models: Sequence["Compiled"]) -> dict[str, str]:
+    """Return the files of an image that are written for it, but for those that need its id."""
+    files = {"image/lotor_config.h": config_header(models, board), "image.ld": linker_script(board)}
+    for model in models:
+        prefix = c_prefix(model)
+        files[f"models/{prefix}.c"] = model.source
+        files[f"models/{prefix}.h"] = model.header
+    return files
+
+
+def _key(board: Board, files: Mapping[str, str], tests: Sequence[SelfTest]) -> bytes:
+    """Return a hash over everything that makes the image what it is."""
+    key = hashlib.sha256()
+    firmware = resource("firmware")
+    parts = {name: text.encode() for name, text in files.items()} | {
+        path.relative_to(firmware).as_posix(): path.read_bytes()
+        for path in sorted(firmware.rglob("*"))
+        if path.suffix in {".c", ".h", ".py", ".json", ".ini"} and ".pio" not in path.parts
+    }
+    parts["board"] = json.dumps(asdict(board), sort_keys=True).encode()
+    parts["tests"] = repr(tests).encode()
+    parts["compiler"] = _compiler_version().encode()
+    parts["flags"] = repr(_description(board, Path("image"))).encode()
+    for name, data in sorted(parts.items()):
+        key.update(f"{name} {len(data)}\n".encode() + data)
+    return key.digest()
+
+
+def _description(board: Board, folder: Path) -> dict[str, Any]:
+    """Return what the builder of our PlatformIO platform wants to know."""
+    firmware = Path("firmware") if folder == Path("image") else resource("firmware").resolve()
+    common = ["-DLOTOR_PROFILE"]
+    quick, small = [*common, "-O3"], [*common, "-Os"]
+    sources = {
+        "server": (firmware / "src", small),
+        "core": (firmware / "hal/cortex_m", small),
+        "hal": (firmware / "hal" / board.hal.name, small),
+        "image": (folder / "image", small),
+        "models": (folder / "models", quick),
+    }
+    return {
+        "prefix": PREFIX,
+        "cpu_flags": list(find_target(board.target).flags),
+        "flags": [*WARNINGS, "-g", "-ffunction-sections", "-fdata-sections", "-fno-common"],
+        "link_flags": [
+            "-nostartfiles",
+            "-Wl,--gc-sections",
+            "-Wl,--build-id=none",
+            "-Wl,--no-warn-rwx-segments",
+        ],
+        "include": [str(firmware / "include"), str(folder / "image"), str(folder / "models")],
+        "linker_script": str(folder / "image.ld"),
+        "sources": {
+            group: {"folder": str(path), "flags": flags, "filter": "+<*.c>"}
+            for group, (path, flags) in sources.items()
+        },
+        "prefix_map": {str(firmware): "firmware", str(folder): "image"},
+    }
+
+
+def _compile(board: Board, models: Sequence["Compiled"], folder: Path) -> None:
+    description = folder / "build.json"
+    description.write_text(json.dumps(_description(board, folder), indent=2), encoding="utf-8")
+    core = folder / "pio"
+    _provide_scons(core)
+    environment = os.environ | {
+        "LOTOR_IMAGE": str(description),
+        "PLATFORMIO_CORE_DIR": str(core),
+        "PLATFORMIO_WORKSPACE_DIR": str(folder / "pio/work"),
+        "PLATFORMIO_BUILD_DIR": str(folder / "out"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "platformio", "run", "-e", board.build.env],
+        cwd=resource("firmware"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    output = done.stdout + done.stderr
+    (folder / "build.log").write_text(output, encoding="utf-8")
+    if done.returncode:
+        raise _build_error(board, models, output, folder)
+    for name in ("firmware.elf", "firmware.bin"):
+        shutil.move(folder / "out" / board.build.env / name, folder / name)
+    shutil.rmtree(core)
+    shutil.rmtree(folder / "out")
+
+
+def _build_error(
+    board: Board, models: Sequence["Compiled"], output: str, folder: Path
+) -> LotorError:
+    over = dict(re.findall(r"region [`'](\w+)' overflowed by (\d+) bytes", output))
+    for region, limit in (("FLASH", board.flash_limit), ("RAM", board.ram_limit)):
+        if region in over:
+            return _too_large(board, models, region.lower(), limit + int(over[region]), limit)
+    wrong = re.findall(r"^.*(?:undefined reference|(?<!collect2: )[Ee]rror:).*$", output, re.M)
+    first = wrong[0] if wrong else output.strip()[-200:]
+    log = folder.with_suffix(".log")
+    shutil.move(folder / "build.log", log)
+    return LotorError(f"the firmware does not build: {first.strip()}; all of it is in {log}")
+
+
+def _check_targets(board: Board, models: Sequence["Compiled"]) -> None:
+    for model in models:
+        if model.target.name not in (board.target, "portable"):
+            raise LotorError(
+                f"{model.name} is compiled for target {model.target.name}, board {board.name} "
+                f"needs {board.target} or portable: `--target {board.target}`"
+            )
+
+
+def _check_arena(board: Board, models: Sequence["Compiled"]) -> None:
+    """Refuse before compiling what cannot fit."""
+    ram = arena_bytes(models) + board.build.stack_bytes + _FIRMWARE_RAM
+    if ram > board.ram_limit:
+        raise _too_large(board, models, "ram", ram, board.ram_limit)
+    weights = sum(int(model.report.get("weights_bytes", 0)) for model in models)
+    if weights > board.flash_limit:
+        raise _too_large(board, models, "flash", weights, board.flash_limit)
+
+
+def _too_large(
+    board: Board, models: Sequence["Compiled"], region: str, need: int, limit: int
+) -> LotorError:
+    names = " and ".join(model.name for model in models)
+    detail = f" ({arena_bytes(models)} of them the arena)" if region == "ram" else ""
+    fits = [
+        other.name
+        for other in map(load_board, list_boards())
+        if (other.ram_limit if region == "ram" else other.flash_limit) >= need
+    ]
+    step = f"a board with more: {', '.join(fits)}" if fits else "no known board has more"
+    return LotorError(
+        f"{names} does not fit {board.name}: {region} needs {need} bytes{detail}, it has {limit}; "
+        f"take a smaller model or {step}"
+    )
+
+
+def _describe(
+    board: Board, models: Sequence["Compiled"], build_id: bytes, folder: Path
+) -> None:
+    """Write image.json; it is the last file, and says that the folder is complete."""
+    sizes = _sections(folder / "firmware.elf")
+    flash = (folder / "firmware.bin").stat().st_size
+    weights, code = sizes[".weights"], sizes[".kernels"]
+    about = {
+        "board": board.name,
+        "flash_bytes": flash,
+        "ram_bytes": sum(sizes.get(name, 0) for name in _RAM_SECTIONS),
+        "arena_bytes": arena_bytes(models),
+        "build_id": build_id.hex(),
+        "models": [{"name": model.name, "hash": model.model_hash} for model in models],
+        "breakdown": {"weights": weights, "code": code, "other": flash - weights - code},
+    }
+    text = json.dumps(about, indent=2)
+    (folder / "image.json.new").write_text(text, encoding="utf-8")
+    (folder / "image.json.new").rename(folder / "image.json")
+
+
+def _read(folder: Path) -> Image:
+    about = json.loads((folder / "image.json").read_text(encoding="utf-8"))
+    about["build_id"] = bytes.fromhex(about["build_id"])
+    return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
+
+
+def _sections(elf: Path) -> dict[str, int]:
+    """Return the bytes of every section."""
+    listed = subprocess.run(
+        [PREFIX + "size", "-A", "-d", elf], capture_output=True, text=True, check=True
+    ).stdout
+    return {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.M)}
+
+
+def _check_tools() -> None:
+    if not shutil.which(PREFIX + "gcc"):
+        raise LotorError(
+            f"{PREFIX}gcc is missing: `sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`"
+        )
+    for module in ("platformio", "SCons"):
+        if importlib.util.find_spec(module) is None:
+            raise LotorError(f"{module.lower()} is missing: `pip install 'lotor[flash]'`")
+
+
+@cache
+def _compiler_version() -> str:
+    return subprocess.run(
+        [PREFIX + "gcc", "--version"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[0]
+
+
+def _provide_scons(core: Path) -> None:
+    """Make PlatformIO's package `tool-scons` out of the SCons that pip installed.
+
+    PlatformIO takes a package as installed when its folder holds a `.piopm` file of the wanted
+    version and owner; ours only imports the installed SCons.
+    """
+    import SCons
+    from platformio.dependencies import get_core_dependencies
+
+    version = get_core_dependencies()["tool-scons"].lstrip("~^=")
+    package = core / "packages" / "tool-scons"
+    package.mkdir(parents=True, exist_ok=True)
+    spec = {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None}
+    meta = {"name": "tool-scons", "version": version}
+    files = {
+        "package.json": json.dumps(meta | {"description": "SCons from PyPI", "system": "*"}),
+        ".piopm": json.dumps(meta | {"type": "tool", "spec": spec | {"uri": None}}),
+        ".piokeep": "",
+        "scons.py": (
+            f"import sys\nsys.path.insert(0, {str(Path(SCons.__file__).parents[1])!r})\n"
+            "import SCons.Script\n"
+            'if __name__ == "__main__":\n    SCons.Script.main()\n'
+        ),
+    }
+    for name, text in files.items():
+        (package / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock between processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def build_host_server(
+    models: Sequence["Compiled"], build_dir: Path, sanitize: bool = False
+) -> Path:
+    """Build the firmware's server as a program of this machine, to test and to fuzz it.
+
+    It speaks the link on stdin and stdout, and ends when stdin does.
+
+    Args:
+        models: compiled for this machine.
+        build_dir: where to build.
+        sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer; a mistake ends it.
+
+    Returns:
+        The program.
+    """
+    check_models(models)
+    build_dir.mkdir(parents=True, exist_ok=True)
+    firmware = resource("firmware")
+    texts = {
+        "lotor_config.h": config_header(models, None),
+        "image.c": image_source(models, [SelfTest() for _ in models], bytes(20), None),
+    }
+    for model in models:
+        texts |= {f"{c_prefix(model)}.c": model.source, f"{c_prefix(model)}.h": model.header}
+    for name, text in texts.items():
+        (build_dir / name).write_text(text, encoding="utf-8")
+    program = build_dir / "lotor-server"
+    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else []
+    sources = [
+        *sorted(firmware.glob("src/*.c")),
+        firmware / "hal/host/hal.c",
+        *sorted(build_dir / name for name in texts if name.endswith(".c")),
+    ]
+    command = [
+        *("cc", *WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g"),
+        *checks,
+        *("-I", firmware / "include", "-I", build_dir),
+        *(*sources, "-lm", "-o", program),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LotorError(f"the server does not build here: {done.stderr.strip()[:400]}")
+    return program

@@ -1,0 +1,228 @@
+"""The files of an image that depend on the board and the models: text in, text out.
+
+`lotor_config.h` (sizes and options), `image.c` (names, build id, model table, an entry function for
+each model) and the linker script.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lotor import __version__
+from lotor.board import Board
+from lotor.errors import LotorError
+
+if TYPE_CHECKING:
+    from lotor.compiler import Compiled
+
+# The hello answer holds all models: its size bounds their number (see docs/link.md).
+_HELLO_BYTES = 1040
+_HELLO_FIXED = 250
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """A model's self-test: xorshift32 seed of the input, CRC-32 over all outputs; seed 0: none."""
+
+    seed: int = 0
+    crc: int = 0
+
+
+def c_prefix(model: "Compiled") -> str:
+    """Return the name that a model's C function and macros start with."""
+    found = re.search(r"\bint (\w+)_run\(", model.header)
+    if not found:
+        raise ValueError(f"the header of {model.name} declares no NAME_run function")
+    return found[1]
+
+
+def check_models(models: Sequence["Compiled"]) -> None:
+    """Check that models fit together into one image.
+
+    Raises:
+        LotorError: none, two of one name, or more than hello can list.
+    """
+    if not models:
+        raise LotorError("an image needs at least one model: `--model MODEL`")
+    prefixes = [c_prefix(model) for model in models]
+    for prefix in prefixes:
+        if prefixes.count(prefix) > 1:
+            raise LotorError(
+                f"two models of one image are called '{prefix}' in C: rename one of the files"
+            )
+    listed = sum(
+        3 + 11 + 32 + 4 * (len(m.report["inputs"]) + len(m.report["outputs"])) + len(m.name.encode())
+        for m in models
+    )
+    if listed > _HELLO_BYTES - _HELLO_FIXED:
+        raise LotorError(
+            f"{len(models)} models take {listed} bytes of the hello answer, which has "
+            f"{_HELLO_BYTES - _HELLO_FIXED}: put fewer models into one image"
+        )
+
+
+def arena_bytes(models: Sequence["Compiled"]) -> int:
+    """Return the bytes of the one arena that all models share: the largest."""
+    return max(int(model.report["arena_bytes"]) for model in models)
+
+
+def config_header(models: Sequence["Compiled"], board: Board | None) -> str:
+    """Return `lotor_config.h`; without a board, for the server as a program of this machine."""
+    values: dict[str, int] = {
+        "LOTOR_ARENA_BYTES": arena_bytes(models),
+        "LOTOR_MAX_INPUTS": max(1, *(len(model.report["inputs"]) for model in models)),
+        "LOTOR_MAX_LAYERS": max(1, *(len(model.report["layers"]) for model in models)),
+        "LOTOR_CLOCK_HZ": board.clock_hz if board else 1_000_000_000,
+    }
+    if board:
+        values |= {
+            "LOTOR_UART_HZ": board.hal.uart_clock_hz,
+            "LOTOR_BAUD": board.serial.baud,
+            "LOTOR_IRQS": board.hal.irqs,
+            "LOTOR_WATCHDOG": int(board.hal.watchdog),
+            "LOTOR_TICKS_DWT": int(board.ticks.source == "dwt"),
+        }
+    lines = [f"#define {name} {value}u" for name, value in values.items()]
+    # Compared with an int layer number.
+    lines = [line[:-1] if "LAYERS" in line or "IRQS" in line else line for line in lines]
+    if board and board.test_faults:
+        lines.append("#define LOTOR_TEST_FAULTS 1")
+    head = "/* Sizes and options of this image; written by the build. */"
+    return "\n".join([head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""])
+
+
+def image_source(
+    models: Sequence["Compiled"],
+    tests: Sequence[SelfTest],
+    build_id: bytes,
+    board: Board | None,
+) -> str:
+    """Return `image.c`: who this image is, and its table of models.
+
+    Args:
+        models: what the image holds; the order is the index on the link.
+        tests: the self-test of each model.
+        build_id: 20 bytes.
+        board: the board, or None for the server as a program of this machine.
+    """
+    texts = {
+        "lotor_board": board.name if board else "host",
+        "lotor_chip": board.chip if board else "this machine",
+        "lotor_version": f"lotor {__version__}",
+        "lotor_tick_unit": board.ticks.unit if board else "nanoseconds",
+    }
+    lines = [
+        "/* Names, build id and model table of this image; written by the build. */",
+        '#include "lotor_image.h"',
+        '#include "lotor_model.h"',
+        "#include <stddef.h>",
+        *(f'#include "{c_prefix(model)}.h"' for model in models),
+        "",
+        *(f"const char {name}[] = {_text(text)};" for name, text in texts.items()),
+        f"const uint8_t lotor_build_id[20] = {{{_bytes(build_id)}}};",
+        "",
+    ]
+    for model in models:
+        prefix, report = c_prefix(model), model.report
+        nulls = ", NULL" * (len(report["inputs"]) + len(report["outputs"]))
+        lines += [
+            f"static int run_{prefix}(void *arena) {{ return {prefix}_run(arena{nulls}); }}",
+            f"static const lotor_buffer input_{prefix}[] = {{{_buffers(model.report['inputs'])}}};",
+            f"static const lotor_buffer output_{prefix}[] = {{{_buffers(model.report['outputs'])}}};",
+        ]
+    lines += ["", "const lotor_model lotor_models[] = {"]
+    lines += [_entry(model, test) for model, test in zip(models, tests, strict=True)]
+    lines += ["};", f"const uint32_t lotor_model_count = {len(models)};", ""]
+    return "\n".join(lines)
+
+
+def linker_script(board: Board) -> str:
+    """Return the linker script of a board.
+
+    The stack lies at the bottom of RAM: outgrowing it leaves the memory and faults at once instead
+    of overwriting data. What survives a reset (.noinit) and the arena are in no segment of the
+    file, so that no loader clears them. The models' constants and code have sections of their
+    own, so that their sizes can be told.
+    """
+    flash, ram = board.memory.flash, board.memory.ram
+    return f"""/* Memory of {board.name} ({board.chip}); written by the build. */
+ENTRY(Reset_Handler)
+MEMORY {{
+    FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {board.flash_limit}
+    RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {board.ram_limit}
+}}
+PHDRS {{
+    flash PT_LOAD FLAGS(5);
+    data PT_LOAD FLAGS(6);
+    none PT_NULL;
+}}
+SECTIONS {{
+    .vectors : {{ KEEP(*(.vectors)) }} > FLASH :flash
+    .kernels : {{ */models/*.o(.text .text.*) }} > FLASH :flash
+    .weights : {{ . = ALIGN(16); */models/*.o(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
+    .text : {{ *(.text .text.*) *(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
+    .stack (NOLOAD) : {{
+        __stack_limit = .;
+        . += {board.build.stack_bytes};
+        __stack_top = .;
+        . += 512;
+        __fault_stack_top = .;
+    }} > RAM :none
+    .data : {{
+        __data_start = .;
+        *(.data .data.*)
+        . = ALIGN(4);
+        __data_end = .;
+    }} > RAM AT > FLASH :data
+    __data_load = LOADADDR(.data);
+    .bss (NOLOAD) : {{
+        __bss_start = .;
+        *(.bss .bss.* COMMON)
+        . = ALIGN(4);
+        __bss_end = .;
+    }} > RAM :none
+    .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
+    .arena (NOLOAD) : {{ . = ALIGN(16); *(.arena) }} > RAM :none
+    /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }}
+    ASSERT(ADDR(.vectors) == ORIGIN(FLASH), "the vector table must be at the start of flash")
+    ASSERT(__stack_limit == ORIGIN(RAM), "the stack must be at the bottom of RAM")
+    ASSERT(__stack_top % 8 == 0, "the stack must be aligned to 8")
+}}
+"""
+
+
+def _text(text: str) -> str:
+    """Return a C string: JSON's escapes, and bytes beyond ASCII in octal."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isascii() else "".join(f"\\{b:03o}" for b in c.encode()) for c in plain)
+
+
+def _bytes(data: bytes) -> str:
+    return ", ".join(f"{byte:#04x}" for byte in data)
+
+
+def _buffers(tensors: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(f"{{{tensor['offset']}u, {tensor['bytes']}u}}" for tensor in tensors)
+
+
+def _entry(model: "Compiled", test: SelfTest) -> str:
+    prefix, report = c_prefix(model), model.report
+    return "\n".join(
+        [
+            "    {",
+            f"        .name = {_text(model.name)},",
+            f"        .hash = {{{_bytes(bytes.fromhex(model.model_hash))}}},",
+            f"        .arena_bytes = {report['arena_bytes']}u,",
+            f"        .layers = {len(report['layers'])}u,",
+            f"        .inputs = {len(report['inputs'])},",
+            f"        .outputs = {len(report['outputs'])},",
+            f"        .input = input_{prefix},",
+            f"        .output = output_{prefix},",
+            f"        .run = run_{prefix},",
+            f"        .self_test_seed = {test.seed:#x}u,",
+            f"        .self_test_crc = {test.crc:#010x}u,",
+            "    },",
+        ]
+    )
