@@ -84,6 +84,65 @@ def _parser() -> argparse.ArgumentParser:
 # Each command: `_add_NAME` (arguments) and `_NAME` (call, result), in alphabetical order.
 
 
+def _add_data(commands: _Commands) -> None:
+    parser = commands.add("data", "photographs: free samples, and what a data set holds", _data)
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
+    samples = kinds.add_parser("samples", help="get a few free photographs through pip")
+    samples.add_argument("--out", type=Path, help="copy them to this folder")
+    stats = kinds.add_parser("stats", help="count a data set and look for a size bias")
+    stats.add_argument("folder", nargs="?", type=Path, help="with manifest.csv; the garden data")
+    for kind in (samples, stats):
+        kind.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def _data(args: argparse.Namespace) -> Result:
+    if args.what == "samples":
+        from lotor.data.samples import get_samples
+
+        samples = get_samples(args.out)
+        rows = [{**asdict(sample), "path": str(sample.path)} for sample in samples]
+        lines = [f"{row['path']}  ({row['expect']}; {row['licence']})" for row in rows]
+        return Result({"samples": rows}, "\n".join(lines))
+    from lotor.data.manifest import GARDEN, data_folder, read_manifest, stats, stats_text
+
+    found = stats(read_manifest(data_folder(args.folder, GARDEN)))
+    return Result(found, stats_text(found))
+
+
+def _add_demo(commands: _Commands) -> None:
+    parser = commands.add("demo", "photographs over the serial line: what a board sees", _demo)
+    parser.add_argument("--board", default="netduinoplus2", help="default: netduinoplus2")
+    parser.add_argument("--model", default="raccoon", help="a classifier; default: raccoon")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="default: out/demo")
+
+
+def _demo(args: argparse.Namespace) -> Result:
+    from lotor.demo import as_text, demo
+
+    found = demo(args.board, args.model, args.out)
+    return Result(found, as_text(found), ok=found["ok"])
+
+
+def _add_detect(commands: _Commands) -> None:
+    parser = commands.add("detect", "say what is on photographs", _detect)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE|FOLDER")
+    parser.add_argument("--model", required=True, help="a model's name, or a .tflite file")
+    parser.add_argument("--views", action="store_true", help="score nine crops of each as well")
+    parser.add_argument("--board", help="infer on this board instead of this machine")
+
+
+def _detect(args: argparse.Namespace) -> Result:
+    from lotor.classifier import open_classifier
+    from lotor.detect import as_text, detect, find_images, target_index
+    from lotor.zoo import find_model
+
+    model, paths = find_model(args.model), find_images(args.images)
+    with open_classifier(model, args.board) as classifier:
+        target = target_index(classifier, model.recipe) if args.views else None
+        images = detect(classifier, paths, target)
+    return Result({"model": model.name, "images": images}, as_text(images))
+
+
 def _add_doctor(commands: _Commands) -> None:
     parser = commands.add("doctor", "what is installed, what is missing, how to get it", _doctor)
     parser.add_argument("--board", help="also require what this board takes")
@@ -95,6 +154,36 @@ def _doctor(args: argparse.Namespace) -> Result:
     checks = examine(args.board)
     data = {"checks": [asdict(check) for check in checks]}
     return Result(data, describe(checks), ok=all(c.ok for c in checks if c.needed))
+
+
+def _add_evaluate(commands: _Commands) -> None:
+    parser = commands.add("evaluate", "measure a model on photographs it has not seen", _evaluate)
+    parser.add_argument("model", help="a model with a recipe, e.g. raccoon")
+    parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
+    parser.add_argument("--split", default="test", help="train, val or test (the default)")
+    parser.add_argument("--float", action="store_true", help="the float model instead, in LiteRT")
+    parser.add_argument("--views", action="store_true", help="score nine crops of each as well")
+    parser.add_argument("--board", help="infer on this board, compared byte by byte with the host")
+    parser.add_argument("--limit", type=int, help="at most so many photographs, spread evenly")
+    parser.add_argument("--png", type=Path, help="draw the confusion table to this file")
+
+
+def _evaluate(args: argparse.Namespace) -> Result:
+    from lotor.evaluate import as_text, draw_confusion, evaluate
+    from lotor.zoo import find_model
+
+    found = evaluate(
+        find_model(args.model),
+        args.data,
+        args.split,
+        args.float,
+        args.views,
+        args.board,
+        args.limit,
+    )
+    if args.png:
+        draw_confusion(found["all"]["confusion"], found["labels"], args.png)
+    return Result(found, as_text(found), ok=not found.get("mismatches"))
 
 
 def _add_hil(commands: _Commands) -> None:
@@ -129,10 +218,31 @@ def _monitor(args: argparse.Namespace) -> Result:
     return Result(None, "")
 
 
+def _add_train(commands: _Commands) -> None:
+    parser = commands.add("train", "train a model by its recipe, to an int8 .tflite", _train)
+    parser.add_argument("model", help="a model with a recipe, e.g. raccoon; or a recipe.toml")
+    parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
+    parser.add_argument("--steps", type=int, help="optimisation steps; the recipe's")
+    parser.add_argument("--seed", type=int, help="the recipe's")
+    parser.add_argument("--out", type=Path, help="where to write; the model's own folder")
+
+
+def _train(args: argparse.Namespace) -> Result:
+    from lotor.train.pipeline import as_text, train
+
+    found = train(args.model, args.data, args.steps, args.seed, args.out)
+    return Result(found, as_text(found))
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
+    _add_data,
+    _add_demo,
+    _add_detect,
     _add_doctor,
+    _add_evaluate,
     _add_hil,
     _add_monitor,
+    _add_train,
 ]
 
 

@@ -1,0 +1,137 @@
+"""A classifier that is ready to be asked: on this machine, in LiteRT, or on a board."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lotor.errors import LotorError
+from lotor.graph import Graph
+from lotor.preprocess import Image, ImageInput, image_input
+from lotor.zoo import ModelFile
+
+Array = npt.NDArray[Any]
+
+
+class Classifier(Protocol):
+    """What detection and evaluation need of a model."""
+
+    labels: list[str]
+    input: ImageInput
+
+    def infer(self, tensor: Array) -> Array:
+        """Return the model's raw output [1, labels] for its exact input."""
+        ...
+
+    def probabilities(self, output: Array) -> npt.NDArray[np.float64]:
+        """Return a raw output as real numbers, [labels]."""
+        ...
+
+
+@dataclass
+class Answer:
+    """What a board said to one input: its output, and the ticks that the run took."""
+
+    output: Array
+    ticks: int
+
+
+class _Borders:
+    """A classifier's input, labels and output, as its graph and its recipe describe them."""
+
+    def __init__(self, model: ModelFile, graph: Graph) -> None:
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise LotorError(
+                f"{model.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
+                "a classifier has one of each"
+            )
+        self.model = model
+        self.input = image_input(graph.inputs[0], model.recipe)
+        output = graph.outputs[0]
+        self.labels = _labels(model, output.elements)
+        quant = output.quant
+        self._scale, self._zero = (quant.scale, quant.zero_point) if quant else (1.0, 0)
+
+    def probabilities(self, output: Array) -> npt.NDArray[np.float64]:
+        """Return a raw output as real numbers, [labels]."""
+        return (output.reshape(-1).astype(np.float64) - self._zero) * self._scale
+
+
+class HostClassifier(_Borders):
+    """The generated C on this machine."""
+
+    def __init__(self, model: ModelFile) -> None:
+        from lotor.host import load
+
+        self.host = load(model.path)
+        super().__init__(model, self.host.compiled.graph)
+
+    def infer(self, tensor: Array) -> Array:
+        """Return the model's raw output for its exact input."""
+        return np.asarray(self.host.run(tensor))
+
+
+class BoardClassifier(HostClassifier):
+    """The same C on a board, over its serial line; the host's copy stays at hand to compare."""
+
+    def __init__(self, model: ModelFile, session: Any) -> None:
+        super().__init__(model)
+        self.session = session
+        session.require_model(self.host.compiled)
+
+    def ask(self, tensor: Array) -> Answer:
+        """Send an input, run, and return the output with the ticks that it took."""
+        self.session.load(0, tensor)
+        result = self.session.run()
+        expected = self.host.compiled.graph.outputs[0]
+        output = np.frombuffer(self.session.read(), expected.np_dtype)
+        return Answer(output.reshape(expected.shape), int(result.ticks))
+
+    def infer(self, tensor: Array) -> Array:
+        """Return the board's raw output for its exact input."""
+        return self.ask(tensor).output
+
+
+class LiteRtClassifier(_Borders):
+    """Any `.tflite` in LiteRT's reference kernels, float ones too; needs ai-edge-litert."""
+
+    def __init__(self, model: ModelFile) -> None:
+        from lotor.frontend.tflite import read_model
+        from lotor.oracle import Oracle
+
+        super().__init__(model, read_model(model.path.read_bytes(), model.name))
+        self._oracle = Oracle(model.path)
+        self.version = self._oracle.version
+
+    def infer(self, tensor: Array) -> Array:
+        """Return the model's raw output for its exact input."""
+        return np.asarray(self._oracle.run(tensor))
+
+
+def _labels(model: ModelFile, count: int) -> list[str]:
+    labels = model.labels or [f"class {index}" for index in range(count)]
+    if len(labels) != count:
+        raise LotorError(
+            f"{model.name} has {count} outputs but its labels.txt has {len(labels)} lines"
+        )
+    return labels
+
+
+@contextmanager
+def open_classifier(model: ModelFile, board: str | None = None) -> Iterator[HostClassifier]:
+    """Yield a classifier on this machine, or on a board whose port is closed at the end."""
+    if board is None:
+        yield HostClassifier(model)
+        return
+    from lotor.device.session import Session
+
+    with Session.open(board) as session:
+        yield BoardClassifier(model, session)
+
+
+def classify(classifier: Classifier, image: Image) -> npt.NDArray[np.float64]:
+    """Return the probability of each label for a BGR image, float64 [labels]."""
+    return classifier.probabilities(classifier.infer(classifier.input.tensor(image)))

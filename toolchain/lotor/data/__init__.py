@@ -1,0 +1,1 @@
+"""Data sets: the manifest of a folder of photographs, and the sample photographs."""

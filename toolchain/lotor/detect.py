@@ -1,0 +1,133 @@
+"""What is on a photograph: one score a label, on the full frame or on crops of it too."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lotor.classifier import Classifier, classify
+from lotor.errors import LotorError
+from lotor.preprocess import IMAGE_SUFFIXES, Image, read_image
+from lotor.progress import Progress
+from lotor.suggest import did_you_mean
+
+Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels of the photograph, the end excluded."""
+
+
+def find_images(paths: Iterable[Path]) -> list[Path]:
+    """Return the image files among `paths`; a folder stands for all images below it, sorted."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            beside = path.parent if path.parent.is_dir() else Path()
+            hint = did_you_mean(path.name, (p.name for p in beside.iterdir()))
+            raise LotorError(f"no image {path}{hint}")
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise LotorError(f"no image in {path}: none of {', '.join(IMAGE_SUFFIXES)}")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def views(height: int, width: int) -> list[Box]:
+    """Return the parts of a frame that are scored: all of it, then nine of half its size.
+
+    The nine lie on a grid of quarters, so that each animal up to a quarter of the frame wide is
+    whole in at least one; the fifth is the centre half.
+    """
+    h, w = max(1, height // 2), max(1, width // 2)
+    rows = [round((height - h) * part / 2) for part in range(3)]
+    columns = [round((width - w) * part / 2) for part in range(3)]
+    return [(0, 0, width, height)] + [(x, y, x + w, y + h) for y in rows for x in columns]
+
+
+def combine(scores: npt.NDArray[np.float64], target: int) -> tuple[npt.NDArray[np.float64], int]:
+    """Join the scores of several views into one: the target's best view counts.
+
+    The target's score is its maximum over the views; the other labels keep the full frame's
+    proportions in what is left, so that the scores still sum to what the full frame's did.
+
+    Args:
+        scores: [views, labels], the full frame first.
+        target: index of the label that is looked for.
+
+    Returns:
+        scores [labels], and the index of the view that the target's score is from.
+    """
+    best = int(scores[:, target].argmax())
+    whole, highest = scores[0], scores[best, target]
+    rest = whole.sum() - whole[target]
+    left = max(0.0, float(whole.sum() - highest))
+    joined = whole * (left / rest) if rest > 0 else np.zeros_like(whole)
+    joined[target] = highest
+    return joined, best
+
+
+def target_index(classifier: Classifier, recipe: dict[str, Any]) -> int:
+    """Return the index of the label that a model's recipe is about."""
+    target = recipe.get("target")
+    if target not in classifier.labels:
+        raise LotorError(
+            'views need a label to look for: state target = "LABEL" in the model\'s recipe.toml'
+        )
+    return classifier.labels.index(target)
+
+
+def score_image(
+    classifier: Classifier, image: Image, target: int | None = None
+) -> tuple[npt.NDArray[np.float64], Box]:
+    """Score one BGR image; with a target, on all views.
+
+    Returns:
+        scores [labels], and the part of the image that decided.
+    """
+    boxes = views(*image.shape[:2])
+    if target is None:
+        return classify(classifier, image), boxes[0]
+    parts = [classify(classifier, image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+    scores, best = combine(np.stack(parts), target)
+    return scores, boxes[best]
+
+
+def detect(
+    classifier: Classifier, paths: Sequence[Path], target: int | None = None
+) -> list[dict[str, Any]]:
+    """Return one entry an image: `path`, `label`, `score`, `scores`, and `view` with a target."""
+    images = []
+    with Progress("detect", len(paths), "images") as progress:
+        for path in paths:
+            scores, view = score_image(classifier, read_image(path), target)
+            best = int(scores.argmax())
+            entry: dict[str, Any] = {
+                "path": str(path),
+                "label": classifier.labels[best],
+                "score": round(float(scores[best]), 6),
+                "scores": {
+                    label: round(float(score), 6)
+                    for label, score in zip(classifier.labels, scores, strict=True)
+                },
+            }
+            if target is not None:
+                entry["view"] = list(view)
+            images.append(entry)
+            progress.advance()
+    return images
+
+
+def as_text(images: Sequence[dict[str, Any]]) -> str:
+    """Return a line an image: label, score, the other labels' scores, path."""
+    lines = []
+    for image in images:
+        others = "  ".join(
+            f"{label} {score:.2f}"
+            for label, score in image["scores"].items()
+            if label != image["label"]
+        )
+        lines.append(f"{image['label']:<14} {image['score']:5.1%}   {image['path']}   ({others})")
+    return "\n".join(lines)

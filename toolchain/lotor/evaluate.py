@@ -1,0 +1,351 @@
+"""How good a classifier is on photographs it has not seen."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open_classifier
+from lotor.data.manifest import SHARP_SHORT_SIDE, Photo, data_folder, read_manifest
+from lotor.detect import score_image, target_index
+from lotor.errors import LotorError
+from lotor.preprocess import read_image
+from lotor.progress import Progress
+from lotor.zoo import ModelFile
+
+Scores = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+FALSE_ALARMS = (0.01, 0.05)
+"""Shares of the photographs without the target that may alarm, at which recall is told."""
+
+
+def average_precision(scores: Scores, positive: Flags) -> float:
+    """Return the area under the precision-recall steps, 0..1; nan without positives.
+
+    Precision is summed at every distinct score, weighted by the recall gained there, without
+    interpolation (Manning et al., Introduction to Information Retrieval, section 8.4). Equal
+    scores count together, so that the order of the photographs cannot matter.
+
+    Args:
+        scores: [n], higher means more likely the target.
+        positive: bool [n], whether it is the target.
+    """
+    if not positive.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(positive[order])
+    last = np.append(np.diff(scores[order]) != 0, True)
+    hits, seen = hits[last], np.flatnonzero(last) + 1
+    gained = np.diff(hits, prepend=0) / positive.sum()
+    return float(np.sum(gained * hits / seen))
+
+
+def threshold_at(scores: Scores, positive: Flags, false_alarms: float) -> float:
+    """Return the lowest score at which at most this share (0..1) of the negatives alarm.
+
+    A photograph alarms when its score >= the threshold. The result is a score that occurred, or
+    just above the highest negative one; without negatives it is 0.
+    """
+    negatives = np.sort(scores[~positive])[::-1]
+    allowed = int(np.floor(false_alarms * len(negatives)))
+    if allowed >= len(negatives):
+        return 0.0
+    return float(np.nextafter(negatives[allowed], np.inf))
+
+
+def recall_at(scores: Scores, positive: Flags, false_alarms: float) -> float:
+    """Return the share of positives found where at most this share of the negatives alarms."""
+    if not positive.any():
+        return float("nan")
+    return float((scores[positive] >= threshold_at(scores, positive, false_alarms)).mean())
+
+
+def bootstrap(
+    scores: Scores, positive: Flags, groups: Sequence[str], rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the 95 % interval of the average precision, whole groups resampled."""
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    rows = [np.flatnonzero(member == index) for index in range(len(names))]
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(rounds):
+        chosen = np.concatenate([rows[i] for i in rng.integers(len(names), size=len(names))])
+        if positive[chosen].any():
+            values.append(average_precision(scores[chosen], positive[chosen]))
+    low, high = np.percentile(values, [2.5, 97.5]) if values else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def confusion(
+    truth: npt.NDArray[np.int64], said: npt.NDArray[np.int64], labels: int
+) -> list[list[int]]:
+    """Return counts [true label][label said]."""
+    table = np.zeros((labels, labels), np.int64)
+    np.add.at(table, (truth, said), 1)
+    return [[int(count) for count in row] for row in table]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Photographs with their true label indices [n] and scores [n, labels]."""
+
+    photos: list[Photo]
+    truth: npt.NDArray[np.int64]
+    scores: Scores
+
+    def where(self, chosen: Flags) -> "Scored":
+        """Return the chosen ones, bool [n]."""
+        photos = [photo for photo, keep in zip(self.photos, chosen, strict=True) if keep]
+        return Scored(photos, self.truth[chosen], self.scores[chosen])
+
+
+def score_photos(
+    classifier: Classifier,
+    photos: Sequence[Photo],
+    label_of: Callable[[str], int],
+    target: int | None = None,
+) -> Scored:
+    """Score photographs; with a target, on all views of each."""
+    scores = []
+    with Progress("scoring", len(photos), "photographs") as progress:
+        for photo in photos:
+            scores.append(score_image(classifier, read_image(photo.path), target)[0])
+            progress.advance()
+    truth = np.array([label_of(photo.kind) for photo in photos], np.int64)
+    return Scored(list(photos), truth, np.stack(scores))
+
+
+def operating_points(scored: Scored, target: int) -> dict[str, float]:
+    """Return the thresholds for each share of `FALSE_ALARMS`; call it on val, never on test."""
+    found = scored.scores[:, target], scored.truth == target
+    return {f"{share:.0%}": threshold_at(*found, share) for share in FALSE_ALARMS}
+
+
+def measure(
+    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+) -> dict[str, Any]:
+    """Return the figures on all photographs (`all`) and on those of large originals (`sharp`)."""
+    sharp = np.array([photo.sharp for photo in scored.photos], np.bool_)
+    parts = {"all": scored, "sharp": scored.where(sharp)}
+    return {
+        name: _figures(part, labels, target, thresholds)
+        for name, part in parts.items()
+        if part.photos
+    }
+
+
+def _figures(
+    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+) -> dict[str, Any]:
+    positive, found = scored.truth == target, scored.scores[:, target]
+    said = scored.scores.argmax(axis=1)
+    table = confusion(scored.truth, said, len(labels))
+    groups = [photo.group or photo.path.name for photo in scored.photos]
+    return {
+        "photos": len(scored.photos),
+        "positives": int(positive.sum()),
+        "average_precision": _rounded(average_precision(found, positive)),
+        "average_precision_95": [_rounded(v) for v in bootstrap(found, positive, groups)],
+        "recall": {f"{s:.0%}": _rounded(recall_at(found, positive, s)) for s in FALSE_ALARMS},
+        "at_threshold": {
+            name: {
+                "threshold": _rounded(threshold),
+                "recall": _rounded(_share(found[positive] >= threshold)),
+                "false_alarms": _rounded(_share(found[~positive] >= threshold)),
+            }
+            for name, threshold in thresholds.items()
+        },
+        "accuracy": _rounded(_share(said == scored.truth)),
+        "class_accuracy": {
+            label: _rounded(row[index] / sum(row)) if sum(row) else None
+            for index, (label, row) in enumerate(zip(labels, table, strict=True))
+        },
+        "confusion": table,
+    }
+
+
+def _share(flags: Flags) -> float:
+    return float(flags.mean()) if flags.size else float("nan")
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def evaluate(
+    model: ModelFile,
+    data: Path | None = None,
+    split: str = "test",
+    real: bool = False,
+    views: bool = False,
+    board: str | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Measure a model with a recipe on one split of a data set.
+
+    Args:
+        model: from the zoo, with a recipe.
+        data: the folder of photographs; the recipe's when None.
+        split: train, val or test.
+        real: measure the float model beside it (NAME_float.tflite) instead, in LiteRT.
+        views: score nine crops of every photograph too.
+        board: infer on this board, and compare every output with this machine's.
+        limit: at most so many photographs, spread evenly over the split.
+
+    Returns:
+        `model`, `split`, `photos`, `where`, `labels`, `target`, `all`, `sharp` (figures), and with
+        a board `mismatches`, the number of outputs that differ from this machine's in any byte.
+    """
+    if not model.recipe:
+        raise LotorError(f"{model.name} has no recipe.toml beside it, which says what classes mean")
+    folder = data_folder(data, str(model.recipe["data"]["folder"]))
+    photos = _spread(read_manifest(folder).split(split), limit)
+    if not photos:
+        raise LotorError(f"{folder} has no photograph in split {split}")
+    result: dict[str, Any] = {"model": model.name, "split": split, "data": str(folder)}
+    if real:
+        float_path = model.path.with_name(f"{model.name}_float.tflite")
+        if board or not float_path.is_file():
+            raise LotorError(
+                "a float model runs on this machine only: leave out --board"
+                if board
+                else f"no float model {float_path}: `lotor train {model.name}` writes it"
+            )
+        float_model = LiteRtClassifier(replace(model, path=float_path))
+        return result | {"where": "float, LiteRT"} | _judge(float_model, model, photos, views)
+    with open_classifier(model, board) as classifier:
+        if isinstance(classifier, BoardClassifier):
+            result["where"] = f"int8, board {board}"
+            counting = _Counting(classifier)
+            result |= _judge(counting, model, photos, views)
+            return result | {"mismatches": counting.mismatches, "runs": counting.runs}
+        return result | {"where": "int8, this machine"} | _judge(classifier, model, photos, views)
+
+
+class _Counting:
+    """A board that is compared with this machine at every run."""
+
+    def __init__(self, board: BoardClassifier) -> None:
+        self._board, self.labels, self.input = board, board.labels, board.input
+        self.runs = self.mismatches = 0
+
+    def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        output = self._board.infer(tensor)
+        expected = np.asarray(self._board.host.run(tensor))
+        self.runs += 1
+        self.mismatches += output.tobytes() != expected.tobytes()
+        return output
+
+    def probabilities(self, output: npt.NDArray[Any]) -> Scores:
+        return self._board.probabilities(output)
+
+
+def _judge(
+    classifier: Classifier, model: ModelFile, photos: Sequence[Photo], views: bool
+) -> dict[str, Any]:
+    labels, table = classifier.labels, model.recipe["data"]
+    target = target_index(classifier, model.recipe)
+
+    def label_of(kind: str) -> int:
+        return labels.index(table["classes"].get(kind, table["other"]))
+
+    scored = score_photos(classifier, photos, label_of, target if views else None)
+    return {
+        "views": views,
+        "photos": len(photos),
+        "labels": labels,
+        "target": labels[target],
+        **measure(scored, labels, target, _thresholds(model)),
+    }
+
+
+def _thresholds(model: ModelFile) -> dict[str, float]:
+    """Return the thresholds that training chose on val; none where the model came without."""
+    try:
+        text = model.path.with_name("metrics.json").read_text("utf-8")
+        return {name: float(value) for name, value in json.loads(text)["thresholds"].items()}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+    if limit is None or limit >= len(photos):
+        return list(photos)
+    if limit < 1:
+        raise LotorError(f"--limit {limit}: at least 1 photograph is needed")
+    return [photos[index * len(photos) // limit] for index in range(limit)]
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Return the figures as a report for people."""
+    views = ", nine crops too" if result["views"] else ""
+    lines = [
+        f"{result['model']} ({result['where']}{views}) on {result['photos']} photographs, "
+        f"split {result['split']}"
+    ]
+    if "mismatches" in result:
+        lines.append(f"{result['mismatches']} of {result['runs']} outputs differ from the host's")
+    titles = {"all": "all", "sharp": f"originals of at least {SHARP_SHORT_SIDE} pixels"}
+    for part, title in titles.items():
+        if part in result:
+            lines += ["", f"{title}:", *_part_lines(result[part], result["target"])]
+            lines += confusion_lines(result[part]["confusion"], result["labels"])
+    return "\n".join(lines)
+
+
+def _part_lines(figures: dict[str, Any], target: str) -> list[str]:
+    low, high = figures["average_precision_95"]
+    lines = [
+        f"  {figures['photos']} photographs, {figures['positives']} of them {target}",
+        f"  average precision {_text(figures['average_precision'])} [{_text(low)}, {_text(high)}]",
+    ]
+    for share, recall in figures["recall"].items():
+        lines.append(f"  recall at {share} false alarms {_text(recall)}")
+    for share, point in figures["at_threshold"].items():
+        lines.append(
+            f"  at the threshold for {share} on val, {_text(point['threshold'])}: recall "
+            f"{_text(point['recall'])}, false alarms {_text(point['false_alarms'])}"
+        )
+    return [*lines, f"  right label {_text(figures['accuracy'])}"]
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def confusion_lines(table: Sequence[Sequence[int]], labels: Sequence[str]) -> list[str]:
+    """Return a confusion table as text: a row a true label, a column a label said."""
+    width = max(len(label) for label in labels) + 2
+    lines = ["  " + "true \\ said".ljust(width) + "".join(f"{name:>{width}}" for name in labels)]
+    for label, row in zip(labels, table, strict=True):
+        share = f"{row[labels.index(label)] / sum(row):>8.0%}" if sum(row) else ""
+        lines.append("  " + label.ljust(width) + "".join(f"{n:>{width}}" for n in row) + share)
+    return lines
+
+
+def draw_confusion(table: Sequence[Sequence[int]], labels: Sequence[str], path: Path) -> None:
+    """Draw a confusion table as a PNG: darker is a larger share of the true label."""
+    cell, left, top = 110, 190, 60
+    size = len(labels)
+    sheet = np.full((top + size * cell + 20, left + size * cell + 20, 3), 255, np.uint8)
+    font, grey = cv2.FONT_HERSHEY_SIMPLEX, (60, 60, 60)
+    for row, counts in enumerate(table):
+        y = top + row * cell
+        cv2.putText(sheet, labels[row], (12, y + cell // 2), font, 0.55, grey, 1, cv2.LINE_AA)
+        cv2.putText(sheet, labels[row], (left + row * cell + 4, top - 18), font, 0.45, grey, 1, 16)
+        for column, count in enumerate(counts):
+            share, x = count / max(1, sum(counts)), left + column * cell
+            tint = tuple(int(255 - share * (255 - c)) for c in (120, 70, 30))
+            cv2.rectangle(sheet, (x, y), (x + cell - 4, y + cell - 4), tint, -1)
+            ink = (255, 255, 255) if share > 0.5 else grey
+            text = f"{count} ({share:.0%})"
+            cv2.putText(sheet, text, (x + 12, y + cell // 2), font, 0.5, ink, 1, cv2.LINE_AA)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), sheet):
+        raise LotorError(f"cannot write {path}")

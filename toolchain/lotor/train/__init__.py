@@ -1,0 +1,1 @@
+"""Training: recipe and photographs in, an int8 `.tflite` out. Only this package uses TensorFlow."""

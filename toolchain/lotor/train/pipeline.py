@@ -1,0 +1,252 @@
+"""The whole training: recipe -> photographs -> weights -> int8 file, with its evidence."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lotor import __version__
+from lotor.classifier import LiteRtClassifier
+from lotor.data.manifest import DataSet, data_folder, read_manifest
+from lotor.data.samples import get_samples
+from lotor.errors import LotorError
+from lotor.evaluate import FALSE_ALARMS, measure, operating_points, score_photos
+from lotor.preprocess import Image, read_image
+from lotor.resources import resource
+from lotor.suggest import did_you_mean
+from lotor.train.recipe import Recipe, read_recipe
+from lotor.zoo import ModelFile
+
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless",
+             "ai-edge-litert", "tflite")  # fmt: skip
+
+
+def train(
+    name: str,
+    data: Path | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Train a model by its recipe and write it with its evidence.
+
+    Written to `out`: NAME.tflite (int8), NAME_float.tflite, labels.txt, recipe.toml,
+    metrics.json (figures on val and test, thresholds chosen on val), lineage.json, golden/*.npz.
+
+    Args:
+        name: a folder in `models/` with a recipe, or the path of a recipe.
+        data: the folder of photographs, instead of the recipe's.
+        steps: optimisation steps, instead of the recipe's.
+        seed: instead of the recipe's.
+        out: where to write; the recipe's own folder when None.
+
+    Returns:
+        `files`, `metrics`, `lineage`.
+    """
+    path = _recipe_path(name)
+    recipe = _changed(read_recipe(path), steps, seed)
+    photos = read_manifest(data_folder(data, recipe.data.folder))
+    out = out or path.parent
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LotorError(f"cannot write to {out}: {error.strerror}") from error
+    int8, real = _fit(recipe, photos)
+    files = _write(recipe, path, out, int8, real)
+    metrics = _measure(recipe, photos, out)
+    lineage = _lineage(recipe, photos, int8)
+    for title, content in (("metrics", metrics), ("lineage", lineage)):
+        files.append(out / f"{title}.json")
+        files[-1].write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    files += write_golden(out / f"{recipe.name}.tflite", recipe, out / "golden")
+    return {"files": [str(file) for file in files], "metrics": metrics, "lineage": lineage}
+
+
+def _recipe_path(name: str) -> Path:
+    if name.endswith(".toml"):
+        return Path(name)
+    path = resource("models", name, "recipe.toml")
+    if not path.is_file():
+        known = [recipe.parent.name for recipe in resource("models").glob("*/recipe.toml")]
+        raise LotorError(
+            f"no recipe for '{name}'{did_you_mean(name, known)}: there is one for "
+            f"{', '.join(sorted(known)) or 'no model'}; or give the path of a recipe.toml"
+        )
+    return path
+
+
+def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
+    fit = recipe.fit
+    if steps is not None:
+        if steps < 1:
+            raise LotorError(f"--steps {steps}: at least 1 step is needed")
+        fit = dataclasses.replace(fit, steps=steps)
+    if seed is not None:
+        fit = dataclasses.replace(fit, seed=seed)
+    return dataclasses.replace(recipe, fit=fit)
+
+
+def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
+    """Return the trained model as int8 and as float `.tflite`."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        from lotor.train import convert, fit, network
+    except ImportError as error:
+        raise LotorError(
+            f"training needs the package {error.name}: pip install 'lotor[train]'"
+        ) from error
+    fit.make_repeatable(recipe.fit.seed)
+    rng = np.random.default_rng(recipe.fit.seed)
+    pictures = fit.Photos(photos.split("train"), recipe)
+    shape = recipe.input
+    model = network.build(
+        shape.height, shape.width, len(recipe.labels), recipe.network.width, recipe.network.dropout
+    )
+    typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
+    source = resource("models").parent / recipe.transfer.file
+    network.transfer(model, source, recipe.transfer.sha256, typical)
+    fit.fit(model, pictures, recipe, rng)
+    print("quantizing", file=sys.stderr)
+    return convert.to_int8(model, pictures, rng), convert.to_float(model)
+
+
+def _write(recipe: Recipe, path: Path, out: Path, int8: bytes, real: bytes) -> list[Path]:
+    files = [out / f"{recipe.name}.tflite", out / f"{recipe.name}_float.tflite"]
+    for file, content in zip(files, (int8, real), strict=True):
+        file.write_bytes(content)
+    labels = out / "labels.txt"
+    labels.write_text("".join(f"{label}\n" for label in recipe.labels), "utf-8")
+    files.append(labels)
+    if (out / "recipe.toml").resolve() != path.resolve():
+        (out / "recipe.toml").write_bytes(path.read_bytes())
+        files.append(out / "recipe.toml")
+    return files
+
+
+def _measure(recipe: Recipe, photos: DataSet, out: Path) -> dict[str, Any]:
+    """Return the figures on val and test, and the thresholds that val gives."""
+    int8 = _classifier(recipe, out / f"{recipe.name}.tflite")
+    real = _classifier(recipe, out / f"{recipe.name}_float.tflite")
+    val = score_photos(int8, photos.split("val"), recipe.label_of)
+    target = recipe.labels.index(recipe.target)
+    thresholds = operating_points(val, target)
+    figures: dict[str, Any] = {"thresholds": thresholds}
+    figures["val"] = measure(val, recipe.labels, target, thresholds)
+    if test := photos.split("test"):
+        scored = score_photos(int8, test, recipe.label_of)
+        figures["test"] = measure(scored, recipe.labels, target, thresholds)
+        scored = score_photos(real, test, recipe.label_of)
+        figures["test_float"] = measure(scored, recipe.labels, target, thresholds)
+    return figures
+
+
+def _classifier(recipe: Recipe, path: Path) -> LiteRtClassifier:
+    return LiteRtClassifier(ModelFile(recipe.name, path, recipe.labels, dataclasses.asdict(recipe)))
+
+
+def _lineage(recipe: Recipe, photos: DataSet, int8: bytes) -> dict[str, Any]:
+    return {
+        "model_sha256": hashlib.sha256(int8).hexdigest(),
+        "recipe": dataclasses.asdict(recipe),
+        "seed": recipe.fit.seed,
+        "manifest_sha256": photos.manifest_hash,
+        "photos": {name: len(photos.split(name)) for name in ("train", "val", "test")},
+        "source_weights_sha256": recipe.transfer.sha256,
+        "lotor": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": _versions(),
+        "false_alarm_shares": list(FALSE_ALARMS),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str | None:
+    """Return the checkout's commit, "+changes" behind it where the package differs; else None."""
+    root = resource("models").parent
+    try:
+        head, status = (
+            subprocess.run(
+                ["git", "-C", str(root), *command],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.strip()
+            for command in (
+                ["rev-parse", "HEAD"],
+                ["status", "--porcelain", "--", "toolchain/lotor/train", "toolchain/lotor/data",
+                 "toolchain/lotor/preprocess.py", "models"],
+            )
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if status else "")
+
+
+def write_golden(model: Path, recipe: Recipe, folder: Path) -> list[Path]:
+    """Write golden vectors: exact int8 inputs of free photographs and LiteRT's exact outputs.
+
+    Each NAME.npz holds `input`, `output`, `oracle` (name and version), `model_sha256`, `source`
+    and `licence`. Where the sample photographs cannot be had, seeded noise takes their place.
+    """
+    classifier = _classifier(recipe, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.npz"):
+        old.unlink()
+    files = []
+    for name, image, source, licence in _golden_images():
+        tensor = classifier.input.tensor(image)
+        files.append(folder / f"{name}.npz")
+        np.savez_compressed(
+            files[-1],
+            input=tensor,
+            output=classifier.infer(tensor),
+            oracle=f"LiteRT {classifier.version} BUILTIN_REF",
+            model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+            source=source,
+            licence=licence,
+        )
+    return files
+
+
+def _golden_images() -> list[tuple[str, Image, str, str]]:
+    try:
+        samples = get_samples()[:5]
+    except LotorError as error:
+        print(f"golden vectors of noise, since there are no photographs: {error}", file=sys.stderr)
+        rng = np.random.default_rng(0)
+        noise = [rng.integers(0, 256, (96, 96, 3), np.uint8) for _ in range(2)]
+        return [(f"noise{i}", image, "seeded noise", "none") for i, image in enumerate(noise)]
+    return [(s.path.stem, read_image(s.path), s.source, s.licence) for s in samples]
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """Return what a training gave, for people."""
+    lines = []
+    for part, figures in result["metrics"].items():
+        if part != "thresholds":
+            for name, row in figures.items():
+                lines.append(
+                    f"{part:<10} {name:<5} average precision {row['average_precision']}, recall "
+                    + ", ".join(f"{value} at {share}" for share, value in row["recall"].items())
+                    + f" false alarms, right label {row['accuracy']}"
+                )
+    return "\n".join([*lines, *result["files"]])

@@ -1,0 +1,176 @@
+"""A model's recipe, `models/NAME/recipe.toml`: everything a training depends on."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from lotor.errors import LotorError
+from lotor.preprocess import ASPECTS
+from lotor.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Input:
+    """The input tensor: its size and what a pixel p means, (p - mean) / std."""
+
+    height: int
+    width: int
+    mean: float = 128.0
+    std: float = 128.0
+    aspect: str = "stretch"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the photographs are, which label a class has, and how often each label is drawn."""
+
+    folder: str
+    classes: dict[str, str]
+    other: str
+    share: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """The float `.tflite` whose weights the backbone starts from; the file's SHA-256 in hex."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Network:
+    """The backbone: MobileNetV1 with its widths multiplied by `width`."""
+
+    width: float = 0.25
+    dropout: float = 0.2
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The optimisation: Adam, a cosine rate, weights averaged over the last steps."""
+
+    steps: int
+    batch: int = 64
+    rate: float = 1e-3
+    head_steps: int = 100
+    weight_decay: float = 1e-4
+    smoothing: float = 0.05
+    average: float = 0.995
+    mixup: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Probabilities (0..1) and strengths of what happens to a training photograph."""
+
+    full: float = 0.35
+    min_area: float = 0.3
+    min_box: float = 0.6
+    flip: float = 0.5
+    rotate: float = 0.3
+    max_angle: float = 12.0
+    soften: float = 0.5
+    softest: int = 24
+    gain: float = 0.35
+    colour: float = 0.3
+    grey: float = 0.12
+    infrared: float = 0.08
+    noise: float = 0.2
+    jpeg: float = 0.2
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Post-training quantization: how many training photographs set the activation ranges."""
+
+    samples: int = 400
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe; `target` is the label that detection is about, `views` how it is looked for."""
+
+    name: str
+    target: str
+    labels: list[str]
+    input: Input
+    data: Data
+    transfer: Transfer
+    fit: Fit
+    network: Network = field(default_factory=Network)
+    augment: Augment = field(default_factory=Augment)
+    quantize: Quantize = field(default_factory=Quantize)
+
+    def label_of(self, kind: str) -> int:
+        """Return the index of the label that a data set's class belongs to."""
+        return self.labels.index(self.data.classes.get(kind, self.data.other))
+
+
+T = TypeVar("T")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe; an unknown key is an error that names the closest known one."""
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except OSError as error:
+        raise LotorError(f"cannot read recipe {path}: {error.strerror}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise LotorError(f"{path} is no TOML: {error}") from error
+    recipe = _build(Recipe, table, path.name)
+    _check(recipe, path.name)
+    return recipe
+
+
+def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
+    hints = get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise LotorError(f"{where}: unknown key '{key}'{did_you_mean(key, hints)}")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, dict):
+                raise LotorError(f"{where}: {key} must be a table")
+            value = _build(hint, value, f"{where} [{key}]")
+        elif hint is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        elif hint in (int, float, str) and type(value) is not hint:
+            raise LotorError(f"{where}: {key} must be {hint.__name__}, not {value!r}")
+        values[key] = value
+    required = [
+        f.name
+        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing := [name for name in required if name not in values]:
+        raise LotorError(f"{where}: {', '.join(missing)} missing")
+    return kind(**values)
+
+
+def _check(recipe: Recipe, where: str) -> None:
+    named = {recipe.target, recipe.data.other, *recipe.data.classes.values(), *recipe.data.share}
+    for label in sorted(named - set(recipe.labels)):
+        raise LotorError(
+            f"{where}: '{label}'{did_you_mean(label, recipe.labels)} is none of the labels "
+            f"{', '.join(recipe.labels)}"
+        )
+    if lacking := sorted(set(recipe.labels) - set(recipe.data.share)):
+        raise LotorError(f"{where}: data.share lacks {', '.join(lacking)}")
+    if recipe.input.aspect not in ASPECTS:
+        raise LotorError(
+            f"{where}: input.aspect '{recipe.input.aspect}'"
+            f"{did_you_mean(recipe.input.aspect, ASPECTS)} is none of {', '.join(ASPECTS)}"
+        )
+    for name, value in (
+        ("fit.steps", recipe.fit.steps),
+        ("fit.batch", recipe.fit.batch),
+        ("quantize.samples", recipe.quantize.samples),
+    ):
+        if value < 1:
+            raise LotorError(f"{where}: {name} is {value}; it must be at least 1")
