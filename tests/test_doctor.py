@@ -52,7 +52,7 @@ def test_emulator_is_needed_for_emulated_boards_only(monkeypatch: pytest.MonkeyP
 
 def test_old_and_absent_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = ["numpy>=999", "pyserial>=3", "no-such-package>=1.2; extra == 'verify'"]
-    monkeypatch.setattr(doctor.metadata, "requires", lambda _: wanted)
+    monkeypatch.setattr("importlib.metadata.requires", lambda _: wanted)
     checks = {check.name: check for check in doctor.examine()}
     assert checks["pyserial"].ok
     assert not checks["numpy"].ok

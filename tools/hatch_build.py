@@ -12,7 +12,7 @@ FOLDERS = ("boards", "firmware", "hil_tests", "kernels", "models")
 SKIPPED = {"__pycache__", "build", "out"}
 
 
-class DataFolders(BuildHookInterface):
+class DataFolders(BuildHookInterface[Any]):
     """Adds each data file to a standard wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
