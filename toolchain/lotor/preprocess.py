@@ -67,7 +67,8 @@ class ImageInput:
         """Return the exact input for a BGR image: dtype of the model, [1, h, w, c]."""
         pixels = resize(image, self.height, self.width, self.aspect)
         if self.channels == 1:
-            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)[:, :, None]
+            grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+            pixels = np.asarray(grey, np.uint8)[:, :, None]
         return self.quantize(normalize(pixels, self.mean, self.std))[None]
 
     def quantize(self, real: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
@@ -77,7 +78,7 @@ class ImageInput:
         scaled = real.astype(np.float64) / self.scale
         steps = np.sign(scaled) * np.floor(np.abs(scaled) + 0.5) + self.zero_point
         limits = np.iinfo(self.dtype)
-        return np.clip(steps, limits.min, limits.max).astype(self.dtype)
+        return np.asarray(np.clip(steps, limits.min, limits.max), self.dtype)
 
 
 def read_image(path: Path) -> Image:

@@ -6,12 +6,15 @@ original and many others from tiny ones, so sharpness must carry no information.
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from lotor.data.manifest import Photo
 from lotor.preprocess import Image, resize
 from lotor.train.recipe import Augment, Input
 
 _ENLARGERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+# ITU-R BT.601 weights of red, green and blue in grey.
+_LUMA = np.array([[0.299], [0.587], [0.114]], np.float32)
 Window = tuple[int, int, int, int]
 
 
@@ -89,7 +92,7 @@ def _light(pixels: Image, how: Augment, rng: np.random.Generator) -> Image:
     real = pixels.astype(np.float32) / 255.0
     night = rng.random() < how.infrared
     if night or rng.random() < how.grey:
-        real = np.repeat(real @ np.float32([[0.299], [0.587], [0.114]]), 3, axis=2)
+        real = np.repeat(real @ _LUMA, 3, axis=2)
     else:
         real *= np.exp(rng.normal(0, how.colour / 4, 3)).astype(np.float32)
         mean = real.mean(axis=2, keepdims=True)
@@ -103,10 +106,10 @@ def _light(pixels: Image, how: Augment, rng: np.random.Generator) -> Image:
     if night or rng.random() < how.noise:
         sigma = rng.uniform(0.01, 0.06)
         real += rng.normal(0, sigma, real.shape).astype(np.float32)
-    return np.clip(real * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(real * 255 + 0.5, 0, 255), np.uint8)
 
 
-def _lamp(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+def _lamp(height: int, width: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Return the fall-off of an infrared lamp beside the lens, float32 [height, width, 1]."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     cy, cx = rng.uniform(-0.3, 0.3, 2)

@@ -37,7 +37,7 @@ def to_int8(model: keras.Model, photos: Photos, rng: np.random.Generator) -> byt
     """
     shape = photos.recipe.input
     drawn = photos.draw(photos.recipe.quantize.samples, rng)
-    extremes = (np.float32([0, 255]) - np.float32(shape.mean)) / np.float32(shape.std)
+    extremes = (np.array([0, 255], np.float32) - shape.mean) / shape.std
 
     def samples() -> Iterator[list[Array]]:
         for number, index in enumerate(drawn):

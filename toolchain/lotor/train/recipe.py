@@ -4,7 +4,7 @@ import dataclasses
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from lotor.errors import LotorError
 from lotor.preprocess import ASPECTS
@@ -112,6 +112,12 @@ class Recipe:
 
 T = TypeVar("T")
 
+_WORDS: dict[Any, str] = {
+    list[str]: "a list of texts",
+    dict[str, str]: "a table of texts",
+    dict[str, float]: "a table of numbers",
+}
+
 
 def read_recipe(path: Path) -> Recipe:
     """Read and check a recipe; an unknown key is an error that names the closest known one."""
@@ -134,7 +140,7 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
         if key not in hints:
             raise LotorError(f"{where}: unknown key '{key}'{did_you_mean(key, hints)}")
         hint = hints[key]
-        if dataclasses.is_dataclass(hint):
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise LotorError(f"{where}: {key} must be a table")
             value = _build(hint, value, f"{where} [{key}]")
@@ -142,6 +148,8 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
             value = float(value)
         elif hint in (int, float, str) and type(value) is not hint:
             raise LotorError(f"{where}: {key} must be {hint.__name__}, not {value!r}")
+        elif get_origin(hint) and not _holds(value, hint):
+            raise LotorError(f"{where}: {key} must be {_WORDS[hint]}, not {value!r}")
         values[key] = value
     required = [
         f.name
@@ -151,6 +159,15 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
     if missing := [name for name in required if name not in values]:
         raise LotorError(f"{where}: {', '.join(missing)} missing")
     return kind(**values)
+
+
+def _holds(value: Any, hint: Any) -> bool:
+    """Whether a TOML list or table holds what its annotation says."""
+    kind, element = get_origin(hint), get_args(hint)[-1]
+    if not isinstance(value, kind):
+        return False
+    inside = value.values() if kind is dict else value
+    return all(isinstance(v, (int, float) if element is float else element) for v in inside)
 
 
 def _check(recipe: Recipe, where: str) -> None:
