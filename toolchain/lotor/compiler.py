@@ -190,9 +190,8 @@ def _unsupported_text(graph: Graph, problems: Sequence[Problem]) -> str:
             "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
         )
     layers = dict.fromkeys((p.layer, p.kind) for p in problems)
-    lines = [f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled:"]
-    lines += [f"  {p.layer} ({p.kind}): {p.reason}" for p in problems]
-    return "\n".join(lines)
+    reasons = "; ".join(f"{p.layer} ({p.kind}): {p.reason}" for p in problems)
+    return f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {reasons}"
 
 
 def _report(program: Program) -> dict[str, Any]:
