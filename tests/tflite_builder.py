@@ -94,6 +94,12 @@ class Tensor:
     signature: tuple[int, ...] | None = None
     data: Array | None = None
 
+    def __str__(self) -> str:
+        quant = ""
+        if self.quant is not None:
+            quant = f" s={self.quant.scales[:3]} z={self.quant.zero_point}"
+        return f"{self.name}:{self.dtype}{list(self.shape)}{quant}"
+
     @property
     def scale(self) -> float:
         """Its per-tensor scale."""
@@ -128,6 +134,15 @@ class ModelBuilder:
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.extra_subgraphs = 0
+
+    def __repr__(self) -> str:
+        lines = []
+        for op in self.operators:
+            reads = ", ".join(str(self.tensors[i]) if i >= 0 else "-" for i in op.inputs)
+            writes = ", ".join(str(self.tensors[i]) for i in op.outputs)
+            fields = op.options[1] if op.options else {}
+            lines.append(f"  {writes} = {op.kind}({reads}) {fields}")
+        return "ModelBuilder(\n" + "\n".join(lines) + "\n)"
 
     # Tensors.
 
