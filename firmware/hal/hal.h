@@ -31,9 +31,6 @@ uint64_t hal_ticks(void);
 void hal_watchdog_start(void);
 void hal_watchdog_feed(void);
 
-/* Whether an NMI came from the watchdog. */
-bool hal_watchdog_bit(void);
-
 hal_cause hal_reset_cause(void);
 _Noreturn void hal_reset(void);
 

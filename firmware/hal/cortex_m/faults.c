@@ -17,7 +17,7 @@ static fault_record record; /* too large for the fault stack */
 /* The stack lies at the bottom of RAM, so that outgrowing it leaves the memory: a bus fault. */
 static uint32_t reason_of(uint32_t exception, const uint8_t *frame) {
     if (exception == EXCEPTION_NMI)
-        return hal_watchdog_bit() ? FAULT_WATCHDOG : FAULT_NMI;
+        return FAULT_NMI;
 #if __ARM_ARCH >= 7
     if (record.status[0] & CFSR_STACKING)
         return FAULT_STACK;

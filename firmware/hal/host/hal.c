@@ -39,7 +39,6 @@ uint64_t hal_ticks(void) {
 
 void hal_watchdog_start(void) {}
 void hal_watchdog_feed(void) {}
-bool hal_watchdog_bit(void) { return false; }
 hal_cause hal_reset_cause(void) { return HAL_CAUSE_POWER; }
 
 void hal_reset(void) {

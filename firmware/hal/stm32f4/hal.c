@@ -150,5 +150,3 @@ void hal_watchdog_feed(void) {
     REGISTER(IWDG + 0x00) = 0xAAAA; /* 21.4.1: reload */
 #endif
 }
-
-bool hal_watchdog_bit(void) { return false; /* the IWDG resets without an interrupt */ }

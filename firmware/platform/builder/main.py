@@ -43,8 +43,11 @@ objects = []
 for group, source in image["sources"].items():
     part = env.Clone()
     part.Append(CCFLAGS=source["flags"])
-    objects += part.CollectBuildFiles(
-        os.path.join("$BUILD_DIR", group), source["folder"], source["filter"]
+    # CollectBuildFiles names the files only: an object has the flags of whoever makes it.
+    objects += part.Object(
+        part.CollectBuildFiles(
+            os.path.join("$BUILD_DIR", group), source["folder"], source["filter"]
+        )
     )
 elf = env.Program(os.path.join("$BUILD_DIR", "${PROGNAME}"), objects)
 binary = env.ElfToBin(os.path.join("$BUILD_DIR", "${PROGNAME}"), elf)

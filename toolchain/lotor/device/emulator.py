@@ -1,0 +1,193 @@
+"""Emulated boards: start one with an image, find it again, stop it.
+
+An emulator runs apart from whoever started it, with the board's UART on a TCP port of this machine.
+`run_dir()/BOARD.json` says which process it is; a process counts only if its start time matches
+too, because the system uses process numbers again.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lotor.board import Board
+from lotor.build import Image
+from lotor.device.ports import Lock
+from lotor.errors import LotorError
+from lotor.resources import run_dir
+
+_PACKAGES = {"qemu-system-arm": "qemu-system-arm"}
+_START_SECONDS = 0.15
+_STOP_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """An emulated board that runs.
+
+    Attributes:
+        board: its name.
+        pid: the emulator's process.
+        pid_started: when that process started, in the system's clock ticks after boot.
+        url: where its serial port is, e.g. `socket://127.0.0.1:40123`.
+        elf: the image that it runs.
+        models: name and hash of each model in the image.
+        build_id: of the image, hexadecimal.
+        started: seconds since 1970.
+    """
+
+    board: str
+    pid: int
+    pid_started: int
+    url: str
+    elf: Path
+    models: list[dict[str, str]]
+    build_id: str
+    started: float
+
+
+def start(board: Board, image: Image) -> Running:
+    """Start the emulator of a board with an image; one that runs already is replaced.
+
+    Raises:
+        LotorError: the emulator is missing or ends at once; says what it said.
+    """
+    emulator = board.emulator
+    if emulator is None:
+        raise LotorError(f"board {board.name} is not emulated")
+    if not shutil.which(emulator.program):
+        package = _PACKAGES.get(emulator.program, emulator.program)
+        raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
+    with _held(board.name):
+        _stop(board.name)
+        # The emulator inherits a socket that listens already: no other program can take the port
+        # in between, and whoever connects early waits instead of being refused.
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            number = listener.fileno()
+            log = run_dir() / f"{board.name}.log"
+            command = [
+                *(emulator.program, *emulator.args, "-nodefaults", "-nographic", "-monitor", "none"),
+                *("-kernel", str(image.elf), "-serial", "chardev:uart", "-chardev"),
+                f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
+            ]
+            with log.open("wb") as output:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[number],
+                    start_new_session=True,
+                )
+        started = _start_time(process.pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_START_SECONDS)
+        if process.returncode is not None or started is None:
+            said = " ".join(log.read_text(errors="replace").split()) or "nothing"
+            raise LotorError(
+                f"{emulator.program} for board {board.name} ended at once "
+                f"(status {process.returncode}); it said: {said[:300]}"
+            )
+        # It outlives this process: Python need not warn that it does.
+        process.returncode = 0
+        state = Running(
+            board.name,
+            process.pid,
+            started,
+            f"socket://127.0.0.1:{port}",
+            image.elf,
+            image.models,
+            image.build_id.hex(),
+            time.time(),
+        )
+        _write(state)
+        return state
+
+
+def running(board: str) -> Running | None:
+    """Return what runs as this board, or None; the trace of an emulator that died is removed."""
+    state = _read(board)
+    if state is None or _alive(state):
+        return state
+    with _held(board):
+        state = _read(board)  # somebody may have started it anew meanwhile
+        if state is not None and not _alive(state):
+            _path(board).unlink(missing_ok=True)
+            state = None
+    return state
+
+
+def stop(board: str) -> bool:
+    """Stop the emulator of a board; return whether one ran."""
+    with _held(board):
+        return _stop(board)
+
+
+def _stop(board: str) -> bool:
+    state = _read(board)
+    if state is None:
+        return False
+    ran = _alive(state)
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not _alive(state):
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state.pid, number)
+        until = time.monotonic() + _STOP_SECONDS
+        while _alive(state) and time.monotonic() < until:
+            time.sleep(0.01)
+    if _alive(state):
+        raise LotorError(f"the emulator of {board} (process {state.pid}) does not end; kill it")
+    _path(board).unlink(missing_ok=True)
+    return ran
+
+
+def _held(board: str) -> Lock:
+    """Return the lock of starting and stopping; held for moments only."""
+    return Lock(f"emulator-{board}", f"the emulator of {board}", wait=15.0)
+
+
+def _path(board: str) -> Path:
+    return run_dir() / f"{board}.json"
+
+
+def _write(state: Running) -> None:
+    path = _path(state.board)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(state) | {"elf": str(state.elf)}, indent=2), encoding="utf-8")
+    new.replace(path)
+
+
+def _read(board: str) -> Running | None:
+    try:
+        values = json.loads(_path(board).read_text(encoding="utf-8"))
+        return Running(**values | {"elf": Path(values["elf"])})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise LotorError(
+            f"{_path(board)} is damaged ({error}): remove it, and end the emulator if it still runs"
+        ) from error
+
+
+def _alive(state: Running) -> bool:
+    return _start_time(state.pid) == state.pid_started
+
+
+def _start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks after boot; None when it has ended."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # an ended child of ours would stay as a zombie
+    try:
+        # The name, in brackets, may hold anything; the fields after it are numbers.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if fields[0] == "Z" else int(fields[19])

@@ -1,0 +1,106 @@
+"""Getting an image onto a board: one function for each method that a board file may name."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lotor.board import Board, load_board
+from lotor.build import Image, build_firmware, self_test
+from lotor.compiler import compile_model
+from lotor.device import emulator
+from lotor.device.messages import Hello
+from lotor.device.ports import Busy, Lock
+from lotor.device.session import NoAnswer, Session
+from lotor.errors import LotorError
+from lotor.host import load
+from lotor.zoo import find_model
+
+_BOOT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class FlashResult:
+    """A flashed board.
+
+    Attributes:
+        board: the board.
+        image: what it runs now.
+        url: where its serial port is.
+        hello: how it greeted.
+        seconds: what building and flashing took.
+    """
+
+    board: Board
+    image: Image
+    url: str
+    hello: Hello
+    seconds: float
+
+
+def flash(board: str, models: str | Sequence[str], target: str | None = None) -> FlashResult:
+    """Compile models, build their image, flash it and wait until the board greets.
+
+    Args:
+        board: the board's name.
+        models: one or several names or paths of models.
+        target: what to compile for; the board's own target when None.
+
+    Raises:
+        LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
+            does not answer.
+    """
+    begun = time.monotonic()
+    chosen = load_board(board)
+    files = [find_model(name) for name in ([models] if isinstance(models, str) else models)]
+    compiled = [
+        compile_model(file.path, target or chosen.target, labels=file.labels or ())
+        for file in files
+    ]
+    tests = [self_test(load(str(file.path))) for file in files]
+    image = build_firmware(chosen, compiled, tests=tests)
+    url, hello = flash_image(chosen, image)
+    return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
+
+
+def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
+    """Flash an image; return the url of the board's port, and how the board greeted.
+
+    Raises:
+        LotorError: flashing failed, or the board does not answer as this image.
+    """
+    url = METHODS[board.flash.method](board, image)
+    hello = _greet(url, board.name)
+    if hello.build_id != image.build_id.hex():
+        raise LotorError(
+            f"board {board.name} on {url} still runs image {hello.build_id[:12]}, not "
+            f"{image.build_id.hex()[:12]}: flash it again"
+        )
+    return url, hello
+
+
+def _greet(url: str, board: str) -> Hello:
+    """Wait until a board has started, and greet it."""
+    until = time.monotonic() + _BOOT_SECONDS
+    while True:
+        try:
+            with Session.open(url, timeout=1.0) as session:
+                return session.hello()
+        except (NoAnswer, Busy) as error:
+            if time.monotonic() > until:
+                raise LotorError(
+                    f"board {board} was flashed and does not answer: {error}"
+                ) from error
+
+
+def _start_emulator(board: Board, image: Image) -> str:
+    # Whoever talks to the board keeps its port: do not pull the emulator from under it.
+    state = emulator.running(board.name)
+    if state is not None:
+        with Lock(f"port-{state.url}", f"port {state.url} of board {board.name}", wait=0.2):
+            return emulator.start(board, image).url
+    return emulator.start(board, image).url
+
+
+METHODS: dict[str, Callable[[Board, Image], str]] = {
+    "emulator": _start_emulator,
+}
