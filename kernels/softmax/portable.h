@@ -59,8 +59,8 @@ static inline int32_t lotor_softmax_exp(int32_t x) {
 
 /* 1 / (1 + x) in Q0.31 of x in [0, 1) in Q0.31: three Newton-Raphson steps. */
 static inline int32_t lotor_softmax_reciprocal(int32_t x) {
-    const int32_t c48_over_17 = 1515870810;          /* Q2.29 */
-    const int32_t minus_32_over_17 = -1010580540;    /* Q2.29 */
+    const int32_t c48_over_17 = 1515870810;                           /* Q2.29 */
+    const int32_t minus_32_over_17 = -1010580540;                     /* Q2.29 */
     const int32_t half = (int32_t)(((int64_t)x + INT32_MAX + 1) / 2); /* (1 + x) / 2 */
     int32_t y = c48_over_17 + lotor_multiply_high(half, minus_32_over_17);
     for (int32_t step = 0; step < 3; step++) {
