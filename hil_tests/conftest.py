@@ -13,7 +13,6 @@ from labgrid import Environment
 from lotor.board import list_boards, load_board
 from lotor.device.bench import Bench, FlashFailed, Mismatch, NoBoot, environment
 from lotor.device.hil import default_model
-from lotor.device.messages import LogLine
 from lotor.device.ports import Lock
 from lotor.device.session import Session
 from lotor.host import HostModel
@@ -95,14 +94,17 @@ def bench(
     with Lock(f"board-{board.name}", f"board {board.name}"):
         target = Environment(str(path)).get_target("main")
         strategy = target.get_driver("LotorStrategy", activate=False)
+        golden = sorted((model.path.parent / "golden").glob("*.npz"))
+        bench = Bench(board, strategy, host, golden)
         try:
-            strategy.transition("flashed")
-            golden = sorted((model.path.parent / "golden").glob("*.npz"))
-            logs: list[LogLine] = []
-            yield Bench(board, strategy, host, golden, logs)
+            try:
+                strategy.transition("flashed")
+            except (FlashFailed, NoBoot) as error:
+                bench.failure = error
+            yield bench
         finally:
             strategy.transition("unknown")
-            if board.emulated and not request.config.getoption("lotor_keep"):
+            if not request.config.getoption("lotor_keep"):
                 strategy.flash.stop()
             target.cleanup()
 
@@ -110,11 +112,16 @@ def bench(
 @pytest.fixture(autouse=True)
 def board(bench: Bench, record_property: Callable[[str, object], None]) -> Session:
     """The session of the board under test, in a known state whatever the last test did."""
+    record_property("board", bench.board.name)
+    if bench.failure and bench.failure_reported:
+        pytest.skip(f"board {bench.board.name} could not be flashed")
+    if bench.failure:
+        bench.failure_reported = True
+        raise bench.failure
     bench.strategy.transition("flashed")
     session = bench.session
     session.on_log = bench.logs.append
     compiled = bench.host.compiled
-    record_property("board", bench.board.name)
     record_property("build_id", session.greeting.build_id)
     record_property("model", compiled.name)
     record_property("model_hash", compiled.model_hash)

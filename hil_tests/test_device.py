@@ -44,8 +44,7 @@ def test_echo_around_the_block_sizes_of_cobs(board: Session, size: int) -> None:
 def test_statistics_count(bench: Bench, board: Session) -> None:
     before = board.statistics()
     bench.check()
-    board.send_bytes(b"\x03ab\x05\0")
-    board.drain()
+    board.answers_to(b"\x03ab\x05\0")
     after = board.statistics()
     assert None not in vars(after).values()
     assert after.runs == before.runs + 1
@@ -89,11 +88,11 @@ def test_reset(bench: Bench, board: Session) -> None:
 
 def test_an_answer_comes_soon(board: Session) -> None:
     """A board that sleeps between frames still wakes up for the first byte of one."""
-    slowest = 0.0
+    slowest, retries = 0.0, board.retries
     for _ in range(20):
         time.sleep(0.01)
         start = time.perf_counter()
         board.request(Request.HELLO)
         slowest = max(slowest, time.perf_counter() - start)
     assert slowest < 0.5
-    assert board.retries == 0
+    assert board.retries == retries

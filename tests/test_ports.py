@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 import serial
+from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from lotor.device import ports
 from lotor.device.ports import Busy, Lock, Port, find_usb_port, is_url
 from lotor.errors import LotorError
 
@@ -190,7 +190,7 @@ def test_a_real_board_is_found_by_its_usb_identity(monkeypatch: pytest.MonkeyPat
         info("/dev/ttyACM0", 0x2341, 0x805A, "A1"),
         info("/dev/ttyACM1", 0x2E8A, 0x0005, "P1"),
     ]
-    monkeypatch.setattr(ports.list_ports, "comports", lambda: here)
+    monkeypatch.setattr(list_ports, "comports", lambda: here)
     assert find_usb_port("nano", ["2341:805a", "2341:005a"]) == "/dev/ttyACM0"
     assert find_usb_port("nano", ["2341:805A"], "A1") == "/dev/ttyACM0"
     with pytest.raises(LotorError, match=r"board nano's USB identity 2341:805a and serial number"):

@@ -3,7 +3,7 @@
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import numpy as np
@@ -289,14 +289,15 @@ def test_a_profile_that_does_not_advance_ends() -> None:
 
 def test_mistakes_are_found_before_anything_is_sent() -> None:
     with FakeBoard() as board, opened(board) as session:
-        for mistake, words in [
+        mistakes: list[tuple[Callable[[], object], str]] = [
             (lambda: session.select("smal"), r"no model 'smal' \(did you mean 'small'\?\)"),
             (lambda: session.select(2), "no model 2: it has 2"),
             (lambda: session.load(0, b"123"), "input 0 of 3 bytes .* takes 8 bytes"),
             (lambda: session.load(1, b"123"), "takes 1 inputs"),
             (lambda: session.infer(b"1", b"2"), "takes 1 inputs; 2 were given"),
             (lambda: session.read(1), "no output 1: it has 1"),
-        ]:
+        ]
+        for mistake, words in mistakes:
             with pytest.raises(LotorError, match=words):
                 mistake()
         assert {frame.type for frame in board.requests} == {Request.HELLO}

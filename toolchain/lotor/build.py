@@ -292,9 +292,7 @@ def _too_large(
     )
 
 
-def _describe(
-    board: Board, models: Sequence["Compiled"], build_id: bytes, folder: Path
-) -> None:
+def _describe(board: Board, models: Sequence["Compiled"], build_id: bytes, folder: Path) -> None:
     """Write image.json; it is the last file, and says that the folder is complete."""
     sizes = _sections(folder / "firmware.elf")
     flash = (folder / "firmware.bin").stat().st_size
@@ -382,7 +380,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def build_host_server(
-    models: Sequence["Compiled"], build_dir: Path, sanitize: bool = False
+    models: Sequence["Compiled"],
+    build_dir: Path,
+    sanitize: bool = False,
+    tests: Sequence[SelfTest] | None = None,
 ) -> Path:
     """Build the firmware's server as a program of this machine, to test and to fuzz it.
 
@@ -392,6 +393,7 @@ def build_host_server(
         models: compiled for this machine.
         build_dir: where to build.
         sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer; a mistake ends it.
+        tests: the self-test of each model; none when None.
 
     Returns:
         The program.
@@ -401,7 +403,7 @@ def build_host_server(
     firmware = resource("firmware")
     texts = {
         "lotor_config.h": config_header(models, None),
-        "image.c": image_source(models, [SelfTest() for _ in models], bytes(20), None),
+        "image.c": image_source(models, tests or [SelfTest() for _ in models], bytes(20), None),
     }
     for model in models:
         texts |= {f"{c_prefix(model)}.c": model.source, f"{c_prefix(model)}.h": model.header}

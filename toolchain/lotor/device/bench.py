@@ -6,7 +6,7 @@ module, so that the file also serves labgrid's own tools.
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from labgrid.driver import Driver
 from labgrid.strategy import Strategy
 
 from lotor.board import Board, load_board
+from lotor.device import emulator
 from lotor.device.compare import difference, host_outputs
+from lotor.device.flash import flash
 from lotor.device.messages import LogLine
 from lotor.device.ports import locate
 from lotor.device.session import NoAnswer, Session
@@ -42,21 +44,26 @@ class Mismatch(AssertionError):
 class LotorFlashDriver(Driver):  # type: ignore[misc]  # labgrid has no types
     """Builds an image of one model and flashes it; an emulated board is (re)started with it."""
 
-    board = attr.ib(validator=attr.validators.instance_of(str))
-    model = attr.ib(validator=attr.validators.instance_of(str))
+    board: str = attr.ib(validator=attr.validators.instance_of(str))
+    model: str = attr.ib(validator=attr.validators.instance_of(str))
 
     def flash(self) -> None:
         """Flash the board.
 
         Raises:
             FlashFailed: the model does not fit, the build or the flashing failed.
+            NoBoot: the board does not answer afterwards.
         """
-        from lotor.device.flash import flash
-
         try:
             flash(self.board, self.model)
         except LotorError as error:
-            raise FlashFailed(str(error)) from error
+            silent = isinstance(error.__cause__, NoAnswer)
+            raise (NoBoot if silent else FlashFailed)(str(error)) from error
+
+    def stop(self) -> None:
+        """Stop the emulator of an emulated board."""
+        if load_board(self.board).emulated:
+            emulator.stop(self.board)
 
 
 @target_factory.reg_driver
@@ -65,7 +72,7 @@ class LotorSessionDriver(Driver):  # type: ignore[misc]
     """A `Session` over a serial port resource of labgrid."""
 
     bindings = {"port": {"SerialPort", "NetworkSerialPort"}}  # noqa: RUF012  # labgrid's way
-    board = attr.ib(validator=attr.validators.instance_of(str))
+    board: str = attr.ib(validator=attr.validators.instance_of(str))
     session: Session
 
     def on_activate(self) -> None:
@@ -101,7 +108,7 @@ class LotorStrategy(Strategy):  # type: ignore[misc]
         "flash": "LotorFlashDriver",
         "link": "LotorSessionDriver",
     }
-    status = attr.ib(default="unknown")
+    status: str = attr.ib(default="unknown")
 
     def transition(self, status: str) -> None:
         """Bring the board into a state.
@@ -131,7 +138,7 @@ class LotorStrategy(Strategy):  # type: ignore[misc]
 
     def _answers(self) -> bool:
         try:
-            self.link.session.drain(quiet=0.02)
+            self.link.session.answers_to(b"")  # whatever the last test left on the line
             self.link.session.hello()
         except LotorError:
             return False
@@ -146,6 +153,7 @@ def environment(board: str, model: str, path: Path) -> Path:
         model: the name or path of the model that its images hold.
         path: the file to write.
     """
+    resource: dict[str, dict[str, Any]]
     if load_board(board).emulated:
         # Which TCP port it will be is known once the emulator runs.
         resource = {"NetworkSerialPort": {"host": "127.0.0.1", "port": None, "protocol": "raw"}}
@@ -165,13 +173,21 @@ def environment(board: str, model: str, path: Path) -> Path:
 
 @dataclass
 class Bench:
-    """One board on the bench, flashed with one model, and the same model on this machine."""
+    """One board on the bench, flashed with one model, and the same model on this machine.
+
+    Attributes:
+        golden: files of golden vectors of the model.
+        logs: what the board logged so far.
+        failure: why the board could not be flashed; the first test reports it, others skip.
+    """
 
     board: Board
     strategy: LotorStrategy
     host: HostModel
     golden: list[Path]
-    logs: list[LogLine]
+    logs: list[LogLine] = field(default_factory=list)
+    failure: FlashFailed | NoBoot | None = None
+    failure_reported: bool = False
 
     @property
     def session(self) -> Session:
@@ -205,7 +221,6 @@ class Bench:
         for index, data in enumerate(inputs):
             self.session.load(index, data)
         action(self.session)
-        self.session.drain(quiet=0.02)
         self.session.run()
         got = [self.session.read(index) for index in range(len(self.session.model.outputs))]
         if got != self.outputs(inputs):

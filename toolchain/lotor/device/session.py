@@ -61,7 +61,7 @@ _REPEATABLE = {
     Request.LOG_LEVEL,
     Request.ECHO,
 }
-_MENDS = {
+_MENDS: dict[int, str] = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
     ErrorCode.UNSUPPORTED_VERSION: "its image is of another release: flash it again",
 }
@@ -78,7 +78,7 @@ class DeviceError(LotorError):
 
     def __init__(self, where: str, request: int, refusal: Refusal) -> None:
         self.request, self.code, self.text = request, refusal.code, refusal.text
-        mend = _MENDS.get(refusal.code) if refusal.code in set(ErrorCode) else None
+        mend = _MENDS.get(refusal.code)
         name = _request_name(request)
         super().__init__(f"{where} refused {name}: {refusal}" + (f"; {mend}" if mend else ""))
 
@@ -145,7 +145,6 @@ class Session:
         where = f"the board on {url}" if is_url(board) else f"board {board} on {url}"
         session = cls(Port(url, baudrate), where, timeout, run_timeout, on_log)
         try:
-            session.port.write(b"\0")  # ends what an earlier program may have left half sent
             if greet:
                 name = session.hello().board
                 if name != board and not is_url(board):
@@ -195,7 +194,7 @@ class Session:
             if attempt:
                 self.retries += 1
                 log.warning("%s: retry %d of %s", self.where, attempt, _request_name(kind))
-            self.port.write(b"\0" + wire if attempt else wire)
+            self.port.write(b"\0" + wire)  # the 0x00 ends whatever may be half sent
             answer = self._answer(kind, wait, hasten=attempt + 1 < tries)
             if answer is not None:
                 return answer
@@ -240,6 +239,20 @@ class Session:
         """Send bytes as they are, for tests of damaged frames."""
         self.port.write(data)
 
+    def answers_to(self, data: bytes) -> list[Frame]:
+        """Send bytes as they are and return all that comes back for them, for tests.
+
+        An echo follows them and tells by its answer that nothing more will come.
+        """
+        fence = Frame(Request.ECHO, 0, b"fence")  # no request of a session has sequence 0
+        self.port.write(data + b"\0" + encode(fence))
+        frames: list[Frame] = []
+        while (frame := self.next_frame(self.run_timeout)) is not None:
+            if frame == Frame(fence.type | ANSWER, fence.sequence, fence.payload):
+                return frames
+            frames.append(frame)
+        raise NoAnswer(f"{self.where} fell silent within {self.run_timeout:g} s of test bytes")
+
     def drain(self, quiet: float = 0.1) -> list[Frame]:
         """Return all frames until the line was quiet for `quiet` seconds."""
         frames = []
@@ -282,10 +295,10 @@ class Session:
                 f"{self.where} has no model {model!r}{did_you_mean(model, names)}: it has "
                 f"{', '.join(names) or 'none'}"
             )
-        index = names.index(model) if isinstance(model, str) else model
+        index: int = names.index(model) if isinstance(model, str) else model
         if not 0 <= index < len(models):
             raise LotorError(f"{self.where} has no model {index}: it has {len(models)}")
-        (index,) = self._ask(Request.SELECT, struct.Struct("<B").unpack, bytes([index]))
+        self._ask(Request.SELECT, struct.Struct("<B").unpack, bytes([index]))
         self._selected = index
         return models[index]
 

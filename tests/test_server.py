@@ -1,0 +1,471 @@
+"""The firmware's server, built for this machine with sanitizers, against a model of the link.
+
+`Reference` says in Python what docs/link.md says in words. Streams of good, wrong and damaged
+frames, cut into pieces anywhere, go to both; every answer must agree.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from host_server import HostServer
+from lotor.build import build_host_server, self_test
+from lotor.device.compare import difference, first_bad_layer, host_outputs
+from lotor.device.link import (
+    ANSWER,
+    DATA_BYTES,
+    ERROR,
+    MAX_BODY,
+    NO_SEQUENCE,
+    VERSION,
+    ErrorCode,
+    Frame,
+    Request,
+    encode,
+)
+from lotor.device.messages import Hello, Statistics
+from lotor.device.session import DeviceError, Session
+from lotor.host import HostModel
+from tflite_builder import ModelBuilder, Quant
+
+RANGES = 8
+SEED = 0x4C4F544F
+END = b"the end of this stream"
+
+
+def small_models() -> list[bytes]:
+    """One model with an input of several frames, and one with two inputs."""
+    one = ModelBuilder(seed=1)
+    x = one.input((1, 20, 20, 3), Quant(0.05, -3))
+    y = one.conv2d(x, channels=4, kernel=(3, 3), activation="RELU")
+    one.output(one.softmax(one.fully_connected(one.mean(y, (1, 2)), units=5)))
+    two = ModelBuilder(seed=2)
+    a, b = (two.input((1, 4, 4, 2), Quant(0.1, 0)) for _ in range(2))
+    two.output(two.add(a, b))
+    return [one.build(), two.build()]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[HostModel]:
+    from lotor.compiler import compile_model
+
+    names = ["one", "two"]
+    pairs = zip(small_models(), names, strict=True)
+    return [HostModel(compile_model(model, name=name)) for model, name in pairs]
+
+
+@pytest.fixture(scope="module")
+def program(hosts: list[HostModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("server")
+    models, tests = [host.compiled for host in hosts], [self_test(host, SEED) for host in hosts]
+    return build_host_server(models, folder, sanitize=True, tests=tests)
+
+
+@pytest.fixture(scope="module")
+def server(program: Path) -> Iterator[HostServer]:
+    with HostServer(program) as running:
+        yield running
+
+
+@pytest.fixture
+def session(server: HostServer) -> Session:
+    """A session with the first model selected; the process stays for the next test."""
+    session = Session(server, "the server here", timeout=5.0)  # type: ignore[arg-type]
+    server.write(b"\0")
+    session.drain(quiet=0.05)
+    session.select(0)
+    return session
+
+
+class Refused(Exception):
+    """The reference answers with an error."""
+
+
+@dataclass
+class Reference:
+    """What a board must do, as the description of the link says."""
+
+    hosts: list[HostModel]
+    selected: int = 0
+    inputs: list[bytearray] = field(default_factory=list)
+    loaded: list[list[tuple[int, int]]] = field(default_factory=list)
+    outputs: list[bytes] | None = None
+    layers: list[int] = field(default_factory=list)
+    last_run: tuple[int, int] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.select(0)
+
+    def select(self, index: int) -> None:
+        self.selected, self.outputs, self.layers, self.last_run = index, None, [], None
+        tensors = self.hosts[index].compiled.graph.inputs
+        self.inputs = [bytearray(tensor.nbytes) for tensor in tensors]
+        self.loaded = [[] for _ in tensors]
+
+    def count(self, name: str) -> None:
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+    def answers(self, stream: bytes) -> Iterator[Frame]:
+        """What comes back for a stream that ends with a 0x00; errors without their text."""
+        for piece in stream.split(b"\0")[:-1]:
+            if not piece:
+                continue
+            body, whole = lenient_cobs(piece)
+            if len(body) > MAX_BODY:
+                self.count("oversized")
+                yield Frame(ERROR, NO_SEQUENCE, bytes([0, ErrorCode.OVERSIZED]))
+                continue
+            good = whole and len(body) >= 8
+            if not good or zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
+                self.count("bad_crc" if good else "bad_framing")
+                yield Frame(ERROR, NO_SEQUENCE, bytes([0, ErrorCode.BAD_CRC]))
+                continue
+            self.count("frames")
+            version, kind, sequence = struct.unpack_from("<BBH", body)
+            try:
+                if version != VERSION:
+                    self.count("unknown")
+                    raise Refused(ErrorCode.UNSUPPORTED_VERSION)
+                payload = self.answer(kind, sequence, body[4:-4])
+                yield Frame(kind | ANSWER, sequence, payload)
+            except Refused as refused:
+                yield Frame(ERROR, sequence, bytes([kind, refused.args[0]]))
+
+    def answer(self, kind: int, sequence: int, p: bytes) -> bytes:
+        """The payload of one answer; only what does not depend on time."""
+        lengths = {
+            Request.HELLO: range(1),
+            Request.SELECT: range(1, 2),
+            Request.LOAD: range(6, 6 + DATA_BYTES),
+            Request.RUN: range(1, 2),
+            Request.READ: range(7, 8),
+            Request.SELF_TEST: range(1),
+            Request.PROFILE: range(2, 3),
+            Request.STATISTICS: range(1),
+            Request.LOG_LEVEL: range(1, 2),
+            Request.RESET: range(1),
+            Request.ECHO: range(2000),
+        }
+        if kind not in lengths:
+            self.count("unknown")
+            raise Refused(ErrorCode.UNKNOWN_REQUEST)
+        if len(p) not in lengths[Request(kind)]:
+            raise Refused(ErrorCode.BAD_PAYLOAD)
+        name = Request(kind).name.lower()
+        method = getattr(self, f"_{name}")
+        payload: bytes = method(sequence, p) if kind == Request.RUN else method(p)
+        return payload
+
+    def _hello(self, _: bytes) -> bytes:
+        return bytes([self.selected])
+
+    def _echo(self, p: bytes) -> bytes:
+        return p
+
+    def _select(self, p: bytes) -> bytes:
+        if p[0] >= len(self.hosts):
+            raise Refused(ErrorCode.BAD_INDEX)
+        self.select(p[0])
+        return p
+
+    def _load(self, p: bytes) -> bytes:
+        index, offset = struct.unpack_from("<BI", p)
+        data = p[5:]
+        if index >= len(self.inputs):
+            raise Refused(ErrorCode.BAD_INDEX)
+        if offset + len(data) > len(self.inputs[index]):
+            raise Refused(ErrorCode.OUT_OF_RANGE)
+        begin, end = offset, offset + len(data)
+        apart = [r for r in self.loaded[index] if r[1] < begin or r[0] > end]
+        if len(apart) == RANGES:
+            raise Refused(ErrorCode.BUSY)
+        touching = [r for r in self.loaded[index] if r not in apart]
+        merged = (min([begin, *(r[0] for r in touching)]), max([end, *(r[1] for r in touching)]))
+        self.loaded[index] = [*apart, merged]
+        self.inputs[index][begin:end] = data
+        self.outputs = self.last_run = None
+        return struct.pack("<I", end)
+
+    def _complete(self) -> bool:
+        return all(
+            ranges == [(0, len(data))]
+            for ranges, data in zip(self.loaded, self.inputs, strict=True)
+        )
+
+    def _run(self, sequence: int, p: bytes) -> bytes:
+        if p[0] > 1:
+            raise Refused(ErrorCode.OUT_OF_RANGE)
+        if self.last_run != (sequence, p[0]):
+            if not self._complete():
+                raise Refused(ErrorCode.NOT_READY)
+            self._compute([bytes(data) for data in self.inputs], bool(p[0]))
+            self.last_run = (sequence, p[0])
+        return struct.pack("<i", 0)
+
+    def _compute(self, inputs: list[bytes], trace: bool) -> None:
+        host = self.hosts[self.selected]
+        arrays = [
+            np.frombuffer(data, t.np_dtype).reshape(t.shape)
+            for data, t in zip(inputs, host.compiled.graph.inputs, strict=True)
+        ]
+        self.outputs = host_outputs(host, *arrays)
+        layers = host.layer_outputs(*arrays)
+        self.layers = [zlib.crc32(layer.tobytes()) if trace else 0 for layer in layers]
+        self.loaded = [[] for _ in self.loaded]
+        self.count("runs")
+
+    def _self_test(self, _: bytes) -> bytes:
+        x, inputs = SEED, []
+        for data in self.inputs:
+            out = bytearray()
+            for _byte in data:
+                x ^= x << 13 & 0xFFFFFFFF
+                x ^= x >> 17
+                x ^= x << 5 & 0xFFFFFFFF
+                out.append(x >> 24)
+            inputs.append(bytes(out))
+        self._compute(inputs, trace=False)
+        self.last_run = None
+        assert self.outputs is not None
+        crc = zlib.crc32(b"".join(self.outputs))
+        return struct.pack("<IIi", crc, crc, 0)
+
+    def _read(self, p: bytes) -> bytes:
+        index, offset, length = struct.unpack("<BIH", p)
+        sizes = [t.nbytes for t in self.hosts[self.selected].compiled.graph.outputs]
+        if index >= len(sizes):
+            raise Refused(ErrorCode.BAD_INDEX)
+        if length > DATA_BYTES or offset + length > sizes[index]:
+            raise Refused(ErrorCode.OUT_OF_RANGE)
+        if self.outputs is None:
+            raise Refused(ErrorCode.NOT_READY)
+        output: bytes = self.outputs[index]
+        return output[offset : offset + length]
+
+    def _profile(self, p: bytes) -> bytes:
+        (first,) = struct.unpack("<H", p)
+        if first > len(self.layers):
+            raise Refused(ErrorCode.OUT_OF_RANGE)
+        crcs = self.layers[first:]
+        head = struct.pack("<HHH", first, len(crcs), len(self.layers))
+        return head + struct.pack(f"<{len(crcs)}I", *crcs)
+
+    def _statistics(self, _: bytes) -> bytes:
+        return repr(sorted(self.counts.items())).encode()
+
+    def _log_level(self, p: bytes) -> bytes:
+        if p[0] > 3:
+            raise Refused(ErrorCode.OUT_OF_RANGE)
+        return p
+
+
+def lenient_cobs(piece: bytes) -> tuple[bytes, bool]:
+    """The bytes of a block that may be cut short, and whether it is whole."""
+    out, position = bytearray(), 0
+    while position < len(piece):
+        code = piece[position]
+        block = piece[position + 1 : position + code]
+        out += block
+        position += code
+        if len(block) != code - 1:
+            return bytes(out), False
+        if code != 0xFF and position < len(piece):
+            out.append(0)
+    return bytes(out), True
+
+
+def timeless(frame: Frame, base: Statistics) -> Frame:
+    """An answer of the server without what depends on time, in the form of the reference."""
+    p = frame.payload
+    if frame.type == ERROR:
+        assert p[2:], "an error without words"
+        p = p[:2]
+    elif frame.type == Request.RUN | ANSWER:
+        p = p[:4]
+    elif frame.type == Request.SELF_TEST | ANSWER:
+        p = p[:12]
+    elif frame.type == Request.PROFILE | ANSWER:
+        p = p[:6] + b"".join(p[at + 8 : at + 12] for at in range(6, len(p), 12))
+    elif frame.type == Request.HELLO | ANSWER:
+        p = bytes([Hello.parse(p).selected or 0])
+    elif frame.type == Request.STATISTICS | ANSWER:
+        now = Statistics.parse(p)
+        names = ["frames", "bad_crc", "bad_framing", "oversized", "unknown", "runs"]
+        counts = [(name, getattr(now, name) - getattr(base, name)) for name in names]
+        p = repr(sorted(c for c in counts if c[1])).encode()
+    return Frame(frame.type, frame.sequence, p)
+
+
+SIZES = (1200, 32)  # of the models' inputs
+indices = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 255])
+near = st.sampled_from([0, 0, 0, 1, 16, 31, 32, 176, 500, 1024, 1176, 1199, 1200, 2**32 - 1])
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Frame:
+    """One request, mostly sensible, so that some streams reach a run and its outputs."""
+    sequence = draw(st.sampled_from([1, 2, 3, 0xFFFE]))
+    kind = draw(
+        st.sampled_from(
+            [*Request] * 2 + [Request.RUN] * 4 + [Request.READ] * 3 + [Request.LOAD] * 3
+        )
+        | st.sampled_from([0, 0x0C, 0x0D, 0x3F, 0x40, 0x7F])
+    )
+    numbers = st.integers(0, 255)
+    payload = b""
+    if kind in (Request.SELECT, Request.LOG_LEVEL):
+        payload = bytes([draw(indices | numbers)])
+    elif kind == Request.RUN:
+        payload = bytes([draw(st.sampled_from([0, 0, 0, 1, 1, 2, 128]))])
+    elif kind == Request.LOAD:
+        size = draw(st.sampled_from([0, 1, 2, 16, 32, 176, 300, 1024, 1025, 1035]))
+        payload = struct.pack("<BI", draw(indices), draw(near)) + bytes([draw(numbers)]) * size
+    elif kind == Request.READ:
+        payload = struct.pack(
+            "<BIH", draw(indices), draw(near), draw(st.sampled_from([0, 1, 5, 32, 1025, 65535]))
+        )
+    elif kind == Request.PROFILE:
+        payload = struct.pack("<H", draw(st.sampled_from([0, 1, 3, 4, 65535])))
+    elif kind == Request.ECHO:
+        payload = draw(st.binary(max_size=300))
+    if draw(st.integers(0, 9)) == 0:
+        payload = draw(st.sampled_from([payload + b"\0", payload[:-1], b""]))
+    if kind == Request.RESET and not payload:
+        payload = b"no"  # a reset forgets what was sent after it: tested by itself
+    return Frame(kind, sequence, payload)
+
+
+@st.composite
+def pieces(draw: st.DrawFn) -> bytes:
+    """A request on the wire, whole or damaged, or all loads of a model's inputs, or noise."""
+    choice = draw(st.integers(0, 19))
+    wire = encode(draw(requests()))
+    if choice == 0:
+        return draw(st.binary(max_size=60)) + b"\0"
+    if choice == 1:
+        return (
+            draw(st.sampled_from([b"\x01", b"\x02", b"\x5a", b"\xff"]))
+            * draw(st.sampled_from([1047, 1048, 1049, 1053, 1054, 1055, 3000]))
+            + b"\0"
+        )
+    if choice == 2:
+        return wire[: draw(st.integers(0, len(wire)))] + b"\0"
+    if choice == 3:
+        place = draw(st.integers(0, len(wire) - 1))
+        return (
+            wire[:place]
+            + bytes([wire[place] ^ draw(st.integers(1, 255))])
+            + wire[place + 1 :]
+            + b"\0"
+        )
+    if choice == 4:
+        return encode(
+            Frame(draw(st.sampled_from(Request)), 5, b"", version=draw(st.integers(2, 255)))
+        )
+    if choice <= 9:
+        fill = draw(st.binary(min_size=1, max_size=20))
+        return b"".join(loads(choice % 2, fill))
+    return wire
+
+
+def loads(model: int, fill: bytes) -> Iterator[bytes]:
+    """Select a model and load all of its inputs."""
+    yield encode(Frame(Request.SELECT, 9, bytes([model])))
+    for index in range(1 + model):
+        data = (fill * SIZES[model])[: SIZES[model]]
+        for at in range(0, len(data), DATA_BYTES):
+            head = struct.pack("<BI", index, at)
+            yield encode(Frame(Request.LOAD, 10, head + data[at : at + DATA_BYTES]))
+
+
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(pieces(), max_size=25), st.lists(st.integers(0, 40_000), max_size=8))
+def test_every_answer_is_the_described_one(
+    hosts: list[HostModel], session: Session, stream: list[bytes], cuts: list[int]
+) -> None:
+    session.send_bytes(b"\0" + encode(Frame(Request.SELECT, 0x5EED, b"\0")))
+    while (frame := session.next_frame(5.0)) != Frame(Request.SELECT | ANSWER, 0x5EED, b"\0"):
+        assert frame is not None
+    base = session.statistics()
+    reference = Reference(hosts)
+    data = b"".join(stream) + encode(Frame(Request.ECHO, 0x0E4D, END))
+    expected = list(reference.answers(data))
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    got: list[Frame] = []
+    for a, b in pairwise(places):
+        session.send_bytes(data[a:b])
+    while not got or got[-1].payload != END:
+        frame = session.next_frame(5.0)
+        assert frame is not None, f"silence after {len(got)} of {len(expected)} answers"
+        got.append(frame)
+    assert [timeless(frame, base) for frame in got] == expected
+
+
+def test_a_session_with_the_server(hosts: list[HostModel], session: Session) -> None:
+    hello = session.hello()
+    assert [model.name for model in hello.models] == ["one", "two"]
+    rng = np.random.default_rng(3)
+    for host in hosts:
+        assert session.require_model(host.compiled) == hosts.index(host)
+        inputs = [
+            rng.integers(-128, 128, tensor.shape, dtype=np.int8)
+            for tensor in host.compiled.graph.inputs
+        ]
+        assert difference(session, host, *inputs) is None
+        assert first_bad_layer(session, host, *inputs) is None
+        assert session.self_test().passed
+        with pytest.raises(DeviceError, match="not ready"):
+            session.run()
+        total = 0
+        for index, data in enumerate(inputs):
+            session.load(index, data)
+        total = session.run().ticks
+        layers = session.profile()
+        assert len(layers) == len(host.compiled.report["layers"])
+        assert sum(layer.ticks for layer in layers) == total
+
+
+def test_the_first_wrong_layer_is_named(hosts: list[HostModel], session: Session) -> None:
+    """Other inputs than the host's stand for a board that computes something else."""
+    x = np.zeros((1, 20, 20, 3), np.int8)
+
+    class Wrong:
+        compiled = hosts[0].compiled
+
+        def run(self, data: np.ndarray) -> np.ndarray:
+            return np.asarray(hosts[0].run(data)) ^ 1
+
+        def layer_outputs(self, data: np.ndarray) -> list[np.ndarray]:
+            layers = [layer.copy() for layer in hosts[0].layer_outputs(data)]
+            layers[2] ^= 1
+            return layers
+
+    found = difference(session, Wrong(), x)  # type: ignore[arg-type]
+    assert found is not None
+    name = hosts[0].compiled.report["layers"][2]["name"]
+    assert (found.layer, found.name, found.bytes_wrong) == (2, name, 5)
+    assert str(found) == (f"5 output bytes differ from the host's; layer 2 ({name}) differs first")
+
+
+def test_a_reset_starts_anew(program: Path) -> None:
+    with HostServer(program) as server:
+        session = Session(server, "the server here", timeout=5.0)  # type: ignore[arg-type]
+        session.select(1)
+        session.load_piece(0, 0, bytes(10))
+        assert session.statistics().frames == 4
+        session.reset()
+        assert session.model.name == "one"
+        assert session.statistics().frames == 2
