@@ -64,7 +64,7 @@ def save(sheet: Image, path: Path) -> None:
 
 def _draw_tile(card: Image, tile: Tile, target: str | None) -> None:
     card[:] = _CARD
-    card[:_PHOTO] = _fill(tile.image, _PHOTO, _WIDTH)
+    card[:_PHOTO] = _fit(tile.image, _PHOTO, _WIDTH)
     strong = _ACCENT if tile.label == target else _PLAIN
     y = _PHOTO + 40
     _write(card, tile.label.replace("_", " "), (18, y), 25, strong, bold=True)
@@ -79,15 +79,18 @@ def _draw_tile(card: Image, tile: Tile, target: str | None) -> None:
     _write(card, tile.note, (18, y + 40), 15, _FAINT if tile.good else _WRONG, bold=not tile.good)
 
 
-def _fill(image: Image, height: int, width: int) -> Image:
-    """Return the largest centred part of a photograph that fills the frame."""
+def _fit(image: Image, height: int, width: int) -> Image:
+    """Return a whole photograph in the middle of a frame: it shows all that the model saw."""
     h, w = image.shape[:2]
-    scale = max(height / h, width / w)
-    size = (max(width, round(w * scale)), max(height, round(h * scale)))
+    scale = min(height / h, width / w)
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    scaled = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
-    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
-    return scaled[top : top + height, left : left + width]
+    frame = np.empty((height, width, 3), np.uint8)
+    frame[:] = _TRACK
+    top, left = (height - size[1]) // 2, (width - size[0]) // 2
+    scaled = cv2.resize(image, size, interpolation=method)
+    frame[top : top + size[1], left : left + size[0]] = scaled
+    return frame
 
 
 def _bar(card: Image, corner: tuple[int, int], length: int, share: float, colour: Colour) -> None:

@@ -69,9 +69,12 @@ def transfer(model: keras.Model, source: Path, sha256: str, images: Array) -> No
     pairs = read_weights(source, sha256)
     units = [layer for layer in model.layers if layer.name.startswith(("conv", "depth", "point"))]
     convolutions = [layer for layer in units if not layer.name.endswith(("_bn", "_relu"))]
-    # The file's last pair is its own classifier.
-    if len(pairs) != len(convolutions) + 1:
-        raise LotorError(f"{source.name} has {len(pairs)} layers, not {len(convolutions) + 1}")
+    # One pair more is the file's own classifier.
+    if len(pairs) - len(convolutions) not in (0, 1):
+        raise LotorError(
+            f"{source.name} has {len(pairs)} convolutions, not the {len(convolutions)} of "
+            "MobileNetV1; name another file under [transfer] in the recipe"
+        )
     for convolution, (weights, bias) in zip(convolutions, pairs, strict=False):
         if convolution.kernel.shape != weights.shape:
             raise LotorError(
