@@ -27,8 +27,7 @@ static inline void lotor_average_pool_2d_portable(const struct lotor_average_poo
                             sum += in[(iy * p->in_w + ix) * p->in_c + c];
                         }
                     }
-                    const int32_t mean =
-                        (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                    const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
                     *out++ = (int8_t)lotor_clamp(mean, p->out_min, p->out_max);
                 }
             }

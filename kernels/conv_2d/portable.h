@@ -16,9 +16,8 @@ struct lotor_conv_2d_params {
 
 /* The sum of one filter over one window; taps outside the input count as the zero point, so as
  * nothing. */
-static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p,
-                                           const int8_t *in, const int8_t *filter, int32_t top,
-                                           int32_t left) {
+static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p, const int8_t *in,
+                                           const int8_t *filter, int32_t top, int32_t left) {
     int32_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -51,9 +50,9 @@ static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, 
             for (int32_t x = 0; x < p->out_w; x++) {
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const int8_t *group = in + c / filters_per_group * p->group_c;
-                    const int32_t sum = lotor_conv_2d_window(
-                        p, group, weights + c * filter_size, y * p->stride_h - p->pad_h,
-                        x * p->stride_w - p->pad_w);
+                    const int32_t sum = lotor_conv_2d_window(p, group, weights + c * filter_size,
+                                                             y * p->stride_h - p->pad_h,
+                                                             x * p->stride_w - p->pad_w);
                     const int32_t value =
                         lotor_requantize(sum + bias[c], multiplier[c], shift[c]) + p->out_offset;
                     *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);

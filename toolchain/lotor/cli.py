@@ -84,6 +84,43 @@ def _parser() -> argparse.ArgumentParser:
 # Each command: `_add_NAME` (arguments) and `_NAME` (call, result), in alphabetical order.
 
 
+def _add_bench(commands: _Commands) -> None:
+    parser = commands.add("bench", "time models here against LiteRT, side by side", _bench)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="default: raccoon")
+
+
+def _bench(args: argparse.Namespace) -> Result:
+    from lotor.bench import as_text, bench
+
+    rows = [asdict(row) for row in bench(args.models or ["raccoon"])]
+    return Result({"models": rows}, as_text(rows))
+
+
+def _add_compile(commands: _Commands) -> None:
+    parser = commands.add("compile", "generate the C files of a model", _compile)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--target", default="portable", help="default: portable")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--name", help="C identifier; default: from the file's name")
+
+
+def _compile(args: argparse.Namespace) -> Result:
+    from lotor.compiler import compile_model
+    from lotor.sizes import code_bytes
+    from lotor.zoo import find_model
+
+    found = find_model(args.model)
+    compiled = compile_model(found.path, args.target, args.name, found.labels or ())
+    compiled.report["code_bytes"] = code_bytes(compiled)
+    files = [str(path) for path in compiled.write(args.output)]
+    keys = ("ram_bytes", "arena_bytes", "weights_bytes", "code_bytes", "macs")
+    data = {"files": files, **{key: compiled.report[key] for key in keys}}
+    sizes = ", ".join(
+        f"{k.removesuffix('_bytes')} {data[k]:,}" for k in keys if data[k] is not None
+    )
+    return Result(data, "\n".join([*files, sizes]))
+
+
 def _add_data(commands: _Commands) -> None:
     parser = commands.add("data", "photographs: free samples, and what a data set holds", _data)
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
@@ -203,6 +240,20 @@ def _hil(args: argparse.Namespace) -> Result:
     return Result(data, str(report), ok=report.outcome == "passed")
 
 
+def _add_inspect(commands: _Commands) -> None:
+    parser = commands.add("inspect", "layers, memory and cost of a model", _inspect)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--target", help="default: the board's, else portable")
+    parser.add_argument("--board", help="also say whether it fits this board")
+
+
+def _inspect(args: argparse.Namespace) -> Result:
+    from lotor.inspection import as_text, inspect
+
+    data = inspect(args.model, args.target, args.board)
+    return Result(data, as_text(data), ok=not data["unsupported"])
+
+
 def _add_monitor(commands: _Commands) -> None:
     parser = commands.add("monitor", "show a board's log, resets and faults as they come", _monitor)
     parser.add_argument("--board", required=True, help="the board's name, or its port")
@@ -216,6 +267,44 @@ def _monitor(args: argparse.Namespace) -> Result:
         for event in watch(args.board, args.seconds):
             print(json.dumps(asdict(event)) if args.json else str(event), flush=True)
     return Result(None, "")
+
+
+def _add_profile(commands: _Commands) -> None:
+    parser = commands.add("profile", "what every layer takes on a board", _profile)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--board", required=True, help="where to measure")
+
+
+def _profile(args: argparse.Namespace) -> Result:
+    from lotor.profiling import profile
+
+    found = profile(args.model, args.board)
+    return Result(asdict(found), str(found))
+
+
+def _add_run(commands: _Commands) -> None:
+    parser = commands.add("run", "run one inference, here or on a board", _run)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--input", type=Path, required=True, action="append", help=".npy or image")
+    parser.add_argument("--output", type=Path, required=True, help="the .npy to write")
+    parser.add_argument("--target", default="host", help="compile for; default: host")
+    parser.add_argument("--board", help="run on this board instead")
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from lotor.infer import run_files
+
+    done = run_files(args.model, args.input, args.output, args.target, args.board)
+    outputs = [{"shape": list(a.shape), "dtype": str(a.dtype)} for a in done.outputs]
+    data = {
+        "output": str(args.output),
+        "outputs": outputs,
+        "ticks": done.ticks,
+        "tick_unit": done.tick_unit,
+    }
+    text = "\n".join(f"{o['dtype']} {o['shape']} -> {args.output}" for o in outputs)
+    took = f" in {done.ticks:,} {done.tick_unit}" if done.ticks is not None else ""
+    return Result(data, text + took)
 
 
 def _add_train(commands: _Commands) -> None:
@@ -234,15 +323,36 @@ def _train(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found))
 
 
+def _add_verify(commands: _Commands) -> None:
+    parser = commands.add("verify", "compare with LiteRT's reference, byte by byte", _verify)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--board", help="compare what this board computes")
+    parser.add_argument("--samples", type=int, default=20, help="random inputs; default: 20")
+    parser.add_argument("--seed", type=int, default=0, help="decides the inputs; default: 0")
+
+
+def _verify(args: argparse.Namespace) -> Result:
+    from lotor.verify import verify
+
+    found = verify(args.model, args.samples, args.seed, args.board)
+    return Result(asdict(found), str(found), ok=found.mismatches == 0)
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
+    _add_bench,
+    _add_compile,
     _add_data,
     _add_demo,
     _add_detect,
     _add_doctor,
     _add_evaluate,
     _add_hil,
+    _add_inspect,
     _add_monitor,
+    _add_profile,
+    _add_run,
     _add_train,
+    _add_verify,
 ]
 
 

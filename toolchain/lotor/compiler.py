@@ -190,8 +190,9 @@ def _unsupported_text(graph: Graph, problems: Sequence[Problem]) -> str:
             "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
         )
     layers = dict.fromkeys((p.layer, p.kind) for p in problems)
-    reasons = "; ".join(f"{p.layer} ({p.kind}): {p.reason}" for p in problems)
-    return f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {reasons}"
+    listed = "; ".join(f"{p.layer} ({p.kind}): {p.reason}" for p in problems)
+    what = f"{len(layers)} of {len(graph.ops)} layers" if len(graph.ops) >= len(layers) else "it"
+    return f"{graph.name}: {what} cannot be compiled: {listed}"
 
 
 def _report(program: Program) -> dict[str, Any]:
@@ -233,6 +234,7 @@ def _report(program: Program) -> dict[str, Any]:
         "arena_bytes": plan.arena_bytes,
         "ram_bytes": plan.arena_bytes,
         "ram_lower_bound": plan.lower_bound,
+        "peak_layer": program.layers[plan.peak_layer].name if program.layers else None,
         "weights_bytes": sum(_constant_bytes(layer) for layer in program.layers),
         "macs": sum(layer.macs for layer in program.layers),
         "inputs": border("input"),

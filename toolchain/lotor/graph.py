@@ -29,7 +29,8 @@ class DType(enum.Enum):
         """The numpy type; `OTHER` has none."""
         if self is DType.OTHER:
             raise ValueError("this element type has no numpy equivalent")
-        return np.dtype(self.value)
+        found: np.dtype[Any] = np.dtype(self.value)
+        return found
 
     @property
     def c_name(self) -> str:

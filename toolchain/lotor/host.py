@@ -14,7 +14,7 @@ from typing import Any
 import cffi
 import numpy as np
 
-from lotor.codegen.c import ARENA_ALIGN, borders
+from lotor.codegen.c import ARENA_ALIGN
 from lotor.compiler import Compiled, compile_model
 from lotor.errors import LotorError
 from lotor.graph import Array, Tensor
@@ -55,7 +55,7 @@ class HostModel:
         raw = np.zeros(compiled.plan.arena_bytes + ARENA_ALIGN, np.uint8)
         start = -raw.ctypes.data % ARENA_ALIGN
         self._memory = raw[start : start + compiled.plan.arena_bytes]
-        self._arena = self._ffi.from_buffer("uint8_t[]", self._memory)
+        self._arena = self._ffi.from_buffer(self._memory.data)
         self._lock = threading.Lock()
 
     @property
@@ -85,7 +85,7 @@ class HostModel:
         layers = self.compiled.layers
         seen: dict[int, Array] = {}
 
-        @self._ffi.callback("void(int, const void *, size_t)")  # type: ignore[untyped-decorator]
+        @self._ffi.callback("void(int, const void *, size_t)")
         def keep(layer: int, output: Any, nbytes: int) -> None:
             if layer >= 0:
                 tensor = layers[layer].call.outputs[0]
@@ -103,7 +103,7 @@ class HostModel:
         graph = self.compiled.graph
         checked = check_inputs(graph.inputs, inputs)
         outputs = [np.empty(t.shape, t.np_dtype) for t in graph.outputs]
-        pointers = [self._ffi.from_buffer(a) for a in [*checked, *outputs]]
+        pointers = [self._ffi.from_buffer(a.data) for a in [*checked, *outputs]]
         with self._lock:
             status = function(self._arena, *pointers)
         if status != 0:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from lotor.graph import Graph, Tensor
 from lotor.ops import KernelCall
 
-
 _ROUNDS = 200
 
 
@@ -48,7 +47,7 @@ class Plan:
         placements: in order of their first layer.
         arena_bytes: the exact size of the arena: inputs, outputs, activations and scratch.
         lower_bound: the most bytes that any layer needs at once; no plan can be smaller.
-        peak_layer: that layer.
+        peak_layer: that layer, aliases not counted.
     """
 
     placements: tuple[Placement, ...]
@@ -85,7 +84,7 @@ def plan_memory(graph: Graph, calls: Sequence[KernelCall], alignment: int) -> Pl
     storages = _storages(graph, calls)
     live = [
         sum(_aligned(s.nbytes, alignment) for s in storages if s.first <= layer <= s.last)
-        for layer in range(len(calls))
+        for layer in range(sum(not call.alias for call in calls))
     ] or [sum(_aligned(s.nbytes, alignment) for s in storages)]
     lower_bound = max(live)
 
@@ -123,19 +122,21 @@ def _storages(graph: Graph, calls: Sequence[KernelCall]) -> list[_Storage]:
     for tensor in graph.inputs:
         if id(tensor) not in found:
             add(tensor, -1)
-    for layer, call in enumerate(calls):
+    layer = 0  # aliases take no step, as in the generated program
+    for call in calls:
+        if call.alias:
+            source = found[id(call.inputs[0])]
+            source.tensors.append(call.outputs[0])
+            found[id(call.outputs[0])] = source
+            continue
         for tensor in call.inputs:
             if tensor.data is None:
                 found[id(tensor)].last = layer
         for tensor in call.outputs:
-            if call.alias:
-                source = found[id(call.inputs[0])]
-                source.tensors.append(tensor)
-                found[id(tensor)] = source
-            else:
-                add(tensor, layer)
+            add(tensor, layer)
+        layer += 1
     for tensor in graph.outputs:
-        found[id(tensor)].last = len(calls)
+        found[id(tensor)].last = layer
     return storages
 
 
@@ -150,8 +151,6 @@ def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
                 break
             offset = max(offset, _aligned(other.end, alignment))
         placed.append(
-            Placement(
-                tuple(storage.tensors), offset, storage.nbytes, storage.first, storage.last
-            )
+            Placement(tuple(storage.tensors), offset, storage.nbytes, storage.first, storage.last)
         )
     return placed

@@ -4,7 +4,6 @@ Source of the format: the public flatbuffer schema `schema.fbs`, version 3.
 """
 
 import math
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,9 +86,7 @@ class _Reader:
         self.codes = [
             self.model.OperatorCodes(i) for i in range(self.count(self.model.OperatorCodesLength))
         ]
-        self.tensors = [
-            self.tensor(i) for i in range(self.count(self.subgraph.TensorsLength))
-        ]
+        self.tensors = [self.tensor(i) for i in range(self.count(self.subgraph.TensorsLength))]
 
     def count(self, length: _Vector) -> int:
         n = length()
@@ -164,7 +161,9 @@ class _Reader:
         points = self.count(table.ZeroPointLength)
         if points not in (0, scales):
             raise _Damaged(f"tensor '{name}' has {scales} scales and {points} zero points")
-        zero_points = np.array([table.ZeroPoint(i) for i in range(points)] or [0] * scales, np.int64)
+        zero_points = np.array(
+            [table.ZeroPoint(i) for i in range(points)] or [0] * scales, np.int64
+        )
         if np.any(np.abs(zero_points) > 1 << 31):
             raise _Damaged(f"tensor '{name}' has a zero point outside 32 bits")
         axis = table.QuantizedDimension()

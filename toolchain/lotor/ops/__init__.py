@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from lotor.ops.operator import KernelCall, Operator
 
@@ -15,7 +16,8 @@ def operators() -> dict[str, Operator]:
     """Return every operator by its kind."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {cls.kind: cls() for cls in _subclasses(Operator) if hasattr(cls, "kind")}
+    found: Any = Operator  # abstract, so not a plain type[Operator]
+    return {cls.kind: cls() for cls in _subclasses(found) if hasattr(cls, "kind")}
 
 
 def _subclasses(cls: type[Operator]) -> Iterator[type[Operator]]:

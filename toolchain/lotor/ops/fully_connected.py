@@ -34,9 +34,7 @@ class FullyConnected(Operator):
     options = "FullyConnectedOptions"
 
     def read(self, options: Any) -> FullyConnectedAttributes:
-        return FullyConnectedAttributes(
-            options.FusedActivationFunction(), options.WeightsFormat()
-        )
+        return FullyConnectedAttributes(options.FusedActivationFunction(), options.WeightsFormat())
 
     def problems(self, op: Op) -> list[str]:
         x, weights, y = op.input(0), op.input(1), op.outputs[0]

@@ -36,9 +36,10 @@ class Mean(Operator):
         rank = len(x.shape)
         if any(not -rank <= int(a) < rank for a in axes.data.flat):
             return [*found, f"axes {axes.data.tolist()} are outside an input of {rank} dimensions"]
-        if y.elements != math.prod(s for s, r in zip(x.shape, self._reduced(op), strict=True) if not r):
+        reduced = self._reduced(op)
+        if y.elements != math.prod(s for s, r in zip(x.shape, reduced, strict=True) if not r):
             found.append(f"output shape {list(y.shape)} does not follow from the axes")
-        if len(_runs(x.shape, self._reduced(op))) > 5:
+        if len(_runs(x.shape, reduced)) > 5:
             found.append(f"axes {axes.data.tolist()} of {list(x.shape)}: too many separate axes")
         return found
 

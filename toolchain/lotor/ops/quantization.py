@@ -84,4 +84,6 @@ def activation_problems(number: int) -> list[str]:
     """Return a line if a fused activation is not one of `Activation`."""
     if number in {a.value for a in Activation}:
         return []
-    return [f"fused activation number {number} is not supported; use NONE, RELU, RELU6 or RELU_N1_TO_1"]
+    return [
+        f"fused activation number {number} is not supported; use NONE, RELU, RELU6 or RELU_N1_TO_1"
+    ]

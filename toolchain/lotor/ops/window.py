@@ -51,7 +51,7 @@ def window_problems(x: Tensor, y: Tensor, height: Axis, width: Axis) -> list[str
         return ["window width, stride and dilation must be at least 1"]
     want = (x.shape[0], height.output(x.shape[1]), width.output(x.shape[2]))
     if want != y.shape[:3]:
-        return [f"output shape {list(y.shape)} does not follow from the input: {list(want)} + channels"]
+        return [f"output shape {list(y.shape)} does not follow from the input: {list(want)} + [C]"]
     return []
 
 

@@ -1,0 +1,49 @@
+"""A session with a board that runs a given model."""
+
+import sys
+
+from lotor.board import load_board
+from lotor.compiler import Compiled, compile_model
+from lotor.device import emulator
+from lotor.device.flash import flash
+from lotor.device.session import Session
+from lotor.zoo import find_model
+
+
+def compile_for(board: str, model: str) -> Compiled:
+    """Compile a model (name or path) for a board's target."""
+    found = find_model(model)
+    return compile_model(found.path, load_board(board).target, labels=found.labels or ())
+
+
+def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
+    """Open a session with a board and select a model on it.
+
+    An emulated board that does not run the model is flashed with it: nobody's hardware changes. A
+    real one is left alone; the error says how to flash it.
+
+    Args:
+        board: the board's name.
+        model: the model's name or path.
+        compiled: the same model, compiled for the board.
+
+    Raises:
+        LotorError: no such board, no answer, a busy port, or a real board without the model.
+    """
+    if load_board(board).emulated and not _runs(board, compiled):
+        print(f"flashing {board} with {compiled.name}", file=sys.stderr)
+        flash(board, model)
+    session = Session.open(board)
+    try:
+        session.require_model(compiled)
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _runs(board: str, compiled: Compiled) -> bool:
+    if emulator.running(board) is None:
+        return False
+    with Session.open(board) as session:
+        return any(m.hash == compiled.model_hash for m in session.greeting.models)

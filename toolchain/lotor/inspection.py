@@ -1,0 +1,113 @@
+"""What a model is and what it will cost, before a board is touched."""
+
+from typing import Any
+
+from lotor.board import load_board
+from lotor.compiler import UnsupportedModelError, compile_model, find_problems
+from lotor.frontend.tflite import read_model
+from lotor.graph import Op
+from lotor.ops import operators
+from lotor.zoo import find_model
+
+
+def inspect(model: str, target: str | None = None, board: str | None = None) -> dict[str, Any]:
+    """Return layers, cost and memory of a model, and all that cannot be compiled.
+
+    Args:
+        model: name or path.
+        target: what it would be compiled for; the board's target, else portable.
+        board: also say whether it fits there.
+
+    Raises:
+        LotorError: no usable model, or a wrong name of target or board.
+    """
+    found = find_model(model)
+    chosen = load_board(board) if board else None
+    name = target or (chosen.target if chosen else "portable")
+    try:
+        compiled = compile_model(found.path, name)
+    except UnsupportedModelError as error:
+        return _unsupported(found.path.read_bytes(), error)
+    data = {
+        "ops": [
+            {key: layer[key] for key in ("name", "kind", "shape", "macs", "kernel")}
+            for layer in compiled.report["layers"]
+        ],
+        **{
+            key: compiled.report[key]
+            for key in (
+                "macs",
+                "ram_bytes",
+                "arena_bytes",
+                "ram_lower_bound",
+                "peak_layer",
+                "weights_bytes",
+                "inputs",
+                "outputs",
+                "memory",
+            )
+        },
+        "unsupported": [],
+    }
+    if chosen is not None:
+        data["board"] = chosen.name
+        data["fits"] = (
+            compiled.plan.arena_bytes <= chosen.ram_limit
+            and compiled.report["weights_bytes"] <= chosen.flash_limit
+        )
+        data["ram_limit"] = chosen.ram_limit
+        data["flash_limit"] = chosen.flash_limit
+    return data
+
+
+def as_text(data: dict[str, Any]) -> str:
+    """Return an inspection as a table for people."""
+    lines = [f"{'#':>3}  {'operator':<18} {'output':<18} {'MACs':>12}  {'kernel':<28} layer"]
+    for index, op in enumerate(data["ops"]):
+        kernel = op["kernel"] or "-"
+        lines.append(
+            f"{index:3}  {op['kind']:<18} {op['shape']!s:<18} {op['macs']:12,}  {kernel:<28} "
+            f"{op['name'][:50]}"
+        )
+    if data["unsupported"]:
+        lines.append("cannot be compiled:")
+        lines += [f"  {p['layer']} ({p['kind']}): {p['reason']}" for p in data["unsupported"]]
+        return "\n".join(lines)
+    lines.append(
+        f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
+        f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}, "
+        f"peak at {data['peak_layer']})"
+    )
+    if "board" in data:
+        verdict = "fits" if data["fits"] else "does not fit"
+        lines.append(
+            f"{verdict} {data['board']}: arena {data['ram_bytes']:,} of {data['ram_limit']:,} "
+            f"bytes RAM, weights {data['weights_bytes']:,} of {data['flash_limit']:,} bytes flash"
+        )
+    return "\n".join(lines)
+
+
+def _unsupported(content: bytes, error: UnsupportedModelError) -> dict[str, Any]:
+    graph = read_model(content, "model")
+
+    def row(op: Op) -> dict[str, Any]:
+        operator = operators().get(op.kind)
+        usable = operator is not None and not operator.problems(op)
+        return {
+            "name": op.name,
+            "kind": op.kind,
+            "shape": list(op.outputs[0].shape),
+            "macs": operator.macs(op) if operator is not None and usable else 0,
+            "kernel": None,
+        }
+
+    problems = error.problems or find_problems(graph)
+    return {
+        "ops": [row(op) for op in graph.ops],
+        "macs": None,
+        "ram_bytes": None,
+        "arena_bytes": None,
+        "ram_lower_bound": None,
+        "weights_bytes": None,
+        "unsupported": [{"layer": p.layer, "kind": p.kind, "reason": p.reason} for p in problems],
+    }

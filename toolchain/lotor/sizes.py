@@ -1,0 +1,30 @@
+"""How large the generated code is."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lotor.compiler import Compiled
+
+_FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-c")
+
+
+def code_bytes(compiled: Compiled) -> int | None:
+    """Return the bytes of machine code, without weights; None when the compiler is missing.
+
+    Built with the target's own compiler at -O2; the sizes are read from the object's sections.
+    """
+    compiler = shutil.which(compiled.target.compiler)
+    size = shutil.which(compiled.target.compiler.removesuffix("gcc").removesuffix("cc") + "size")
+    if compiler is None or size is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        compiled.write(Path(folder))
+        command = [compiler, *_FLAGS, *compiled.target.flags, f"{compiled.name}.c", "-o", "model.o"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        done = subprocess.run(
+            [size, "-A", "-d", "model.o"], cwd=folder, check=True, capture_output=True, text=True
+        )
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(".text")]
+    return sum(int(row[1]) for row in rows)
