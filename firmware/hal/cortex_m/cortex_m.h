@@ -20,6 +20,10 @@
 #define SCB_MMFAR REGISTER(0xE000ED34)              /* B3.2.18 */
 #define SCB_BFAR REGISTER(0xE000ED38)               /* B3.2.19 */
 #define SCB_CPACR REGISTER(0xE000ED88)              /* B3.2.20 */
+#define MPU_TYPE REGISTER(0xE000ED90)               /* B3.5.4 */
+#define MPU_CTRL REGISTER(0xE000ED94)               /* B3.5.5 */
+#define MPU_RBAR REGISTER(0xE000ED9C)               /* B3.5.7 */
+#define MPU_RASR REGISTER(0xE000EDA0)               /* B3.5.8 */
 #define DEMCR REGISTER(0xE000EDFC)                  /* C1.6.5 */
 #define DWT_CTRL REGISTER(0xE0001000)               /* C1.8.7 */
 #define DWT_CYCCNT REGISTER(0xE0001004)             /* C1.8.8 */

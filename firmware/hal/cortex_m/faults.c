@@ -14,7 +14,7 @@ enum { CFSR_STACKING = 1u << 5 | 1u << 4 | 1u << 13 | 1u << 12 };
 
 static fault_record record; /* too large for the fault stack */
 
-/* The stack lies at the bottom of RAM, so that outgrowing it leaves the memory: a bus fault. */
+/* The stack lies at the bottom of RAM with nothing below, so that outgrowing it faults. */
 static uint32_t reason_of(uint32_t exception, const uint8_t *frame) {
     if (exception == EXCEPTION_NMI)
         return FAULT_NMI;

@@ -37,6 +37,19 @@ static void Irq_Handler(void) {
     hal_irq(exception - 16);
 }
 
+/* Nobody may touch the 64 KiB below the stack. Most chips have nothing there and fault anyway, but
+   some ignore what is written to nowhere. */
+static void guard_stack(void) {
+#if __ARM_ARCH >= 7
+    if (!(MPU_TYPE >> 8 & 0xFFu)) /* B3.5.4: DREGION, no MPU */
+        return;
+    MPU_RBAR = ((uint32_t)(uintptr_t)__stack_limit - 0x10000u) | 1u << 4; /* VALID, region 0 */
+    MPU_RASR = 1u << 28 | 15u << 1 | 1u; /* XN, no access, 2^16 bytes, enabled */
+    MPU_CTRL = 1u << 2 | 1u;             /* PRIVDEFENA: all else as without an MPU; ENABLE */
+    __asm volatile("dsb\n isb");
+#endif
+}
+
 /* Used: the vector table names it only to the linker. */
 __attribute__((used, noreturn)) void Reset_Handler(void) {
     uint8_t *sp;
@@ -52,6 +65,7 @@ __attribute__((used, noreturn)) void Reset_Handler(void) {
     SCB_SHCSR |= SHCSR_FAULTS_ENABLED; /* B3.2.13: MemManage, BusFault, UsageFault on their own */
     SCB_CCR |= CCR_DIV_0_TRP;          /* B3.2.8 */
 #endif
+    guard_stack();
     (void)main();
     hal_reset();
 }
