@@ -20,6 +20,9 @@ from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
 
+_BORDER = "input or output"  # stands for the operator where the problem is the model's border
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why one layer cannot be compiled."""
@@ -163,7 +166,9 @@ def find_problems(graph: Graph) -> list[Problem]:
     found = []
     for op in graph.ops:
         operator = operators().get(op.kind)
-        if operator is None:
+        if any(t.elements == 0 for t in (*op.inputs, *op.outputs) if t is not None):
+            reasons = ["reads or writes a tensor without elements"]
+        elif operator is None:
             known = ", ".join(sorted(operators()))
             reasons = [f"operator not supported; supported: {known}"]
         else:
@@ -174,7 +179,7 @@ def find_problems(graph: Graph) -> list[Problem]:
             found.append(
                 Problem(
                     tensor.name,
-                    "input or output",
+                    _BORDER,
                     f"is {tensor.dtype.value}; int8 or float32 needed",
                 )
             )
@@ -189,10 +194,9 @@ def _unsupported_text(graph: Graph, problems: Sequence[Problem]) -> str:
             f"{graph.name}: is a float32 model and Lotor needs int8; convert it with full int8 "
             "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
         )
-    layers = dict.fromkeys((p.layer, p.kind) for p in problems)
+    layers = dict.fromkeys(p.layer for p in problems if p.kind != _BORDER)
     listed = "; ".join(f"{p.layer} ({p.kind}): {p.reason}" for p in problems)
-    what = f"{len(layers)} of {len(graph.ops)} layers" if len(graph.ops) >= len(layers) else "it"
-    return f"{graph.name}: {what} cannot be compiled: {listed}"
+    return f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {listed}"
 
 
 def _report(program: Program) -> dict[str, Any]:

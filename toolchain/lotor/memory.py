@@ -83,9 +83,9 @@ def plan_memory(graph: Graph, calls: Sequence[KernelCall], alignment: int) -> Pl
     """
     storages = _storages(graph, calls)
     live = [
-        sum(_aligned(s.nbytes, alignment) for s in storages if s.first <= layer <= s.last)
+        sum(s.nbytes for s in storages if s.first <= layer <= s.last)
         for layer in range(sum(not call.alias for call in calls))
-    ] or [sum(_aligned(s.nbytes, alignment) for s in storages)]
+    ] or [sum(s.nbytes for s in storages)]
     lower_bound = max(live)
 
     order = sorted(storages, key=lambda s: (-s.nbytes, s.first))

@@ -105,7 +105,9 @@ class _Reader:
         for index in range(self.count(sub.OperatorsLength)):
             op = self.op(sub.Operators(index))
             for tensor in op.inputs:
-                if tensor is not None and tensor.data is None and id(tensor) not in known:
+                if tensor is None or tensor.data is not None or op.kind not in operators():
+                    continue  # what an unknown operator reads (state, scratch) is its own affair
+                if id(tensor) not in known:
                     raise _Damaged(f"layer '{op.name}' reads '{tensor.name}' before it is computed")
             for tensor in op.outputs:
                 if id(tensor) in known or tensor.data is not None:
@@ -126,11 +128,11 @@ class _Reader:
         raw = self.subgraph.Tensors(index)
         name = (raw.Name() or f"tensor_{index}".encode()).decode()
         shape = tuple(int(raw.Shape(i)) for i in range(self.count(raw.ShapeLength)))
-        if any(size < 1 for size in shape) or math.prod(shape) > _MAX_ELEMENTS:
+        if any(size < 0 for size in shape) or math.prod(shape) > _MAX_ELEMENTS:
             raise _Damaged(f"tensor '{name}' has shape {list(shape)}")
         dtype = _DTYPES.get(raw.Type(), DType.OTHER)
         data = self.constant(raw.Buffer(), name, shape, dtype)
-        return Tensor(name, shape, dtype, self.quantization(raw, name, shape), data, index)
+        return Tensor(name, shape, dtype, self.quantization(raw, name), data, index)
 
     def constant(
         self, buffer_index: int, name: str, shape: tuple[int, ...], dtype: DType
@@ -150,7 +152,7 @@ class _Reader:
         little = dtype.numpy.newbyteorder("<")
         return np.frombuffer(data, little).astype(dtype.numpy).reshape(shape)
 
-    def quantization(self, raw: Any, name: str, shape: tuple[int, ...]) -> Quantization | None:
+    def quantization(self, raw: Any, name: str) -> Quantization | None:
         table = raw.Quantization()
         scales = self.count(table.ScaleLength) if table is not None else 0
         if scales == 0:
@@ -166,10 +168,7 @@ class _Reader:
         )
         if np.any(np.abs(zero_points) > 1 << 31):
             raise _Damaged(f"tensor '{name}' has a zero point outside 32 bits")
-        axis = table.QuantizedDimension()
-        if scales > 1 and not (0 <= axis < len(shape) and shape[axis] == scales):
-            raise _Damaged(f"tensor '{name}' has {scales} scales on axis {axis} of {list(shape)}")
-        return Quantization(values, zero_points, axis)
+        return Quantization(values, zero_points, int(table.QuantizedDimension()))
 
     def op(self, raw: Any) -> Op:
         inputs = [
