@@ -241,7 +241,7 @@ def _check(board: Board, where: str) -> None:
                 f"{' or '.join(known)}"
             )
     if (board.flash.method == "emulator") != board.emulated:
-        raise LotorError(f"{where}: flash.method = \"emulator\" and a table [emulator] go together")
+        raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {
         "clock_hz": board.clock_hz,
         "hal.irqs": board.hal.irqs,

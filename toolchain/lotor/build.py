@@ -124,7 +124,8 @@ def build_firmware(
         tests: the self-test of each model; none when empty.
 
     Raises:
-        LotorError: a model is for another target, a tool is missing, or the models do not fit: region, need, limit, next step.
+        LotorError: a model is for another target, a tool is missing, or the models do not fit
+            (names region, need, limit and the next step).
     """
     check_models(models)
     _check_targets(board, models)
@@ -327,9 +328,8 @@ def _sections(elf: Path) -> dict[str, int]:
 
 def _check_tools() -> None:
     if not shutil.which(PREFIX + "gcc"):
-        raise LotorError(
-            f"{PREFIX}gcc is missing: `sudo apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`"
-        )
+        packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
+        raise LotorError(f"{PREFIX}gcc is missing: `sudo apt-get install {packages}`")
     for module in ("platformio", "SCons"):
         if importlib.util.find_spec(module) is None:
             raise LotorError(f"{module.lower()} is missing: `pip install 'lotor[flash]'`")
@@ -416,7 +416,7 @@ def build_host_server(
         firmware / "hal/host/hal.c",
         *sorted(build_dir / name for name in texts if name.endswith(".c")),
     ]
-    command = [
+    command: list[str | Path] = [
         *("cc", *WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g"),
         *checks,
         *("-I", firmware / "include", "-I", build_dir),

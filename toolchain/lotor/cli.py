@@ -96,6 +96,24 @@ def _bench(args: argparse.Namespace) -> Result:
     return Result({"models": rows}, as_text(rows))
 
 
+def _add_boards(commands: _Commands) -> None:
+    parser = commands.add("boards", "all boards, and what runs where", _boards)
+    parser.add_argument("--check", action="store_true", help="check all board files instead")
+
+
+def _boards(args: argparse.Namespace) -> Result:
+    from lotor.board import check_boards, list_boards
+    from lotor.device.inventory import as_text, inventory
+
+    if args.check:
+        mistakes = check_boards()
+        names = list_boards()
+        text = "\n".join(mistakes) or f"{len(names)} board files are right"
+        return Result({"boards": names, "mistakes": mistakes}, text, ok=not mistakes)
+    entries = inventory()
+    return Result({"boards": [entry.as_dict() for entry in entries]}, as_text(entries))
+
+
 def _add_compile(commands: _Commands) -> None:
     parser = commands.add("compile", "generate the C files of a model", _compile)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -223,6 +241,30 @@ def _evaluate(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found), ok=not found.get("mismatches"))
 
 
+def _add_flash(commands: _Commands) -> None:
+    parser = commands.add("flash", "build an image, put it on a board, wait for it", _flash)
+    parser.add_argument("--board", help="the board's name (default: the default board)")
+    parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
+    parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
+
+
+def _flash(args: argparse.Namespace) -> Result:
+    from lotor.board import default_board, load_board
+    from lotor.device.emulator import stop
+    from lotor.device.flash import flash
+
+    board = load_board(args.board or default_board())
+    if args.stop:
+        if not board.emulated:
+            raise LotorError(f"board {board.name} is not emulated: only an emulator can be stopped")
+        stopped = stop(board.name)
+        text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
+        return Result({"board": board.name, "stopped": stopped}, text)
+    done = flash(board.name, args.model or [], args.target)
+    return Result(done.as_dict(), str(done))
+
+
 def _add_hil(commands: _Commands) -> None:
     parser = commands.add("hil", "test a board over its serial line", _hil)
     parser.add_argument("--board", required=True, help="the board's name")
@@ -340,12 +382,14 @@ def _verify(args: argparse.Namespace) -> Result:
 
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
+    _add_boards,
     _add_compile,
     _add_data,
     _add_demo,
     _add_detect,
     _add_doctor,
     _add_evaluate,
+    _add_flash,
     _add_hil,
     _add_inspect,
     _add_monitor,

@@ -53,7 +53,11 @@ def check_models(models: Sequence["Compiled"]) -> None:
                 f"two models of one image are called '{prefix}' in C: rename one of the files"
             )
     listed = sum(
-        3 + 11 + 32 + 4 * (len(m.report["inputs"]) + len(m.report["outputs"])) + len(m.name.encode())
+        3
+        + 11
+        + 32
+        + 4 * (len(m.report["inputs"]) + len(m.report["outputs"]))
+        + len(m.name.encode())
         for m in models
     )
     if listed > _HELLO_BYTES - _HELLO_FIXED:
@@ -90,7 +94,9 @@ def config_header(models: Sequence["Compiled"], board: Board | None) -> str:
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     head = "/* Sizes and options of this image; written by the build. */"
-    return "\n".join([head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""])
+    return "\n".join(
+        [head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""]
+    )
 
 
 def image_source(
@@ -129,8 +135,8 @@ def image_source(
         nulls = ", NULL" * (len(report["inputs"]) + len(report["outputs"]))
         lines += [
             f"static int run_{prefix}(void *arena) {{ return {prefix}_run(arena{nulls}); }}",
-            f"static const lotor_buffer input_{prefix}[] = {{{_buffers(model.report['inputs'])}}};",
-            f"static const lotor_buffer output_{prefix}[] = {{{_buffers(model.report['outputs'])}}};",
+            f"static const lotor_buffer input_{prefix}[] = {{{_buffers(report['inputs'])}}};",
+            f"static const lotor_buffer output_{prefix}[] = {{{_buffers(report['outputs'])}}};",
         ]
     lines += ["", "const lotor_model lotor_models[] = {"]
     lines += [_entry(model, test) for model, test in zip(models, tests, strict=True)]

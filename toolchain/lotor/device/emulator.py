@@ -73,7 +73,14 @@ def start(board: Board, image: Image) -> Running:
             number = listener.fileno()
             log = run_dir() / f"{board.name}.log"
             command = [
-                *(emulator.program, *emulator.args, "-nodefaults", "-nographic", "-monitor", "none"),
+                *(
+                    emulator.program,
+                    *emulator.args,
+                    "-nodefaults",
+                    "-nographic",
+                    "-monitor",
+                    "none",
+                ),
                 *("-kernel", str(image.elf), "-serial", "chardev:uart", "-chardev"),
                 f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
             ]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
@@ -36,6 +37,39 @@ class FlashResult:
     hello: Hello
     seconds: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `lotor flash --json` prints."""
+        image = self.image
+        return {
+            "board": self.board.name,
+            "url": self.url,
+            "models": image.models,
+            "build_id": image.build_id.hex(),
+            "elf": str(image.elf),
+            "bin": str(image.bin),
+            "flash_bytes": image.flash_bytes,
+            "flash_limit": self.board.flash_limit,
+            "ram_bytes": image.ram_bytes,
+            "ram_limit": self.board.ram_limit,
+            "arena_bytes": image.arena_bytes,
+            "breakdown": image.breakdown,
+            "emulated": self.board.emulated,
+            "seconds": round(self.seconds, 2),
+        }
+
+    def __str__(self) -> str:
+        image, board = self.image, self.board
+        names = ", ".join(model["name"] for model in image.models)
+        parts = ", ".join(f"{name} {size:,}" for name, size in image.breakdown.items())
+        return "\n".join(
+            [
+                f"{board.name} runs {names} on {self.url}",
+                f"  flash {image.flash_bytes:,} of {board.flash_limit:,} bytes ({parts})",
+                f"  RAM   {image.ram_bytes:,} of {board.ram_limit:,} bytes "
+                f"(arena {image.arena_bytes:,}, stack {board.build.stack_bytes:,})",
+            ]
+        )
+
 
 def flash(board: str, models: str | Sequence[str], target: str | None = None) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
@@ -51,7 +85,10 @@ def flash(board: str, models: str | Sequence[str], target: str | None = None) ->
     """
     begun = time.monotonic()
     chosen = load_board(board)
-    files = [find_model(name) for name in ([models] if isinstance(models, str) else models)]
+    names = [models] if isinstance(models, str) else models
+    if not names:
+        raise LotorError("no model to flash: name one with `--model MODEL`")
+    files = [find_model(name) for name in names]
     compiled = [
         compile_model(file.path, target or chosen.target, labels=file.labels or ())
         for file in files
