@@ -124,8 +124,7 @@ void device_after_answer(void) {
     if (reset_wanted)
         fault_reset_request();
 #ifdef LOTOR_TEST_FAULTS
-    if (fault_wanted == FAULT_ASSERT)
-        LOTOR_ASSERT(!"provoked by the host");
+    LOTOR_ASSERT(fault_wanted != FAULT_ASSERT);
     if (fault_wanted)
         hal_provoke(fault_wanted);
 #endif

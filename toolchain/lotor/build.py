@@ -416,12 +416,9 @@ def build_host_server(
         firmware / "hal/host/hal.c",
         *sorted(build_dir / name for name in texts if name.endswith(".c")),
     ]
-    command: list[str | Path] = [
-        *("cc", *WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g"),
-        *checks,
-        *("-I", firmware / "include", "-I", build_dir),
-        *(*sources, "-lm", "-o", program),
-    ]
+    flags = [*WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g", *checks]
+    include = [f"-I{firmware / 'include'}", f"-I{build_dir}"]
+    command = ["cc", *flags, *include, *map(str, sources), "-lm", "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LotorError(f"the server does not build here: {done.stderr.strip()[:400]}")
