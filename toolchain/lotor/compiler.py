@@ -19,7 +19,6 @@ from lotor.schedule import schedule
 from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
-
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
 

@@ -11,6 +11,14 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+def short_name(name: str) -> str:
+    """Return a layer's or tensor's name for people.
+
+    The TensorFlow converter joins the names of all it has fused with ";"; the first says enough.
+    """
+    return name.split(";", 1)[0]
+
+
 class DType(enum.Enum):
     """Element type of a tensor; the value is its name in reports and in numpy."""
 

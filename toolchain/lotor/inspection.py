@@ -5,7 +5,7 @@ from typing import Any
 from lotor.board import load_board
 from lotor.compiler import UnsupportedModelError, compile_model, find_problems
 from lotor.frontend.tflite import read_model
-from lotor.graph import Op
+from lotor.graph import Op, short_name
 from lotor.ops import operators
 from lotor.zoo import find_model
 
@@ -67,7 +67,7 @@ def as_text(data: dict[str, Any]) -> str:
         kernel = op["kernel"] or "-"
         lines.append(
             f"{index:3}  {op['kind']:<18} {op['shape']!s:<18} {op['macs']:12,}  {kernel:<28} "
-            f"{op['name'][:50]}"
+            f"{short_name(op['name'])}"
         )
     if data["unsupported"]:
         lines.append("cannot be compiled:")
@@ -76,7 +76,7 @@ def as_text(data: dict[str, Any]) -> str:
     lines.append(
         f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
         f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}, "
-        f"peak at {data['peak_layer']})"
+        f"peak at {short_name(data['peak_layer'])})"
     )
     if "board" in data:
         verdict = "fits" if data["fits"] else "does not fit"

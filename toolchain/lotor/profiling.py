@@ -7,6 +7,7 @@ from lotor.board import load_board
 from lotor.compiler import Compiled
 from lotor.device.ready import compile_for, open_with_model
 from lotor.errors import LotorError
+from lotor.graph import short_name
 from lotor.verify import random_inputs
 
 
@@ -57,7 +58,7 @@ class Profile:
             bar = "#" * round(20 * share)
             lines.append(
                 f"{layer.index:3}  {layer.kind:<18} {layer.ticks:13,} {share:6.1%} {per_mac}  "
-                f"{layer.name[:40]:<40} {bar}"
+                f"{short_name(layer.name):<36.36} {bar}"
             )
         lines.append(
             f"{self.model} on {self.board}: {self.ticks:,} {unit}, RAM {self.ram_bytes:,} bytes, "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.codegen.kernels import merge_headers
-from lotor.graph import Array, Graph, Tensor
+from lotor.graph import Array, Graph, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ops import KernelCall
 from lotor.targets.variants import Variant
@@ -116,7 +116,7 @@ extern "C" {{
 
 /* Run the model once.
  *
- * arena: {upper}_ARENA_BYTES bytes aligned to {upper}_ARENA_ALIGN; every activation lives in it.
+ * arena: ARENA_BYTES bytes aligned to ARENA_ALIGN; every activation lives in it.
  * An input may be NULL: then it was written to the arena at its OFFSET beforehand; the run uses
  * that memory for other things, so write it anew before each run. An output may be NULL: then it
  * is left in the arena at its OFFSET.
@@ -177,15 +177,16 @@ def _memory_map(program: Program) -> str:
     for p in program.plan.placements:
         first = "input" if p.first < 0 else str(p.first)
         last = "output" if p.last >= last_layer else str(p.last)
-        name = _comment(" = ".join(t.name for t in p.tensors))
+        name = _comment(" = ".join(short_name(t.name) for t in p.tensors))
         lines.append(f" * {p.offset:8d} .. {p.end:8d}  {first:>6} .. {last:<6}  {name}")
     return "\n".join([*lines, " */\n"])
 
 
 def _comment(text: str) -> str:
     """Make a name from the model safe inside a comment."""
-    printable = "".join(c if c.isprintable() and c.isascii() else "?" for c in text)
-    return printable.replace("*/", "*?").replace("/*", "/?").replace("\\", "/")
+    # "?" could begin a trigraph, which may stand for a line-joining backslash.
+    plain = "".join(c if " " <= c <= "~" and c not in "\\?" else "_" for c in text)
+    return plain.replace("*/", "*_").replace("/*", "/_")
 
 
 def _float(value: float) -> str:
@@ -215,11 +216,7 @@ def _array(name: str, values: Array) -> str:
     step = _PER_LINE.get(kind, 8)
     rows = [", ".join(words[i : i + step]) for i in range(0, len(words), step)]
     body = ",\n    ".join(rows)
-    return (
-        "/* clang-format off */\n"
-        f"static const {c_type} {name}[{flat.size}] = {{\n    {body}}};\n"
-        "/* clang-format on */\n"
-    )
+    return f"static const {c_type} {name}[{flat.size}] = {{\n    {body}}};\n"
 
 
 def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
@@ -231,7 +228,7 @@ def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
 
 def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -> str:
     call = layer.call
-    parts = []
+    arrays = []
     arguments = []
     for position, tensor in enumerate(call.inputs):
         if tensor.data is None:
@@ -239,28 +236,27 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
             continue
         if id(tensor) not in shared:
             shared[id(tensor)] = f"layer_{index}_input_{position}"
-            parts.append(_array(shared[id(tensor)], tensor.data))
+            arrays.append(_array(shared[id(tensor)], tensor.data))
         arguments.append(shared[id(tensor)])
     for name, values in call.constants.items():
-        parts.append(_array(f"layer_{index}_{name}", values))
+        arrays.append(_array(f"layer_{index}_{name}", values))
         arguments.append(f"layer_{index}_{name}")
     arguments += [_pointer(program, tensor, const=False) for tensor in call.outputs]
+    title = f"{layer.kind} {_comment(short_name(layer.name))}"
+    macs = f", {layer.macs} MACs" if layer.macs else ""
     struct = f"struct lotor_{call.function}_params"
-    function = f"lotor_{call.function}_{layer.variant.name}"
     joined = "".join(f",\n        {argument}" for argument in arguments)
-    done = call.outputs[0]
-    title = f"/* Layer {index}: {layer.kind} {_comment(layer.name)}\n * {layer.shapes}"
-    if layer.macs:
-        title += f", {layer.macs} MACs"
-    parts.insert(0, f"{title} */\n")
-    parts.append(
-        f"static void layer_{index}(uint8_t *arena) {{\n"
-        f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n"
-        f"    {function}(\n        &params{joined});\n"
-        f"    LAYER_DONE({index}, arena + {program.plan.offset(done)}, {done.nbytes});\n"
-        "}\n"
+    offset, nbytes = program.plan.offset(call.outputs[0]), call.outputs[0].nbytes
+    return "".join(
+        (
+            f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
+            *(("/* clang-format off */\n", *arrays, "/* clang-format on */\n") if arrays else ()),
+            f"static void layer_{index}(uint8_t *arena) {{\n",
+            f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n",
+            f"    lotor_{call.function}_{layer.variant.name}(\n        &params{joined});\n",
+            f"    LAYER_DONE({index}, arena + {offset}, {nbytes});\n}}\n",
+        )
     )
-    return "".join(parts)
 
 
 def _fields(params: Mapping[str, int | float]) -> str:
