@@ -70,10 +70,11 @@ def _time(name: str) -> Timing:
 def _litert(model: Path, inputs: Sequence[Array]) -> Callable[[], Array]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        import ai_edge_litert.interpreter as litert
     except ImportError as error:
         raise LotorError("LiteRT is not installed; pip install 'lotor[verify]'") from error
-    interpreter: Any = Interpreter(str(model), num_threads=1)
+    make: Any = litert.Interpreter
+    interpreter = make(str(model), num_threads=1)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()
     output = interpreter.get_output_details()[0]["index"]

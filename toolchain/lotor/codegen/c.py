@@ -150,10 +150,11 @@ def render_source(program: Program) -> str:
         "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
         merge_headers(headers),
     ]
+    parts.append("/* clang-format off: tables and calls have a layout of their own */\n")
     shared: dict[int, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(program, index, layer, shared))
-    parts.append(_run(program))
+    parts += ["/* clang-format on */\n", _run(program)]
     return "\n".join(parts)
 
 
@@ -250,7 +251,7 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
     return "".join(
         (
             f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
-            *(("/* clang-format off */\n", *arrays, "/* clang-format on */\n") if arrays else ()),
+            *arrays,
             f"static void layer_{index}(uint8_t *arena) {{\n",
             f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n",
             f"    lotor_{call.function}_{layer.variant.name}(\n        &params{joined});\n",
