@@ -150,7 +150,7 @@ def render_source(program: Program) -> str:
         "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
         merge_headers(headers),
     ]
-    parts.append("/* clang-format off: tables and calls have a layout of their own */\n")
+    parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     shared: dict[int, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(program, index, layer, shared))
