@@ -8,6 +8,7 @@ that does the work and returns a `Result`. Modules are imported inside the comma
 import argparse
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -59,16 +60,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         result: Result = args.run(args)
+        if result.data is not None:
+            print(json.dumps(result.data, indent=2) if args.json else result.text, flush=True)
     except LotorError as error:
         print(f"lotor: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader left; Python must not try to flush what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    if result.data is not None:
-        print(json.dumps(result.data, indent=2) if args.json else result.text)
     return 0 if result.ok else 1
 
 
