@@ -305,94 +305,139 @@ def timeless(frame: Frame, base: Statistics) -> Frame:
     return Frame(frame.type, frame.sequence, p)
 
 
-SIZES = (1200, 32)  # of the models' inputs
+INPUTS, OUTPUTS = (1200, 32), (5, 32)  # bytes of one input and output of each model
+sequences = st.sampled_from([1, 2, 0xFFFE])
 indices = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 255])
-near = st.sampled_from([0, 0, 0, 1, 16, 31, 32, 176, 500, 1024, 1176, 1199, 1200, 2**32 - 1])
 
 
-@st.composite
-def requests(draw: st.DrawFn) -> Frame:
-    """One request, mostly sensible, so that some streams reach a run and its outputs."""
-    sequence = draw(st.sampled_from([1, 2, 3, 0xFFFE]))
-    kind = draw(
-        st.sampled_from(
-            [*Request] * 2 + [Request.RUN] * 4 + [Request.READ] * 3 + [Request.LOAD] * 3
-        )
-        | st.sampled_from([0, 0x0C, 0x0D, 0x3F, 0x40, 0x7F])
-    )
-    numbers = st.integers(0, 255)
+def ranges(draw: st.DrawFn, sizes: tuple[int, ...]) -> tuple[int, int]:
+    """An offset and a length, often at the end of a buffer or just over it."""
+    size = draw(st.sampled_from(sizes))
+    length = draw(st.sampled_from([0, 1, 2, 5, 16, 32, 176, 1024, 1025, 1035]))
+    over = draw(st.sampled_from([0, 0, 0, 1, 2]))
+    place = st.sampled_from([0, size - length + over, size, 2**32 - length, 2**32 - 1])
+    return draw(place | st.integers(0, size)) % 2**32, length
+
+
+def load(index: int, offset: int, data: bytes) -> Frame:
+    return Frame(Request.LOAD, 10, struct.pack("<BI", index, offset) + data)
+
+
+def run(draw: st.DrawFn) -> Frame:
+    return Frame(Request.RUN, draw(sequences), bytes([draw(st.sampled_from([0, 0, 1, 1, 2]))]))
+
+
+def one_request(draw: st.DrawFn) -> Frame:
+    """A request that need not make sense."""
+    kind = draw(st.sampled_from([*Request, 0, 0x0D, 0x3F, 0x40, 0x7F]))
     payload = b""
     if kind in (Request.SELECT, Request.LOG_LEVEL):
-        payload = bytes([draw(indices | numbers)])
+        payload = bytes([draw(indices | st.integers(0, 255))])
     elif kind == Request.RUN:
-        payload = bytes([draw(st.sampled_from([0, 0, 0, 1, 1, 2, 128]))])
+        payload = run(draw).payload
     elif kind == Request.LOAD:
-        size = draw(st.sampled_from([0, 1, 2, 16, 32, 176, 300, 1024, 1025, 1035]))
-        payload = struct.pack("<BI", draw(indices), draw(near)) + bytes([draw(numbers)]) * size
+        offset, length = ranges(draw, INPUTS)
+        payload = load(draw(indices), offset, b"\x5a" * length).payload
     elif kind == Request.READ:
-        payload = struct.pack(
-            "<BIH", draw(indices), draw(near), draw(st.sampled_from([0, 1, 5, 32, 1025, 65535]))
-        )
+        payload = struct.pack("<BIH", draw(indices), *ranges(draw, OUTPUTS))
     elif kind == Request.PROFILE:
-        payload = struct.pack("<H", draw(st.sampled_from([0, 1, 3, 4, 65535])))
+        payload = struct.pack("<H", draw(st.sampled_from([0, 1, 3, 4, 5, 65535])))
     elif kind == Request.ECHO:
         payload = draw(st.binary(max_size=300))
-    if draw(st.integers(0, 9)) == 0:
+    if draw(st.integers(0, 5)) == 0:
         payload = draw(st.sampled_from([payload + b"\0", payload[:-1], b""]))
     if kind == Request.RESET and not payload:
         payload = b"no"  # a reset forgets what was sent after it: tested by itself
-    return Frame(kind, sequence, payload)
+    return Frame(kind, draw(sequences), payload)
 
 
-@st.composite
-def pieces(draw: st.DrawFn) -> bytes:
-    """A request on the wire, whole or damaged, or all loads of a model's inputs, or noise."""
-    choice = draw(st.integers(0, 19))
-    wire = encode(draw(requests()))
+def whole_inputs(draw: st.DrawFn) -> list[Frame]:
+    """Select a model and load all of its inputs, in pieces of any size and order."""
+    model = draw(st.integers(0, 1))
+    size, fill = INPUTS[model], draw(st.binary(min_size=1, max_size=20))
+    data = (fill * size)[:size]
+    frames = []
+    for index in range(1 + model):
+        cuts = draw(st.lists(st.integers(1, size - 1), max_size=12, unique=True))
+        places = [0, *sorted([*cuts, *range(DATA_BYTES, size, DATA_BYTES)]), size]
+        pieces = draw(st.permutations(list(pairwise(places))))
+        frames += [load(index, a, data[a:b]) for a, b in pieces]
+    return [Frame(Request.SELECT, 9, bytes([model])), *frames]
+
+
+def edges(draw: st.DrawFn) -> list[Frame]:
+    """Ranges that end exactly at the end of an input or output, one beyond, or wrap around."""
+    model = draw(st.integers(0, 1))
+    frames = []
+    for size in (INPUTS[model], OUTPUTS[model]):
+        for offset, length in [(size - 1, 1), (size - 1, 2), (size, 1), (2**32 - 2, 3)]:
+            frames.append(load(0, offset, b"e" * length))
+            frames.append(Frame(Request.READ, 3, struct.pack("<BIH", 0, offset, length)))
+    some = draw(st.lists(st.sampled_from(frames), min_size=1, max_size=8))
+    return [Frame(Request.SELECT, 9, bytes([model])), *some]
+
+
+def scattered(draw: st.DrawFn) -> list[Frame]:
+    """More separate ranges than a board remembers."""
+    places = draw(st.permutations(range(0, 24, 2)))
+    return [load(0, place, b"x") for place in places[: draw(st.integers(6, 12))]]
+
+
+def aftermath(draw: st.DrawFn) -> list[Frame]:
+    """What may follow a run: reads, the same run again, single loads, a self-test."""
+    reads = [
+        Frame(Request.READ, 3, struct.pack("<BIH", 0, offset, length))
+        for size in OUTPUTS
+        for offset, length in [(0, size), (1, size), (size - 1, 1), (size, 0), (2**32 - 1, 2)]
+    ]
+    again = [Frame(Request.RUN, 1, b"\0"), Frame(Request.RUN, 1, b"\1"), run(draw)]
+    profile = Frame(Request.PROFILE, 3, b"\0\0")
+    others = [load(0, 0, b"y"), Frame(Request.SELF_TEST, 3), Frame(Request.STATISTICS, 3)]
+    known = [*again, *again, *reads, profile, *others]
+    return draw(st.lists(st.sampled_from(known), min_size=1, max_size=6))
+
+
+def damaged(draw: st.DrawFn) -> bytes:
+    """Bytes that are no frame, or a frame of another version."""
+    wire = encode(one_request(draw))
+    choice = draw(st.integers(0, 4))
     if choice == 0:
         return draw(st.binary(max_size=60)) + b"\0"
     if choice == 1:
-        return (
-            draw(st.sampled_from([b"\x01", b"\x02", b"\x5a", b"\xff"]))
-            * draw(st.sampled_from([1047, 1048, 1049, 1053, 1054, 1055, 3000]))
-            + b"\0"
-        )
+        size = draw(st.sampled_from([1047, 1048, 1049, 1053, 1054, 1055, 3000]))
+        return draw(st.sampled_from([b"\x01", b"\x02", b"\x5a", b"\xff"])) * size + b"\0"
     if choice == 2:
         return wire[: draw(st.integers(0, len(wire)))] + b"\0"
     if choice == 3:
         place = draw(st.integers(0, len(wire) - 1))
-        return (
-            wire[:place]
-            + bytes([wire[place] ^ draw(st.integers(1, 255))])
-            + wire[place + 1 :]
-            + b"\0"
-        )
-    if choice == 4:
-        return encode(
-            Frame(draw(st.sampled_from(Request)), 5, b"", version=draw(st.integers(2, 255)))
-        )
-    if choice <= 9:
-        fill = draw(st.binary(min_size=1, max_size=20))
-        return b"".join(loads(choice % 2, fill))
-    return wire
+        flipped = bytes([wire[place] ^ draw(st.integers(1, 255))])
+        return wire[:place] + flipped + wire[place + 1 :] + b"\0"
+    version = draw(st.integers(2, 255))
+    return encode(Frame(draw(st.sampled_from(Request)), 5, b"", version))
 
 
-def loads(model: int, fill: bytes) -> Iterator[bytes]:
-    """Select a model and load all of its inputs."""
-    yield encode(Frame(Request.SELECT, 9, bytes([model])))
-    for index in range(1 + model):
-        data = (fill * SIZES[model])[: SIZES[model]]
-        for at in range(0, len(data), DATA_BYTES):
-            head = struct.pack("<BI", index, at)
-            yield encode(Frame(Request.LOAD, 10, head + data[at : at + DATA_BYTES]))
+@st.composite
+def stories(draw: st.DrawFn) -> bytes:
+    """Something that a host, good or bad, may send."""
+    choice = draw(st.integers(0, 9))
+    if choice <= 1:
+        return damaged(draw)
+    if choice <= 4:
+        return encode(one_request(draw))
+    if choice == 5:
+        return b"".join(map(encode, draw(st.sampled_from([scattered, edges]))(draw)))
+    frames = whole_inputs(draw)
+    frames = frames[:-1] if choice == 6 else frames  # now and then the last piece is missing
+    frames += [Frame(Request.RUN, 1, bytes([draw(st.integers(0, 1))])), *aftermath(draw)]
+    return b"".join(map(encode, frames))
 
 
 @settings(
-    max_examples=250,
+    max_examples=500,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.lists(pieces(), max_size=25), st.lists(st.integers(0, 40_000), max_size=8))
+@given(st.lists(stories(), max_size=12), st.lists(st.integers(0, 40_000), max_size=8))
 def test_every_answer_is_the_described_one(
     hosts: list[HostModel], session: Session, stream: list[bytes], cuts: list[int]
 ) -> None:
