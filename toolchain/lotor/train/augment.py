@@ -41,8 +41,11 @@ def _window(image: Image, photo: Photo, how: Augment, rng: np.random.Generator) 
     """Choose the part of the photograph to show, x0, y0, x1, y1 in pixels."""
     height, width = image.shape[:2]
     whole = (0, 0, width, height)
-    if rng.random() < how.full:
+    chance = rng.random()
+    if chance < how.full:
         return whole
+    if photo.boxes and chance < how.full + how.zoom:
+        return _around(photo.boxes[int(rng.integers(len(photo.boxes)))], width, height, rng)
     for _ in range(10):
         area = rng.uniform(how.min_area, 1.0)
         ratio = np.exp(rng.uniform(-0.3, 0.3))
@@ -54,6 +57,24 @@ def _window(image: Image, photo: Photo, how: Augment, rng: np.random.Generator) 
         if _shows_a_box(window, photo, how.min_box):
             return window
     return whole
+
+
+def _around(box: Window, width: int, height: int, rng: np.random.Generator) -> Window:
+    """Return a window around a box, up to 2.5 times its size, cut off at the photograph's edge."""
+    x0, y0, x1, y1 = box
+    w, h = x1 - x0, y1 - y0
+    left, right, above, below = rng.uniform(0.0, 0.75, 4)
+    window = (
+        max(0, round(x0 - left * w)),
+        max(0, round(y0 - above * h)),
+        min(width, round(x1 + right * w)),
+        min(height, round(y1 + below * h)),
+    )
+    # A tiny box would be enlarged to a blur that shows nothing.
+    least = 24
+    if window[2] - window[0] < least or window[3] - window[1] < least:
+        return (0, 0, width, height)
+    return window
 
 
 def _shows_a_box(window: Window, photo: Photo, least: float) -> bool:

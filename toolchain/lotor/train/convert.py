@@ -1,6 +1,7 @@
 """Keras model -> `.tflite`: float, and int8 by post-training quantization."""
 
-import os
+import logging
+import warnings
 from collections.abc import Iterator
 
 import keras
@@ -12,6 +13,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from lotor.errors import LotorError
 from lotor.train.fit import Photos
+from lotor.train.quiet import quiet
 
 OPERATORS = frozenset(
     (
@@ -60,7 +62,7 @@ def to_int8(model: keras.Model, photos: Photos, rng: np.random.Generator) -> byt
 def _converter(model: keras.Model) -> tf.lite.TFLiteConverter:
     shape = (1, *model.input_shape[1:])
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="image")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name="image")], autograph=False)  # type: ignore[untyped-decorator]
     def run(image: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(model(image, training=False), name="probabilities")
 
@@ -70,15 +72,11 @@ def _converter(model: keras.Model) -> tf.lite.TFLiteConverter:
 
 
 def _convert(converter: tf.lite.TFLiteConverter) -> bytes:
-    # The converter writes its own chatter straight to the error stream.
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
+    tf.get_logger().setLevel("ERROR")
+    logging.getLogger("absl").setLevel("ERROR")
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about arguments of this very call
         return bytes(converter.convert())
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 def _check(content: bytes) -> None:

@@ -1,5 +1,6 @@
 """Batches of varied photographs, and the optimisation."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -72,9 +73,10 @@ def _mixup(
 
 def make_repeatable(seed: int) -> None:
     """Seed everything and forbid whatever makes two trainings on one machine differ."""
+    keras.backend.clear_session()  # its counters name the tensors of the file
     keras.utils.set_random_seed(seed)
     # TensorFlow refuses to change its threads once it has started to compute.
-    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+    with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
@@ -87,11 +89,13 @@ def fit(model: keras.Model, photos: Photos, recipe: Recipe, rng: np.random.Gener
     head = min(how.head_steps, how.steps // 4)
     backbone = [layer for layer in model.layers if layer.name != "logits"]
     with Progress(f"training {recipe.name}", how.steps, "steps") as progress:
-        for layer in backbone:
-            layer.trainable = False
-        _steps(model, batches, head, keras.optimizers.Adam(how.rate * 3), how.smoothing, progress)
-        for layer in backbone:
-            layer.trainable = True
+        if head:
+            for layer in backbone:
+                layer.trainable = False
+            first = keras.optimizers.Adam(how.rate * 3)
+            _steps(model, batches, head, first, how.smoothing, progress)
+            for layer in backbone:
+                layer.trainable = True
         optimizer = _optimizer(recipe, how.steps - head)
         _steps(model, batches, how.steps - head, optimizer, how.smoothing, progress)
     if how.average > 0:

@@ -6,6 +6,7 @@ normalised activations and yet the network starts out computing exactly what the
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,30 +57,28 @@ def _unit(convolution: layers.Layer, x: Any) -> Any:
     return layers.ReLU(6.0, name=f"{convolution.name}_relu")(x)
 
 
-def transfer(model: keras.Model, source: Path, sha256: str, images: Array) -> None:
-    """Start the backbone from a folded float `.tflite` of the same network.
+def transfer(model: keras.Model, pairs: Sequence[tuple[Array, Array]], images: Array) -> None:
+    """Start the backbone from the folded weights of the same network.
 
     Args:
         model: what `build` returned.
-        source: the file with the weights.
-        sha256: its expected hash, hex.
+        pairs: what `read_weights` returned.
         images: float32 [n, height, width, 3]: typical inputs, over which each layer's mean and
             variance are measured for batch normalisation.
     """
-    pairs = read_weights(source, sha256)
     units = [layer for layer in model.layers if layer.name.startswith(("conv", "depth", "point"))]
     convolutions = [layer for layer in units if not layer.name.endswith(("_bn", "_relu"))]
     # One pair more is the file's own classifier.
     if len(pairs) - len(convolutions) not in (0, 1):
         raise LotorError(
-            f"{source.name} has {len(pairs)} convolutions, not the {len(convolutions)} of "
-            "MobileNetV1; name another file under [transfer] in the recipe"
+            f"the weights to start from have {len(pairs)} convolutions, MobileNetV1 has "
+            f"{len(convolutions)}; name another file under [transfer] in the recipe"
         )
     for convolution, (weights, bias) in zip(convolutions, pairs, strict=False):
         if convolution.kernel.shape != weights.shape:
             raise LotorError(
-                f"{source.name}: {convolution.name} needs weights {list(convolution.kernel.shape)},"
-                f" the file has {list(weights.shape)}; check [network] width"
+                f"{convolution.name} needs weights {list(convolution.kernel.shape)}, those to "
+                f"start from are {list(weights.shape)}; check [network] width in the recipe"
             )
         convolution.set_weights([weights])
         ones, zeros = np.ones_like(bias), np.zeros_like(bias)

@@ -22,6 +22,7 @@ from lotor.evaluate import FALSE_ALARMS, measure, operating_points, score_photos
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
+from lotor.train.quiet import quiet
 from lotor.train.recipe import Recipe, read_recipe
 from lotor.zoo import ModelFile
 
@@ -98,11 +99,14 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     """Return the trained model as int8 and as float `.tflite`."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        from lotor.train import convert, fit, network
+        with quiet():
+            from lotor.train import convert, fit, network
     except ImportError as error:
         raise LotorError(
             f"training needs the package {error.name}: pip install 'lotor[train]'"
         ) from error
+    source = resource("models").parent / recipe.transfer.file
+    weights = network.read_weights(source, recipe.transfer.sha256)
     fit.make_repeatable(recipe.fit.seed)
     rng = np.random.default_rng(recipe.fit.seed)
     pictures = fit.Photos(photos.split("train"), recipe)
@@ -111,8 +115,7 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
         shape.height, shape.width, len(recipe.labels), recipe.network.width, recipe.network.dropout
     )
     typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
-    source = resource("models").parent / recipe.transfer.file
-    network.transfer(model, source, recipe.transfer.sha256, typical)
+    network.transfer(model, weights, typical)
     fit.fit(model, pictures, recipe, rng)
     print("quantizing", file=sys.stderr)
     return convert.to_int8(model, pictures, rng), convert.to_float(model)

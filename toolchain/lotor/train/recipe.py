@@ -68,6 +68,7 @@ class Augment:
     """Probabilities (0..1) and strengths of what happens to a training photograph."""
 
     full: float = 0.35
+    zoom: float = 0.25
     min_area: float = 0.3
     min_box: float = 0.6
     flip: float = 0.5

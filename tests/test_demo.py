@@ -1,0 +1,104 @@
+"""The demonstration: what makes it fail, and the sheet that it draws."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from lotor.contact_sheet import Tile, draw, save
+from lotor.demo import as_text, draw_sheet, find_problems
+from lotor.preprocess import read_image
+
+SCORES = {"raccoon": 0.9, "person": 0.1}
+
+
+def entry(path: str = "raccoon.png", **changed: Any) -> dict[str, Any]:
+    return {
+        "path": path,
+        "expect": "raccoon",
+        "label": "raccoon",
+        "score": 0.9,
+        "scores": SCORES,
+        "ticks": 64_000_000,
+        "host_equal": True,
+        "litert_equal": True,
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"host_equal": False}, "differs from this machine's"),
+        ({"litert_equal": False}, "differs from LiteRT's"),
+        ({"label": "person"}, "saw person, not raccoon"),
+    ],
+)
+def test_what_makes_it_fail(changed: dict[str, Any], says: str) -> None:
+    (problem,) = find_problems([entry(), entry("b.png", **changed)], "raccoon")
+    assert problem.startswith("b.png: ")
+    assert says in problem
+
+
+def test_what_does_not_make_it_fail() -> None:
+    wrong_elsewhere = entry("cat.png", expect="cat", label="person")
+    assert find_problems([entry(litert_equal=None), wrong_elsewhere], "raccoon") == []
+
+
+def result(folder: Path, images: list[dict[str, Any]]) -> dict[str, Any]:
+    cv2.imwrite(str(folder / "raccoon.png"), np.full((60, 80, 3), (10, 200, 30), np.uint8))
+    return {
+        "board": "netduinoplus2",
+        "chip": "STM32F405RG",
+        "model": "raccoon",
+        "images": images,
+        "tick_unit": "instructions",
+        "arena_bytes": 55_296,
+        "ram_bytes": 65_064,
+        "flash_bytes": 256_432,
+        "sheet": "sheet.png",
+        "problems": find_problems(images, "raccoon"),
+    }
+
+
+def test_the_table_says_what_was_seen(tmp_path: Path) -> None:
+    wrong = entry("x/cat.png", expect="cat", host_equal=False)
+    text = as_text(result(tmp_path, [entry(), wrong]))
+    assert "55,296 bytes" in text
+    lines = text.splitlines()
+    (seen,) = (line for line in lines if line.startswith("raccoon.png"))
+    assert "64,000,000" in seen
+    assert "equals host and LiteRT" in seen
+    (bad,) = (line for line in lines if line.startswith("cat.png"))
+    assert "BYTES DIFFER" in bad
+    assert "(shows cat)" in bad
+    assert lines[-1].startswith("wrong: cat.png")
+
+
+def test_the_sheet_shows_whole_photographs(tmp_path: Path) -> None:
+    images = [entry(str(tmp_path / "raccoon.png"))] * 4
+    sheet = draw_sheet(result(tmp_path, images), "raccoon")
+    save(sheet, tmp_path / "deep" / "sheet.png")
+    assert (read_image(tmp_path / "deep" / "sheet.png") == sheet).all()
+    green = (sheet == (10, 200, 30)).all(axis=2)
+    # Four photographs of 4:3, each 300 pixels high.
+    assert green.sum() == pytest.approx(4 * 400 * 300, rel=0.01)
+
+
+@pytest.mark.parametrize("fonts", [True, False])
+def test_bars_are_as_long_as_scores(monkeypatch: pytest.MonkeyPatch, fonts: bool) -> None:
+    if not fonts and hasattr(cv2, "FontFace"):
+        monkeypatch.delattr(cv2, "FontFace")
+    image = np.zeros((30, 30, 3), np.uint8)
+
+    def accent(score: float) -> int:
+        tile = Tile(image, "raccoon", {"raccoon": score, "person": 0.0}, "")
+        sheet = draw([tile], "", "", "raccoon")
+        # The photograph is square: right of it and below is the card, whose bar starts at 150.
+        return int((sheet[104 + 300 + 50 :] == (60, 110, 230)).all(axis=2).sum())
+
+    full = accent(1.0)
+    assert full > 2000
+    assert accent(0.5) == pytest.approx(full / 2, rel=0.02)
+    assert accent(0.0) == 0

@@ -1,0 +1,256 @@
+"""Training on a made-up data set: transfer, the int8 file, its evidence, repeatability."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from garden import make_garden
+from lotor.data.manifest import Photo
+from lotor.errors import LotorError
+from lotor.oracle import Oracle
+from lotor.resources import resource
+from lotor.train.augment import augment
+from lotor.train.recipe import Augment, Input, read_recipe
+
+TEXT = """
+name = "tiny"
+target = "raccoon"
+labels = ["raccoon", "person", "other_animal", "background"]
+[input]
+height = 32
+width = 32
+[data]
+folder = "nowhere"
+other = "other_animal"
+[data.classes]
+raccoon = "raccoon"
+person = "person"
+background = "background"
+[data.share]
+raccoon = 0.25
+person = 0.25
+other_animal = 0.25
+background = 0.25
+[transfer]
+file = "FILE"
+sha256 = "HASH"
+[fit]
+steps = 3
+batch = 8
+seed = 5
+head_steps = 0
+[quantize]
+samples = 12
+"""
+
+
+def write_recipe(folder: Path, text: str = TEXT, **replaced: str) -> Path:
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "recipe.toml").write_text(text)
+    return folder / "recipe.toml"
+
+
+def test_the_shipped_recipe_is_sound() -> None:
+    recipe = read_recipe(resource("models", "raccoon", "recipe.toml"))
+    assert recipe.labels == ["raccoon", "person", "other_animal", "background"]
+    assert recipe.labels[recipe.label_of("deer")] == "other_animal"
+    assert recipe.labels[recipe.label_of("raccoon")] == "raccoon"
+    labels = resource("models", "raccoon", "labels.txt").read_text().splitlines()
+    assert labels == recipe.labels
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("steps = 3", "stepps = 3", r"\[fit\]: unknown key 'stepps' \(did you mean 'steps'"),
+        ("steps = 3", "steps = 0", "fit.steps is 0"),
+        ("steps = 3", 'steps = "many"', "steps must be int"),
+        ('target = "raccoon"', 'target = "racoon"', r"did you mean 'raccoon'"),
+        ("person = 0.25", "", "data.share lacks person"),
+        ("person = 0.25", 'person = "some"', "share must be a table of numbers"),
+        ("height = 32", "", "height missing"),
+        ("width = 32", 'width = 32\naspect = "streched"', r"did you mean 'stretch'"),
+        ("[input]", "[input", "is no TOML"),
+    ],
+)
+def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
+    path = write_recipe(tmp_path, TEXT.replace(old, new, 1))
+    with pytest.raises(LotorError, match=says):
+        read_recipe(path)
+
+
+NOTHING = Augment(**dict.fromkeys(("flip", "rotate", "soften", "grey", "infrared", "noise"), 0.0),
+                  zoom=0.0, jpeg=0.0, gain=0.0, colour=0.0, full=1.0)  # fmt: skip
+SHAPE = Input(32, 32)
+
+
+def boxed(box: tuple[int, int, int, int]) -> Photo:
+    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (box,))
+
+
+def test_augmentation_can_be_turned_off() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    got = augment(image, boxed((0, 0, 9, 9)), SHAPE, NOTHING, np.random.default_rng(0))
+    assert (got == image[:, :, ::-1]).all()
+
+
+def test_crops_keep_the_animal() -> None:
+    """The red animal stays in sight in every crop, at least `min_box` of it."""
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[70:95, 65:95, 2] = 255
+    how = Augment(**{**NOTHING.__dict__, "full": 0.0, "min_area": 0.2, "min_box": 0.7})
+    rng = np.random.default_rng(1)
+    shares = []
+    for _ in range(200):
+        pixels = augment(image, boxed((65, 70, 95, 95)), SHAPE, how, rng)
+        shares.append((pixels[:, :, 0] > 128).mean())
+    assert min(shares) > 0.7 * 0.075 * 0.9
+    assert max(shares) > 0.2  # and there were real crops
+
+
+def test_softening_takes_sharpness_away() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    how = Augment(**{**NOTHING.__dict__, "soften": 1.0, "softest": 24})
+    shape = Input(96, 96)
+    rng = np.random.default_rng(2)
+
+    def sharpness(pixels: np.ndarray) -> float:
+        return float(np.abs(np.diff(pixels.astype(int), axis=1)).mean())
+
+    plain = sharpness(augment(image, boxed((0, 0, 96, 96)), shape, NOTHING, rng))
+    soft = [sharpness(augment(image, boxed((0, 0, 96, 96)), shape, how, rng)) for _ in range(30)]
+    assert np.median(soft) < 0.5 * plain
+
+
+@pytest.mark.train
+def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train import convert, network
+
+    rng = np.random.default_rng(0)
+    donor = network.build(32, 32, 4, 0.25, 0.0)
+    for layer in donor.layers:
+        if layer.name.endswith("_bn"):
+            n = layer.gamma.shape[0]
+            layer.set_weights([rng.uniform(0.5, 2, n), rng.normal(0, 0.5, n),
+                               rng.normal(0, 0.2, n), rng.uniform(0.5, 2, n)])  # fmt: skip
+    source = tmp_path / "donor.tflite"
+    source.write_bytes(convert.to_float(donor))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    model = network.build(32, 32, 4, 0.25, 0.0)
+    images = rng.normal(0, 0.5, (16, 32, 32, 3)).astype(np.float32)
+    pairs = network.read_weights(source, digest)
+    network.transfer(model, pairs, images)
+    model.get_layer("logits").set_weights(donor.get_layer("logits").get_weights())
+    expected = donor.predict(images, verbose=0)
+    assert np.abs(expected).max() > 0.01
+    np.testing.assert_allclose(model.predict(images, verbose=0), expected, rtol=1e-3, atol=1e-4)
+    # In training, too, every layer sees normalised activations: the batch's own statistics agree.
+    np.testing.assert_allclose(model(images, training=True), expected, rtol=0.05, atol=0.02)
+    with pytest.raises(LotorError, match="SHA-256 differs"):
+        network.read_weights(source, "0" * 64)
+    with pytest.raises(LotorError, match=r"check \[network\] width"):
+        network.transfer(network.build(32, 32, 4, 0.5, 0.0), pairs, images)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One training, and two with another seed."""
+    pytest.importorskip("tensorflow")
+    from lotor.train import convert, network
+    from lotor.train.pipeline import train
+
+    folder = tmp_path_factory.mktemp("train")
+    source = folder / "source.tflite"
+    source.write_bytes(convert.to_float(network.build(32, 32, 4, 0.25, 0.0)))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    recipe = str(write_recipe(folder, FILE=str(source), HASH=digest))
+    data = make_garden(folder / "garden")
+    with pytest.MonkeyPatch.context() as patch:
+        # No network: golden vectors are made of noise then.
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(folder))
+        patch.setenv("LOTOR_CACHE", str(folder / "cache"))
+        results = {
+            "a": train(recipe, data, out=folder / "a"),
+            "b": train(recipe, data, steps=3, seed=6, out=folder / "b"),
+            "c": train(recipe, data, steps=3, seed=6, out=folder / "c"),
+        }
+    return {"folder": folder, **results}
+
+
+@pytest.mark.train
+def test_a_seed_decides_every_byte(trained: dict[str, Any]) -> None:
+    a, b, c = ((trained["folder"] / n / "tiny.tflite").read_bytes() for n in "abc")
+    assert b == c
+    assert a != b
+    assert trained["b"]["lineage"]["seed"] == 6
+    assert trained["b"]["lineage"]["recipe"]["fit"]["steps"] == 3
+
+
+@pytest.mark.train
+def test_the_file_is_int8_and_takes_pixels_less_128(trained: dict[str, Any]) -> None:
+    from lotor.frontend.tflite import read_model
+    from lotor.train.convert import OPERATORS
+
+    graph = read_model((trained["folder"] / "a" / "tiny.tflite").read_bytes(), "tiny")
+    assert graph.inputs[0].shape == (1, 32, 32, 3)
+    assert graph.inputs[0].dtype.value == graph.outputs[0].dtype.value == "int8"
+    assert (graph.inputs[0].q.scale, graph.inputs[0].q.zero_point) == (1 / 128, 0)
+    assert {op.kind for op in graph.ops} <= OPERATORS
+
+
+@pytest.mark.train
+def test_its_evidence_is_written(trained: dict[str, Any]) -> None:
+    folder = trained["folder"] / "a"
+    lineage = json.loads((folder / "lineage.json").read_text())
+    model = (folder / "tiny.tflite").read_bytes()
+    assert lineage["model_sha256"] == hashlib.sha256(model).hexdigest()
+    manifest = (trained["folder"] / "garden" / "manifest.csv").read_bytes()
+    assert lineage["manifest_sha256"] == hashlib.sha256(manifest).hexdigest()
+    assert lineage["photos"] == {"train": 16, "val": 16, "test": 16}
+    assert {"keras", "numpy"} <= set(lineage["packages"])
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert set(metrics) == {"thresholds", "val", "test", "test_float"}
+    assert metrics["test"]["all"]["positives"] == 4
+    assert (folder / "labels.txt").read_text().split()[2] == "other_animal"
+    goldens = sorted((folder / "golden").glob("*.npz"))
+    assert len(goldens) == 2
+    for path in goldens:
+        golden = np.load(path)
+        assert (Oracle(folder / "tiny.tflite").run(golden["input"]) == golden["output"]).all()
+        assert "BUILTIN_REF" in str(golden["oracle"])
+
+
+@pytest.mark.train
+def test_mistakes_are_told_before_training(tmp_path: Path) -> None:
+    from lotor.train.pipeline import train
+
+    recipe = str(write_recipe(tmp_path))
+    with pytest.raises(LotorError, match="with --data"):
+        train(recipe)
+    with pytest.raises(LotorError, match="did you mean 'raccoon'"):
+        train("racoon")
+    with pytest.raises(LotorError, match="at least 1 step"):
+        train(recipe, steps=0)
+    with pytest.raises(LotorError, match="cannot read the weights to start from"):
+        train(recipe, make_garden(tmp_path / "garden"), out=tmp_path / "out")
+
+
+def test_shipped_golden_vectors_are_the_models() -> None:
+    folder = resource("models", "raccoon")
+    model = folder / "raccoon.tflite"
+    goldens = sorted((folder / "golden").glob("*.npz"))
+    assert 1 <= len(goldens) <= 5
+    oracle = Oracle(model)
+    for path in goldens:
+        golden = np.load(path)
+        assert str(golden["model_sha256"]) == hashlib.sha256(model.read_bytes()).hexdigest()
+        assert golden["input"].dtype == golden["output"].dtype == np.int8
+        assert (oracle.run(golden["input"]) == golden["output"]).all()
