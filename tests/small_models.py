@@ -31,7 +31,8 @@ def add(m: ModelBuilder) -> None:
 
 @operator
 def average_pool_2d(m: ModelBuilder) -> None:
-    m.output(m.average_pool2d(m.input((1, 7, 6, 5)), (3, 2), (2, 2), "SAME", "RELU6"))
+    x = m.input((1, 7, 6, 5), Quant(0.05, -20))
+    m.output(m.average_pool2d(x, (3, 2), (2, 2), "SAME", "RELU6"))
 
 
 @operator
@@ -61,7 +62,8 @@ def fully_connected(m: ModelBuilder) -> None:
 
 @operator
 def max_pool_2d(m: ModelBuilder) -> None:
-    m.output(m.max_pool2d(m.input((1, 7, 6, 5)), (3, 2), (2, 2), "SAME", "RELU"))
+    x = m.input((1, 7, 6, 5), Quant(0.05, -20))
+    m.output(m.max_pool2d(x, (3, 2), (2, 2), "SAME", "RELU"))
 
 
 @operator
@@ -102,8 +104,8 @@ def network(m: ModelBuilder) -> None:
     y = m.mobile_block(m.max_pool2d(y, (2, 2), (1, 1), "SAME"), 12, 2)
     y = m.average_pool2d(y, (2, 2), (1, 1), "SAME")
     y = m.reshape(m.mean(y, (1, 2), True), (1, -1))
-    y = m.softmax(m.fully_connected(y, 5, per_channel=True))
-    m.output(m.dequantize(y))
+    y = m.fully_connected(y, 5, per_channel=True, quant=Quant(0.06, 3))
+    m.output(m.dequantize(m.softmax(y)))
 
 
 def built(build: Edge) -> ModelBuilder:

@@ -238,7 +238,8 @@ def networks(draw: Draw) -> ModelBuilder:
         if draw(st.booleans()):
             m.output(y)  # also a result, and read further on
     flat = m.reshape(m.mean(y, (1, 2)), (1, -1))
-    m.output(m.softmax(m.fully_connected(flat, 5, per_channel=draw(st.booleans()))))
+    logits = m.fully_connected(flat, 5, per_channel=draw(st.booleans()), quant=Quant(0.06, 3))
+    m.output(m.softmax(logits))
     if draw(st.booleans()):
         m.output(x)
     return m

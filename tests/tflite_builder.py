@@ -42,6 +42,8 @@ _ACTIVATIONS = {
     "RELU6": tflite.ActivationFunctionType.RELU6,
 }
 _PADDINGS = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}
+# Plausible output scales; a clamp at 6 uses the whole int8 range at 6 / 255.
+_SCALE_RANGES = {"RELU6": (0.02, 0.03), "RELU_N1_TO_1": (0.007, 0.012)}
 # The version that the converter writes for the int8 form of an operator.
 _VERSIONS = {
     "CONV_2D": 3,
@@ -108,6 +110,17 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How a layer with weights is quantized: given, or drawn to meet `multiplier`."""
+
+    activation: str
+    per_channel: bool
+    weight_quant: Quant | None
+    quant: Quant | None
+    multiplier: float | None
+
+
+@dataclass(frozen=True)
 class _Operator:
     kind: str
     inputs: tuple[int, ...]
@@ -116,11 +129,24 @@ class _Operator:
     version: int
 
 
-def output_size(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:
-    """Length of a windowed operator's output along one axis."""
-    effective = (kernel - 1) * dilation + 1
-    room = size if padding == "SAME" else size - effective + 1
-    return -(-room // stride)
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over [N, H, W, C]; pairs are (height, width)."""
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: str
+
+    def output(self, x: Tensor) -> list[int]:
+        """Height and width of the result."""
+        sizes = []
+        for n, kernel, stride, dilation in zip(
+            x.shape[1:3], self.kernel, self.stride, self.dilation, strict=True
+        ):
+            room = n if self.padding == "SAME" else n - (kernel - 1) * dilation
+            sizes.append(-(-room // stride))
+        return sizes
 
 
 class ModelBuilder:
@@ -196,12 +222,21 @@ class ModelBuilder:
         """Make `tensors` outputs of the graph, in this order."""
         self.outputs.extend(tensors)
 
-    def quant(self, scale: float | None = None, zero_point: int | None = None) -> Quant:
+    def quant(
+        self,
+        scale: float | None = None,
+        zero_point: int | None = None,
+        activation: str = "NONE",
+    ) -> Quant:
         """A random plausible activation quantization, or the given parts of one."""
         if scale is None:
-            scale = float(np.float32(np.exp(self.rng.uniform(np.log(0.004), np.log(0.3)))))
+            low, high = _SCALE_RANGES.get(activation, (0.01, 0.1))
+            scale = float(np.float32(self._log_uniform(low, high)))
         if zero_point is None:
-            choices = [-128, 127, 0, int(self.rng.integers(-128, 128))]
+            around_zero, anywhere = (int(self.rng.integers(-n, n)) for n in (50, 128))
+            choices = [0, around_zero, around_zero, anywhere, -128, 127]
+            if activation in ("RELU", "RELU6"):  # as the converter chooses: from zero upwards
+                choices = [-128, -128, -128, -128, -128, min(anywhere, 0)]
             zero_point = choices[int(self.rng.integers(len(choices)))]
         return Quant(scale, zero_point)
 
@@ -209,11 +244,8 @@ class ModelBuilder:
         """Random int8 weights in [-127, 127]."""
         return self.rng.integers(-127, 128, size=tuple(shape), dtype=np.int8)
 
-    def weight_quant(self, channels: int, axis: int, per_channel: bool) -> Quant:
-        """Random weight scales."""
-        count = channels if per_channel else 1
-        scales = np.exp(self.rng.uniform(np.log(0.001), np.log(0.02), count)).astype(np.float32)
-        return Quant(tuple(float(s) for s in scales), 0, axis)
+    def _log_uniform(self, low: float, high: float, size: int | None = None) -> Any:
+        return np.exp(self.rng.uniform(np.log(low), np.log(high), size))
 
     # Operators.
 
@@ -238,21 +270,31 @@ class ModelBuilder:
         )
         return outputs[0]
 
-    def _weighted_output(
+    def _scaling(
         self,
         x: Tensor,
-        shape: Sequence[int],
-        weight_quant: Quant,
+        channels: int,
         depth: int,
-        quant: Quant | None,
-        multiplier: float | None,
-    ) -> Tensor:
-        if quant is None:
-            # 5400 is the standard deviation of one product of two uniform int8 values.
-            wanted = multiplier if multiplier is not None else 45 / (5400 * depth**0.5)
-            typical = float(np.exp(np.mean(np.log(weight_quant.scales))))
-            quant = self.quant(float(np.float32(x.scale * typical / wanted)))
-        return self.tensor(shape, quant)
+        axis: int,
+        scaling: Scaling,
+    ) -> tuple[Quant, Quant]:
+        """Quantization of weights and output, so that results of `depth` products fit int8."""
+        # 5400 is the standard deviation of one product of two uniform int8 values.
+        wanted = scaling.multiplier or 45 / (5400 * depth**0.5)
+        weights, output = scaling.weight_quant, scaling.quant
+        if weights is None:
+            output = output or self.quant(activation=scaling.activation)
+            typical = wanted * output.single / x.scale
+            count = channels if scaling.per_channel else 1
+            spread = self._log_uniform(0.3, 2.0, count) if count > 1 else np.ones(count)
+            values = (typical * spread).astype(np.float32)
+            weights = Quant(tuple(float(s) for s in values), 0, axis)
+        if output is None:
+            typical = float(np.exp(np.mean(np.log(weights.scales))))
+            output = self.quant(
+                float(np.float32(x.scale * typical / wanted)), activation=scaling.activation
+            )
+        return weights, output
 
     def _bias(
         self, x: Tensor, weight_quant: Quant, channels: int, depth: int, bias: Any
@@ -284,13 +326,10 @@ class ModelBuilder:
         """CONV_2D; `bias=False` leaves the bias out, `multiplier` is the wanted requantization."""
         if weights is None:
             weights = self.weights((channels, *kernel, x.shape[3]))
-        channels, *window, depth = weights.shape
-        kernel = (window[0], window[1])
-        return self._conv(
-            "CONV_2D", x, weights, channels, kernel, stride, dilation, padding, activation,
-            weight_quant or self.weight_quant(channels, 0, per_channel),
-            bias, quant, multiplier, depth * prod(kernel),
-        )  # fmt: skip
+        scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
+        window = Window((weights.shape[1], weights.shape[2]), stride, dilation, padding)
+        depth = weights[0].size
+        return self._conv("CONV_2D", x, weights, 0, depth, window, bias, scaling)
 
     def depthwise_conv2d(
         self,
@@ -309,48 +348,36 @@ class ModelBuilder:
         multiplier: float | None = None,
     ) -> Tensor:
         """DEPTHWISE_CONV_2D; weights are (1, height, width, channels * depth_multiplier)."""
-        channels = x.shape[3] * depth_multiplier
         if weights is None:
-            weights = self.weights((1, *kernel, channels))
-        kernel = (weights.shape[1], weights.shape[2])
-        return self._conv(
-            "DEPTHWISE_CONV_2D", x, weights, channels, kernel, stride, dilation, padding,
-            activation, weight_quant or self.weight_quant(channels, 3, per_channel),
-            bias, quant, multiplier, prod(kernel),
-        )  # fmt: skip
+            weights = self.weights((1, *kernel, x.shape[3] * depth_multiplier))
+        scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
+        window = Window((weights.shape[1], weights.shape[2]), stride, dilation, padding)
+        depth = prod(window.kernel)
+        return self._conv("DEPTHWISE_CONV_2D", x, weights, 3, depth, window, bias, scaling)
 
     def _conv(
         self,
         kind: str,
         x: Tensor,
         weights: Array,
-        channels: int,
-        kernel: Pair,
-        stride: Pair,
-        dilation: Pair,
-        padding: str,
-        activation: str,
-        weight_quant: Quant,
-        bias: Any,
-        quant: Quant | None,
-        multiplier: float | None,
+        axis: int,
         depth: int,
+        window: Window,
+        bias: Any,
+        scaling: Scaling,
     ) -> Tensor:
-        size = [
-            output_size(x.shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in (0, 1)
-        ]
+        channels = weights.shape[axis]
+        weight_quant, quant = self._scaling(x, channels, depth, axis, scaling)
         w = self.constant(weights, weight_quant)
         b = self._bias(x, weight_quant, channels, depth, bias)
-        y = self._weighted_output(
-            x, (x.shape[0], *size, channels), weight_quant, depth, quant, multiplier
-        )
+        y = self.tensor((x.shape[0], *window.output(x), channels), quant)
         fields: dict[str, Any] = {
-            "Padding": _PADDINGS[padding],
-            "StrideH": stride[0],
-            "StrideW": stride[1],
-            "DilationHFactor": dilation[0],
-            "DilationWFactor": dilation[1],
-            "FusedActivationFunction": _ACTIVATIONS[activation],
+            "Padding": _PADDINGS[window.padding],
+            "StrideH": window.stride[0],
+            "StrideW": window.stride[1],
+            "DilationHFactor": window.dilation[0],
+            "DilationWFactor": window.dilation[1],
+            "FusedActivationFunction": _ACTIVATIONS[scaling.activation],
         }
         options = "Conv2DOptions"
         if kind == "DEPTHWISE_CONV_2D":
@@ -377,11 +404,12 @@ class ModelBuilder:
             depth = x.shape[-1] if keep_dims or len(x.shape) == 2 else prod(x.shape[1:])
             weights = self.weights((units, depth))
         units, depth = weights.shape
-        weight_quant = weight_quant or self.weight_quant(units, 0, per_channel)
+        scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
+        weight_quant, quant = self._scaling(x, units, depth, 0, scaling)
         w = self.constant(weights, weight_quant)
         b = self._bias(x, weight_quant, units, depth, bias)
         shape = (*x.shape[:-1], units) if keep_dims else (prod(x.shape) // depth, units)
-        y = self._weighted_output(x, shape, weight_quant, depth, quant, multiplier)
+        y = self.tensor(shape, quant)
         return self.operator(
             "FULLY_CONNECTED",
             [x, w, b],
@@ -395,7 +423,7 @@ class ModelBuilder:
     def _pool(
         self, kind: str, x: Tensor, kernel: Pair, stride: Pair, padding: str, activation: str
     ) -> Tensor:
-        size = [output_size(x.shape[1 + i], kernel[i], stride[i], 1, padding) for i in (0, 1)]
+        size = Window(kernel, stride, (1, 1), padding).output(x)
         y = self.tensor((x.shape[0], *size, x.shape[3]), x.quant)
         return self.operator(
             kind,
@@ -455,7 +483,7 @@ class ModelBuilder:
         """ADD, with NumPy's broadcasting."""
         y = self.tensor(
             np.broadcast_shapes(a.shape, b.shape),
-            quant or self.quant(float(np.float32(max(a.scale, b.scale) * 1.3))),
+            quant or self.quant(float(np.float32(max(a.scale, b.scale) * 1.3)), None, activation),
         )
         return self.operator(
             "ADD", [a, b], [y], "AddOptions", FusedActivationFunction=_ACTIVATIONS[activation]

@@ -108,7 +108,9 @@ def render_header(program: Program) -> str:
 #include <stddef.h>
 #include <stdint.h>
 
+/* clang-format off */
 {defines}
+/* clang-format on */
 
 #ifdef __cplusplus
 extern "C" {{

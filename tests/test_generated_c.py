@@ -1,0 +1,226 @@
+"""What is promised of the generated C: clean, self-contained, stateless, always the same."""
+
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cffi
+import numpy as np
+import pytest
+
+from lotor import __version__
+from lotor.compiler import Compiled, compile_model
+from lotor.host import build_library
+from small_models import EDGES, OPERATORS, Edge, built
+from tflite_builder import ModelBuilder, Quant
+
+WARNINGS = [
+    "-std=c11",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Wconversion",
+    "-Wdouble-promotion",
+    "-pedantic",
+]
+COMPILERS = {
+    "gcc": ["gcc", "-O2"],
+    "clang": ["clang", "-O2"],
+    "arm-none-eabi-gcc": ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb", "-O2"],
+}
+# What a freestanding C compiler may call by itself.
+ALLOWED_CALLS = {"memcpy", "memmove", "memset"}
+HEADERS = {"<stddef.h>", "<stdint.h>", "<string.h>"}
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+every_model = pytest.mark.parametrize(
+    "build", OPERATORS + EDGES, ids=lambda build: str(build.__name__)
+)
+every_operator = pytest.mark.parametrize("build", OPERATORS, ids=lambda build: str(build.__name__))
+
+
+def _compiled(build: Edge) -> Compiled:
+    return compile_model(built(build).build(), "portable", build.__name__)
+
+
+def _object(compiled: Compiled, compiler: str, folder: Path, *flags: str) -> Path:
+    command = COMPILERS[compiler]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    compiled.write(folder)
+    target = folder / "model.o"
+    source = f"{compiled.name}.c"
+    done = subprocess.run(
+        [*command, *WARNINGS, "-pedantic", *flags, "-c", source, "-o", str(target)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@every_model
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_compiles_without_a_warning(build: Edge, compiler: str, tmp_path: Path) -> None:
+    _object(_compiled(build), compiler, tmp_path)
+
+
+@every_operator
+def test_profile_hook_compiles_without_a_warning(build: Edge, tmp_path: Path) -> None:
+    _object(_compiled(build), "gcc", tmp_path, "-DLOTOR_PROFILE")
+
+
+@every_operator
+def test_has_no_state_and_calls_nothing(build: Edge, tmp_path: Path) -> None:
+    compiled = _compiled(build)
+    target = _object(compiled, "gcc", tmp_path)
+    listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
+    symbols = [line.split()[-2:] for line in listing.splitlines()]
+    writable = [name for kind, name in symbols if kind in "bBcCdDgGsSvV"]
+    calls = {name for kind, name in symbols if kind == "U"}
+    public = [name for kind, name in symbols if kind == "T"]
+    assert writable == []
+    assert calls <= ALLOWED_CALLS
+    assert public == [f"{compiled.name}_run"]
+
+
+@every_operator
+def test_includes_three_standard_headers_only(build: Edge) -> None:
+    compiled = _compiled(build)
+    included = re.findall(r"#\s*include\s*(\S+)", compiled.source + compiled.header)
+    assert set(included) - {f'"{compiled.name}.h"'} <= HEADERS
+
+
+@every_operator
+def test_two_compilations_give_the_same_bytes(build: Edge, tmp_path: Path) -> None:
+    first, second = _compiled(build).write(tmp_path / "a"), _compiled(build).write(tmp_path / "b")
+    assert [p.name for p in first] == [p.name for p in second]
+    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
+
+
+@every_operator
+def test_says_where_it_comes_from(build: Edge) -> None:
+    compiled = _compiled(build)
+    upper = compiled.name.upper()
+    assert f'#define {upper}_MODEL_HASH "{compiled.model_hash}"' in compiled.header
+    assert f"#define {upper}_ARENA_BYTES {compiled.report['arena_bytes']}\n" in compiled.header
+    for text in (compiled.source, compiled.header):
+        assert f"lotor {__version__}" in text
+        assert compiled.model_hash in text
+    mapped = re.findall(r"^ \* +(\d+) \.\. +(\d+) .*$", compiled.source, re.MULTILINE)
+    assert [(int(a), int(b) - int(a)) for a, b in mapped] == [
+        (p["offset"], p["bytes"]) for p in compiled.report["memory"]
+    ]
+
+
+@every_operator
+def test_is_in_the_house_style(build: Edge, tmp_path: Path) -> None:
+    tool = Path(sys.executable).with_name("clang-format")  # the one that `make lint` uses
+    if not tool.exists():
+        pytest.skip("clang-format is not installed beside Python")
+    files = [str(p) for p in _compiled(build).write(tmp_path) if p.suffix in (".c", ".h")]
+    style = f"--style=file:{CHECKOUT / '.clang-format'}"
+    done = subprocess.run(
+        [tool, style, "--dry-run", "-Werror", *files], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[:2000]
+
+
+NAMES = [
+    "plain/name;with:0",
+    "*/ int evil; /*",
+    "ends with backslash\\",
+    "trigraph ??/",
+    "??\\",
+    "\x01\x01/",
+    "line\nbreak\r\t",
+    "Waschbär 🦝",
+    '"quoted" %s %n',
+    "//",
+    "x" * 5000,
+    "",
+]
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("number", range(len(NAMES)))
+def test_names_in_the_model_cannot_break_the_code(
+    number: int, compiler: str, tmp_path: Path
+) -> None:
+    m = ModelBuilder()
+    y = m.conv2d(m.input((1, 4, 4, 2), Quant(0.1, 0)), 2)
+    m.output(m.mean(y))
+    for tensor in list(m.tensors):
+        m.rename(tensor, NAMES[number])
+    _object(compile_model(m.build(), "portable", "named"), compiler, tmp_path)
+
+
+@pytest.mark.parametrize("stem", ["1st model", "a-b.c", "while", "Größe", "???", "__x"])
+def test_any_file_name_gives_a_usable_c_name(stem: str, tmp_path: Path) -> None:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((1, 4), Quant(0.1, 0))))
+    path = tmp_path / f"{stem}.tflite"
+    path.write_bytes(m.build())
+    compiled = compile_model(path)
+    assert re.fullmatch(r"[a-z_][a-z0-9_]*", compiled.name)
+    _object(compiled, "gcc", tmp_path)
+
+
+def test_two_arenas_run_at_the_same_time() -> None:
+    network = next(build for build in OPERATORS if build.__name__ == "network")
+    compiled = compile_model(built(network).build(), "host", "network")
+    ffi = cffi.FFI()
+    ffi.cdef("int network_run(void *arena, const float *input, float *output);")
+    library = ffi.dlopen(str(build_library(compiled, trace=False)))
+    (inputs,), (outputs,) = compiled.graph.inputs, compiled.graph.outputs
+    rng = np.random.default_rng(0)
+
+    def fresh_arena() -> tuple[np.ndarray, int]:
+        raw = np.full(compiled.plan.arena_bytes + 16, 0xA5, np.uint8)
+        return raw, raw.ctypes.data + (-raw.ctypes.data % 16)
+
+    def infer(arena: int, x: np.ndarray) -> bytes:
+        y = np.empty(outputs.shape, np.float32)
+        pointers = [ffi.cast("void *", arena), ffi.from_buffer("float[]", x)]
+        assert library.network_run(*pointers, ffi.from_buffer("float[]", y)) == 0
+        return y.tobytes()
+
+    examples = [rng.normal(0, 4, inputs.shape).astype(np.float32) for _ in range(8)]
+    keep, arena = fresh_arena()
+    expected = [infer(arena, x) for x in examples]
+    assert len(set(expected)) > 1
+    wrong: list[int] = []
+
+    def work(start: int) -> None:
+        mine, my_arena = fresh_arena()
+        for turn in range(300):
+            at = (start + turn) % len(examples)
+            if infer(my_arena, examples[at]) != expected[at]:
+                wrong.append(at)
+        del mine
+
+    threads = [threading.Thread(target=work, args=(3 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    del keep
+    assert wrong == []
+
+
+def test_rejects_an_arena_that_is_not_aligned() -> None:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((1, 4), Quant(0.1, 0))))
+    compiled = compile_model(m.build(), "portable", "tiny")
+    ffi = cffi.FFI()
+    ffi.cdef("int tiny_run(void *arena, const int8_t *input, int8_t *output);")
+    library = ffi.dlopen(str(build_library(compiled, trace=False)))
+    raw = np.zeros(compiled.plan.arena_bytes + 64, np.uint8)
+    start = raw.ctypes.data + (-raw.ctypes.data % 16)
+    assert library.tiny_run(ffi.cast("void *", start), ffi.NULL, ffi.NULL) == 0
+    assert library.tiny_run(ffi.cast("void *", start + 4), ffi.NULL, ffi.NULL) < 0
+    assert library.tiny_run(ffi.NULL, ffi.NULL, ffi.NULL) < 0
