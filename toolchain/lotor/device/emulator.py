@@ -190,11 +190,13 @@ def _alive(state: Running) -> bool:
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks after boot; None when it has ended."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # an ended child of ours would stay as a zombie
     try:
         # The name, in brackets, may hold anything; the fields after it are numbers.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, ValueError):
         return None
-    return None if fields[0] == "Z" else int(fields[19])
+    if fields[0] != "Z":
+        return int(fields[19])
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # an ended child of ours would stay
+    return None

@@ -1,0 +1,76 @@
+"""Board files: what is right in them, and how each mistake is named."""
+
+from pathlib import Path
+
+import pytest
+
+from lotor.board import check_boards, default_board, list_boards, load_board, read_board
+from lotor.errors import LotorError
+from lotor.resources import resource
+
+
+def test_all_board_files_are_right() -> None:
+    assert check_boards() == []
+    assert default_board() == "netduinoplus2"
+    assert {"mps2-an386", "netduinoplus2"} <= set(list_boards())
+
+
+def test_values_arrive() -> None:
+    board = load_board("netduinoplus2")
+    assert (board.name, board.chip, board.target) == ("netduinoplus2", "STM32F405RG", "cortex-m4")
+    assert (board.flash_limit, board.ram_limit) == (1 << 20, 128 << 10)
+    assert board.emulated and board.emulator and "netduinoplus2" in board.emulator.args
+
+
+def test_typo_in_the_name() -> None:
+    with pytest.raises(LotorError, match=r"'netduinoplus'.*did you mean 'netduinoplus2'"):
+        load_board("netduinoplus")
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = resource("boards", "netduinoplus2.toml").read_text()
+    assert old in text
+    path = tmp_path / "garden.toml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("chip = ", "chop = ", r"garden.toml: 'chop' is no key \(did you mean 'chip'\?\)"),
+        ("baud = ", "boud = ", r"'serial.boud' is no key \(did you mean 'baud'\?\)"),
+        ('chip = "STM32F405RG"\n', "", "the key 'chip' is missing"),
+        ("stack_bytes = 4096\n", "", "the key 'build.stack_bytes' is missing"),
+        ("clock_hz = 168_000_000", 'clock_hz = "168 MHz"', "'clock_hz' must be a whole number"),
+        ("clock_hz = 168_000_000", "clock_hz = true", "'clock_hz' must be a whole number"),
+        ("watchdog = false", "watchdog = 0", "'hal.watchdog' must be true or false"),
+        ("baud = 115_200", "baud = 0", "'serial.baud' must be more than 0"),
+        ("[build]", "[builds]", r"'builds' is no key \(did you mean 'build'\?\)"),
+        ("flash = { origin = 0x0800_0000, bytes = 1_048_576 }", "flash = 1", "must be a table"),
+        ('name = "stm32f4"', 'name = "stm32f5"', r"'hal.name'.*did you mean 'stm32f4'"),
+        ('method = "emulator"', 'method = "emulators"', r"did you mean 'emulator'"),
+        ('target = "cortex-m4"', 'target = "cortex-m44"', r"'target'.*did you mean 'cortex-m4'"),
+        ("[serial]", '[serial]\nusb = ["2341-805a"]', r"must look like 2341:805a"),
+        ("[serial]", "[serial]\nusb = [1]", "'serial.usb' must be a list of strings"),
+        ("[emulator]", "[emulator", "cannot be read"),
+        ("stack_bytes = 4096", "stack_bytes = 4097", "multiple of 8"),
+        ("description", 'name = "x"\ndescription', "the file's name is the board's"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    with pytest.raises(LotorError, match=message):
+        read_board(edited(tmp_path, old, new))
+
+
+def test_a_board_without_an_emulator(tmp_path: Path) -> None:
+    path = edited(tmp_path, "[emulator]", "[unused]")
+    path.write_text(path.read_text().split("[unused]")[0])
+    with pytest.raises(LotorError, match="go together"):
+        read_board(path)
+
+
+def test_a_budget_lowers_the_limit(tmp_path: Path) -> None:
+    path = edited(tmp_path, "[serial]", "[budget]\nram_bytes = 65_536\n\n[serial]")
+    board = read_board(path)
+    assert (board.ram_limit, board.flash_limit) == (65_536, 1 << 20)

@@ -1,0 +1,352 @@
+"""Emulated boards: started, replaced, found dead, stopped; and what firmware does on them."""
+
+import json
+import os
+import shutil
+import signal
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import Lotor
+from lotor.board import Board, Emulator, load_board
+from lotor.build import Image, SelfTest, build_firmware
+from lotor.device import emulator
+from lotor.device.flash import flash_image
+from lotor.device.link import ErrorCode, Frame, Request, encode
+from lotor.device.messages import FaultReason, Hello, ResetReason
+from lotor.device.ports import Busy, Port
+from lotor.device.session import DeviceError, NoAnswer, Session
+from lotor.errors import LotorError
+from lotor.resources import run_dir
+from tflite_builder import ModelBuilder, Quant
+from tiny_model import INPUT_BYTES, TinyModel
+
+pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="needs qemu-system-arm")
+
+BOARDS = ["netduinoplus2", "mps2-an386"]
+MODELS = [TinyModel("tiny", "tiny"), TinyModel("other", "other", delta=5)]
+DATA = bytes(i * 31 % 256 for i in range(INPUT_BYTES))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
+    """One image of both models for each board; the first model has a self-test that must fail."""
+    folder = tmp_path_factory.mktemp("images")
+    tests = [SelfTest(seed=1, crc=0xBAD), SelfTest()]
+    return {name: build_firmware(load_board(name), MODELS, folder, tests) for name in BOARDS}
+
+
+@pytest.fixture(params=BOARDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
+    yield
+    for board in BOARDS:
+        emulator.stop(board)
+
+
+@pytest.fixture
+def session(name: str, images: dict[str, Image]) -> Iterator[Session]:
+    url, _ = flash_image(load_board(name), images[name])
+    with Session.open(url) as session:
+        yield session
+
+
+def running(board: str) -> emulator.Running:
+    state = emulator.running(board)
+    assert state is not None
+    return state
+
+
+def test_hello_says_what_was_flashed(name: str, images: dict[str, Image]) -> None:
+    url, hello = flash_image(load_board(name), images[name])
+    assert (hello.board, hello.chip) == (name, load_board(name).chip)
+    assert hello.build_id == images[name].build_id.hex()
+    assert hello.tick_unit == "instructions"
+    assert hello.fault is None and hello.reset_reason == ResetReason.POWER
+    assert [model.name for model in hello.models] == ["tiny", "other"]
+    assert [model.hash for model in hello.models] == [model.model_hash for model in MODELS]
+    assert running(name).url == url and running(name).elf == images[name].elf
+
+
+def test_all_byte_values_travel(session: Session) -> None:
+    for data in (bytes(range(256)) * 4, bytes(1040), b"\xff" * 1040, b""):
+        assert session.request(Request.ECHO, data) == data
+
+
+def test_runs_are_right_and_cost_the_same(session: Session) -> None:
+    for index, model in enumerate(MODELS):
+        session.select(index)
+        ticks = set()
+        for trace in (False, False, True):
+            session.load(0, DATA)
+            result = session.run(trace=trace)
+            assert bytes(session.read(0)) == model.expected(DATA)
+            layers = session.profile()
+            assert len(layers) == 2 and sum(layer.ticks for layer in layers) == result.ticks
+            assert all(bool(layer.crc) == trace for layer in layers)
+            ticks.add(result.ticks)
+        assert len(ticks) == 1
+        # Loops over 2600 bytes, in a handful of instructions each.
+        assert 4 * INPUT_BYTES < ticks.pop() < 40 * INPUT_BYTES
+
+
+def test_both_boards_count_the_same_instructions(images: dict[str, Image]) -> None:
+    counts = []
+    for board in BOARDS:
+        url, _ = flash_image(load_board(board), images[board])
+        with Session.open(url) as session:
+            session.select(0)
+            session.load(0, DATA)
+            counts.append(session.run().ticks)
+    assert counts[0] == counts[1]
+
+
+def test_a_self_test_that_fails_says_so(session: Session) -> None:
+    session.select(0)
+    found = session.self_test()
+    x, data = 1, bytearray()
+    for _ in range(INPUT_BYTES):
+        x ^= x << 13 & 0xFFFFFFFF
+        x ^= x >> 17
+        x ^= x << 5 & 0xFFFFFFFF
+        data.append(x >> 24)
+    assert found.crc == zlib.crc32(MODELS[0].expected(bytes(data)))
+    assert found.expected == 0xBAD
+    session.select(1)
+    with pytest.raises(DeviceError) as caught:
+        session.self_test()
+    assert caught.value.code == ErrorCode.NOT_READY
+
+
+def test_statistics(session: Session) -> None:
+    before = session.statistics()
+    session.select(0)
+    session.load(0, DATA)
+    session.run()
+    after = session.statistics()
+    assert after.runs == before.runs + 1
+    assert after.frames > before.frames and after.ticks > before.ticks
+    assert 100 < after.stack_bytes < after.stack_size
+    # The last byte of the output, or the last that is not the paint.
+    assert 3200 < after.arena_bytes <= 3500
+    assert after.overruns == after.bad_crc == after.bad_framing == after.oversized == 0
+
+
+def test_bytes_that_come_during_a_run_are_kept(session: Session) -> None:
+    session.select(0)
+    session.load(0, DATA)
+    wire = encode(Frame(Request.RUN, 7, b"\0"))
+    wire += b"".join(encode(Frame(Request.ECHO, 8 + i, bytes([i]) * 300)) for i in range(4))
+    session.send_bytes(wire)
+    frames = session.drain(quiet=0.5)
+    assert [frame.sequence for frame in frames] == [7, 8, 9, 10, 11]
+    assert session.statistics().overruns == 0
+
+
+PROVOKED = [reason for reason in FaultReason if reason != FaultReason.WATCHDOG]
+
+
+def test_every_fault_is_kept_until_the_next_reset(session: Session) -> None:
+    for count, reason in enumerate(PROVOKED, start=1):
+        session.request(Request.FAULT, bytes([reason]))
+        hello = hello_after_reset(session)
+        assert hello.fault is not None
+        assert hello.fault.reason == reason
+        assert hello.fault.layer == -1
+        assert (hello.resets, hello.reset_reason) == (count, ResetReason.FAULT)
+        if reason == FaultReason.ASSERT:
+            assert "fault_wanted" in hello.fault.note
+        elif reason == FaultReason.BUS_FAULT:
+            assert hello.fault.registers["bfar"] == 0x9FFFFFF0
+    session.request(Request.RESET)
+    hello = hello_after_reset(session)
+    assert hello.fault is None and hello.reset_reason == ResetReason.REQUEST
+    with pytest.raises(DeviceError) as caught:  # no emulated board has a watchdog
+        session.request(Request.FAULT, bytes([FaultReason.WATCHDOG]))
+    assert caught.value.code == ErrorCode.OUT_OF_RANGE
+
+
+def hello_after_reset(session: Session) -> Hello:
+    for _ in range(20):
+        try:
+            return session.hello(timeout=0.2)
+        except NoAnswer:
+            continue
+    pytest.fail("the board did not come back")
+
+
+class Broken(TinyModel):
+    """A model whose second layer does something wrong; `name` is the C statement."""
+
+    @property
+    def source(self) -> str:
+        return super().source.replace("    memset(y,", f"    {self.name}\n    memset(y,", 1)
+
+
+def test_models_that_go_wrong(tmp_path: Path) -> None:
+    board = load_board("netduinoplus2")
+    models = [
+        Broken('__asm volatile("udf #0");', "crashes"),
+        Broken("memory[4096 + 3] = 1;", "overruns"),
+        Broken("return -7;", "fails"),
+    ]
+    url, _ = flash_image(board, build_firmware(board, models, tmp_path))
+    with Session.open(url) as session:
+        session.select(0)
+        session.load(0, DATA)
+        with pytest.raises(LotorError):  # the repeated request finds nothing loaded
+            session.request(Request.RUN, b"\0", timeout=0.5)
+        fault = session.hello().fault
+        assert fault and (fault.reason, fault.layer) == (FaultReason.USAGE_FAULT, 1)
+        session.select(1)
+        session.load(0, DATA)
+        with pytest.raises(DeviceError) as caught:
+            session.run()
+        assert caught.value.code == ErrorCode.RUN_FAILED
+        session.select(2)
+        session.load(0, DATA)
+        with pytest.raises(LotorError):
+            session.run()
+        with pytest.raises(DeviceError) as caught:
+            session.request(Request.READ, bytes([0, 0, 0, 0, 0, 1, 0]))
+        assert caught.value.code == ErrorCode.NOT_READY
+
+
+def test_a_reset_in_the_middle_of_a_load(session: Session) -> None:
+    session.select(0)
+    session.request(Request.LOAD, bytes(5) + DATA[:1000])
+    session.request(Request.RESET)
+    hello_after_reset(session)
+    with pytest.raises(DeviceError) as caught:
+        session.run()
+    assert caught.value.code == ErrorCode.NOT_READY
+    session.select(0)
+    session.load(0, DATA)
+    session.run()
+    assert bytes(session.read(0)) == MODELS[0].expected(DATA)
+
+
+def test_flashing_again_replaces(images: dict[str, Image]) -> None:
+    board = load_board("netduinoplus2")
+    flash_image(board, images[board.name])
+    first = running(board.name)
+    flash_image(board, images[board.name])
+    second = running(board.name)
+    assert second.pid != first.pid
+    assert not Path(f"/proc/{first.pid}").exists()
+    assert emulator.stop(board.name) and not emulator.stop(board.name)
+    assert emulator.running(board.name) is None
+    assert not Path(f"/proc/{second.pid}").exists()
+
+
+def test_two_boards_at_once(images: dict[str, Image]) -> None:
+    urls = [flash_image(load_board(board), images[board])[0] for board in BOARDS]
+    with Session.open(urls[0]) as one, Session.open(urls[1]) as two:
+        assert [one.hello().board, two.hello().board] == BOARDS
+
+
+def test_a_dead_emulator_is_noticed(images: dict[str, Image]) -> None:
+    board = load_board("netduinoplus2")
+    flash_image(board, images[board.name])
+    os.kill(running(board.name).pid, signal.SIGKILL)
+    until = time.monotonic() + 5
+    while emulator.running(board.name) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert emulator.running(board.name) is None
+    assert not (run_dir() / f"{board.name}.json").exists()
+    flash_image(board, images[board.name])
+
+
+def test_another_process_with_the_same_number_is_left_alone(images: dict[str, Image]) -> None:
+    board = load_board("netduinoplus2")
+    flash_image(board, images[board.name])
+    state = running(board.name)
+    path = run_dir() / f"{board.name}.json"
+    text = path.read_text()
+    path.write_text(text.replace(str(state.pid_started), str(state.pid_started - 1)))
+    assert emulator.running(board.name) is None
+    assert Path(f"/proc/{state.pid}").exists()
+    path.write_text(text)  # so that the emulator is stopped after all
+
+
+def test_the_commands(lotor: Lotor, tmp_path: Path) -> None:
+    path = tmp_path / "little.tflite"
+    model = ModelBuilder(seed=3)
+    x = model.input((1, 8, 8, 3), Quant(0.05, -3))
+    model.output(model.fully_connected(model.mean(x, (1, 2)), units=5))
+    path.write_bytes(model.build())
+    done = lotor("flash", "--board", "netduinoplus2", "--model", path, "--json")
+    assert done.returncode == 0, done.stderr
+    flashed = json.loads(done.stdout)
+    assert flashed["models"][0]["name"] == "little"
+    assert sum(flashed["breakdown"].values()) == flashed["flash_bytes"] < flashed["flash_limit"]
+
+    # The command has ended; its emulator has not.
+    with Session.open(flashed["url"]) as session:
+        session.select("little")
+        found = session.self_test()
+        assert found.crc == found.expected and found.result == 0
+
+    boards = {b["name"]: b for b in json.loads(lotor("boards", "--json").stdout)["boards"]}
+    assert boards["netduinoplus2"]["running"]["models"] == ["little"]
+    assert boards["netduinoplus2"]["running"]["url"] == flashed["url"]
+    assert boards["mps2-an386"]["running"] is None
+    assert "little on socket://" in lotor("boards").stdout
+
+    stop = ("flash", "--board", "netduinoplus2", "--stop", "--json")
+    assert json.loads(lotor(*stop).stdout) == {"board": "netduinoplus2", "stopped": True}
+    assert json.loads(lotor(*stop).stdout) == {"board": "netduinoplus2", "stopped": False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--board", "netduinoplus2"], "no model to flash: name one with `--model MODEL`"),
+        (["--board", "mps2-an385", "--model", "x"], "did you mean 'mps2-an386'?"),
+        (["--model", "nonesuch.tflite"], "no model 'nonesuch.tflite'"),
+    ],
+)
+def test_mistakes_on_the_command_line(lotor: Lotor, arguments: list[str], message: str) -> None:
+    done = lotor("flash", *arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert message in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def with_arguments(board: Board, *arguments: str) -> Board:
+    assert board.emulator
+    return replace(board, emulator=Emulator(board.emulator.program, arguments))
+
+
+def test_an_emulator_that_ends_at_once(images: dict[str, Image]) -> None:
+    board = with_arguments(load_board("netduinoplus2"), "-machine", "nonesuch")
+    with pytest.raises(LotorError, match=r"ended at once \(status 1\); it said: .*machine type"):
+        emulator.start(board, images["netduinoplus2"])
+    assert emulator.running("netduinoplus2") is None
+
+
+def test_a_missing_emulator(images: dict[str, Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(LotorError, match="qemu-system-arm is missing: `sudo apt-get install"):
+        emulator.start(load_board("netduinoplus2"), images["netduinoplus2"])
+
+
+def test_a_port_in_use_is_not_pulled_away(images: dict[str, Image]) -> None:
+    board = load_board("netduinoplus2")
+    url, _ = flash_image(board, images[board.name])
+    port = Port(url)
+    try:
+        with pytest.raises(Busy, match="is busy"):
+            flash_image(board, images[board.name])
+    finally:
+        port.close()
+    assert running(board.name).url == url
