@@ -1,5 +1,7 @@
 """The demonstration: what makes it fail, and the sheet that it draws."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from conftest import Lotor
 from lotor.contact_sheet import Tile, draw, save
 from lotor.demo import as_text, draw_sheet, find_problems
+from lotor.data.samples import get_samples
+from lotor.errors import LotorError
 from lotor.preprocess import read_image
 
 SCORES = {"raccoon": 0.9, "person": 0.1}
@@ -102,3 +107,23 @@ def test_bars_are_as_long_as_scores(monkeypatch: pytest.MonkeyPatch, fonts: bool
     assert full > 2000
     assert accent(0.5) == pytest.approx(full / 2, rel=0.02)
     assert accent(0.0) == 0
+
+
+@pytest.mark.hil
+def test_the_whole_road(lotor: Lotor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")):
+        pytest.skip("needs qemu-system-arm and arm-none-eabi-gcc: see `lotor doctor`")
+    try:
+        get_samples()
+    except LotorError as error:
+        pytest.skip(str(error))
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))  # leave other emulators alone
+    done = lotor("demo", "--out", tmp_path / "out", "--json", timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    seen = {Path(image["path"]).stem: image for image in found["images"]}
+    assert seen["raccoon"]["label"] == "raccoon"
+    assert all(image["host_equal"] for image in seen.values())
+    assert all(image["ticks"] > 1_000_000 for image in seen.values())
+    assert read_image(Path(found["sheet"])).shape[0] > 500
+    assert not list((tmp_path / "run").glob("*.json"))  # what it started, it stopped

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +37,15 @@ def demo(board: str, model: str, out: Path) -> dict[str, Any]:
     found = find_model(model)
     was_running = emulator.running(board) is not None
     print(f"building and flashing {found.name} for {board}", file=sys.stderr)
-    flashed = flash(board, str(found.path))
     try:
+        flashed = flash(board, str(found.path))
         with open_classifier(found, board) as classifier:
             if not isinstance(classifier, BoardClassifier):
                 raise TypeError("a board was asked for")
             images = _look(classifier, samples)
             unit = classifier.session.greeting.tick_unit
     finally:
-        if not was_running and flashed.board.flash.method == "emulator":
+        if not was_running:
             emulator.stop(board)
     problems = find_problems(images, str(found.recipe.get("target", "")))
     sheet = out / f"{found.name}-{board}.png"
@@ -99,7 +98,7 @@ def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, A
 
 def _litert(model: ModelFile) -> LiteRtClassifier | None:
     try:
-        return LiteRtClassifier(replace(model))
+        return LiteRtClassifier(model)
     except LotorError:
         return None
 
