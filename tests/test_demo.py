@@ -11,8 +11,8 @@ import pytest
 
 from conftest import Lotor
 from lotor.contact_sheet import Tile, draw, save
-from lotor.demo import as_text, draw_sheet, find_problems
 from lotor.data.samples import get_samples
+from lotor.demo import as_text, draw_sheet, find_problems
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
 
