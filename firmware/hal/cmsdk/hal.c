@@ -37,8 +37,8 @@ static void timer_start(void) {
 }
 
 /* The 25 MHz timer runs 16/5 ticks per instruction when QEMU's -icount gives one 128 ns (shift=7).
-   ticks = floor(n * 16 / 5) since the start, hence n = ceil(ticks * 5 / 16), exactly. */
-static uint64_t instructions(uint64_t ticks) { return (ticks * 5 + 15) / 16; }
+   A reading is less than one tick, 5/16 of an instruction, off: the nearest number is exact. */
+static uint64_t instructions(uint64_t ticks) { return (ticks * 5 + 8) / 16; }
 
 uint64_t hal_ticks(void) {
     uint32_t high, low;
