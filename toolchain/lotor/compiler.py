@@ -5,13 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, borders, identifier, render_header, render_source
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
-from lotor.graph import DType, Graph
+from lotor.graph import DType, Graph, short_name
 from lotor.memory import Plan, plan_memory
 from lotor.ops import operators
 from lotor.optimize import optimize
@@ -29,6 +29,10 @@ class Problem:
     layer: str
     kind: str
     reason: str
+
+
+class FloatModelError(LotorError):
+    """A float32 model where int8 is needed."""
 
 
 class UnsupportedModelError(LotorError):
@@ -115,6 +119,7 @@ def compile_model(
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
+        FloatModelError: the model is not quantized.
         UnsupportedModelError: layers that cannot be compiled, all of them listed.
     """
     chosen = find_target(target)
@@ -127,7 +132,7 @@ def compile_model(
     graph = optimize(read_model(content, stem))
     problems = find_problems(graph)
     if problems:
-        raise UnsupportedModelError(_unsupported_text(graph, problems), problems)
+        _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
     ops = schedule(graph)
     lowered = [(op, operators()[op.kind].lower(op)) for op in ops]
@@ -185,17 +190,20 @@ def find_problems(graph: Graph) -> list[Problem]:
     return found
 
 
-def _unsupported_text(graph: Graph, problems: Sequence[Problem]) -> str:
+def _refuse(graph: Graph, problems: Sequence[Problem]) -> NoReturn:
     names = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
     heavy = [op for op in graph.ops if op.kind in names]
     if heavy and all(op.input(1).dtype is DType.FLOAT32 for op in heavy):
-        return (
+        raise FloatModelError(
             f"{graph.name}: is a float32 model and Lotor needs int8; convert it with full int8 "
             "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
         )
     layers = dict.fromkeys(p.layer for p in problems if p.kind != _BORDER)
-    listed = "; ".join(f"{p.layer} ({p.kind}): {p.reason}" for p in problems)
-    return f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {listed}"
+    reasons = "; ".join(f"{short_name(p.layer)} ({p.kind}): {p.reason}" for p in problems)
+    raise UnsupportedModelError(
+        f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {reasons}",
+        problems,
+    )
 
 
 def _report(program: Program) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lotor.compiler import Compiled, compile_model
 from lotor.errors import LotorError
 from lotor.graph import Array, Tensor
 from lotor.resources import cache_dir
+from lotor.targets import Target
 
 # No contraction: a fused multiply-add would round once where the reference rounds twice.
 _FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-ffp-contract=off")
@@ -154,6 +156,7 @@ def build_library(compiled: Compiled, trace: bool) -> Path:
     The file's name is the hash of everything that decides its bytes. It is built beside its final
     place and renamed, so that two processes that build at once never see half a file.
     """
+    _check_runs_here(compiled.target)
     compiler = shutil.which(compiled.target.compiler)
     if compiler is None:
         raise LotorError(
@@ -184,13 +187,26 @@ def build_library(compiled: Compiled, trace: bool) -> Path:
     return library
 
 
+def _check_runs_here(target: Target) -> None:
+    if target.machine != platform.machine() or target.cpu_flag not in _cpu_flags().split(" "):
+        raise LotorError(
+            f"this machine ({platform.machine()}) cannot run target {target.name}; "
+            "use target host or portable, or a board"
+        )
+
+
 def _machine(compiler: str) -> str:
     """Return what `-march=native` depends on: compiler and processor."""
     version = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, check=False)
-    text = f"{platform.machine()} {version.stdout.decode().strip()}"
+    return f"{platform.machine()} {version.stdout.decode().strip()} {_cpu_flags()}"
+
+
+@cache
+def _cpu_flags() -> str:
+    """Return what the processor can do, words between single spaces, one empty word included."""
     try:
         info = Path("/proc/cpuinfo").read_text()
     except OSError:
-        return text
-    flags = [line for line in info.splitlines() if line.startswith(("flags", "Features"))]
-    return f"{text} {flags[0] if flags else ''}"
+        return " "
+    lines = [line for line in info.splitlines() if line.startswith(("flags", "Features"))]
+    return " " + (lines[0].split(":", 1)[1] if lines else "")

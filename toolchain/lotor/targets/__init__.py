@@ -17,6 +17,8 @@ class Target:
         flags: instruction-set flags of that compiler.
         variants: kernel variants to prefer, best first; "portable" always follows.
         alignment: bytes that every tensor in the arena is aligned to.
+        machine: the kind of machine (`uname -m`) that can run it; empty for microcontrollers.
+        cpu_flag: what /proc/cpuinfo must list besides.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Target:
     flags: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     alignment: int = 4
+    machine: str = ""
+    cpu_flag: str = ""
 
 
 def _cortex_m(name: str, cpu: str, *fpu: str) -> Target:
@@ -31,16 +35,17 @@ def _cortex_m(name: str, cpu: str, *fpu: str) -> Target:
 
 
 def _cortex_a(name: str) -> Target:
-    return Target(name, "aarch64-linux-gnu-gcc", (f"-mcpu={name}",))
+    return Target(name, "aarch64-linux-gnu-gcc", (f"-mcpu={name}",), machine="aarch64")
 
 
+_NATIVE = ("-mcpu=native",) if platform.machine() == "aarch64" else ("-march=native",)
 _HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
-        Target("host", "cc", () if platform.machine() == "aarch64" else ("-march=native",)),
-        Target("portable", "cc"),
+        Target("host", "cc", _NATIVE, machine=platform.machine()),
+        Target("portable", "cc", machine=platform.machine()),
         _cortex_m("cortex-m0plus", "cortex-m0plus"),
         _cortex_m("cortex-m3", "cortex-m3"),
         _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT),
@@ -50,8 +55,8 @@ TARGETS: dict[str, Target] = {
         _cortex_a("cortex-a53"),
         _cortex_a("cortex-a72"),
         _cortex_a("cortex-a76"),
-        Target("x86-64-v3", "cc", ("-march=x86-64-v3",)),
-        Target("x86-64-v4", "cc", ("-march=x86-64-v4",)),
+        Target("x86-64-v3", "cc", ("-march=x86-64-v3",), machine="x86_64", cpu_flag="avx2"),
+        Target("x86-64-v4", "cc", ("-march=x86-64-v4",), machine="x86_64", cpu_flag="avx512bw"),
     )
 }
 
