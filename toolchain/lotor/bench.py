@@ -55,7 +55,7 @@ def _time(name: str) -> Timing:
     found = find_model(name)
     host = load(str(found.path))
     (inputs,) = random_inputs(host.compiled.graph, 1, seed=0)
-    runs = (lambda: host.run(*inputs), _litert(found.path, inputs))
+    runs: tuple[Callable[[], Any], ...] = (lambda: host.run(*inputs), _litert(found.path, inputs))
     taken: tuple[list[float], list[float]] = ([], [])
     until = time.monotonic() + _SECONDS
     while len(taken[0]) < _ROUNDS and (time.monotonic() < until or len(taken[0]) < 5):

@@ -173,8 +173,7 @@ def find_problems(graph: Graph) -> list[Problem]:
         if any(t.elements == 0 for t in (*op.inputs, *op.outputs) if t is not None):
             reasons = ["reads or writes a tensor without elements"]
         elif operator is None:
-            known = ", ".join(sorted(operators()))
-            reasons = [f"operator not supported; supported: {known}"]
+            reasons = ["operator not supported"]
         else:
             reasons = operator.problems(op)
         found += [Problem(op.name, op.kind, reason) for reason in reasons]
@@ -200,6 +199,8 @@ def _refuse(graph: Graph, problems: Sequence[Problem]) -> NoReturn:
         )
     layers = dict.fromkeys(p.layer for p in problems if p.kind != _BORDER)
     reasons = "; ".join(f"{short_name(p.layer)} ({p.kind}): {p.reason}" for p in problems)
+    if any(op.kind not in operators() for op in graph.ops):
+        reasons += f"; supported operators: {', '.join(sorted(operators()))}"
     raise UnsupportedModelError(
         f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {reasons}",
         problems,

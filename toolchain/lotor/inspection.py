@@ -72,6 +72,7 @@ def as_text(data: dict[str, Any]) -> str:
     if data["unsupported"]:
         lines.append("cannot be compiled:")
         lines += [f"  {p['layer']} ({p['kind']}): {p['reason']}" for p in data["unsupported"]]
+        lines.append(f"supported operators: {', '.join(sorted(operators()))}")
         return "\n".join(lines)
     lines.append(
         f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
