@@ -31,14 +31,12 @@ def test_golden_vectors(bench: Bench, board: Session) -> None:
     if not bench.golden:
         pytest.skip(f"model {bench.host.compiled.name} has no golden vectors")
     for path in bench.golden:
-        with np.load(path) as vectors:
-            inputs, outputs = vectors["inputs"], vectors["outputs"]
-        for number, (data, expected) in enumerate(zip(inputs, outputs, strict=True)):
-            if board.infer(data) != [as_bytes(expected)]:
-                raise Mismatch(
-                    f"golden vector {number} of {path.name}: layer "
-                    f"{first_bad_layer(board, bench.host, data)} differs from this machine's"
-                )
+        with np.load(path) as vector:
+            data, expected, model = vector["input"], vector["output"], str(vector["model_sha256"])
+        assert model == bench.host.compiled.model_hash, f"{path.name} is of another model"
+        if board.infer(data) != [as_bytes(expected)]:
+            layer = first_bad_layer(board, bench.host, data)
+            raise Mismatch(f"golden vector {path.name}: layer {layer} differs from this machine's")
 
 
 @pytest.mark.smoke
