@@ -100,6 +100,33 @@ def test_augmentation_can_be_turned_off() -> None:
     assert (got == image[:, :, ::-1]).all()
 
 
+def test_half_of_the_photographs_are_mirrored() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    how = Augment(**{**NOTHING.__dict__, "flip": 0.5})
+    rng = np.random.default_rng(3)
+    plain, seen = image[:, :, ::-1], []
+    for _ in range(40):
+        got = augment(image, boxed((0, 0, 32, 32)), SHAPE, how, rng)
+        mirrored = bool((got == plain[:, ::-1]).all())
+        assert mirrored or (got == plain).all()
+        seen.append(mirrored)
+    assert 10 < sum(seen) < 30
+
+
+def test_zooming_shows_the_surroundings_of_a_box() -> None:
+    """Red box on black: in a window around it, red fills at least 1 / 2.5^2."""
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[40:70, 30:60, 2] = 255
+    how = Augment(**{**NOTHING.__dict__, "full": 0.0, "zoom": 1.0})
+    rng = np.random.default_rng(4)
+    shares = [
+        (augment(image, boxed((30, 40, 60, 70)), SHAPE, how, rng)[:, :, 0] > 128).mean()
+        for _ in range(50)
+    ]
+    assert min(shares) > 0.14
+    assert max(shares) > 0.5
+
+
 def test_crops_keep_the_animal() -> None:
     """The red animal stays in sight in every crop, at least `min_box` of it."""
     image = np.zeros((100, 100, 3), np.uint8)
