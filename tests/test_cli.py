@@ -1,7 +1,9 @@
 """What every command of `lotor` promises: help, JSON, and one clear line for each mistake."""
 
 import argparse
+import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lotor.cli import _parser, main
+from lotor.device.ports import Port
 from tflite_builder import ModelBuilder, Quant
 
 Lotor = Callable[..., subprocess.CompletedProcess[str]]
@@ -273,6 +276,19 @@ def test_model_too_large_for_the_board(tmp_path: Path, lotor: Lotor) -> None:
     assert not [board for board in boards if board.get("running")]
 
 
+def test_busy_port(lotor: Lotor) -> None:
+    _, ours = os.openpty()
+    name = os.ttyname(ours)
+    with contextlib.closing(Port(name, 115200)):
+        done = lotor("monitor", "--board", name)
+    _one_line(done.returncode, done.stderr, name, "busy")
+
+
+def test_board_that_does_not_run(lotor: Lotor) -> None:
+    done = lotor("monitor", "--board", "mps2-an386")
+    _one_line(done.returncode, done.stderr, "not running", "lotor flash --board mps2-an386")
+
+
 @settings(
     deadline=None,
     max_examples=150,
@@ -295,7 +311,8 @@ def test_damaged_models_never_give_a_traceback(
     capsys.readouterr()
     code = main(["inspect", str(path), "--json"])
     out, err = capsys.readouterr()
-    if code == 0:
-        assert json.loads(out)["ops"] is not None
+    if code in (0, 1):
+        report = json.loads(out)
+        assert bool(report["unsupported"]) == bool(code)
     else:
         _one_line(code, err, "damaged")
