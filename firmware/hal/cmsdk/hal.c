@@ -37,8 +37,8 @@ static void timer_start(void) {
 }
 
 /* The 25 MHz timer runs 16/5 ticks per instruction when QEMU's -icount gives one 128 ns (shift=7).
-   After n instructions it reads ceil(n * 16 / 5) - 1, so that ticks * 5 / 16 lies 1/16 to 5/16 below
-   n: 11/16 more puts n in the middle of what rounds to it. */
+   After n instructions it reads ceil(n * 16 / 5) - 1, so that ticks * 5 / 16 lies 1/16 to 5/16
+   below n: 11/16 more puts n in the middle of what rounds to it. */
 static uint64_t instructions(uint64_t ticks) { return (ticks * 5 + 11) / 16; }
 
 uint64_t hal_ticks(void) {
