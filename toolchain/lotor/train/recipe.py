@@ -93,7 +93,7 @@ class Quantize:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe; `target` is the label that detection is about, `views` how it is looked for."""
+    """A recipe; `target` is the label that detection is about."""
 
     name: str
     target: str
