@@ -44,7 +44,7 @@ hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
 	@$(bin)/lotor hil --board $(BOARD) --junit build/hil-$(BOARD).xml
 
 bench: setup-dev  ## measured comparisons, each printing ratios from one run
-	@for script in benchmarks/*.py; do echo "== $$script"; $(bin)/python $$script; done
+	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(bin)/python $$script; done
 
 c_files = $(shell git ls-files '*.c' '*.h')
 
