@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,10 @@ def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
         read_recipe(path)
 
 
-NOTHING = Augment(**dict.fromkeys(("flip", "rotate", "soften", "grey", "infrared", "noise"), 0.0),
-                  zoom=0.0, jpeg=0.0, gain=0.0, colour=0.0, full=1.0)  # fmt: skip
+NOTHING = Augment(
+    full=1.0, zoom=0.0, flip=0.0, rotate=0.0, soften=0.0, gain=0.0, colour=0.0,
+    grey=0.0, infrared=0.0, noise=0.0, jpeg=0.0,
+)  # fmt: skip
 SHAPE = Input(32, 32)
 
 
@@ -102,7 +105,7 @@ def test_augmentation_can_be_turned_off() -> None:
 
 def test_half_of_the_photographs_are_mirrored() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    how = Augment(**{**NOTHING.__dict__, "flip": 0.5})
+    how = replace(NOTHING, flip=0.5)
     rng = np.random.default_rng(3)
     plain, seen = image[:, :, ::-1], []
     for _ in range(40):
@@ -117,7 +120,7 @@ def test_zooming_shows_the_surroundings_of_a_box() -> None:
     """Red box on black: in a window around it, red fills at least 1 / 2.5^2."""
     image = np.zeros((100, 100, 3), np.uint8)
     image[40:70, 30:60, 2] = 255
-    how = Augment(**{**NOTHING.__dict__, "full": 0.0, "zoom": 1.0})
+    how = replace(NOTHING, full=0.0, zoom=1.0)
     rng = np.random.default_rng(4)
     shares = [
         (augment(image, boxed((30, 40, 60, 70)), SHAPE, how, rng)[:, :, 0] > 128).mean()
@@ -131,7 +134,7 @@ def test_crops_keep_the_animal() -> None:
     """The red animal stays in sight in every crop, at least `min_box` of it."""
     image = np.zeros((100, 100, 3), np.uint8)
     image[70:95, 65:95, 2] = 255
-    how = Augment(**{**NOTHING.__dict__, "full": 0.0, "min_area": 0.2, "min_box": 0.7})
+    how = replace(NOTHING, full=0.0, min_area=0.2, min_box=0.7)
     rng = np.random.default_rng(1)
     shares = []
     for _ in range(200):
@@ -143,7 +146,7 @@ def test_crops_keep_the_animal() -> None:
 
 def test_softening_takes_sharpness_away() -> None:
     image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-    how = Augment(**{**NOTHING.__dict__, "soften": 1.0, "softest": 24})
+    how = replace(NOTHING, soften=1.0, softest=24)
     shape = Input(96, 96)
     rng = np.random.default_rng(2)
 
