@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -298,3 +300,31 @@ def test_shipped_golden_vectors_are_the_models() -> None:
         assert str(golden["model_sha256"]) == hashlib.sha256(model.read_bytes()).hexdigest()
         assert golden["input"].dtype == golden["output"].dtype == np.int8
         assert (oracle.run(golden["input"]) == golden["output"]).all()
+
+
+NO_TENSORFLOW = """
+import importlib, pathlib, pkgutil, sys
+sys.modules["tensorflow"] = sys.modules["keras"] = None  # importing either fails from now on
+import lotor
+for module in pkgutil.walk_packages(lotor.__path__, "lotor."):
+    if not module.name.startswith(("lotor.train.", "lotor.__main__", "lotor._data")):
+        importlib.import_module(module.name)
+from lotor.errors import LotorError
+from lotor.train.pipeline import train
+try:
+    train(sys.argv[1], pathlib.Path(sys.argv[2]), out=pathlib.Path(sys.argv[3]))
+except LotorError as error:
+    print(error)
+"""
+
+
+def test_only_training_needs_tensorflow(tmp_path: Path) -> None:
+    arguments = [write_recipe(tmp_path), make_garden(tmp_path / "garden", 1), tmp_path / "out"]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TENSORFLOW, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'lotor[train]'" in done.stdout
