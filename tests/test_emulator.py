@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Lotor
-from lotor.board import Board, Emulator, load_board
+from lotor.board import Board, Emulator, Ticks, load_board
 from lotor.build import Image, SelfTest, build_firmware
 from lotor.device import emulator
 from lotor.device.flash import flash_image
@@ -237,6 +237,27 @@ def test_models_that_go_wrong(tmp_path: Path) -> None:
         with pytest.raises(DeviceError) as caught:
             session.request(Request.READ, bytes([0, 0, 0, 0, 0, 1, 0]))
         assert caught.value.code == ErrorCode.NOT_READY
+
+
+def test_an_image_as_for_hardware(tmp_path: Path) -> None:
+    """Cycle counter, watchdog, no provoked faults: it builds, starts and serves."""
+    board = load_board("netduinoplus2")
+    board = replace(
+        board,
+        ticks=Ticks("dwt", "cycles"),
+        hal=replace(board.hal, watchdog=True),
+        test_faults=False,
+    )
+    url, hello = flash_image(board, build_firmware(board, MODELS, tmp_path))
+    assert hello.tick_unit == "cycles"
+    with Session.open(url) as session:
+        session.select(0)
+        session.load(0, DATA)
+        session.run()
+        assert bytes(session.read(0)) == MODELS[0].expected(DATA)
+        with pytest.raises(DeviceError) as caught:
+            session.request(Request.FAULT, bytes([FaultReason.BUS_FAULT]))
+        assert caught.value.code == ErrorCode.UNKNOWN_REQUEST
 
 
 def test_a_reset_in_the_middle_of_a_load(session: Session) -> None:

@@ -14,6 +14,7 @@ from lotor.device.ports import Busy, Lock
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import load
+from lotor.progress import Progress
 from lotor.zoo import find_model
 
 _BOOT_SECONDS = 5.0
@@ -89,13 +90,19 @@ def flash(board: str, models: str | Sequence[str], target: str | None = None) ->
     if not names:
         raise LotorError("no model to flash: name one with `--model MODEL`")
     files = [find_model(name) for name in names]
-    compiled = [
-        compile_model(file.path, target or chosen.target, labels=file.labels or ())
-        for file in files
-    ]
-    tests = [self_test(load(str(file.path))) for file in files]
-    image = build_firmware(chosen, compiled, tests=tests)
-    url, hello = flash_image(chosen, image)
+    with Progress(f"flash {board}", 2 * len(files) + 2, "steps") as progress:
+        compiled, tests = [], []
+        for file in files:
+            compiled.append(
+                compile_model(file.path, target or chosen.target, labels=file.labels or ())
+            )
+            progress.advance()
+            tests.append(self_test(load(str(file.path))))
+            progress.advance()
+        image = build_firmware(chosen, compiled, tests=tests)
+        progress.advance()
+        url, hello = flash_image(chosen, image)
+        progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
 
 
