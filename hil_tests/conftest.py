@@ -19,6 +19,8 @@ from lotor.host import HostModel
 from lotor.host import load as load_on_host
 from lotor.zoo import find_model
 
+SMALL = Path(__file__).parent / "hil_small.tflite"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lotor", "boards")
@@ -63,11 +65,6 @@ def model_name(pytestconfig: pytest.Config) -> str:
     return pytestconfig.getoption("lotor_model") or default_model()
 
 
-@pytest.fixture(scope="session")
-def host(model_name: str) -> HostModel:
-    return load_on_host(find_model(model_name).path)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
     """The git commit of these tests, or "" outside of a checkout."""
@@ -81,21 +78,28 @@ def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
 
 
 @pytest.fixture(scope="session")
+def hosts(model_name: str) -> tuple[HostModel, HostModel]:
+    """The model under test and the small one, on this machine."""
+    return load_on_host(find_model(model_name).path), load_on_host(SMALL)
+
+
+@pytest.fixture(scope="session")
 def bench(
     request: pytest.FixtureRequest,
     model_name: str,
-    host: HostModel,
+    hosts: tuple[HostModel, HostModel],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
     """A board in the state "flashed"; one lock keeps every other test run away from it."""
     board = load_board(request.param)
-    model = find_model(model_name)
-    path = environment(board.name, str(model.path), tmp_path_factory.mktemp("env") / "env.yaml")
+    model = find_model(model_name).path
+    file = tmp_path_factory.mktemp("labgrid") / f"{board.name}.yaml"
+    environment(board.name, [str(model), str(SMALL)], file)
     with Lock(f"board-{board.name}", f"board {board.name}"):
-        target = Environment(str(path)).get_target("main")
+        target = Environment(str(file)).get_target("main")
         strategy = target.get_driver("LotorStrategy", activate=False)
-        golden = sorted((model.path.parent / "golden").glob("*.npz"))
-        bench = Bench(board, strategy, host, golden)
+        golden = sorted((model.parent / "golden").glob("*.npz"))
+        bench = Bench(board, strategy, *hosts, golden, host=hosts[1])
         try:
             try:
                 strategy.transition("flashed")
@@ -121,9 +125,8 @@ def board(bench: Bench, record_property: Callable[[str, object], None]) -> Sessi
     bench.strategy.transition("flashed")
     session = bench.session
     session.on_log = bench.logs.append
-    compiled = bench.host.compiled
     record_property("build_id", session.greeting.build_id)
-    record_property("model", compiled.name)
-    record_property("model_hash", compiled.model_hash)
-    session.require_model(compiled)
+    record_property("model", bench.model.compiled.name)
+    record_property("model_hash", bench.model.compiled.model_hash)
+    bench.select(bench.small)  # short to load; tests of the model itself select that
     return session

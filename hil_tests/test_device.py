@@ -17,13 +17,16 @@ def test_hello_is_what_the_board_file_and_the_image_say(bench: Bench, board: Ses
     assert hello.chip == bench.board.chip
     assert hello.tick_unit == bench.board.ticks.unit
     assert len(hello.build_id) == 40
-    compiled = bench.host.compiled
-    (model,) = (m for m in hello.models if m.hash == compiled.model_hash)
-    assert hello.selected == model.index
-    assert model.layers == len(compiled.report["layers"])
-    assert model.inputs == tuple(tensor.nbytes for tensor in compiled.graph.inputs)
-    assert model.outputs == tuple(tensor.nbytes for tensor in compiled.graph.outputs)
-    assert hello.arena_bytes >= max(m.arena_bytes for m in hello.models)
+    assert hello.selected == board.model.index
+    assert hello.arena_bytes >= max(model.arena_bytes for model in hello.models)
+    assert len(hello.models) == 2
+    for model, host in zip(hello.models, (bench.model, bench.small), strict=True):
+        compiled = host.compiled
+        assert model.hash == compiled.model_hash
+        assert model.name == compiled.name
+        assert model.layers == len(compiled.report["layers"])
+        assert model.inputs == tuple(tensor.nbytes for tensor in compiled.graph.inputs)
+        assert model.outputs == tuple(tensor.nbytes for tensor in compiled.graph.outputs)
 
 
 @pytest.mark.smoke
@@ -57,11 +60,12 @@ def test_statistics_count(bench: Bench, board: Session) -> None:
 
 
 def test_the_arena_is_used_as_planned_and_no_further(bench: Bench, board: Session) -> None:
-    board.require_model(bench.host.compiled)  # selecting paints the arena
-    bench.check()
-    planned = bench.host.compiled.report["inputs"]
-    loaded = max(tensor["offset"] + tensor["bytes"] for tensor in planned)
-    assert loaded <= board.statistics().arena_bytes <= board.model.arena_bytes
+    for host in (bench.model, bench.small):
+        bench.select(host)  # selecting paints the arena
+        bench.check()
+        planned = host.compiled.report["inputs"]
+        loaded = max(tensor["offset"] + tensor["bytes"] for tensor in planned)
+        assert loaded <= board.statistics().arena_bytes <= board.model.arena_bytes
 
 
 def test_log_levels(bench: Bench, board: Session) -> None:

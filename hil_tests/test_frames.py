@@ -197,7 +197,6 @@ def test_indices_and_ranges_that_do_not_exist(bench: Bench, board: Session) -> N
 
 def test_a_run_needs_all_of_the_input(bench: Bench, board: Session) -> None:
     data = bench.inputs(3)
-    board.require_model(bench.host.compiled)
     assert code_of(board, Request.RUN, b"\0") == ErrorCode.NOT_READY
     for index, array in enumerate(data):
         board.load_piece(index, 1, array.tobytes()[1:1000])
@@ -228,8 +227,7 @@ def test_a_reset_in_the_middle_of_a_frame(bench: Bench, board: Session) -> None:
 
 def test_a_repeated_run_runs_once(bench: Bench, board: Session) -> None:
     inputs = bench.inputs(9)
-    for index, data in enumerate(inputs):
-        board.load(index, data)
+    bench.load(inputs)
     before = board.statistics().runs
     again = encode(Frame(Request.RUN, 0x7777, b"\0"))
     answers = []
@@ -240,11 +238,10 @@ def test_a_repeated_run_runs_once(bench: Bench, board: Session) -> None:
         answers.append(answer)
     assert answers == [answers[0]] * 3
     assert board.statistics().runs == before + 1
-    assert board.read(0) == bench.outputs(inputs)[0]
+    assert bench.read() == bench.outputs(inputs)
     # The same number after another load is another run.
-    for index, data in enumerate(bench.inputs(10)):
-        board.load(index, data)
+    bench.load(bench.inputs(10))
     board.send_bytes(again)
     assert board.next_frame(board.run_timeout) is not None
     assert board.statistics().runs == before + 2
-    assert board.read(0) == bench.outputs(bench.inputs(10))[0]
+    assert bench.read() == bench.outputs(bench.inputs(10))

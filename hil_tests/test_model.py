@@ -6,29 +6,36 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lotor.build import self_test
 from lotor.device.bench import Bench, Mismatch
 from lotor.device.compare import first_bad_layer
 from lotor.device.session import DeviceError, Session, as_bytes
 from lotor.errors import LotorError
 
-SELF_TEST_SEED = 0x4C4F544F
+
+@pytest.fixture(autouse=True, params=["model", "small"])
+def selected(request: pytest.FixtureRequest, bench: Bench, board: Session) -> None:
+    """Every test runs with both models of the image."""
+    bench.select(getattr(bench, request.param))
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("seed", range(4))
-def test_random_inputs(bench: Bench, seed: int) -> None:
-    bench.check(seed)
+def test_random_inputs(bench: Bench) -> None:
+    for seed in range(3):
+        bench.check(seed)
 
 
-@pytest.mark.parametrize("value", [-128, 0, 127])
+@pytest.mark.parametrize("value", [-128, 127])
 def test_extreme_inputs(bench: Bench, board: Session, value: int) -> None:
-    inputs = [np.full(t.shape, value).astype(t.np_dtype) for t in bench.host.compiled.graph.inputs]
+    tensors = bench.host.compiled.graph.inputs
+    inputs = [np.full(tensor.shape, value).astype(tensor.np_dtype) for tensor in tensors]
     if board.infer(*inputs) != bench.outputs(inputs):
         raise Mismatch(f"inputs of {value}: layer {first_bad_layer(board, bench.host, *inputs)}")
 
 
 def test_golden_vectors(bench: Bench, board: Session) -> None:
-    if not bench.golden:
+    """The vectors hold what LiteRT's reference kernels computed when the model was made."""
+    if bench.host is bench.small or not bench.golden:
         pytest.skip(f"model {bench.host.compiled.name} has no golden vectors")
     for path in bench.golden:
         with np.load(path) as vector:
@@ -41,12 +48,16 @@ def test_golden_vectors(bench: Bench, board: Session) -> None:
 
 @pytest.mark.smoke
 def test_self_test(bench: Bench, board: Session) -> None:
+    expected = self_test(bench.host)
+    if not expected.seed:
+        pytest.skip(f"model {bench.host.compiled.name} has inputs without a self-test")
     found = board.self_test()
     assert found.result == 0
-    if found.crc != found.expected:
-        raise Mismatch(f"self-test gave {found.crc:08x}; the build says {found.expected:08x}")
+    assert found.expected == expected.crc
+    if found.crc != expected.crc:
+        raise Mismatch(f"self-test gave {found.crc:08x}, this machine {expected.crc:08x}")
     assert board.self_test() == found or bench.board.ticks.unit == "cycles"
-    with pytest.raises(DeviceError):
+    with pytest.raises(DeviceError, match="not ready"):
         board.run()  # the self-test forgot the inputs
     bench.check()
 
@@ -57,15 +68,16 @@ def test_a_profile_sums_up_and_comes_again(
     inputs = bench.inputs(5)
     runs = []
     for _ in range(2):
-        for index, data in enumerate(inputs):
-            board.load(index, data)
+        bench.load(inputs)
         total = board.run().ticks
         layers = board.profile()
         assert len(layers) == board.model.layers == len(bench.host.compiled.report["layers"])
         assert sum(layer.ticks for layer in layers) == total
         assert {layer.crc for layer in layers} == {0}
-        assert all(layer.ticks > 0 for layer in layers if layer) and total > 1000
+        assert all(layer.ticks > 0 for layer in layers)
         runs.append(layers)
+    # A multiplication takes an instruction or more, unless several share one.
+    assert total > bench.host.compiled.report["macs"] // 16
     if bench.board.ticks.unit == "instructions":
         assert runs[0] == runs[1]
     statistics = board.statistics()
@@ -84,20 +96,21 @@ def test_every_layer_is_right(bench: Bench, board: Session) -> None:
         raise Mismatch(f"layer {layer} ({name}) differs first from this machine's")
     crcs = [layer.crc for layer in board.profile()]
     assert len(set(crcs)) > 1
-    assert crcs[-1] == zlib.crc32(bench.outputs(inputs)[0])
+    assert zlib.crc32(bench.outputs(inputs)[-1]) in crcs
 
 
 def test_select(bench: Bench, board: Session) -> None:
-    index = board.require_model(bench.host.compiled)
-    assert board.select(index).hash == bench.host.compiled.model_hash
+    for host in (bench.small, bench.model, bench.host):
+        bench.select(host)
+        assert board.hello().selected == board.model.index
+        assert board.model.name == host.compiled.name
     with pytest.raises(LotorError, match="has no model 'no-such'"):
         board.select("no-such")
     bench.check()
 
 
 def test_selecting_forgets_inputs_and_outputs(bench: Bench, board: Session) -> None:
-    for index, data in enumerate(bench.inputs(7)):
-        board.load(index, data)
+    bench.load(bench.inputs(7))
     board.run()
     board.select(board.model.index)
     with pytest.raises(DeviceError, match="not ready"):
@@ -108,19 +121,12 @@ def test_selecting_forgets_inputs_and_outputs(bench: Bench, board: Session) -> N
 
 
 def test_pieces_in_any_order(bench: Bench, board: Session) -> None:
-    """Out of order, twice and overlapping: an input is what was written last."""
+    """Backwards, twice and overlapping: an input is what was written last."""
     inputs = bench.inputs(8)
     for index, data in enumerate(map(as_bytes, inputs)):
-        third = len(data) // 3 or 1
-        starts = [0, 2 * third, third, 0] if third <= 1000 else [0]
-        if starts == [0]:
-            board.load(index, data)
-            board.load_piece(index, 500, bytes(1000))
-            board.load_piece(index, len(data) - 1000, data[-1000:])
-            board.load_piece(index, 500, data[500:1500])
-        else:
-            for start in starts:
-                board.load_piece(index, start, data[start : start + third + 2])
+        board.load_piece(index, len(data) // 2, bytes(min(300, len(data) // 4)))
+        for start in reversed(range(0, len(data), 900)):
+            board.load_piece(index, start, data[start : start + 1000])
     board.run()
-    if board.read(0) != bench.outputs(inputs)[0]:
-        raise Mismatch("other outputs when the input came in another order")
+    if bench.read() != bench.outputs(inputs):
+        raise Mismatch("other outputs when the inputs came in another order")

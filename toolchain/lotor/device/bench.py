@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import attr
-import numpy as np
 from labgrid import target_factory
 from labgrid.driver import Driver
 from labgrid.strategy import Strategy
@@ -22,9 +21,10 @@ from lotor.device.compare import difference, host_outputs
 from lotor.device.flash import flash
 from lotor.device.messages import LogLine
 from lotor.device.ports import locate
-from lotor.device.session import NoAnswer, Session
+from lotor.device.session import Array, NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import HostModel
+from lotor.verify import random_inputs
 
 
 class FlashFailed(LotorError):
@@ -42,10 +42,10 @@ class Mismatch(AssertionError):
 @target_factory.reg_driver
 @attr.s(eq=False)
 class LotorFlashDriver(Driver):  # type: ignore[misc]  # labgrid has no types
-    """Builds an image of one model and flashes it; an emulated board is (re)started with it."""
+    """Builds an image of some models and flashes it; an emulated board is (re)started with it."""
 
     board: str = attr.ib(validator=attr.validators.instance_of(str))
-    model: str = attr.ib(validator=attr.validators.instance_of(str))
+    models: list[str] = attr.ib(validator=attr.validators.instance_of(list))
 
     def flash(self) -> None:
         """Flash the board.
@@ -55,7 +55,7 @@ class LotorFlashDriver(Driver):  # type: ignore[misc]  # labgrid has no types
             NoBoot: the board does not answer afterwards.
         """
         try:
-            flash(self.board, self.model)
+            flash(self.board, self.models)
         except LotorError as error:
             silent = isinstance(error.__cause__, NoAnswer)
             raise (NoBoot if silent else FlashFailed)(str(error)) from error
@@ -102,7 +102,7 @@ class LotorSessionDriver(Driver):  # type: ignore[misc]
 @target_factory.reg_driver
 @attr.s(eq=False)
 class LotorStrategy(Strategy):  # type: ignore[misc]
-    """A board has two states: "unknown", and "flashed": it runs the model's image and answers."""
+    """A board has two states: "unknown", and "flashed": it runs the models' image and answers."""
 
     bindings = {  # noqa: RUF012
         "flash": "LotorFlashDriver",
@@ -145,12 +145,12 @@ class LotorStrategy(Strategy):  # type: ignore[misc]
         return True
 
 
-def environment(board: str, model: str, path: Path) -> Path:
+def environment(board: str, models: list[str], path: Path) -> Path:
     """Write labgrid's environment of one board to a file (JSON, which is YAML); return its path.
 
     Args:
         board: the name of a board file.
-        model: the name or path of the model that its images hold.
+        models: the names or paths of the models that its image holds.
         path: the file to write.
     """
     resource: dict[str, dict[str, Any]]
@@ -161,7 +161,7 @@ def environment(board: str, model: str, path: Path) -> Path:
         url, speed = locate(board)
         resource = {"RawSerialPort": {"port": url, "speed": speed}}
     drivers: dict[str, Any] = {
-        "LotorFlashDriver": {"board": board, "model": model},
+        "LotorFlashDriver": {"board": board, "models": models},
         "LotorSessionDriver": {"board": board},
         "LotorStrategy": {},
     }
@@ -173,18 +173,25 @@ def environment(board: str, model: str, path: Path) -> Path:
 
 @dataclass
 class Bench:
-    """One board on the bench, flashed with one model, and the same model on this machine.
+    """One board on the bench, flashed with two models, and the same models on this machine.
 
     Attributes:
-        golden: files of golden vectors of the model.
+        board: its file.
+        strategy: brings it into the state "flashed".
+        model: the model under test.
+        small: a model of our own with two inputs and two outputs, each longer than a frame.
+        golden: files of golden vectors of `model`.
+        host: which of the two models is selected; what `inputs`, `outputs` and `check` are of.
         logs: what the board logged so far.
         failure: why the board could not be flashed; the first test reports it, others skip.
     """
 
     board: Board
     strategy: LotorStrategy
-    host: HostModel
+    model: HostModel
+    small: HostModel
     golden: list[Path]
+    host: HostModel
     logs: list[LogLine] = field(default_factory=list)
     failure: FlashFailed | NoBoot | None = None
     failure_reported: bool = False
@@ -195,34 +202,49 @@ class Bench:
         session: Session = self.strategy.link.session
         return session
 
-    def inputs(self, seed: int) -> list[np.ndarray]:
-        """Random inputs over the whole range of their type."""
-        rng = np.random.default_rng(seed)
-        return [
-            np.frombuffer(rng.bytes(t.nbytes), np.int8).view(t.np_dtype).reshape(t.shape)
-            if t.np_dtype.kind != "f"
-            else rng.standard_normal(t.shape).astype(t.np_dtype)
-            for t in self.host.compiled.graph.inputs
-        ]
+    def select(self, host: HostModel) -> None:
+        """Make one of the two models the one that runs."""
+        self.host = host
+        self.session.require_model(host.compiled)
 
-    def outputs(self, inputs: list[np.ndarray]) -> list[bytes]:
-        """What this machine computes."""
+    def inputs(self, seed: int) -> list[Array]:
+        """Return random inputs over the whole range of their type."""
+        return next(iter(random_inputs(self.host.compiled.graph, 1, seed)))
+
+    def outputs(self, inputs: list[Array]) -> list[bytes]:
+        """Return what this machine computes."""
         return host_outputs(self.host, *inputs)
 
+    def load(self, inputs: list[Array]) -> None:
+        """Load all inputs."""
+        for index, data in enumerate(inputs):
+            self.session.load(index, data)
+
+    def read(self) -> list[bytes]:
+        """Return all outputs of the last run."""
+        return [self.session.read(index) for index in range(len(self.session.model.outputs))]
+
     def check(self, seed: int = 1) -> None:
-        """One inference on the board gives exactly what this machine gives."""
+        """Check that one inference on the board gives exactly what this machine gives.
+
+        Raises:
+            Mismatch: it does not; names the first layer that differs.
+        """
+        self.select(self.host)  # a reset selects the first model
         found = difference(self.session, self.host, *self.inputs(seed))
         if found:
             raise Mismatch(f"{self.session.where}: {found}")
 
-    def undisturbed(self, action: Callable[[Session], None], seed: int = 2) -> None:
-        """What `action` sends between load and run changes nothing, neither does it later."""
+    def undisturbed(self, action: Callable[[Session], object], seed: int = 2) -> None:
+        """Check that what `action` sends between load and run changes nothing, nor later.
+
+        Raises:
+            Mismatch: it does.
+        """
         inputs = self.inputs(seed)
-        for index, data in enumerate(inputs):
-            self.session.load(index, data)
+        self.load(inputs)
         action(self.session)
         self.session.run()
-        got = [self.session.read(index) for index in range(len(self.session.model.outputs))]
-        if got != self.outputs(inputs):
-            raise Mismatch(f"{self.session.where}: other outputs after damaged frames")
+        if self.read() != self.outputs(inputs):
+            raise Mismatch(f"{self.session.where}: other outputs after what was sent before a run")
         self.check(seed + 1)
