@@ -1,0 +1,113 @@
+"""The report of a board's tests, the small model that they flash, and watching a board."""
+
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from fake_board import HELLO, FakeBoard, Reply, answer, item
+from lotor.device.hil import HilReport, read_junit
+from lotor.device.link import LOG, Frame, encode
+from lotor.device.monitor import Event, source_of, watch
+from lotor.device.ports import locate
+from lotor.errors import LotorError
+from lotor.resources import resource
+from tflite_builder import ModelBuilder, Quant
+
+REPORT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" errors="1" failures="2"
+skipped="1" tests="6" time="4.5"><testcase name="good" /><testcase name="also good" />
+<testcase name="odd"><skipped message="cannot" /></testcase>
+<testcase name="frames"><properties><property name="board" value="b" /><property name="outcome"
+value="protocol" /></properties><failure message="assert [] == [1]&#10;more">trace</failure>
+</testcase>
+<testcase name="layers"><properties><property name="outcome" value="mismatch" /></properties>
+<failure message="layer 3 (conv) differs first">trace</failure></testcase>
+<testcase name="silent"><properties><property name="outcome" value="no-boot" /></properties>
+<error message="did not answer">trace</error></testcase></testsuite></testsuites>"""
+
+
+def report(tmp_path: Path, text: str) -> HilReport:
+    path = tmp_path / "junit.xml"
+    path.write_text(text)
+    return read_junit(path, "b", "m")
+
+
+def test_a_report_counts_and_names_the_gravest_outcome(tmp_path: Path) -> None:
+    found = report(tmp_path, REPORT)
+    assert (found.tests, found.passed, len(found.failures), found.skipped) == (6, 2, 3, 1)
+    assert [f.outcome for f in found.failures] == ["protocol", "mismatch", "no-boot"]
+    assert found.failures[0].message == "assert [] == [1]"
+    assert found.outcome == "no-boot"
+    assert report(tmp_path, REPORT.replace("no-boot", "flash-error")).outcome == "flash-error"
+    assert report(tmp_path, REPORT.replace("no-boot", "mismatch")).outcome == "protocol"
+    assert "layer 3 (conv) differs first" in str(found)
+
+
+def test_no_failure_is_a_pass_only_when_something_ran(tmp_path: Path) -> None:
+    empty = '<testsuites><testsuite errors="0" failures="0" skipped="{}" tests="{}" /></testsuites>'
+    assert report(tmp_path, empty.format(1, 3)).outcome == "passed"
+    assert report(tmp_path, empty.format(3, 3)).outcome == "no tests ran"
+    assert report(tmp_path, empty.format(0, 0)).outcome == "no tests ran"
+
+
+def test_the_small_model_is_what_this_says() -> None:
+    """Two inputs and two outputs; all but the last longer than a frame of the link."""
+    m = ModelBuilder(seed=3)
+    a, b = (m.input((1, 18, 16, 4), Quant(0.05, zero)) for zero in (-3, 7))
+    features = m.conv2d(m.add(a, b), channels=6, kernel=(3, 3), activation="RELU")
+    m.output(features, m.softmax(m.fully_connected(m.mean(features, (1, 2)), units=5)))
+    assert resource("hil_tests", "hil_small.tflite").read_bytes() == m.build()
+
+
+def hello(resets: int, fault: bytes = b"") -> bytes:
+    return HELLO + item(12, struct.pack("<I", resets)) + (item(11, fault) if fault else b"")
+
+
+def test_watching_shows_what_is_new_once() -> None:
+    fault = struct.pack("<Bi12I", 4, 2, 0, 0, 0, 0, 0, 1, 0x08000100, 0, 0, 0, 0, 0)
+    said = iter([hello(1), hello(1), hello(2), hello(3, fault), hello(3, fault)])
+    last = hello(3, fault)
+
+    def handler(frame: Frame) -> list[Reply]:
+        return [encode(Frame(LOG, 0, b"\x02line")), answer(frame, next(said, last))]
+
+    with FakeBoard(handler, own_hello=True) as board:
+        events = list(watch(board.url, seconds=1.0, poll=0.1))
+    kinds = [event.kind for event in events if event.kind != "log"]
+    assert kinds == ["hello", "reset", "reset", "fault"]
+    assert events[0] == Event("log", "info: line", {"level": 2, "text": "line"}, events[0].time)
+    assert len(events) - len(kinds) >= 6
+    (faulted,) = (event for event in events if event.kind == "fault")
+    assert faulted.text.startswith("usage fault in layer 2 at pc 0x08000100")
+    assert faulted.data["registers"]["lr"] == 1
+
+
+def test_watching_says_once_that_a_board_is_silent() -> None:
+    talk = threading.Event()
+
+    def handler(frame: Frame) -> list[Reply]:
+        return [answer(frame, HELLO)] if talk.is_set() else []
+
+    with FakeBoard(handler, own_hello=True) as board:
+        threading.Timer(1.5, talk.set).start()
+        kinds = [event.kind for event in watch(board.url, seconds=2.5, poll=0.1)]
+    assert kinds == ["silent", "hello"]
+
+
+def test_watching_a_port_that_is_not_there() -> None:
+    with pytest.raises(LotorError, match="there is no port /dev/ttyNONE"):
+        next(watch("/dev/ttyNONE", seconds=1))
+
+
+def test_a_board_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path))
+    with pytest.raises(LotorError, match="board netduinoplus2 is not running: `lotor flash"):
+        locate("netduinoplus2")
+    with pytest.raises(LotorError, match=r"no board 'netduino'.*did you mean 'netduinoplus2'"):
+        locate("netduino")
+    assert locate("socket://h:1")[0] == "socket://h:1"
+
+
+def test_no_source_without_an_elf(tmp_path: Path) -> None:
+    assert source_of(tmp_path / "none.elf", 0x08000100) == ""
