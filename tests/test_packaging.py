@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -38,14 +39,15 @@ def elsewhere(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _lotor(elsewhere: Path, cwd: Path, *arguments: str) -> str:
-    env = os.environ | {"PYTHONPATH": str(elsewhere), "LOTOR_CACHE": str(cwd / "cache")}
+    own = {"LOTOR_CACHE": str(cwd / "cache"), "LOTOR_RUN_DIR": str(cwd / "run")}
+    env = os.environ | own | {"PYTHONPATH": str(elsewhere)}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "lotor", *arguments],
         cwd=cwd,
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -91,3 +93,14 @@ def test_commands_work_outside_the_checkout(elsewhere: Path, tmp_path: Path) -> 
     assert {Path(file).name for file in report["files"]} == {"tiny.c", "tiny.h", "report.json"}
     assert (tmp_path / "out" / "tiny.c").stat().st_size > 0
     assert json.loads(_lotor(elsewhere, tmp_path, "inspect", "raccoon", "--json"))["macs"] > 0
+
+
+def test_a_board_passes_its_smoke_test_outside_the_checkout(
+    elsewhere: Path, tmp_path: Path
+) -> None:
+    """Firmware, platform, HAL, HIL tests and model all come from the wheel."""
+    arguments = ("hil", "--board", "netduinoplus2", "-m", "smoke", "--junit", "report.xml")
+    _lotor(elsewhere, tmp_path, *arguments)
+    (suite,) = ElementTree.parse(tmp_path / "report.xml").getroot().iter("testsuite")
+    assert int(suite.attrib["tests"]) > 0
+    assert suite.attrib["failures"] == suite.attrib["errors"] == suite.attrib["skipped"] == "0"
