@@ -190,12 +190,14 @@ def _alive(state: Running) -> bool:
 
 def _start_time(pid: int) -> int | None:
     """Return when a process started, in clock ticks after boot; None when it has ended."""
+    process = Path(f"/proc/{pid}")
     try:
         # The name, in brackets, may hold anything; the fields after it are numbers.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        threads = len(os.listdir(process / "task"))
     except (OSError, ValueError):
         return None
-    if fields[0] != "Z":
+    if fields[0] != "Z" or threads > 1:  # a first thread may end before the others
         return int(fields[19])
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # an ended child of ours would stay
