@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lotor.board import load_board
+from lotor.device.ports import Lock
 from lotor.errors import LotorError
 from lotor.resources import resource
 from lotor.zoo import find_model
@@ -80,12 +81,14 @@ def run_hil(
 
     Raises:
         LotorError: no such board or model, or the `hil` extra is not installed.
+        Busy: another test run has the board.
     """
     for package in ("labgrid", "pytest"):
         if find_spec(package) is None:
             raise LotorError(f'tests of boards need {package}: `pip install "lotor[hil]"`')
     name = load_board(board).name
     path = find_model(model or default_model()).path.resolve()
+    Lock(f"board-{name}", f"board {name}").release()  # says now that another run has it
     junit = (junit or Path(f"hil-{name}.xml")).resolve()
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
@@ -119,7 +122,8 @@ def read_junit(path: Path, board: str, model: str) -> HilReport:
         kinds = [p.get("value", "") for p in case.iter("property") if p.get("name") == "outcome"]
         outcome = kinds[0] if kinds and kinds[0] in OUTCOMES else "protocol"
         message = (problem.get("message") or "").splitlines() or [""]
-        failures.append(Failure(case.get("name", ""), outcome, message[0]))
+        line = message[0].removeprefix("lotor.device.bench.")
+        failures.append(Failure(case.get("name", ""), outcome, line))
     return HilReport(
         board=board,
         model=model,
