@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from lotor.errors import LotorError
+
 _PACKAGE = Path(__file__).resolve().parent
 _CHECKOUT = _PACKAGE.parents[1]
 
@@ -23,8 +25,7 @@ def cache_dir() -> Path:
         path = Path(explicit)
     else:
         path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lotor"
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    return _made(path, "LOTOR_CACHE")
 
 
 def run_dir() -> Path:
@@ -35,5 +36,14 @@ def run_dir() -> Path:
         path = Path(runtime) / "lotor"
     else:
         path = cache_dir() / "run"
-    path.mkdir(parents=True, exist_ok=True)
+    return _made(path, "LOTOR_RUN_DIR")
+
+
+def _made(path: Path, variable: str) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LotorError(
+            f"cannot make folder {path}: {error.strerror}; name another one in ${variable}"
+        ) from error
     return path

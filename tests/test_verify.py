@@ -1,0 +1,68 @@
+"""`verify` finds what is wrong: C that computes something else, and where it begins to."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lotor import host as host_module
+from lotor.compiler import compile_model
+from lotor.verify import difference, random_inputs, verify
+from small_models import built, conv_2d, network
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small network as a file."""
+    path = tmp_path / "network.tflite"
+    path.write_bytes(built(network).build())
+    return path
+
+
+def test_equal_everywhere(model: Path) -> None:
+    found = verify(str(model), samples=9, seed=3)
+    assert (found.samples, found.mismatches, found.max_abs_diff) == (9, 0, 0)
+    assert found.first_bad_layer is None
+    assert found.elements == 9 * sum(t.elements for t in compile_model(model).graph.outputs)
+    assert "BUILTIN_REF" in found.reference
+
+
+def test_a_broken_kernel_is_found_and_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = host_module.compile_model
+
+    def broken(*args: object, **kwargs: object) -> object:
+        compiled = real(*args, **kwargs)  # type: ignore[arg-type]
+        # Zero the bias of one layer in the middle.
+        wrong = compiled.source.replace("layer_2_bias,", "layer_2_shift_zeros,", 1)
+        zeros = "static const int32_t layer_2_shift_zeros[64] = {0};\n"
+        at = wrong.index("static void layer_2(")
+        object.__setattr__(compiled, "source", wrong[:at] + zeros + wrong[at:])
+        return compiled
+
+    monkeypatch.setattr(host_module, "compile_model", broken)
+    found = verify(str(model), samples=4, seed=0)
+    assert found.mismatches > 0
+    assert found.max_abs_diff > 0
+    assert found.first_bad_layer is not None
+    assert found.first_bad_layer.startswith("2 ")
+    assert "first differing layer: 2 " in str(found)
+
+
+def test_difference_counts_bits_not_values() -> None:
+    zeros = np.array([0.0, -0.0, 1.0], np.float32)
+    assert difference(zeros, np.array([0.0, 0.0, 1.0], np.float32)) == (1, 0.0)
+    a, b = np.array([-128, 5, 9], np.int8), np.array([127, 5, 8], np.int8)
+    assert difference(a, b) == (2, 255.0)
+    assert difference(a, a.copy()) == (0, 0.0)
+
+
+def test_inputs_follow_from_the_seed_and_reach_the_extremes() -> None:
+    graph = compile_model(built(conv_2d).build()).graph
+    one, again = (list(random_inputs(graph, 16, seed=5)) for _ in range(2))
+    other = next(random_inputs(graph, 1, seed=6))
+    for a, b in zip(one, again, strict=True):
+        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert not np.array_equal(one[0][0], other[0])
+    everything = np.concatenate([x.ravel() for inputs in one for x in inputs])
+    assert (everything.min(), everything.max()) == (-128, 127)
+    assert len(np.unique(one[7][0])) == 1  # one value everywhere
