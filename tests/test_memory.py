@@ -1,5 +1,6 @@
 """The plan: no two tensors in one place at one time, and nothing wasted where nothing must be."""
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -21,7 +22,7 @@ def call(inputs: Sequence[Tensor], output: Tensor, alias: bool = False) -> Kerne
 
 def chain(*sizes: int) -> tuple[Graph, list[KernelCall]]:
     tensors = [tensor(f"t{i}", size) for i, size in enumerate(sizes)]
-    calls = [call([a], b) for a, b in zip(tensors, tensors[1:], strict=False)]
+    calls = [call([a], b) for a, b in itertools.pairwise(tensors)]
     return Graph("chain", [tensors[0]], [tensors[-1]]), calls
 
 
