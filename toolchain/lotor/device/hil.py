@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from lotor.board import load_board
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
-from lotor.resources import resource
+from lotor.resources import cache_dir, resource
 from lotor.zoo import find_model
 
 TEST_SECONDS = 120  # no single test of a board takes longer
@@ -75,7 +75,8 @@ def run_hil(
     Args:
         board: the board's name.
         model: the name or path of the model to flash; `default_model` when None.
-        junit: where the JUnit XML report goes; `hil-BOARD.xml` here when None.
+        junit: where the JUnit XML report goes; `hil-BOARD.xml` in the cache when
+            None.
         marker: a pytest marker expression, e.g. "smoke".
         keep: leave an emulated board running afterwards.
 
@@ -89,7 +90,7 @@ def run_hil(
     name = load_board(board).name
     path = find_model(model or default_model()).path.resolve()
     Lock(f"board-{name}", f"board {name}").release()  # says now that another run has it
-    junit = (junit or Path(f"hil-{name}.xml")).resolve()
+    junit = (junit or cache_dir() / f"hil-{name}.xml").resolve()
     junit.parent.mkdir(parents=True, exist_ok=True)
     junit.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", str(resource("hil_tests")), "-q", "-rfE"]
