@@ -159,7 +159,9 @@ def test_names_in_the_model_cannot_break_the_code(
     _object(compile_model(m.build(), "portable", "named"), compiler, tmp_path)
 
 
-@pytest.mark.parametrize("stem", ["1st model", "a-b.c", "while", "Größe", "???", "__x"])
+@pytest.mark.parametrize(
+    "stem", ["1st model", "a-b.c", "while", "Größe", "???", "__x", "string", "lotor_model"]
+)
 def test_any_file_name_gives_a_usable_c_name(stem: str, tmp_path: Path) -> None:
     m = ModelBuilder()
     m.output(m.softmax(m.input((1, 4), Quant(0.1, 0))))
@@ -167,6 +169,7 @@ def test_any_file_name_gives_a_usable_c_name(stem: str, tmp_path: Path) -> None:
     path.write_bytes(m.build())
     compiled = compile_model(path)
     assert re.fullmatch(r"[a-z_][a-z0-9_]*", compiled.name)
+    assert not re.fullmatch(r"string|lotor.*", compiled.name)  # would hide a header of that name
     _object(compiled, "gcc", tmp_path)
 
 

@@ -13,6 +13,7 @@ from lotor.ops import KernelCall
 from lotor.targets.variants import Variant
 
 ARENA_ALIGN = 16
+_STANDARD_HEADERS = ("stddef", "stdint", "string")  # NAME.h must not hide one of them
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ class Program:
 def identifier(name: str) -> str:
     """Return a C identifier for a model's name."""
     cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
-    return cleaned if cleaned and not cleaned[0].isdigit() else f"model_{cleaned}".rstrip("_")
+    taken = cleaned.startswith("lotor") or cleaned in _STANDARD_HEADERS
+    usable = cleaned and not cleaned[0].isdigit() and not taken
+    return cleaned if usable else f"model_{cleaned}".rstrip("_")
 
 
 def borders(graph: Graph) -> list[tuple[str, Tensor]]:
