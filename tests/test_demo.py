@@ -74,7 +74,7 @@ def test_the_table_says_what_was_seen(tmp_path: Path) -> None:
     lines = text.splitlines()
     (seen,) = (line for line in lines if line.startswith("raccoon.png"))
     assert "64,000,000" in seen
-    assert "equals host and LiteRT" in seen
+    assert "bytes equal host, LiteRT" in seen
     (bad,) = (line for line in lines if line.startswith("cat.png"))
     assert "BYTES DIFFER" in bad
     assert "(shows cat)" in bad

@@ -143,7 +143,7 @@ def draw_sheet(result: dict[str, Any], target: str) -> np.ndarray[Any, np.dtype[
 def _proof(image: dict[str, Any]) -> str:
     if not image["host_equal"] or image["litert_equal"] is False:
         return "BYTES DIFFER"
-    return "every byte equals host" + (" and LiteRT" if image["litert_equal"] else "")
+    return "bytes equal host" + (", LiteRT" if image["litert_equal"] else "")
 
 
 def as_text(result: dict[str, Any]) -> str:
