@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import Lotor
+from conftest import CHECKOUT, Lotor
 from lotor.detect import combine, detect, find_images, score_image, views
 from lotor.errors import LotorError
 from lotor.graph import DType, Quantization, Tensor
@@ -119,8 +119,8 @@ def test_command(lotor: Lotor, tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["none.png", "--model", "raccoon"], "no image none.png"),
-        (["README.md", "--model", "raccoon"], "is no image that OpenCV can read"),
-        (["README.md", "--model", "racoon"], "did you mean 'raccoon'"),
+        ([str(CHECKOUT / "README.md"), "--model", "raccoon"], "is no image that OpenCV can read"),
+        ([str(CHECKOUT / "README.md"), "--model", "racoon"], "did you mean 'raccoon'"),
     ],
 )
 def test_mistakes(lotor: Lotor, arguments: list[str], says: str) -> None:
