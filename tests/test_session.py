@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fake_board import HELLO, FakeBoard, Handler, Reply, answer, item, notice, refusal
-from lotor.device.link import LOG, Frame, FrameError, Request, encode
+from lotor.device.link import LOG, ErrorCode, Frame, FrameError, Request, encode
 from lotor.device.messages import Hello, LogLine, ModelInfo
-from lotor.device.session import RETRIES, DeviceError, NoAnswer, Session
+from lotor.device.session import RETRIES, Crashed, DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
 
 QUICK = 0.15
@@ -54,6 +54,46 @@ class Model:
             (first,) = struct.unpack("<H", p)
             rows = b"".join(struct.pack("<QI", 10 + n, n) for n in range(first, first + 80))
             yield answer(frame, struct.pack("<HHH", first, 80, 240) + rows)
+
+
+@pytest.mark.parametrize("says_so", [True, False], ids=["greets anew", "is just back"])
+def test_a_board_that_crashes_in_a_run(says_so: bool) -> None:
+    """Told from its first log line, or from the refusal of the repeated request."""
+    crashed = threading.Event()
+
+    def handler(frame: Frame) -> Iterator[Reply]:
+        if frame.type == Request.HELLO:
+            fault = item(11, struct.pack("<Bi12I", 4, 7, *range(12)))
+            again = item(12, struct.pack("<I", 3)) + fault  # the later item counts
+            yield answer(frame, HELLO + again if crashed.is_set() else HELLO)
+        elif frame.type == Request.SELECT:
+            yield answer(frame, frame.payload)
+        elif crashed.is_set():
+            yield refusal(frame, ErrorCode.NOT_READY, "not ready")
+        else:
+            crashed.set()
+            if says_so:
+                yield Frame(LOG, 0, b"\x021.2.3")
+
+    with FakeBoard(handler, own_hello=True) as board:
+        with opened(board, run_timeout=5.0 if says_so else QUICK) as session:
+            session.select(0)
+            with pytest.raises(
+                Crashed, match="restarted while it ran small: usage fault in layer 7"
+            ):
+                session.run()
+
+
+def test_a_run_without_inputs_is_no_crash() -> None:
+    def handler(frame: Frame) -> Iterator[Reply]:
+        select = frame.type == Request.SELECT
+        yield answer(frame, frame.payload) if select else refusal(frame, ErrorCode.NOT_READY)
+
+    with FakeBoard(handler) as board, opened(board) as session:
+        session.select(0)
+        with pytest.raises(DeviceError) as caught:
+            session.run()
+        assert caught.value.code == ErrorCode.NOT_READY
 
 
 def test_hello_is_read_whole() -> None:

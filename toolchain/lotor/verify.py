@@ -1,6 +1,5 @@
 """Proof by comparison: the generated C against LiteRT's reference kernels, byte by byte."""
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.compiler import Compiled
+from lotor.device import compare
 from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.graph import Array, DType, Graph, Tensor
@@ -133,13 +133,10 @@ def first_bad_layer(
         if source is not None and difference(output, oracle.tensor(source))[0]:
             return f"{index} {layer.kind} {layer.name}"
     if session is not None:
-        for index, array in enumerate(inputs):
-            session.load(index, array)
-        session.run(trace=True)
-        for index, (traced, output) in enumerate(zip(session.profile(), outputs, strict=True)):
-            if traced.crc != zlib.crc32(output.tobytes()):
-                layer = host.compiled.layers[index]
-                return f"{index} {layer.kind} {layer.name}"
+        wrong = compare.first_bad_layer(session, host, *inputs)
+        if wrong is not None:
+            layer = host.compiled.layers[wrong]
+            return f"{wrong} {layer.kind} {layer.name}"
     return "none: only the outputs differ"
 
 

@@ -83,6 +83,14 @@ class DeviceError(LotorError):
         super().__init__(f"{where} refused {name}: {refusal}" + (f"; {mend}" if mend else ""))
 
 
+class Crashed(LotorError):
+    """A board restarted while it ran a model; the text has the fault record."""
+
+
+class _Restarted(Exception):
+    """A board greeted the line anew while an answer was awaited."""
+
+
 class Session:
     """One conversation with a board.
 
@@ -117,6 +125,7 @@ class Session:
         self._frames: list[Frame] = []
         # A start of its own keeps one session's late answers from another's requests.
         self._sequence = random.randrange(1, NO_SEQUENCE)
+        self._running = False
         self._hello: Hello | None = None
         self._selected: int | None = None
 
@@ -228,8 +237,11 @@ class Session:
                 frame = self._frames.pop(0)
                 if frame.type != LOG:
                     return frame
+                line = LogLine.parse(frame.payload)
                 if self.on_log:
-                    self.on_log(LogLine.parse(frame.payload))
+                    self.on_log(line)
+                if self._running and self._hello and line.text == self._hello.version:
+                    raise _Restarted  # a board's first line says its version
             left = until - time.monotonic()
             self._frames += self._decoder.feed(self.port.read(left))
             if not self._frames and left <= 0:
@@ -362,17 +374,38 @@ class Session:
         """Run the selected model once on the loaded inputs.
 
         Args:
-            trace: also keep a CRC-32 of every layer's output, for `profile`; the ticks then
-                include that work and are not comparable.
+            trace: also keep a CRC-32 of every layer's output, for `profile`.
 
         Raises:
+            Crashed: the board restarted meanwhile.
             DeviceError: inputs are missing, or the model failed.
         """
-        answer = self._ask(Request.RUN, RunResult.parse, bytes([trace]), self.run_timeout)
+        answer = self._run(bytes([trace]))
         if answer.result != 0:
             refusal = Refusal(Request.RUN, ErrorCode.RUN_FAILED, f"the model gave {answer.result}")
             raise DeviceError(self.where, Request.RUN, refusal)
         return answer
+
+    def _run(self, flags: bytes) -> RunResult:
+        model, resets = self.model.name, self.greeting.resets
+        self._running = True
+        try:
+            return self._ask(Request.RUN, RunResult.parse, flags, self.run_timeout)
+        except (_Restarted, NoAnswer, DeviceError) as error:
+            # A board that has restarted refuses the repeated request: nothing is loaded any more.
+            if isinstance(error, DeviceError) and error.code != ErrorCode.NOT_READY:
+                raise
+            self._running = False
+            hello = self._await_reset() if isinstance(error, _Restarted) else self.hello()
+            if hello.resets == resets and not isinstance(error, _Restarted):
+                raise
+            what = f": {hello.fault}" if hello.fault else ", and kept no record of a fault"
+            raise Crashed(
+                f"{self.where} restarted while it ran {model}{what}; "
+                f"see `lotor monitor --board {hello.board}`"
+            ) from error
+        finally:
+            self._running = False
 
     def read(self, index: int = 0) -> bytes:
         """Return all bytes of one output of the last run."""
