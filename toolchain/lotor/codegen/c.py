@@ -146,6 +146,7 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
 def render_source(program: Program) -> str:
     """Return the text of NAME.c."""
     headers = [layer.variant.header for layer in program.layers]
+    called = [_function(layer) for layer in program.layers]
     parts = [
         f"{_banner(program, 'Program and weights')}\n{_memory_map(program)}",
         f'#include "{program.name}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n'
@@ -153,7 +154,7 @@ def render_source(program: Program) -> str:
         "#ifdef LOTOR_PROFILE\n"
         "#define LAYER_DONE(layer, output, bytes) lotor_layer_done(layer, output, bytes)\n"
         "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
-        merge_headers(headers),
+        merge_headers(headers, called),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     shared: dict[int, str] = {}
@@ -259,10 +260,14 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
             *arrays,
             f"static void layer_{index}(uint8_t *arena) {{\n",
             f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n",
-            f"    lotor_{call.function}_{layer.variant.name}(\n        &params{joined});\n",
+            f"    {_function(layer)}(\n        &params{joined});\n",
             f"    LAYER_DONE({index}, arena + {offset}, {nbytes});\n}}\n",
         )
     )
+
+
+def _function(layer: Layer) -> str:
+    return f"lotor_{layer.call.function}_{layer.variant.name}"
 
 
 def _fields(params: Mapping[str, int | float]) -> str:

@@ -6,18 +6,40 @@ from pathlib import Path
 
 _LOCAL = re.compile(r'^#include "(?P<path>[^"]+)"\n', re.MULTILINE)
 _SYSTEM = re.compile(r"^#include <[^>]+>\n", re.MULTILINE)
+# A comment, a definition and the blank line after it, as clang-format lays them out.
+_FUNCTION = re.compile(
+    r"(?:^/\*(?:(?!\*/)[\s\S])*\*/\n)?"
+    r"^static inline [^;{}]*?\b(?P<name>\w+)\([^;{}]*\) \{(?:[^\n]*\}|\n[\s\S]*?^\})\n\n?",
+    re.MULTILINE,
+)
 _GUARD = re.compile(r"^#(ifndef|define) LOTOR_\w+_H\n|^#endif\n?\Z", re.MULTILINE)
 
 
-def merge_headers(headers: Iterable[Path]) -> str:
+def merge_headers(headers: Iterable[Path], called: Iterable[str]) -> str:
     """Return the text of headers and of what they include, each once, without include guards.
 
-    System headers are left out: the generated file includes the three that are allowed.
+    System headers are left out: the generated file includes the three that are allowed. So are the
+    functions that nobody calls, for which compilers would warn.
+
+    Args:
+        headers: the kernels' headers.
+        called: the functions that the generated code calls.
     """
     merged: dict[Path, str] = {}
     for header in headers:
         _merge(header.resolve(), merged)
-    return "\n".join(merged.values())
+    return _without_unused("\n".join(merged.values()), set(called))
+
+
+def _without_unused(text: str, called: set[str]) -> str:
+    while True:
+        for match in _FUNCTION.finditer(text):
+            rest = text[: match.start()] + text[match.end() :]
+            if match["name"] not in called and not re.search(rf"\b{match['name']}\b", rest):
+                text = rest
+                break
+        else:
+            return text
 
 
 def _merge(header: Path, merged: dict[Path, str]) -> None:
