@@ -118,19 +118,19 @@ def built(build: Edge) -> ModelBuilder:
 @edge
 def dead_channels(m: ModelBuilder) -> None:
     # Filters of zeros get tiny scales: shifts of -31, and below that a multiplier of zero.
-    x = m.input((1, 4, 4, 3), Quant(0.05, -7))
-    tiny = (2.0**-27, 2.0**-28 * 0.9, 1e-12, 1e-30, 0.004)
-    bias = np.array([2**30, -(2**30), 2**31 - 1, -(2**31), 7])
+    x = m.input((1, 4, 4, 3), Quant(0.0625, -7))
+    tiny = (0.9 * 2.0**-30, 0.9 * 2.0**-30, 0.9 * 2.0**-31, 0.9 * 2.0**-31, 0.004)
+    bias = np.array([2**31 - 1, -(2**31), 2**31 - 1, -(2**31), 7])
     weights = m.weights((5, 1, 1, 3))
     weights[:4] = 0
     m.output(
-        m.conv2d(x, weights=weights, weight_quant=Quant(tiny), bias=bias, quant=Quant(0.1, 3)),
+        m.conv2d(x, weights=weights, weight_quant=Quant(tiny), bias=bias, quant=Quant(0.125, 3)),
         m.fully_connected(
             m.reshape(x, (16, 3)),
             weights=weights[:, 0, 0],
             weight_quant=Quant(tiny),
             bias=bias,
-            quant=Quant(0.1, 3),
+            quant=Quant(0.125, 3),
         ),
     )
     depthwise = m.weights((1, 3, 3, 3))
@@ -139,9 +139,9 @@ def dead_channels(m: ModelBuilder) -> None:
         m.depthwise_conv2d(
             x,
             weights=depthwise,
-            weight_quant=Quant(tiny[2:], 0, 3),
+            weight_quant=Quant((tiny[0], 1e-30, 0.004), 0, 3),
             bias=bias[2:],
-            quant=Quant(0.1, 3),
+            quant=Quant(0.125, 3),
         )
     )
 
@@ -352,3 +352,20 @@ def softmax_extremes(m: ModelBuilder) -> None:
         m.output(m.softmax(x))
     m.output(m.softmax(m.input((1, 511), Quant(0.05, 0))))
     m.output(m.softmax(m.input((2, 3, 2, 5), Quant(0.05, 0)), beta=0.5))
+
+
+@edge
+def mean_to_a_far_scale(m: ModelBuilder) -> None:
+    x = m.input((1, 16, 16, 2), Quant(0.01, 100))
+    m.output(m.mean(x, (1, 2), quant=Quant(2.0**22, 9)), m.mean(x, quant=Quant(2.0**-12, 0)))
+
+
+@edge
+def clamps_at_a_tie_of_single_precision(m: ModelBuilder) -> None:
+    # 6 / scale is half a step in float32 and just off it in float64.
+    x = m.input((1, 256), Quant(0.25, -128))
+    for steps in range(20, 250):
+        scale = np.float32(6) / np.float32(steps + 0.5)
+        if np.float32(6) / scale == steps + 0.5 > 6 / float(scale):
+            m.output(m.add(x, x, "RELU6", Quant(float(scale), -128)))
+    assert len(m.outputs) > 5

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import cffi
 import numpy as np
@@ -178,7 +179,7 @@ def test_two_arenas_run_at_the_same_time() -> None:
     compiled = compile_model(built(network).build(), "host", "network")
     ffi = cffi.FFI()
     ffi.cdef("int network_run(void *arena, const float *input, float *output);")
-    library = ffi.dlopen(str(build_library(compiled, trace=False)))
+    library: Any = ffi.dlopen(str(build_library(compiled, trace=False)))
     (inputs,), (outputs,) = compiled.graph.inputs, compiled.graph.outputs
     rng = np.random.default_rng(0)
 
@@ -188,8 +189,8 @@ def test_two_arenas_run_at_the_same_time() -> None:
 
     def infer(arena: int, x: np.ndarray) -> bytes:
         y = np.empty(outputs.shape, np.float32)
-        pointers = [ffi.cast("void *", arena), ffi.from_buffer("float[]", x)]
-        assert library.network_run(*pointers, ffi.from_buffer("float[]", y)) == 0
+        pointers = [ffi.cast("void *", arena), ffi.from_buffer("float[]", x.data)]
+        assert library.network_run(*pointers, ffi.from_buffer("float[]", y.data)) == 0
         return y.tobytes()
 
     examples = [rng.normal(0, 4, inputs.shape).astype(np.float32) for _ in range(8)]
@@ -221,7 +222,7 @@ def test_rejects_an_arena_that_is_not_aligned() -> None:
     compiled = compile_model(m.build(), "portable", "tiny")
     ffi = cffi.FFI()
     ffi.cdef("int tiny_run(void *arena, const int8_t *input, int8_t *output);")
-    library = ffi.dlopen(str(build_library(compiled, trace=False)))
+    library: Any = ffi.dlopen(str(build_library(compiled, trace=False)))
     raw = np.zeros(compiled.plan.arena_bytes + 64, np.uint8)
     start = raw.ctypes.data + (-raw.ctypes.data % 16)
     assert library.tiny_run(ffi.cast("void *", start), ffi.NULL, ffi.NULL) == 0
