@@ -14,7 +14,9 @@
 
 enum { MAGIC_COUNT = 0x4C4F544F, MAGIC_FAULT = 0x4641554C };
 
-NOINIT static struct { uint32_t magic, resets, reason, check; } counters;
+NOINIT static struct {
+    uint32_t magic, resets, reason, check;
+} counters;
 
 NOINIT static struct {
     uint32_t magic;
