@@ -7,14 +7,14 @@ import signal
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from conftest import Lotor
 from lotor.board import Board, Emulator, Ticks, load_board
-from lotor.build import Image, SelfTest, build_firmware
+from lotor.build import Image, build_firmware
 from lotor.device import emulator
 from lotor.device.flash import flash_image
 from lotor.device.link import ErrorCode, Frame, Request, encode
@@ -22,6 +22,7 @@ from lotor.device.messages import FaultReason, Hello, ResetReason
 from lotor.device.ports import Busy, Port
 from lotor.device.session import DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
+from lotor.image_sources import SelfTest
 from lotor.resources import run_dir
 from tflite_builder import ModelBuilder, Quant
 from tiny_model import INPUT_BYTES, TinyModel
@@ -29,7 +30,7 @@ from tiny_model import INPUT_BYTES, TinyModel
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="needs qemu-system-arm")
 
 BOARDS = ["netduinoplus2", "mps2-an386"]
-MODELS = [TinyModel("tiny", "tiny"), TinyModel("other", "other", delta=5)]
+MODELS = [TinyModel("tiny"), TinyModel("other", delta=5)]
 DATA = bytes(i * 31 % 256 for i in range(INPUT_BYTES))
 
 
@@ -111,8 +112,8 @@ class Slower(TinyModel):
 
 def test_one_instruction_is_one_tick(tmp_path: Path) -> None:
     """On both boards, though one has to convert from a timer that counts every 40 ns."""
-    models = [Slower(f"slower{n}", f"slower{n}") for n in range(6)]
-    counts = []
+    models = [Slower(f"slower{n}") for n in range(6)]
+    counts: list[list[list[int]]] = []
     for name in BOARDS:
         board = load_board(name)
         url, _ = flash_image(board, build_firmware(board, models, tmp_path))
@@ -151,9 +152,13 @@ def test_statistics(session: Session) -> None:
     session.load(0, DATA)
     session.run()
     after = session.statistics()
+    assert before.runs is not None and before.frames is not None and before.ticks is not None
+    assert after.frames is not None and after.ticks is not None
     assert after.runs == before.runs + 1
     assert after.frames > before.frames and after.ticks > before.ticks
+    assert after.stack_bytes is not None and after.stack_size is not None
     assert 100 < after.stack_bytes < after.stack_size
+    assert after.arena_bytes is not None
     # The last byte of the output, or the last that is not the paint.
     assert 3200 < after.arena_bytes <= 3500
     assert after.overruns == after.bad_crc == after.bad_framing == after.oversized == 0
@@ -202,20 +207,23 @@ def hello_after_reset(session: Session) -> Hello:
     pytest.fail("the board did not come back")
 
 
+@dataclass
 class Broken(TinyModel):
-    """A model whose second layer does something wrong; `name` is the C statement."""
+    """A model whose second layer does something wrong: the C statement."""
+
+    statement: str = ""
 
     @property
     def source(self) -> str:
-        return super().source.replace("    memset(y,", f"    {self.name}\n    memset(y,", 1)
+        return super().source.replace("    memset(y,", f"    {self.statement}\n    memset(y,", 1)
 
 
 def test_models_that_go_wrong(tmp_path: Path) -> None:
     board = load_board("netduinoplus2")
     models = [
-        Broken('__asm volatile("udf #0");', "crashes"),
-        Broken("memory[4096 + 3] = 1;", "overruns"),
-        Broken("return -7;", "fails"),
+        Broken("crashes", statement='__asm volatile("udf #0");'),
+        Broken("overruns", statement="memory[4096 + 3] = 1;"),
+        Broken("fails", statement="return -7;"),
     ]
     url, _ = flash_image(board, build_firmware(board, models, tmp_path))
     with Session.open(url) as session:

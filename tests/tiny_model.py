@@ -19,7 +19,6 @@ class TinyModel:
     """What the firmware build needs of a compiled model."""
 
     name: str
-    prefix: str
     arena_bytes: int = 4096
     delta: int = 3
 
@@ -44,13 +43,13 @@ class TinyModel:
 
     @property
     def header(self) -> str:
-        upper = self.prefix.upper()
+        upper = self.name.upper()
         return f"""#ifndef {upper}_H
 #define {upper}_H
 #include <stddef.h>
 #include <stdint.h>
 #define {upper}_ARENA_BYTES {self.arena_bytes}
-int {self.prefix}_run(void *arena, const int8_t *input, int8_t *output);
+int {self.name}_run(void *arena, const int8_t *input, int8_t *output);
 #ifdef LOTOR_PROFILE
 void lotor_layer_done(int layer, const void *output, size_t bytes);
 #endif
@@ -60,13 +59,13 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
     @property
     def source(self) -> str:
         weights = ", ".join(str((7 * i + 1) % 127) for i in range(256))
-        return f"""#include "{self.prefix}.h"
+        return f"""#include "{self.name}.h"
 #include <string.h>
 #ifndef LOTOR_PROFILE
 #define lotor_layer_done(layer, output, bytes) ((void)0)
 #endif
 static const int8_t weights[256] = {{{weights}}};
-int {self.prefix}_run(void *arena, const int8_t *input, int8_t *output) {{
+int {self.name}_run(void *arena, const int8_t *input, int8_t *output) {{
     uint8_t *memory = arena;
     uint8_t *x = memory, *y = memory + 3200;
     if (input)
@@ -87,7 +86,7 @@ int {self.prefix}_run(void *arena, const int8_t *input, int8_t *output) {{
 
     def write(self, directory: Path) -> list[Path]:
         directory.mkdir(parents=True, exist_ok=True)
-        files = {f"{self.prefix}.c": self.source, f"{self.prefix}.h": self.header}
+        files = {f"{self.name}.c": self.source, f"{self.name}.h": self.header}
         for name, text in files.items():
             (directory / name).write_text(text)
         return [directory / name for name in files]

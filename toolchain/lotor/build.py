@@ -27,9 +27,9 @@ import numpy as np
 from lotor.board import Board, list_boards, load_board
 from lotor.errors import LotorError
 from lotor.image_sources import (
+    ImageModel,
     SelfTest,
     arena_bytes,
-    c_prefix,
     check_models,
     config_header,
     image_source,
@@ -39,7 +39,6 @@ from lotor.resources import cache_dir, resource
 from lotor.targets import find_target
 
 if TYPE_CHECKING:
-    from lotor.compiler import Compiled
     from lotor.host import HostModel
 
 PREFIX = "arm-none-eabi-"
@@ -111,7 +110,7 @@ def self_test(model: "HostModel", seed: int = 1) -> SelfTest:
 
 def build_firmware(
     board: Board,
-    models: Sequence["Compiled"],
+    models: Sequence[ImageModel],
     build_dir: Path | None = None,
     tests: Sequence[SelfTest] = (),
 ) -> Image:
@@ -149,13 +148,12 @@ def build_firmware(
         return _read(folder)
 
 
-def _files(board: Board, models: Sequence["Compiled"]) -> dict[str, str]:
+def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
     """Return the files of an image that are written for it, but for those that need its id."""
     files = {"image/lotor_config.h": config_header(models, board), "image.ld": linker_script(board)}
     for model in models:
-        prefix = c_prefix(model)
-        files[f"models/{prefix}.c"] = model.source
-        files[f"models/{prefix}.h"] = model.header
+        files[f"models/{model.name}.c"] = model.source
+        files[f"models/{model.name}.h"] = model.header
     return files
 
 
@@ -209,7 +207,7 @@ def _description(board: Board, folder: Path) -> dict[str, Any]:
     }
 
 
-def _compile(board: Board, models: Sequence["Compiled"], folder: Path) -> None:
+def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
     description = folder / "build.json"
     description.write_text(json.dumps(_description(board, folder), indent=2), encoding="utf-8")
     core = folder / "pio"
@@ -244,7 +242,7 @@ def _compile(board: Board, models: Sequence["Compiled"], folder: Path) -> None:
 
 
 def _build_error(
-    board: Board, models: Sequence["Compiled"], output: str, folder: Path
+    board: Board, models: Sequence[ImageModel], output: str, folder: Path
 ) -> LotorError:
     over = dict(re.findall(r"region [`'](\w+)' overflowed by (\d+) bytes", output))
     for region, limit in (("FLASH", board.flash_limit), ("RAM", board.ram_limit)):
@@ -257,7 +255,7 @@ def _build_error(
     return LotorError(f"the firmware does not build: {first.strip()}; all of it is in {log}")
 
 
-def _check_targets(board: Board, models: Sequence["Compiled"]) -> None:
+def _check_targets(board: Board, models: Sequence[ImageModel]) -> None:
     for model in models:
         if model.target.name not in (board.target, "portable"):
             raise LotorError(
@@ -266,7 +264,7 @@ def _check_targets(board: Board, models: Sequence["Compiled"]) -> None:
             )
 
 
-def _check_arena(board: Board, models: Sequence["Compiled"]) -> None:
+def _check_arena(board: Board, models: Sequence[ImageModel]) -> None:
     """Refuse before compiling what cannot fit."""
     ram = arena_bytes(models) + board.build.stack_bytes + _FIRMWARE_RAM
     if ram > board.ram_limit:
@@ -277,7 +275,7 @@ def _check_arena(board: Board, models: Sequence["Compiled"]) -> None:
 
 
 def _too_large(
-    board: Board, models: Sequence["Compiled"], region: str, need: int, limit: int
+    board: Board, models: Sequence[ImageModel], region: str, need: int, limit: int
 ) -> LotorError:
     names = " and ".join(model.name for model in models)
     detail = f" ({arena_bytes(models)} of them the arena)" if region == "ram" else ""
@@ -293,7 +291,7 @@ def _too_large(
     )
 
 
-def _describe(board: Board, models: Sequence["Compiled"], build_id: bytes, folder: Path) -> None:
+def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folder: Path) -> None:
     """Write image.json; it is the last file, and says that the folder is complete."""
     sizes = _sections(folder / "firmware.elf")
     flash = (folder / "firmware.bin").stat().st_size
@@ -380,7 +378,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def build_host_server(
-    models: Sequence["Compiled"],
+    models: Sequence[ImageModel],
     build_dir: Path,
     sanitize: bool = False,
     tests: Sequence[SelfTest] | None = None,
@@ -406,7 +404,7 @@ def build_host_server(
         "image.c": image_source(models, tests or [SelfTest() for _ in models], bytes(20), None),
     }
     for model in models:
-        texts |= {f"{c_prefix(model)}.c": model.source, f"{c_prefix(model)}.h": model.header}
+        texts |= {f"{model.name}.c": model.source, f"{model.name}.h": model.header}
     for name, text in texts.items():
         (build_dir / name).write_text(text, encoding="utf-8")
     program = build_dir / "lotor-server"

@@ -5,21 +5,46 @@ each model) and the linker script.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from lotor import __version__
 from lotor.board import Board
 from lotor.errors import LotorError
-
-if TYPE_CHECKING:
-    from lotor.compiler import Compiled
+from lotor.targets import Target
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
 _HELLO_BYTES = 1040
 _HELLO_FIXED = 250
+
+
+class ImageModel(Protocol):
+    """What an image needs of a model; `lotor.compiler.Compiled` has it."""
+
+    @property
+    def name(self) -> str:
+        """C identifier that prefixes everything."""
+
+    @property
+    def target(self) -> Target:
+        """What the C is for."""
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 of the model file, hexadecimal."""
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What `report.json` says."""
+
+    @property
+    def header(self) -> str:
+        """Text of NAME.h."""
+
+    @property
+    def source(self) -> str:
+        """Text of NAME.c."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +55,7 @@ class SelfTest:
     crc: int = 0
 
 
-def c_prefix(model: "Compiled") -> str:
-    """Return the name that a model's C function and macros start with."""
-    found = re.search(r"\bint (\w+)_run\(", model.header)
-    if not found:
-        raise ValueError(f"the header of {model.name} declares no NAME_run function")
-    return found[1]
-
-
-def check_models(models: Sequence["Compiled"]) -> None:
+def check_models(models: Sequence[ImageModel]) -> None:
     """Check that models fit together into one image.
 
     Raises:
@@ -46,11 +63,11 @@ def check_models(models: Sequence["Compiled"]) -> None:
     """
     if not models:
         raise LotorError("an image needs at least one model: `--model MODEL`")
-    prefixes = [c_prefix(model) for model in models]
-    for prefix in prefixes:
-        if prefixes.count(prefix) > 1:
+    names = [model.name for model in models]
+    for name in names:
+        if names.count(name) > 1:
             raise LotorError(
-                f"two models of one image are called '{prefix}' in C: rename one of the files"
+                f"two models of one image are called '{name}' in C: rename one of the files"
             )
     listed = sum(
         3
@@ -67,12 +84,12 @@ def check_models(models: Sequence["Compiled"]) -> None:
         )
 
 
-def arena_bytes(models: Sequence["Compiled"]) -> int:
+def arena_bytes(models: Sequence[ImageModel]) -> int:
     """Return the bytes of the one arena that all models share: the largest."""
     return max(int(model.report["arena_bytes"]) for model in models)
 
 
-def config_header(models: Sequence["Compiled"], board: Board | None) -> str:
+def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
     """Return `lotor_config.h`; without a board, for the server as a program of this machine."""
     values: dict[str, int] = {
         "LOTOR_ARENA_BYTES": arena_bytes(models),
@@ -100,7 +117,7 @@ def config_header(models: Sequence["Compiled"], board: Board | None) -> str:
 
 
 def image_source(
-    models: Sequence["Compiled"],
+    models: Sequence[ImageModel],
     tests: Sequence[SelfTest],
     build_id: bytes,
     board: Board | None,
@@ -124,19 +141,19 @@ def image_source(
         '#include "lotor_image.h"',
         '#include "lotor_model.h"',
         "#include <stddef.h>",
-        *(f'#include "{c_prefix(model)}.h"' for model in models),
+        *(f'#include "{model.name}.h"' for model in models),
         "",
         *(f"const char {name}[] = {_text(text)};" for name, text in texts.items()),
         f"const uint8_t lotor_build_id[20] = {{{_bytes(build_id)}}};",
         "",
     ]
     for model in models:
-        prefix, report = c_prefix(model), model.report
+        name, report = model.name, model.report
         nulls = ", NULL" * (len(report["inputs"]) + len(report["outputs"]))
         lines += [
-            f"static int run_{prefix}(void *arena) {{ return {prefix}_run(arena{nulls}); }}",
-            f"static const lotor_buffer input_{prefix}[] = {{{_buffers(report['inputs'])}}};",
-            f"static const lotor_buffer output_{prefix}[] = {{{_buffers(report['outputs'])}}};",
+            f"static int run_{name}(void *arena) {{ return {name}_run(arena{nulls}); }}",
+            f"static const lotor_buffer input_{name}[] = {{{_buffers(report['inputs'])}}};",
+            f"static const lotor_buffer output_{name}[] = {{{_buffers(report['outputs'])}}};",
         ]
     lines += ["", "const lotor_model lotor_models[] = {"]
     lines += [_entry(model, test) for model, test in zip(models, tests, strict=True)]
@@ -153,7 +170,7 @@ def linker_script(board: Board) -> str:
     own, so that their sizes can be told.
     """
     flash, ram = board.memory.flash, board.memory.ram
-    return f"""/* Memory of {board.name} ({board.chip}); written by the build. */
+    return f"""/* Memory of {board.name}; written by the build. */
 ENTRY(Reset_Handler)
 MEMORY {{
     FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {board.flash_limit}
@@ -213,20 +230,20 @@ def _buffers(tensors: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{{{tensor['offset']}u, {tensor['bytes']}u}}" for tensor in tensors)
 
 
-def _entry(model: "Compiled", test: SelfTest) -> str:
-    prefix, report = c_prefix(model), model.report
+def _entry(model: ImageModel, test: SelfTest) -> str:
+    name, report = model.name, model.report
     return "\n".join(
         [
             "    {",
-            f"        .name = {_text(model.name)},",
+            f"        .name = {_text(name)},",
             f"        .hash = {{{_bytes(bytes.fromhex(model.model_hash))}}},",
             f"        .arena_bytes = {report['arena_bytes']}u,",
             f"        .layers = {len(report['layers'])}u,",
             f"        .inputs = {len(report['inputs'])},",
             f"        .outputs = {len(report['outputs'])},",
-            f"        .input = input_{prefix},",
-            f"        .output = output_{prefix},",
-            f"        .run = run_{prefix},",
+            f"        .input = input_{name},",
+            f"        .output = output_{name},",
+            f"        .run = run_{name},",
             f"        .self_test_seed = {test.seed:#x}u,",
             f"        .self_test_crc = {test.crc:#010x}u,",
             "    },",
