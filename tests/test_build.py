@@ -24,7 +24,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 
 
 def test_two_builds_give_the_same_bytes(image: Image, tmp_path: Path) -> None:
-    again = build_firmware(BOARD, [TinyModel("tiny")], tmp_path / "a longer place")
+    again = build_firmware(BOARD, [TinyModel("tiny")], tmp_path / "a longer place/models")
     assert again.elf != image.elf
     assert again.bin.read_bytes() == image.bin.read_bytes()
     assert again.elf.read_bytes() == image.elf.read_bytes()
@@ -37,6 +37,12 @@ def test_what_was_built_is_found(image: Image, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("lotor.build._compile", no_build)
     assert build_firmware(BOARD, [TinyModel("tiny")], image.elf.parents[1]) == image
+
+
+def test_an_image_that_lost_a_file_is_built_again(tmp_path: Path) -> None:
+    image = build_firmware(BOARD, [TinyModel("tiny")], tmp_path)
+    image.elf.unlink()
+    assert build_firmware(BOARD, [TinyModel("tiny")], tmp_path).elf.is_file()
 
 
 def test_the_id_tells_models_apart(image: Image, tmp_path: Path) -> None:
@@ -128,6 +134,12 @@ def test_a_missing_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LotorError, match="arm-none-eabi-gcc is missing: `sudo apt-get install"):
         build_firmware(BOARD, [TinyModel("tiny")], tmp_path)
+
+
+def test_a_model_may_be_called_like_a_part_of_the_firmware(tmp_path: Path) -> None:
+    names = ["image", "request", "main", "server"]
+    image = build_firmware(BOARD, [TinyModel(name) for name in names], tmp_path)
+    assert [model["name"] for model in image.models] == names
 
 
 class Broken(TinyModel):

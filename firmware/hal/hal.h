@@ -18,8 +18,11 @@ void hal_idle(void);
 /* The next received byte, or -1. */
 int hal_uart_read(void);
 
-/* Send; returns when all is handed to the UART. */
+/* Send; returns when all is handed to the UART, which may still be sending. */
 void hal_uart_write(const uint8_t *data, size_t bytes);
+
+/* Wait until all that was handed to the UART is on the line. */
+void hal_uart_flush(void);
 
 /* Bytes lost because nobody read them in time. */
 uint32_t hal_uart_overruns(void);
@@ -31,6 +34,7 @@ uint64_t hal_ticks(void);
 void hal_watchdog_start(void);
 void hal_watchdog_feed(void);
 
+/* Also makes the chip forget it; called once at every start. */
 hal_cause hal_reset_cause(void);
 _Noreturn void hal_reset(void);
 

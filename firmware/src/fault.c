@@ -41,7 +41,9 @@ static void expect(reset_reason reason) {
 }
 
 static reset_reason reason_now(void) {
-    if (counters.magic != MAGIC_COUNT || counters.check != counters_check()) {
+    const hal_cause cause = hal_reset_cause(); /* read, and so cleared, at every start */
+    if (counters.magic != MAGIC_COUNT || counters.check != counters_check() ||
+        cause == HAL_CAUSE_POWER) {
         counters.magic = MAGIC_COUNT;
         counters.resets = 0;
         layer = -1;
@@ -50,7 +52,7 @@ static reset_reason reason_now(void) {
     counters.resets++;
     if (counters.reason != RESET_UNKNOWN)
         return (reset_reason)counters.reason;
-    switch (hal_reset_cause()) {
+    switch (cause) {
     case HAL_CAUSE_WATCHDOG:
         return RESET_WATCHDOG;
     case HAL_CAUSE_PIN:

@@ -40,7 +40,7 @@ static void put_fault(writer *answer, const fault_record *fault) {
     tagged_end(answer, start);
 }
 
-link_error request_hello(const request *r, writer *answer) {
+link_error hello_request(const request *r, writer *answer) {
     if (r->length)
         return ERROR_LENGTH;
     const uint8_t selected = model_selected();
@@ -62,7 +62,7 @@ link_error request_hello(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_statistics(const request *r, writer *answer) {
+link_error statistics_request(const request *r, writer *answer) {
     if (r->length)
         return ERROR_LENGTH;
     uint32_t stack_bytes = 0;
@@ -83,7 +83,7 @@ link_error request_statistics(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_log_level(const request *r, writer *answer) {
+link_error log_level_request(const request *r, writer *answer) {
     if (r->length != 1)
         return ERROR_LENGTH;
     if (r->payload[0] > LOG_DEBUG)
@@ -93,12 +93,12 @@ link_error request_log_level(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_echo(const request *r, writer *answer) {
+link_error echo_request(const request *r, writer *answer) {
     put_bytes(answer, r->payload, r->length);
     return ERROR_NONE;
 }
 
-link_error request_reset(const request *r, writer *answer) {
+link_error reset_request(const request *r, writer *answer) {
     (void)answer;
     if (r->length)
         return ERROR_LENGTH;
@@ -109,7 +109,7 @@ link_error request_reset(const request *r, writer *answer) {
 #ifdef LOTOR_TEST_FAULTS
 static uint8_t fault_wanted;
 
-link_error request_fault(const request *r, writer *answer) {
+link_error fault_request(const request *r, writer *answer) {
     (void)answer;
     if (r->length != 1)
         return ERROR_LENGTH;
@@ -121,11 +121,15 @@ link_error request_fault(const request *r, writer *answer) {
 #endif
 
 void device_after_answer(void) {
-    if (reset_wanted)
+    if (reset_wanted) {
+        hal_uart_flush();
         fault_reset_request();
+    }
 #ifdef LOTOR_TEST_FAULTS
-    LOTOR_ASSERT(fault_wanted != FAULT_ASSERT);
-    if (fault_wanted)
+    if (fault_wanted) {
+        hal_uart_flush();
+        LOTOR_ASSERT(fault_wanted != FAULT_ASSERT);
         hal_provoke(fault_wanted);
+    }
 #endif
 }

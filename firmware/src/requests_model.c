@@ -57,7 +57,7 @@ uint8_t model_selected(void) { return state.index; }
 
 size_t model_arena_touched(void) { return watermark_upwards(arena, sizeof arena); }
 
-link_error request_select(const request *r, writer *answer) {
+link_error select_request(const request *r, writer *answer) {
     if (r->length != 1)
         return ERROR_LENGTH;
     if (r->payload[0] >= lotor_model_count)
@@ -67,7 +67,7 @@ link_error request_select(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_load(const request *r, writer *answer) {
+link_error load_request(const request *r, writer *answer) {
     enum { HEAD = 5 };
     if (r->length <= HEAD || r->length > HEAD + FRAME_MAX_DATA)
         return ERROR_LENGTH;
@@ -105,7 +105,7 @@ static link_error run(bool trace) {
     return ERROR_NONE;
 }
 
-link_error request_run(const request *r, writer *answer) {
+link_error run_request(const request *r, writer *answer) {
     if (r->length != 1)
         return ERROR_LENGTH;
     const uint8_t flags = r->payload[0];
@@ -126,7 +126,7 @@ link_error request_run(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_read(const request *r, writer *answer) {
+link_error read_request(const request *r, writer *answer) {
     if (r->length != 7)
         return ERROR_LENGTH;
     const uint8_t index = r->payload[0];
@@ -156,7 +156,7 @@ static void fill_inputs(uint32_t x) {
     }
 }
 
-link_error request_self_test(const request *r, writer *answer) {
+link_error self_test_request(const request *r, writer *answer) {
     if (r->length)
         return ERROR_LENGTH;
     if (!model()->self_test_seed)
@@ -177,7 +177,7 @@ link_error request_self_test(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
-link_error request_profile(const request *r, writer *answer) {
+link_error profile_request(const request *r, writer *answer) {
     enum { HEAD = 6, ROW = 12, ROWS = (FRAME_MAX_PAYLOAD - HEAD) / ROW };
     if (r->length != 2)
         return ERROR_LENGTH;

@@ -13,12 +13,12 @@ enum { ANSWER = 0x80, ERROR_TYPE = 0xFF, NO_SEQ = 0xFFFF };
 typedef link_error (*handler)(const request *, writer *);
 
 static const handler handlers[] = {
-    [0x01] = request_hello,   [0x02] = request_select,     [0x03] = request_load,
-    [0x04] = request_run,     [0x05] = request_read,       [0x06] = request_self_test,
-    [0x07] = request_profile, [0x08] = request_statistics, [0x09] = request_log_level,
-    [0x0A] = request_reset,   [0x0B] = request_echo,
+    [0x01] = hello_request,   [0x02] = select_request,     [0x03] = load_request,
+    [0x04] = run_request,     [0x05] = read_request,       [0x06] = self_test_request,
+    [0x07] = profile_request, [0x08] = statistics_request, [0x09] = log_level_request,
+    [0x0A] = reset_request,   [0x0B] = echo_request,
 #ifdef LOTOR_TEST_FAULTS
-    [0x0C] = request_fault,
+    [0x0C] = fault_request,
 #endif
 };
 

@@ -38,23 +38,23 @@ void server_init(void);
 void server_poll(void);
 
 /* Requests about the device (requests_device.c). */
-link_error request_hello(const request *r, writer *answer);
-link_error request_statistics(const request *r, writer *answer);
-link_error request_log_level(const request *r, writer *answer);
-link_error request_reset(const request *r, writer *answer);
-link_error request_echo(const request *r, writer *answer);
-link_error request_fault(const request *r, writer *answer);
+link_error hello_request(const request *r, writer *answer);
+link_error statistics_request(const request *r, writer *answer);
+link_error log_level_request(const request *r, writer *answer);
+link_error reset_request(const request *r, writer *answer);
+link_error echo_request(const request *r, writer *answer);
+link_error fault_request(const request *r, writer *answer);
 
-/* What request_reset and request_fault asked for, once the answer is out. */
+/* What reset_request and fault_request asked for, once the answer is out. */
 void device_after_answer(void);
 
 /* Requests about the model (requests_model.c). */
-link_error request_select(const request *r, writer *answer);
-link_error request_load(const request *r, writer *answer);
-link_error request_run(const request *r, writer *answer);
-link_error request_read(const request *r, writer *answer);
-link_error request_self_test(const request *r, writer *answer);
-link_error request_profile(const request *r, writer *answer);
+link_error select_request(const request *r, writer *answer);
+link_error load_request(const request *r, writer *answer);
+link_error run_request(const request *r, writer *answer);
+link_error read_request(const request *r, writer *answer);
+link_error self_test_request(const request *r, writer *answer);
+link_error profile_request(const request *r, writer *answer);
 
 /* Select a model and forget everything loaded and computed. */
 void model_select(uint8_t index);

@@ -27,6 +27,7 @@ import numpy as np
 from lotor.board import Board, list_boards, load_board
 from lotor.errors import LotorError
 from lotor.image_sources import (
+    MODELS_GROUP,
     ImageModel,
     SelfTest,
     arena_bytes,
@@ -46,6 +47,8 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble
 # Buffers of the link, the profile's table of a few layers, data of the C library.
 _FIRMWARE_RAM = 5_000
 _FLASH_SECTIONS = (".vectors", ".kernels", ".weights", ".text", ".data")
+# What is left of a build; the first is written last.
+_KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
 
 
@@ -133,11 +136,11 @@ def build_firmware(
     tests = tests or [SelfTest() for _ in models]
     files = _files(board, models)
     build_id = _key(board, files, tests)[:20]
-    files["image/image.c"] = image_source(models, tests, build_id, board)
+    files["image/lotor_image.c"] = image_source(models, tests, build_id, board)
     root = (build_dir or cache_dir() / "firmware").absolute()
     folder = root / f"{board.name}-{build_id.hex()[:16]}"
     with _locked(root / f"{folder.name}.lock"):
-        if not (folder / "image.json").exists():
+        if not all((folder / name).exists() for name in _KEPT):
             shutil.rmtree(folder, ignore_errors=True)
             for name, text in files.items():
                 path = folder / name
@@ -185,7 +188,7 @@ def _description(board: Board, folder: Path) -> dict[str, Any]:
         "core": (firmware / "hal/cortex_m", small),
         "hal": (firmware / "hal" / board.hal.name, small),
         "image": (folder / "image", small),
-        "models": (folder / "models", quick),
+        MODELS_GROUP: (folder / "models", quick),
     }
     return {
         "prefix": PREFIX,
@@ -235,7 +238,7 @@ def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
     (folder / "build.log").write_text(output, encoding="utf-8")
     if done.returncode:
         raise _build_error(board, models, output, folder)
-    for name in ("firmware.elf", "firmware.bin"):
+    for name in _KEPT[1:]:
         shutil.move(folder / "out" / board.build.env / name, folder / name)
     shutil.rmtree(core)
     shutil.rmtree(folder / "out")
@@ -399,9 +402,10 @@ def build_host_server(
     check_models(models)
     build_dir.mkdir(parents=True, exist_ok=True)
     firmware = resource("firmware")
+    tests = tests or [SelfTest() for _ in models]
     texts = {
         "lotor_config.h": config_header(models, None),
-        "image.c": image_source(models, tests or [SelfTest() for _ in models], bytes(20), None),
+        "lotor_image.c": image_source(models, tests, bytes(20), None),
     }
     for model in models:
         texts |= {f"{model.name}.c": model.source, f"{model.name}.h": model.header}

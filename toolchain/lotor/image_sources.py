@@ -1,7 +1,7 @@
 """The files of an image that depend on the board and the models: text in, text out.
 
-`lotor_config.h` (sizes and options), `image.c` (names, build id, model table, an entry function for
-each model) and the linker script.
+`lotor_config.h` (sizes and options), `lotor_image.c` (names, build id, model table, an entry
+function for each model) and the linker script.
 """
 
 import json
@@ -13,6 +13,10 @@ from lotor import __version__
 from lotor.board import Board
 from lotor.errors import LotorError
 from lotor.targets import Target
+
+# The folder of the models' object files: no folder above it should be called so, because the linker
+# script knows them by it.
+MODELS_GROUP = "lotor-models"
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
 _HELLO_BYTES = 1040
@@ -122,7 +126,7 @@ def image_source(
     build_id: bytes,
     board: Board | None,
 ) -> str:
-    """Return `image.c`: who this image is, and its table of models.
+    """Return `lotor_image.c`: who this image is, and its table of models.
 
     Args:
         models: what the image holds; the order is the index on the link.
@@ -170,6 +174,7 @@ def linker_script(board: Board) -> str:
     own, so that their sizes can be told.
     """
     flash, ram = board.memory.flash, board.memory.ram
+    models = f"*/{MODELS_GROUP}/*.o"
     return f"""/* Memory of {board.name}; written by the build. */
 ENTRY(Reset_Handler)
 MEMORY {{
@@ -183,8 +188,8 @@ PHDRS {{
 }}
 SECTIONS {{
     .vectors : {{ KEEP(*(.vectors)) }} > FLASH :flash
-    .kernels : {{ */models/*.o(.text .text.*) }} > FLASH :flash
-    .weights : {{ . = ALIGN(16); */models/*.o(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
+    .kernels : {{ {models}(.text .text.*) }} > FLASH :flash
+    .weights : {{ . = ALIGN(16); {models}(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
     .text : {{ *(.text .text.*) *(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
     .stack (NOLOAD) : {{
         __stack_limit = .;

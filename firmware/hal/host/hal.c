@@ -8,9 +8,14 @@
 static uint8_t input[4096];
 static ssize_t have, at;
 
+/* What was handed over and is not yet sent. */
+static uint8_t sending[4096];
+static size_t held;
+
 void hal_init(void) {}
 
 void hal_idle(void) {
+    hal_uart_flush();
     at = 0;
     have = read(STDIN_FILENO, input, sizeof input);
     if (have <= 0)
@@ -19,13 +24,23 @@ void hal_idle(void) {
 
 int hal_uart_read(void) { return at < have ? input[at++] : -1; }
 
-void hal_uart_write(const uint8_t *data, size_t bytes) {
-    while (bytes) {
-        const ssize_t done = write(STDOUT_FILENO, data, bytes);
+static void send(size_t bytes) {
+    for (size_t sent = 0; sent < bytes;) {
+        const ssize_t done = write(STDOUT_FILENO, sending + sent, bytes - sent);
         if (done <= 0)
             exit(0);
-        data += done;
-        bytes -= (size_t)done;
+        sent += (size_t)done;
+    }
+    held = 0;
+}
+
+void hal_uart_flush(void) { send(held); }
+
+void hal_uart_write(const uint8_t *data, size_t bytes) {
+    while (bytes--) {
+        if (held == sizeof sending)
+            hal_uart_flush();
+        sending[held++] = *data++;
     }
 }
 
@@ -42,6 +57,9 @@ void hal_watchdog_feed(void) {}
 hal_cause hal_reset_cause(void) { return HAL_CAUSE_POWER; }
 
 void hal_reset(void) {
+    /* A UART still holds the last bytes when it has taken all; a reset loses them. */
+    enum { IN_FLIGHT = 2 };
+    send(held > IN_FLIGHT ? held - IN_FLIGHT : 0);
     execl("/proc/self/exe", "lotor-server", (char *)NULL);
     abort();
 }

@@ -28,7 +28,7 @@
 #define TIM_CNT 0x24u
 #define TIM_PSC 0x28u
 
-enum { USART1_IRQ = 37, SR_ORE = 1 << 3, SR_RXNE = 1 << 5, SR_TXE = 1 << 7 };
+enum { USART1_IRQ = 37, SR_ORE = 1 << 3, SR_RXNE = 1 << 5, SR_TC = 1 << 6, SR_TXE = 1 << 7 };
 
 static ring received;
 
@@ -121,6 +121,11 @@ void hal_uart_write(const uint8_t *data, size_t bytes) {
         while (!(USART_SR & SR_TXE)) {
         }
         USART_DR = *data++;
+    }
+}
+
+void hal_uart_flush(void) {
+    while (!(USART_SR & SR_TC)) { /* 30.6.1: the last stop bit is out */
     }
 }
 
