@@ -109,7 +109,9 @@ def bench(
             yield bench
         finally:
             strategy.transition("unknown")
-            if not request.config.getoption("lotor_keep"):
+            # What could not be flashed is not ours to stop.
+            ours = not isinstance(bench.failure, FlashFailed)
+            if ours and not request.config.getoption("lotor_keep"):
                 strategy.flash.stop()
             target.cleanup()
 

@@ -129,6 +129,24 @@ def test_one_instruction_is_one_tick(tmp_path: Path) -> None:
     assert counts[1] == counts[0]
 
 
+class Empty(TinyModel):
+    """A model whose second layer does nothing."""
+
+    @property
+    def source(self) -> str:
+        head, _, tail = super().source.partition("    memset(y,")
+        return head + "    " + tail[tail.index("lotor_layer_done(1") :]
+
+
+def test_an_empty_layer_costs_nothing_but_its_arguments(name: str, tmp_path: Path) -> None:
+    board = load_board(name)
+    url, _ = flash_image(board, build_firmware(board, [Empty("empty")], tmp_path))
+    with Session.open(url) as session:
+        session.load(0, DATA)
+        session.run()
+        assert session.profile()[1].ticks <= 4
+
+
 def test_a_self_test_that_fails_says_so(session: Session) -> None:
     session.select(0)
     found = session.self_test()
@@ -378,6 +396,21 @@ def test_an_emulator_that_ends_at_once(images: dict[str, Image]) -> None:
     with pytest.raises(LotorError, match=r"ended at once \(status 1\); it said: .*machine type"):
         emulator.start(board, images["netduinoplus2"])
     assert emulator.running("netduinoplus2") is None
+
+
+def test_an_interrupted_start_leaves_nothing_that_cannot_be_stopped(
+    images: dict[str, Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    board = load_board("netduinoplus2")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("lotor.device.emulator.subprocess.Popen.wait", interrupt)
+        emulator.start(board, images[board.name])
+    pid = running(board.name).pid
+    assert emulator.stop(board.name)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_a_missing_emulator(images: dict[str, Image], monkeypatch: pytest.MonkeyPatch) -> None:

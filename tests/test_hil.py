@@ -3,14 +3,15 @@
 import struct
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fake_board import HELLO, FakeBoard, Reply, answer, item
-from lotor.device.hil import HilReport, read_junit
+from lotor.device.hil import HilReport, read_junit, run_hil
 from lotor.device.link import LOG, Frame, encode
 from lotor.device.monitor import Event, source_of, watch
-from lotor.device.ports import locate
+from lotor.device.ports import Busy, Port, locate
 from lotor.errors import LotorError
 from lotor.resources import resource
 from tflite_builder import ModelBuilder, Quant
@@ -49,6 +50,38 @@ def test_no_failure_is_a_pass_only_when_something_ran(tmp_path: Path) -> None:
     assert report(tmp_path, empty.format(1, 3)).outcome == "passed"
     assert report(tmp_path, empty.format(3, 3)).outcome == "no tests ran"
     assert report(tmp_path, empty.format(0, 0)).outcome == "no tests ran"
+
+
+def test_tests_that_ended_before_their_time_did_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    junit = tmp_path / "junit.xml"
+    status = 0
+
+    def pytest_run(*_: object, **__: object) -> SimpleNamespace:
+        junit.write_text('<testsuites><testsuite tests="3" /></testsuites>')
+        return SimpleNamespace(returncode=status)
+
+    monkeypatch.setattr("lotor.device.hil.subprocess.run", pytest_run)
+    assert run_hil("netduinoplus2", junit=junit).outcome == "passed"
+    for status in (2, 3, 4, -9):
+        with pytest.raises(LotorError, match=f"pytest ended with status {status} before"):
+            run_hil("netduinoplus2", junit=junit)
+    with pytest.raises(LotorError, match=r"cannot write the report .*; give another --junit"):
+        run_hil("netduinoplus2", junit=tmp_path)
+
+
+def test_a_board_whose_port_is_in_use_is_not_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeBoard() as board:
+        monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path))
+        monkeypatch.setattr("lotor.device.hil.running", lambda _: True)
+        monkeypatch.setattr("lotor.device.hil.locate", lambda _: (board.url, 115200))
+        port = Port(board.url)
+        with pytest.raises(Busy, match=f"port {board.url} is busy"):
+            run_hil("netduinoplus2", junit=tmp_path / "junit.xml")
+        port.close()
 
 
 def test_the_small_model_is_what_this_says() -> None:

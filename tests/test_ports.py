@@ -149,6 +149,8 @@ def test_ports_that_are_not_there(tmp_path: Path) -> None:
         url = f"socket://127.0.0.1:{server.getsockname()[1]}"
     with pytest.raises(LotorError, match=f"nobody listens on {url}: is the board running"):
         Port(url)
+    with pytest.raises(LotorError, match="cannot open port /aaa"):
+        Port("/" + "a" * 300)
     with pytest.raises(LotorError, match="cannot open port what://ever"):
         Port("what://ever")
     plain = tmp_path / "file"

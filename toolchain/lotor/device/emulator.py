@@ -93,21 +93,11 @@ def start(board: Board, image: Image) -> Running:
                     pass_fds=[number],
                     start_new_session=True,
                 )
-        started = _start_time(process.pid)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_START_SECONDS)
-        if process.returncode is not None or started is None:
-            said = " ".join(log.read_text(errors="replace").split()) or "nothing"
-            raise LotorError(
-                f"{emulator.program} for board {board.name} ended at once "
-                f"(status {process.returncode}); it said: {said[:300]}"
-            )
-        # It outlives this process: Python need not warn that it does.
-        process.returncode = 0
+        # Written at once: who interrupts us leaves an emulator that can be found and stopped.
         state = Running(
             board.name,
             process.pid,
-            started,
+            _start_time(process.pid) or 0,
             f"socket://127.0.0.1:{port}",
             image.elf,
             image.models,
@@ -115,6 +105,17 @@ def start(board: Board, image: Image) -> Running:
             time.time(),
         )
         _write(state)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_START_SECONDS)
+        if process.returncode is not None:
+            _path(board.name).unlink()
+            said = " ".join(log.read_text(errors="replace").split()) or "nothing"
+            raise LotorError(
+                f"{emulator.program} for board {board.name} ended at once "
+                f"(status {process.returncode}); it said: {said[:300]}"
+            )
+        # It outlives this process: Python need not warn that it does.
+        process.returncode = 0
         return state
 
 

@@ -10,7 +10,7 @@ from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import compile_model
 from lotor.device import emulator
 from lotor.device.messages import Hello
-from lotor.device.ports import Busy, Lock
+from lotor.device.ports import Busy, port_lock
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import load
@@ -140,7 +140,7 @@ def _start_emulator(board: Board, image: Image) -> str:
     # Whoever talks to the board keeps its port: do not pull the emulator from under it.
     state = emulator.running(board.name)
     if state is not None:
-        with Lock(f"port-{state.url}", f"port {state.url} of board {board.name}", wait=0.2):
+        with port_lock(state.url):
             return emulator.start(board, image).url
     return emulator.start(board, image).url
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from lotor.board import load_board
-from lotor.device.ports import Lock
+from lotor.device.emulator import running
+from lotor.device.ports import Lock, locate, port_lock
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource
 from lotor.zoo import find_model
 
+_FINISHED = (0, 1, 5)  # pytest's status: all passed, some failed, none ran
 TEST_SECONDS = 120  # no single test of a board takes longer
 # What went wrong first matters most: without a flashed board nothing else can be said.
 OUTCOMES = ("flash-error", "no-boot", "protocol", "mismatch")
@@ -82,17 +84,25 @@ def run_hil(
 
     Raises:
         LotorError: no such board or model, or the `hil` extra is not installed.
-        Busy: another test run has the board.
+        Busy: another test run has the board, or another program its port.
     """
     for package in ("labgrid", "pytest"):
         if find_spec(package) is None:
             raise LotorError(f'tests of boards need {package}: `pip install "lotor[hil]"`')
-    name = load_board(board).name
+    emulated, name = load_board(board).emulated, board
     path = find_model(model or default_model()).path.resolve()
     Lock(f"board-{name}", f"board {name}").release()  # says now that another run has it
+    if not emulated or running(name):
+        port_lock(locate(name)[0]).release()  # or that another program has its port
     junit = (junit or cache_dir() / f"hil-{name}.xml").resolve()
-    junit.parent.mkdir(parents=True, exist_ok=True)
-    junit.unlink(missing_ok=True)
+    try:
+        junit.parent.mkdir(parents=True, exist_ok=True)
+        junit.touch()
+        junit.unlink()  # what is there afterwards is of this run
+    except OSError as error:
+        raise LotorError(
+            f"cannot write the report {junit}: {error.strerror}; give another --junit"
+        ) from error
     command = [sys.executable, "-m", "pytest", str(resource("hil_tests")), "-q", "-rfE"]
     # Tests of an installed package have no configuration and a folder that may be read-only.
     command += ["-c", os.devnull, "--rootdir", str(resource("hil_tests"))]
@@ -103,8 +113,8 @@ def run_hil(
     command += ["--lotor-keep"] if keep else []
     environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, stdout=sys.stderr, env=environ, check=False)
-    if not junit.is_file():
-        raise LotorError(f"pytest ended with {done.returncode} and no report: see above")
+    if done.returncode not in _FINISHED or not junit.is_file():
+        raise LotorError(f"pytest ended with status {done.returncode} before its time: see above")
     return read_junit(junit, name, str(path))
 
 

@@ -38,7 +38,9 @@ class Lock:
     """
 
     def __init__(self, name: str, thing: str, wait: float = 0.0) -> None:
-        path = run_dir() / (re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") + ".lock")
+        # Cut, because a file's name has a limit; two long names may share a lock.
+        plain = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")[:200]
+        path = run_dir() / f"{plain}.lock"
         # The file stays when the lock ends: removing it would race with the next holder.
         self._file = path.open("a+", encoding="utf-8")
         until = time.monotonic() + wait
@@ -75,6 +77,15 @@ class Lock:
         self.release()
 
 
+def port_lock(url: str) -> Lock:
+    """Hold a port, as its `Port` does.
+
+    Raises:
+        Busy: somebody else holds it, for longer than a moment.
+    """
+    return Lock(f"port-{url}", f"port {url}", wait=0.2)
+
+
 def _holder(path: Path) -> str:
     try:
         pid = int(path.read_text(encoding="utf-8"))
@@ -103,7 +114,7 @@ class Port:
 
     def __init__(self, url: str, baudrate: int = BAUDRATE) -> None:
         self.url = url
-        self._lock = Lock(f"port-{url}", f"port {url}", wait=0.2)
+        self._lock = port_lock(url)
         try:
             self._serial = serial.serial_for_url(
                 url, baudrate=baudrate, timeout=0, write_timeout=5.0, exclusive=True
