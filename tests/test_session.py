@@ -150,6 +150,23 @@ def test_inputs_and_outputs_longer_than_a_frame() -> None:
         assert [layer.crc for layer in layers] == list(range(240))
 
 
+def test_a_load_shows_progress_only_for_a_person(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 3))  # every look at the clock takes 3 s
+    monkeypatch.setattr("lotor.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with FakeBoard(Model()) as board, opened(board, timeout=2.0) as session:
+        session.select("large")
+        session.load(0, bytes(3000))
+        assert capsys.readouterr().err == ""
+        session.progress = True
+        session.load(0, bytes(3000))
+    assert capsys.readouterr().err.splitlines() == [
+        "load input 0 on fake: 2048/3000 bytes",
+        "load input 0 on fake: 3000/3000 bytes",
+    ]
+
+
 def test_a_non_contiguous_or_big_endian_array_is_sent_as_the_device_reads_it() -> None:
     model = Model()
     with FakeBoard(model) as board, opened(board) as session:

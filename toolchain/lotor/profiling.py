@@ -79,6 +79,7 @@ def profile(model: str, board: str, seed: int = 0) -> Profile:
     load_board(board)
     compiled = compile_for(board, model)
     with open_with_model(board, model, compiled) as session:
+        session.progress = True
         (inputs,) = random_inputs(compiled.graph, 1, seed)
         for index, array in enumerate(inputs):
             session.load(index, array)

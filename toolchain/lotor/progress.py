@@ -9,8 +9,8 @@ from typing import Self
 class Progress:
     """A line that says how far a piece of work has come.
 
-    On a terminal one line is redrawn; elsewhere a line appears every few seconds, so that a log
-    stays short. Nothing is printed for work that ends within the first second.
+    On a terminal one line is redrawn, from the first second on; elsewhere a line appears every five
+    seconds, so that a log stays short. Nothing is printed for work that ends before that.
 
     Args:
         label: what is being done.
@@ -22,7 +22,7 @@ class Progress:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0
         self._tty = sys.stderr.isatty()
-        self._next = time.monotonic() + 1.0
+        self._next = time.monotonic() + (1.0 if self._tty else 5.0)
         self._drawn = False
 
     def __enter__(self) -> Self:

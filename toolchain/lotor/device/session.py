@@ -5,6 +5,7 @@ import random
 import struct
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -108,6 +109,7 @@ class Session:
     Attributes:
         retries: how often a request was sent again.
         stale: how many answers came that nobody waited for.
+        progress: whether a long load says on stderr how far it is; for a person's single load.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Session:
         self.port, self.where = port, where
         self.timeout, self.run_timeout, self.on_log = timeout, run_timeout, on_log
         self.retries = self.stale = 0
+        self.progress = False
         self._decoder = Decoder()
         self._frames: list[Frame] = []
         # A start of its own keeps one session's late answers from another's requests.
@@ -354,11 +357,13 @@ class Session:
                 f"input {index} of {len(data)} bytes does not fit model {self.model.name} on "
                 f"{self.where}, which takes {limit}"
             )
-        with Progress(f"load input {index} on {self.greeting.board}", len(data), "bytes") as bar:
+        label = f"load input {index} on {self.greeting.board}"
+        with Progress(label, len(data), "bytes") if self.progress else nullcontext() as bar:
             for start in range(0, len(data), DATA_BYTES):
                 piece = data[start : start + DATA_BYTES]
                 self.load_piece(index, start, piece)
-                bar.advance(len(piece))
+                if bar:
+                    bar.advance(len(piece))
 
     def load_piece(self, index: int, offset: int, piece: bytes) -> None:
         """Send up to `DATA_BYTES` bytes of an input, unchecked on this side."""
