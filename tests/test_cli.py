@@ -145,6 +145,52 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert done.stderr == ""
 
 
+def test_a_result_that_cannot_be_printed() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "lotor", "boards"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    _one_line(done.returncode, done.stderr, "no space left")
+
+
+def test_a_model_without_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    m = ModelBuilder()
+    m.output(m.reshape(m.input((1, 4), Quant(0.1, 0)), (4,)))
+    (tmp_path / "flat.tflite").write_bytes(m.build())
+    assert main(["inspect", str(tmp_path / "flat.tflite")]) == 0
+    assert "RAM 4 bytes" in capsys.readouterr().out
+
+
+def test_weights_without_an_element(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    m = ModelBuilder()
+    x, empty = m.input((1, 4), Quant(0.1, 0)), m.input((4, 0), Quant(0.1, 0))
+    y = m.tensor((1, 4), Quant(0.1, 0))
+    m.output(m.operator("FULLY_CONNECTED", [x, empty, None], [y], "FullyConnectedOptions"))
+    (tmp_path / "empty.tflite").write_bytes(m.build())
+    assert main(["inspect", str(tmp_path / "empty.tflite"), "--json"]) == 1
+    assert "without elements" in json.loads(capsys.readouterr().out)["unsupported"][0]["reason"]
+
+
+def test_a_name_is_listed_once(lotor: Lotor) -> None:
+    assert lotor("inspect", "nothing").stderr.rstrip().endswith("one of: raccoon")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("recipe.toml", b"a = ["), ("recipe.toml", b"\xff"), ("labels.txt", b"\xff\n")],
+)
+def test_files_beside_a_model_that_cannot_be_read(
+    name: str, content: bytes, small: Path, lotor: Lotor
+) -> None:
+    small.with_name(name).write_bytes(content)
+    done = lotor("inspect", small)
+    _one_line(done.returncode, done.stderr, name)
+
+
+def test_a_file_name_of_two_lines(tmp_path: Path, lotor: Lotor) -> None:
+    done = lotor("inspect", tmp_path / "two\nlines.tflite")
+    _one_line(done.returncode, done.stderr, "two lines.tflite")
+
+
 # A mistake each: what is typed, and what the one line must name.
 
 
@@ -229,6 +275,10 @@ def test_no_model(command: str, kind: str, tmp_path: Path, lotor: Lotor) -> None
         (["detect", "{tmp}/absent.jpg", "--model", "raccoon"], ["absent.jpg"]),
         (["verify", "{small}", "--samples", "0"], ["samples"]),
         (["verify", "{small}", "--samples", "-3"], ["samples"]),
+        (["verify", "{small}", "--seed", "-1"], ["--seed -1"]),
+        (["train", "raccoon", "--seed", "-1", "--out", "{tmp}/o"], ["--seed -1"]),
+        (["run", "{small}", "--input", "{tmp}/zip.npy", "--output", "{tmp}/y.npy"], ["zip.npy"]),
+        (["run", "{small}", "--input", "{tmp}/huge.npy", "--output", "{tmp}/y.npy"], ["huge.npy"]),
         (["compile", "{small}", "--target", "portable", "-o", "{small}"], ["small.tflite"]),
         (
             ["compile", "{small}", "--target", "portable", "-o", "{tmp}/o", "--name", "1 x"],
@@ -244,6 +294,11 @@ def test_mistakes(
 ) -> None:
     (tmp_path / "text.png").write_text("no image\n")
     (tmp_path / "text.npy").write_text("no array\n")
+    with (tmp_path / "zip.npy").open("wb") as file:
+        np.savez(file, x=np.zeros((1, 8, 8, 3), np.int8))
+    with (tmp_path / "huge.npy").open("wb") as file:
+        header = {"descr": "|i1", "fortran_order": False, "shape": (10**15,)}
+        np.lib.format.write_array_header_1_0(file, header)
     np.save(tmp_path / "shape.npy", np.zeros((1, 9, 8, 3), np.int8))
     np.save(tmp_path / "dtype.npy", np.zeros((1, 8, 8, 3), np.float32))
     done = lotor(*(argument.format(small=small, tmp=tmp_path) for argument in arguments))

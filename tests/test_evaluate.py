@@ -9,6 +9,7 @@ import pytest
 from conftest import Lotor
 from garden import make_garden
 from lotor.data.manifest import Photo
+from lotor.errors import LotorError
 from lotor.evaluate import (
     Scored,
     average_precision,
@@ -138,3 +139,10 @@ def test_mistakes(lotor: Lotor, tmp_path: Path, arguments: list[str], says: str)
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["file/below.png", "no-known-suffix"])
+def test_a_drawing_that_cannot_be_written(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LotorError, match="cannot write"):
+        draw_confusion([[1]], ["a"], tmp_path / name)

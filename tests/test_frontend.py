@@ -281,3 +281,64 @@ def test_missing_operands() -> None:
                     ("RESHAPE", 1),
                 }
                 assert (text is None) == optional, (op.kind, keep, text)
+
+
+FAR = Quant(1e-20, 0)
+
+
+@pytest.mark.parametrize("operator", ["conv2d", "fully_connected", "add", "quantize", "mean"])
+def test_scales_so_far_apart_that_a_shift_leaves_int32(operator: str) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 2, 2, 4), Quant(0.1, 0))
+    outputs = {
+        "conv2d": lambda: m.conv2d(x, weight_quant=Quant(0.01), quant=FAR),
+        "fully_connected": lambda: m.fully_connected(x, weight_quant=Quant(0.01), quant=FAR),
+        "add": lambda: m.add(x, x, quant=FAR),
+        "quantize": lambda: m.quantize(x, FAR),
+        "mean": lambda: m.mean(x, quant=FAR),
+    }
+    m.output(outputs[operator]())
+    assert "below 2^30 needed" in _refusal(m)
+
+
+@pytest.mark.parametrize("scale", [3e38, 1e-45])
+def test_scales_at_the_ends_of_float32(scale: float) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 2, 2, 4), Quant(scale, 0))
+    m.output(m.max_pool2d(x, activation="RELU6"), m.add(x, x, "RELU6", Quant(scale, 0)))
+    _compile_or_refuse(m.build())
+
+
+@pytest.mark.parametrize("zero_point", [-(2**31), -129, 128])
+def test_zero_point_outside_int8(zero_point: int) -> None:
+    m = ModelBuilder()
+    m.output(m.conv2d(m.input((1, 2, 2, 1), Quant(0.1, zero_point))))
+    assert f"zero point {zero_point}" in _refusal(m)
+
+
+def test_softmax_of_a_single_number() -> None:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((), Quant(0.1, 0))))
+    assert "no axis" in _refusal(m)
+
+
+def test_window_beyond_int32() -> None:
+    m = ModelBuilder()
+    m.output(m.conv2d(m.input((1, 2, 2, 1), Quant(0.1, 0)), dilation=(2**30, 1)))
+    assert "window spans" in _refusal(m)
+
+
+def test_operator_with_another_output() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), Quant(0.1, 0))
+    first, second = m.tensor((1, 4), x.quant), m.tensor((1, 4), x.quant)
+    m.operator("SOFTMAX", [x], [first, second], "SoftmaxOptions", Beta=1.0)
+    m.output(m.add(first, second))
+    assert "has 2 outputs" in _refusal(m)
+
+
+def test_names_with_control_characters() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), Quant(0.1, 0))
+    m.output(m.rename(m.unary("SIN", x), "line\nend\x1b[31m"))
+    assert "line_end_[31m (SIN)" in _refusal(m)

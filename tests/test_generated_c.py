@@ -161,7 +161,7 @@ def test_names_in_the_model_cannot_break_the_code(
 
 
 @pytest.mark.parametrize(
-    "stem", ["1st model", "a-b.c", "while", "Größe", "???", "__x", "string", "lotor_model"]
+    "stem", ["1st model", "a-b.c", "while", "Größe", "???", "__x", "string", "math", "lotor_model"]
 )
 def test_any_file_name_gives_a_usable_c_name(stem: str, tmp_path: Path) -> None:
     m = ModelBuilder()
@@ -170,8 +170,27 @@ def test_any_file_name_gives_a_usable_c_name(stem: str, tmp_path: Path) -> None:
     path.write_bytes(m.build())
     compiled = compile_model(path)
     assert re.fullmatch(r"[a-z_][a-z0-9_]*", compiled.name)
-    assert not re.fullmatch(r"string|lotor.*", compiled.name)  # would hide a header of that name
+    # It would hide a header of that name.
+    assert not re.fullmatch(r"string|math|lotor.*", compiled.name)
     _object(compiled, "gcc", tmp_path)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_labels_are_strings_of_c(compiler: str, tmp_path: Path) -> None:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((1, 4), Quant(0.1, 0))))
+    labels = ["what??/", 'a "quoted" one\\', "Waschbär", "tab\tand\x01"]
+    _object(compile_model(m.build(), "portable", "named", labels), compiler, tmp_path)
+    program = (
+        '#include "named.h"\n#include <stdio.h>\nint main(void) {\n'
+        "    const char *const labels[] = NAMED_LABELS;\n"
+        "    for (int i = 0; i < 4; i++) { puts(labels[i]); }\n    return 0;\n}\n"
+    )
+    (tmp_path / "main.c").write_text(program)
+    command = [compiler, *WARNINGS, "main.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    printed = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True)
+    assert printed.stdout.splitlines() == [*labels[:3], "tab_and_"]
 
 
 def test_two_arenas_run_at_the_same_time() -> None:

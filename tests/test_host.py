@@ -1,5 +1,6 @@
 """The C on this machine: built once, found again, safe to build and to call at the same time."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from lotor.compiler import compile_model
 from lotor.errors import LotorError
 from lotor.host import build_library, load
+from lotor.sizes import code_bytes
 from lotor.verify import random_inputs
 from small_models import built, conv_2d, network
 from tflite_builder import ModelBuilder
@@ -116,6 +118,21 @@ def test_a_cache_that_cannot_be_written(cache: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LOTOR_CACHE", str(cache / "file" / "below"))
     with pytest.raises(LotorError, match="LOTOR_CACHE"):
         load(simple())
+
+
+def test_a_cache_in_which_nothing_can_be_made(cache: Path) -> None:
+    (cache / "host").write_text("")
+    with pytest.raises(LotorError, match="name another folder in \\$LOTOR_CACHE"):
+        load(simple())
+
+
+def test_a_compiler_that_fails(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "cc").write_text("#!/bin/sh\necho >&2; echo 'string.h: not found' >&2; exit 1\n")
+    (cache / "cc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(cache), prepend=os.pathsep)
+    with pytest.raises(LotorError, match=r"for target host: string\.h: not found"):
+        load(simple())
+    assert code_bytes(compile_model(simple())) is None
 
 
 def test_layer_outputs_end_with_the_output() -> None:

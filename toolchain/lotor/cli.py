@@ -61,17 +61,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result: Result = args.run(args)
         if result.data is not None:
-            print(json.dumps(result.data, indent=2) if args.json else result.text, flush=True)
+            _print(json.dumps(result.data, indent=2) if args.json else result.text)
     except LotorError as error:
-        print(f"lotor: {error}", file=sys.stderr)
+        # One line, whatever is in the names of files that it speaks of.
+        line = "".join(c if c.isprintable() else " " for c in str(error))
+        print(f"lotor: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader left; Python must not try to flush what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read the result or the progress left
         return 1
     return 0 if result.ok else 1
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # Python must not try to flush what is left when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise LotorError(f"cannot print the result: {error.strerror}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -309,7 +320,7 @@ def _monitor(args: argparse.Namespace) -> Result:
 
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         for event in watch(args.board, args.seconds):
-            print(json.dumps(asdict(event)) if args.json else str(event), flush=True)
+            _print(json.dumps(asdict(event)) if args.json else str(event))
     return Result(None, "")
 
 

@@ -79,7 +79,7 @@ class Compiled:
         try:
             directory.mkdir(parents=True, exist_ok=True)
             for file, text in texts.items():
-                (directory / file).write_text(text)
+                (directory / file).write_text(text, "utf-8")
         except OSError as error:
             raise LotorError(
                 f"cannot write to {directory}: {error.strerror}; give another folder with -o"

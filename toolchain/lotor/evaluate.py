@@ -347,6 +347,10 @@ def draw_confusion(table: Sequence[Sequence[int]], labels: Sequence[str], path: 
             ink = (255, 255, 255) if share > 0.5 else grey
             text = f"{count} ({share:.0%})"
             cv2.putText(sheet, text, (x + 12, y + cell // 2), font, 0.5, ink, 1, cv2.LINE_AA)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), sheet):
-        raise LotorError(f"cannot write {path}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = cv2.imwrite(str(path), sheet)
+    except (OSError, cv2.error):  # cv2.error: no known suffix
+        written = False
+    if not written:
+        raise LotorError(f"cannot write {path}; give a .png in a folder that can be written")

@@ -170,21 +170,36 @@ def build_library(compiled: Compiled, trace: bool) -> Path:
     library = folder / f"{compiled.name[:40]}-{key[:32]}.so"
     if library.exists():
         return library
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
-        build = Path(scratch)
-        (build / f"{compiled.name}.h").write_text(compiled.header)
-        (build / f"{compiled.name}.c").write_text(compiled.source + (_TRACE if trace else ""))
-        command = [compiler, *flags, *(["-DLOTOR_PROFILE"] if trace else [])]
-        command += [f"{compiled.name}.c", "-o", "model.so"]
-        done = subprocess.run(command, cwd=build, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise LotorError(
-                f"{compiler} cannot build {compiled.name} for target {compiled.target.name}: "
-                f"{done.stderr.strip().splitlines()[0] if done.stderr else 'no message'}"
-            )
-        os.replace(build / "model.so", library)
+    command = [compiler, *flags, *(["-DLOTOR_PROFILE"] if trace else [])]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
+            os.replace(_build(compiled, trace, command, Path(scratch)), library)
+    except OSError as error:
+        raise LotorError(
+            f"cannot build in {folder}: {error.strerror}; name another folder in $LOTOR_CACHE"
+        ) from error
     return library
+
+
+def _build(compiled: Compiled, trace: bool, command: Sequence[str], folder: Path) -> Path:
+    (folder / f"{compiled.name}.h").write_text(compiled.header, "utf-8")
+    source = compiled.source + (_TRACE if trace else "")
+    (folder / f"{compiled.name}.c").write_text(source, "utf-8")
+    done = subprocess.run(
+        [*command, f"{compiled.name}.c", "-o", "model.so"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        lines = [*done.stderr.split("\n"), "no message"]
+        raise LotorError(
+            f"{command[0]} cannot build {compiled.name} for target {compiled.target.name}: "
+            f"{next(line for line in lines if line.strip())}"
+        )
+    return folder / "model.so"
 
 
 def _check_runs_here(target: Target) -> None:

@@ -103,10 +103,11 @@ def _read(model: ModelFile, tensor: Tensor, file: Path) -> Array:
 
         return image_input(tensor, model.recipe).tensor(read_image(file))
     try:
-        array: Array = np.load(file, allow_pickle=False)
+        with file.open("rb") as stream:
+            array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     except OSError as error:
         raise LotorError(f"cannot read input {file}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError) as error:
         raise LotorError(f"input {file} is no .npy file of numbers; save it with numpy") from error
     return array
 

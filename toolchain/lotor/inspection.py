@@ -7,6 +7,7 @@ from lotor.compiler import UnsupportedModelError, compile_model, find_problems
 from lotor.frontend.tflite import read_model
 from lotor.graph import Op, short_name
 from lotor.ops import operators
+from lotor.optimize import optimize
 from lotor.zoo import find_model
 
 
@@ -26,8 +27,8 @@ def inspect(model: str, target: str | None = None, board: str | None = None) -> 
     name = target or (chosen.target if chosen else "portable")
     try:
         compiled = compile_model(found.path, name)
-    except UnsupportedModelError as error:
-        return _unsupported(found.path.read_bytes(), error)
+    except UnsupportedModelError:
+        return _unsupported(found.path.read_bytes())
     data = {
         "ops": [
             {key: layer[key] for key in ("name", "kind", "shape", "macs", "kernel")}
@@ -74,10 +75,10 @@ def as_text(data: dict[str, Any]) -> str:
         lines += [f"  {p['layer']} ({p['kind']}): {p['reason']}" for p in data["unsupported"]]
         lines.append(f"supported operators: {', '.join(sorted(operators()))}")
         return "\n".join(lines)
+    peak = f", peak at {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
     lines.append(
         f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
-        f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}, "
-        f"peak at {short_name(data['peak_layer'])})"
+        f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}{peak})"
     )
     if "board" in data:
         verdict = "fits" if data["fits"] else "does not fit"
@@ -88,21 +89,20 @@ def as_text(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _unsupported(content: bytes, error: UnsupportedModelError) -> dict[str, Any]:
-    graph = read_model(content, "model")
+def _unsupported(content: bytes) -> dict[str, Any]:
+    graph = optimize(read_model(content, "model"))
+    problems = find_problems(graph)
+    stopped = {problem.layer for problem in problems}
 
     def row(op: Op) -> dict[str, Any]:
-        operator = operators().get(op.kind)
-        usable = operator is not None and not operator.problems(op)
         return {
             "name": op.name,
             "kind": op.kind,
             "shape": list(op.outputs[0].shape),
-            "macs": operator.macs(op) if operator is not None and usable else 0,
+            "macs": 0 if op.name in stopped else operators()[op.kind].macs(op),
             "kernel": None,
         }
 
-    problems = error.problems or find_problems(graph)
     return {
         "ops": [row(op) for op in graph.ops],
         "macs": None,

@@ -11,7 +11,7 @@ _FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-c")
 
 
 def code_bytes(compiled: Compiled) -> int | None:
-    """Return the bytes of machine code, without weights; None when the compiler is missing.
+    """Return the bytes of machine code, without weights; None without a working compiler.
 
     Built with the target's own compiler at -O2; the sizes are read from the object's sections.
     """
@@ -22,7 +22,8 @@ def code_bytes(compiled: Compiled) -> int | None:
     with tempfile.TemporaryDirectory() as folder:
         compiled.write(Path(folder))
         command = [compiler, *_FLAGS, *compiled.target.flags, f"{compiled.name}.c", "-o", "model.o"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        if subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode != 0:
+            return None  # it lacks the C headers or does not know the processor
         done = subprocess.run(
             [size, "-A", "-d", "model.o"], cwd=folder, check=True, capture_output=True, text=True
         )

@@ -89,6 +89,8 @@ def verify(model: str, samples: int, seed: int, board: str | None = None) -> Ver
     """
     if samples < 1:
         raise LotorError(f"--samples {samples}: at least 1 needed")
+    if seed < 0:
+        raise LotorError(f"--seed {seed}: 0 or more needed")
     found = find_model(model)
     host, oracle = load(str(found.path)), Oracle(found.path)
     differing = elements = 0

@@ -29,7 +29,8 @@ class ModelFile:
 
 def model_names() -> list[str]:
     """Return the names of the models that ship with Lotor."""
-    return sorted(p.parent.name for p in resource("models").glob("*/*.tflite"))
+    found = resource("models").glob("*/*.tflite")
+    return sorted(path.stem for path in found if path.stem == path.parent.name)
 
 
 def find_model(name_or_path: str) -> ModelFile:
@@ -50,12 +51,20 @@ def find_model(name_or_path: str) -> ModelFile:
             f"no model '{name_or_path}'{did_you_mean(name_or_path, names)}; give the path of a "
             f".tflite file or one of: {', '.join(names) or 'none yet'}"
         )
-    labels, recipe = found.with_name("labels.txt"), found.with_name("recipe.toml")
-    return ModelFile(
-        found.stem,
-        found,
-        labels.read_text().split("\n")[: len(labels.read_text().splitlines())]
-        if labels.is_file()
-        else None,
-        tomllib.loads(recipe.read_text()) if recipe.is_file() else {},
-    )
+    labels, recipe = _beside(found, "labels.txt"), _beside(found, "recipe.toml")
+    try:
+        table = tomllib.loads(recipe or "")
+    except tomllib.TOMLDecodeError as error:
+        raise LotorError(f"{found.with_name('recipe.toml')} is no TOML: {error}") from error
+    return ModelFile(found.stem, found, None if labels is None else labels.splitlines(), table)
+
+
+def _beside(model: Path, name: str) -> str | None:
+    """Return the text of a file in a model's folder; None where there is none."""
+    path = model.with_name(name)
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LotorError(f"cannot read {path} beside the model: {error}") from error

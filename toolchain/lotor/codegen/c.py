@@ -13,7 +13,12 @@ from lotor.ops import KernelCall
 from lotor.targets.variants import Variant
 
 ARENA_ALIGN = 16
-_STANDARD_HEADERS = ("stddef", "stdint", "string")  # NAME.h must not hide one of them
+# NAME.h must not hide one of them from a program that looks for headers in its folder.
+_STANDARD_HEADERS = re.compile(
+    "assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|"
+    "stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|"
+    "threads|time|uchar|wchar|wctype"
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Program:
 def identifier(name: str) -> str:
     """Return a C identifier for a model's name."""
     cleaned = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
-    taken = cleaned.startswith("lotor") or cleaned in _STANDARD_HEADERS
+    taken = cleaned.startswith("lotor") or bool(_STANDARD_HEADERS.fullmatch(cleaned))
     usable = cleaned and not cleaned[0].isdigit() and not taken
     return cleaned if usable else f"model_{cleaned}".rstrip("_")
 
@@ -101,8 +106,7 @@ def render_header(program: Program) -> str:
             macros[f"{prefix}_SCALE"] = _float(tensor.q.scale)
             macros[f"{prefix}_ZERO_POINT"] = tensor.q.zero_point
     if program.labels:
-        quoted = (label.replace("\\", "\\\\").replace('"', '\\"') for label in program.labels)
-        macros["LABELS"] = "{" + ", ".join(f'"{label}"' for label in quoted) + "}"
+        macros["LABELS"] = "{" + ", ".join(map(_string, program.labels)) + "}"
     defines = "\n".join(f"#define {upper}_{name} {value}" for name, value in macros.items())
     return f"""{_banner(program, "Interface")}
 #ifndef LOTOR_{upper}_H
@@ -194,6 +198,12 @@ def _comment(text: str) -> str:
     # "?" could begin a trigraph, which may stand for a line-joining backslash.
     plain = "".join(c if " " <= c <= "~" and c not in "\\?" else "_" for c in text)
     return plain.replace("*/", "*_").replace("/*", "/_")
+
+
+def _string(text: str) -> str:
+    """Return a C string literal; an escaped "?" begins no trigraph."""
+    visible = "".join(c if c.isprintable() else "_" for c in text)
+    return '"' + re.sub(r'[\\"?]', r"\\\g<0>", visible) + '"'
 
 
 def _float(value: float) -> str:

@@ -65,6 +65,11 @@ def read_model(content: bytes, name: str) -> Graph:
         ) from error
 
 
+def _printable(name: str) -> str:
+    """Keep line ends and control characters out of messages and tables."""
+    return "".join(c if c.isprintable() else "_" for c in name)
+
+
 class _Reader:
     """Reads one file; every count is checked against the file's size before it is trusted."""
 
@@ -126,7 +131,7 @@ class _Reader:
 
     def tensor(self, index: int) -> Tensor:
         raw = self.subgraph.Tensors(index)
-        name = (raw.Name() or f"tensor_{index}".encode()).decode()
+        name = _printable((raw.Name() or f"tensor_{index}".encode()).decode())
         shape = tuple(int(raw.Shape(i)) for i in range(self.count(raw.ShapeLength)))
         if any(size < 0 for size in shape) or math.prod(shape) > _MAX_ELEMENTS:
             raise _Damaged(f"tensor '{name}' has shape {list(shape)}")
@@ -185,7 +190,7 @@ class _Reader:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         kind = _OP_NAMES.get(number, f"operator {number}")
         if kind == "CUSTOM":
-            kind = f"CUSTOM:{(code.CustomCode() or b'?').decode()}"
+            kind = f"CUSTOM:{_printable((code.CustomCode() or b'?').decode())}"
         op = Op(kind, outputs[0].name, inputs, outputs)
         if kind in operators():
             self.read_attributes(op, raw)
@@ -196,6 +201,8 @@ class _Reader:
         required = [t for t in op.inputs[: operator.inputs] if t is not None]
         if len(required) < operator.inputs:
             raise _Damaged(f"layer '{op.name}' ({op.kind}) has too few inputs")
+        if len(op.outputs) != 1:
+            raise _Damaged(f"layer '{op.name}' ({op.kind}) has {len(op.outputs)} outputs")
         if operator.options is None:
             return
         table = raw.BuiltinOptions()

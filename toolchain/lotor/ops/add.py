@@ -7,7 +7,13 @@ import numpy as np
 
 from lotor.graph import Op
 from lotor.ops.operator import KernelCall, Operator, int8_problems
-from lotor.ops.quantization import Activation, activation_problems, activation_range, fixed_point
+from lotor.ops.quantization import (
+    Activation,
+    activation_problems,
+    activation_range,
+    factor_problems,
+    fixed_point,
+)
 
 _LEFT_SHIFT = 20  # head room that both inputs get before they are scaled to a common scale
 
@@ -37,12 +43,14 @@ class Add(Operator):
                 f"broadcasting {list(a.shape)} and {list(b.shape)} is not supported; "
                 "give both inputs one shape"
             )
+        if not found:
+            twice_max, scale = _common_scales(op)
+            found = factor_problems(twice_max / scale)
         return found + activation_problems(op.attrs.activation)
 
     def lower(self, op: Op) -> KernelCall:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
-        # float32 up to here, float64 after, as in the reference.
-        twice_max = float(np.float32(2) * max(np.float32(a.q.scale), np.float32(b.q.scale)))
+        twice_max, scale = _common_scales(op)
         low, high = activation_range(Activation(op.attrs.activation), y)
         params = {"elements": y.elements, "left_shift": _LEFT_SHIFT}
         for name, tensor in (("a", a), ("b", b)):
@@ -52,7 +60,6 @@ class Add(Operator):
                 f"{name}_multiplier": factor.multiplier,
                 f"{name}_shift": factor.shift,
             }
-        scale = float(np.float32(1 << _LEFT_SHIFT) * np.float32(y.q.scale))
         factor = fixed_point(twice_max / scale)
         params |= {
             "out_offset": y.q.zero_point,
@@ -62,3 +69,12 @@ class Add(Operator):
             "out_max": high,
         }
         return KernelCall("add", "add", [a, b], [y], params)
+
+
+def _common_scales(op: Op) -> tuple[float, float]:
+    """Return what both inputs are scaled by, and the output's scale with the head room."""
+    a, b, y = op.input(0), op.input(1), op.outputs[0]
+    # float32 up to here, float64 after, as in the reference.
+    with np.errstate(over="ignore"):  # infinity is refused
+        twice_max = float(np.float32(2) * max(np.float32(a.q.scale), np.float32(b.q.scale)))
+        return twice_max, float(np.float32(1 << _LEFT_SHIFT) * np.float32(y.q.scale))

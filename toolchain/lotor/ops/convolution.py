@@ -12,6 +12,7 @@ from lotor.ops.quantization import (
     activation_problems,
     activation_range,
     channel_scales,
+    factor_problems,
     fixed_points,
 )
 from lotor.ops.window import SAME, Axis, window_params, window_problems
@@ -43,6 +44,9 @@ def weights_problems(op: Op, channels: int, axis: int) -> list[str]:
         bias.data is None or bias.dtype is not DType.INT32 or bias.elements != channels
     ):
         found.append(f"bias '{bias.name}' must be a constant int32[{channels}]")
+    if not found:
+        scales = channel_scales(op.input(0), weights, op.outputs[0], channels)
+        found = factor_problems(float(scales.max()))
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from lotor.graph import DType, Op
 from lotor.ops.convolution import constant
 from lotor.ops.operator import KernelCall, Operator, int8_problems
-from lotor.ops.quantization import fixed_point
+from lotor.ops.quantization import factor_problems, fixed_point
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Mean(Operator):
         found = int8_problems(x, y)
         if axes.data is None or axes.dtype is not DType.INT32:
             return [*found, f"axes '{axes.name}' must be an int32 constant"]
+        found = found or factor_problems(x.q.scale / y.q.scale)
         rank = len(x.shape)
         if any(not -rank <= int(a) < rank for a in axes.data.flat):
             return [*found, f"axes {axes.data.tolist()} are outside an input of {rank} dimensions"]

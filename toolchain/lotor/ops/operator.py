@@ -75,6 +75,8 @@ def int8_problems(*tensors: Tensor) -> list[str]:
             )
         elif tensor.quant is None or tensor.quant.per_channel:
             found.append(f"activation '{tensor.name}' needs one scale and zero point")
+        elif not -128 <= tensor.q.zero_point <= 127:
+            found.append(f"'{tensor.name}' has zero point {tensor.q.zero_point}, no int8 value")
     return found
 
 

@@ -45,6 +45,13 @@ def fixed_point(real: float) -> FixedPoint:
     return FixedPoint(multiplier, shift)
 
 
+def factor_problems(real: float) -> list[str]:
+    """Return a line if a factor between scales is so large that its shift leaves int32."""
+    if real < 1 << 30:  # false for not-a-number too
+        return []
+    return [f"its scales give a factor of {real:g} to the output; below 2^30 needed"]
+
+
 def fixed_points(reals: Array) -> tuple[Array, Array]:
     """Return multipliers (int32) and shifts (int8) of an array of factors."""
     points = [fixed_point(float(real)) for real in reals]
@@ -62,8 +69,10 @@ def channel_scales(x: Tensor, weights: Tensor, y: Tensor, channels: int) -> Arra
 
 def quantize_value(value: float, scale: float, zero_point: int) -> int:
     """Return the quantized value of a real number: float32 division, half away from zero."""
-    ratio = float(np.float32(value) / np.float32(scale))
-    return zero_point + int(math.copysign(math.floor(abs(ratio) + 0.5), ratio))
+    with np.errstate(over="ignore"):
+        ratio = float(np.float32(value) / np.float32(scale))
+    steps = min(abs(ratio), 2.0**31)  # of infinity too
+    return zero_point + int(math.copysign(math.floor(steps + 0.5), ratio))
 
 
 def activation_range(activation: Activation, y: Tensor) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from lotor.graph import DType, Op
 from lotor.ops.operator import KernelCall, Operator, int8_problems
-from lotor.ops.quantization import fixed_point
+from lotor.ops.quantization import factor_problems, fixed_point
 
 
 class Quantize(Operator):
@@ -15,6 +15,8 @@ class Quantize(Operator):
         found = int8_problems(y) if x.dtype is DType.FLOAT32 else int8_problems(x, y)
         if x.shape != y.shape:
             found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
+        if not found and x.dtype is DType.INT8:
+            found = factor_problems(x.q.scale / y.q.scale)
         return found
 
     def lower(self, op: Op) -> KernelCall:

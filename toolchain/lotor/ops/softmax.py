@@ -32,6 +32,8 @@ class Softmax(Operator):
         found = int8_problems(x, y)
         if found:
             return found
+        if not x.shape:
+            found.append("a single number has no axis to sum over; [..., C] needed")
         if x.shape != y.shape:
             found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
         if y.q.zero_point != -128 or abs(y.q.scale - 1 / 256) > 0.001 / 256:

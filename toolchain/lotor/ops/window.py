@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lotor.graph import Tensor
 
 SAME = 0
+_MAX_EXTENT = 1 << 28  # window positions in the generated C are int32
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def window_problems(x: Tensor, y: Tensor, height: Axis, width: Axis) -> list[str
         return ["window height, stride and dilation must be at least 1"]
     if min(width.kernel, width.stride, width.dilation) < 1:
         return ["window width, stride and dilation must be at least 1"]
+    if max(height.extent, width.extent) > _MAX_EXTENT:
+        return [f"window spans {height.extent} x {width.extent}; at most 2^28 supported"]
     want = (x.shape[0], height.output(x.shape[1]), width.output(x.shape[2]))
     if want != y.shape[:3]:
         return [f"output shape {list(y.shape)} does not follow from the input: {list(want)} + [C]"]

@@ -91,6 +91,8 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
             raise LotorError(f"--steps {steps}: at least 1 step is needed")
         fit = dataclasses.replace(fit, steps=steps)
     if seed is not None:
+        if not 0 <= seed < 1 << 32:
+            raise LotorError(f"--seed {seed}: 0 to 2^32 - 1 needed")
         fit = dataclasses.replace(fit, seed=seed)
     return dataclasses.replace(recipe, fit=fit)
 
