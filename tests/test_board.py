@@ -55,6 +55,8 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
         ("[serial]", "[serial]\nusb = [1]", "'serial.usb' must be a list of strings"),
         ("[emulator]", "[emulator", "cannot be read"),
         ("stack_bytes = 4096", "stack_bytes = 4097", "multiple of 8"),
+        ("ram = { origin = 0x2000_0000", "ram = { origin = 0x2000_0010", "multiple of 32"),
+        ("watchdog = false", "watchdog = true", "'hal.watchdog' needs 'ticks.source' = 'dwt'"),
         ("description", 'name = "x"\ndescription', "the file's name is the board's"),
     ],
 )

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from conftest import Lotor
-from lotor.board import Board, Emulator, Ticks, load_board
+from lotor.board import Board, Emulator, Region, Ticks, load_board
 from lotor.build import Image, build_firmware
 from lotor.device import emulator
 from lotor.device.flash import flash_image
 from lotor.device.link import ErrorCode, Frame, Request, encode
 from lotor.device.messages import FaultReason, Hello, ResetReason
 from lotor.device.ports import Busy, Port
-from lotor.device.session import DeviceError, NoAnswer, Session
+from lotor.device.session import Crashed, DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.image_sources import SelfTest
 from lotor.resources import run_dir
@@ -263,6 +263,20 @@ def test_models_that_go_wrong(tmp_path: Path) -> None:
         with pytest.raises(DeviceError) as caught:
             session.request(Request.READ, bytes([0, 0, 0, 0, 0, 1, 0]))
         assert caught.value.code == ErrorCode.NOT_READY
+
+
+@pytest.mark.parametrize("start", [0x2000_0000, 0x2000_6000])
+def test_nobody_writes_below_the_stack(tmp_path: Path, start: int) -> None:
+    """Also where RAM is not aligned to the guard, or there is more of it below."""
+    board = load_board("netduinoplus2")
+    ram = Region(start, board.memory.ram.bytes - (start - board.memory.ram.origin))
+    board = replace(board, memory=replace(board.memory, ram=ram))
+    write = f"*(volatile uint8_t *){start - 8:#x} = 1;"
+    url, _ = flash_image(board, build_firmware(board, [Broken("low", statement=write)], tmp_path))
+    with Session.open(url) as session:
+        session.load(0, DATA)
+        with pytest.raises(Crashed, match=r"mem manage in layer 1 .*data access violation"):
+            session.run()
 
 
 def test_an_image_as_for_hardware(tmp_path: Path) -> None:

@@ -240,6 +240,11 @@ def _check(board: Board, where: str) -> None:
                 f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
                 f"{' or '.join(known)}"
             )
+    if board.hal.watchdog and board.ticks.source != "dwt":
+        raise LotorError(
+            f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
+            "board in time to feed it"
+        )
     if (board.flash.method == "emulator") != board.emulated:
         raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {
@@ -256,6 +261,8 @@ def _check(board: Board, where: str) -> None:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
     if board.build.stack_bytes % 8:
         raise LotorError(f"{where}: 'build.stack_bytes' must be a multiple of 8")
+    if board.memory.ram.origin % 32:
+        raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
     for identity in board.serial.usb:
         if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
             raise LotorError(f"{where}: 'serial.usb' has {identity!r}; it must look like 2341:805a")

@@ -37,15 +37,19 @@ static void Irq_Handler(void) {
     hal_irq(exception - 16);
 }
 
-/* Nobody may touch the 64 KiB below the stack. Most chips have nothing there and fault anyway, but
-   some ignore what is written to nowhere. */
+/* Nobody may touch up to 64 KiB below the stack. Most chips have nothing there and fault anyway,
+   but some ignore what is written to nowhere. */
 static void guard_stack(void) {
 #if __ARM_ARCH >= 7
     if (!(MPU_TYPE >> 8 & 0xFFu)) /* B3.5.4: DREGION, no MPU */
         return;
-    MPU_RBAR = ((uint32_t)(uintptr_t)__stack_limit - 0x10000u) | 1u << 4; /* VALID, region 0 */
-    MPU_RASR = 1u << 28 | 15u << 1 | 1u; /* XN, no access, 2^16 bytes, enabled */
-    MPU_CTRL = 1u << 2 | 1u;             /* PRIVDEFENA: all else as without an MPU; ENABLE */
+    const uint32_t limit = (uint32_t)(uintptr_t)__stack_limit;
+    uint32_t size = 16;
+    while (limit & ((1u << size) - 1)) /* B3.5.8: a region is aligned to its size */
+        size--;
+    MPU_RBAR = (limit - (1u << size)) | 1u << 4; /* VALID, region 0 */
+    MPU_RASR = 1u << 28 | (size - 1u) << 1 | 1u; /* XN, no access, 2^size bytes, enabled */
+    MPU_CTRL = 1u << 2 | 1u;                     /* PRIVDEFENA: all else as without; ENABLE */
     __asm volatile("dsb\n isb");
 #endif
 }
