@@ -117,7 +117,7 @@ def bench(
 
 
 @pytest.fixture(autouse=True)
-def board(bench: Bench, record_property: Callable[[str, object], None]) -> Session:
+def board(bench: Bench, record_property: Callable[[str, object], None]) -> Iterator[Session]:
     """The session of the board under test, in a known state whatever the last test did."""
     record_property("board", bench.board.name)
     if bench.failure and bench.failure_reported:
@@ -129,7 +129,7 @@ def board(bench: Bench, record_property: Callable[[str, object], None]) -> Sessi
     session = bench.session
     session.on_log = bench.logs.append
     record_property("build_id", session.greeting.build_id)
-    record_property("model", bench.model.compiled.name)
-    record_property("model_hash", bench.model.compiled.model_hash)
     bench.select(bench.small)  # short to load; tests of the model itself select that
-    return session
+    yield session
+    record_property("model", bench.host.compiled.name)  # the one that the test selected last
+    record_property("model_hash", bench.host.compiled.model_hash)
