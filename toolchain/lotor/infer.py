@@ -57,6 +57,7 @@ def run_files(
         compiled = compile_for(board, model)
         arrays = read_inputs(found, compiled, inputs)
         with open_with_model(board, model, compiled) as session:
+            session.progress = True
             done = infer_on(session, compiled, arrays)
     for index, array in enumerate(done.outputs):
         _save(output.with_stem(f"{output.stem}_{index}") if index else output, array)
