@@ -14,6 +14,7 @@ from pathlib import Path
 from platform import machine
 
 from lotor.board import check_boards, list_boards, load_board
+from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
 
 
@@ -178,9 +179,9 @@ def _folder(name: str, locate: Callable[[], Path]) -> Check:
         folder = locate()
         with tempfile.NamedTemporaryFile(dir=folder):
             pass
-    except OSError as error:
+    except (LotorError, OSError) as error:
         mend = f"export {variable}=a folder that you may write to"
-        return Check(name, False, f"{error.filename}: {error.strerror}", purpose, mend, True)
+        return Check(name, False, str(error), purpose, mend, True)
     return Check(name, True, str(folder), purpose, "", True)
 
 
