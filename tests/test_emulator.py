@@ -279,6 +279,20 @@ def test_nobody_writes_below_the_stack(tmp_path: Path, start: int) -> None:
             session.run()
 
 
+def test_ticks_go_on_when_both_timers_have_wrapped(tmp_path: Path) -> None:
+    """78 hours of the emulator's time; here the timers are set forward to shortly before."""
+    board = load_board("netduinoplus2")
+    registers = {0x4000_0C24: 0xFFFF_FFFF, 0x4000_0024: 0xFFFF_FE00}
+    forward = "; ".join(f"*(volatile uint32_t *){a:#x} = {v:#x}u" for a, v in registers.items())
+    model = Broken("late", statement=forward + ";")
+    url, _ = flash_image(board, build_firmware(board, [model], tmp_path))
+    with Session.open(url) as session:
+        session.load(0, DATA)
+        assert session.run().ticks > 1 << 40
+        ticks = session.statistics().ticks
+        assert ticks is not None and ticks > 1 << 41
+
+
 def test_an_image_as_for_hardware(tmp_path: Path) -> None:
     """Cycle counter, watchdog, no provoked faults: it builds, starts and serves."""
     board = load_board("netduinoplus2")

@@ -80,7 +80,8 @@ void hal_systick(void) { (void)hal_ticks(); }
 #else
 
 /* TIM2 counts the timer clock / 128: under QEMU with -icount shift=7 exactly one per instruction.
-   TIM5 counts 512 times slower and so tells how often TIM2 has wrapped. */
+   TIM5 counts 512 times slower and so tells how often TIM2 has wrapped; both begin anew every 2^41
+   ticks, which is seldom enough to be seen by somebody who asks. */
 enum { SLOWER = 512 };
 
 static void timer_start(uint32_t timer, uint32_t prescaler) {
@@ -98,7 +99,10 @@ static void ticks_init(void) {
 uint64_t hal_ticks(void) {
     const uint32_t fine = REGISTER(TIM2 + TIM_CNT); /* 18.4.10 */
     const uint64_t coarse = (uint64_t)REGISTER(TIM5 + TIM_CNT) * SLOWER;
-    return coarse + (uint64_t)(int64_t)(int32_t)(fine - (uint32_t)coarse);
+    const uint64_t count = coarse + (uint64_t)(int64_t)(int32_t)(fine - (uint32_t)coarse);
+    static uint64_t now;
+    now += (count - now) & (((uint64_t)SLOWER << 32) - 1);
+    return now;
 }
 
 void hal_systick(void) {}
