@@ -64,7 +64,8 @@ class Image:
         ram_bytes: RAM it takes: stack, arena, buffers.
         arena_bytes: the arena that its models share.
         build_id: 20 bytes that differ whenever the image does; hello reports them.
-        models: name and SHA-256 of the .tflite (hexadecimal) of each model.
+        models: of each model its name, the SHA-256 of its .tflite (`hash`) and of its C
+            (`program`), hexadecimal, and its target.
         breakdown: bytes of flash by purpose: weights, code (of the models), other.
     """
 
@@ -77,6 +78,11 @@ class Image:
     build_id: bytes
     models: list[dict[str, str]]
     breakdown: dict[str, int]
+
+
+def program_hash(model: ImageModel) -> str:
+    """Return the SHA-256 of a model's generated C, hexadecimal."""
+    return hashlib.sha256(f"{model.header}\0{model.source}".encode()).hexdigest()
 
 
 def self_test(model: "HostModel", seed: int = 1) -> SelfTest:
@@ -305,7 +311,15 @@ def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folde
         "ram_bytes": sum(sizes.get(name, 0) for name in _RAM_SECTIONS),
         "arena_bytes": arena_bytes(models),
         "build_id": build_id.hex(),
-        "models": [{"name": model.name, "hash": model.model_hash} for model in models],
+        "models": [
+            {
+                "name": model.name,
+                "hash": model.model_hash,
+                "target": model.target.name,
+                "program": program_hash(model),
+            }
+            for model in models
+        ],
         "breakdown": {"weights": weights, "code": code, "other": flash - weights - code},
     }
     text = json.dumps(about, indent=2)

@@ -122,13 +122,17 @@ def _labels(model: ModelFile, count: int) -> list[str]:
 
 @contextmanager
 def open_classifier(model: ModelFile, board: str | None = None) -> Iterator[HostClassifier]:
-    """Yield a classifier on this machine, or on a board whose port is closed at the end."""
+    """Yield a classifier on this machine, or on a board whose port is closed at the end.
+
+    An emulated board that does not run the model is flashed with it.
+    """
     if board is None:
         yield HostClassifier(model)
         return
-    from lotor.device.session import Session
+    from lotor.device.ready import compile_for, open_with_model
 
-    with Session.open(board) as session:
+    path = str(model.path)
+    with open_with_model(board, path, compile_for(board, path)) as session:
         yield BoardClassifier(model, session)
 
 

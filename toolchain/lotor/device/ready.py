@@ -3,6 +3,7 @@
 import sys
 
 from lotor.board import load_board
+from lotor.build import program_hash
 from lotor.compiler import Compiled, compile_model
 from lotor.device import emulator
 from lotor.device.flash import flash
@@ -19,8 +20,9 @@ def compile_for(board: str, model: str) -> Compiled:
 def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
     """Open a session with a board and select a model on it.
 
-    An emulated board that does not run the model is flashed with it: nobody's hardware changes. A
-    real one is left alone; the error says how to flash it.
+    An emulated board that does not run the model, or runs it as compiled by another version of
+    Lotor, is flashed with it: nobody's hardware changes. A real one is left alone; the error says
+    how to flash it.
 
     Args:
         board: the board's name.
@@ -43,7 +45,8 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
 
 
 def _runs(board: str, compiled: Compiled) -> bool:
-    if emulator.running(board) is None:
-        return False
-    with Session.open(board) as session:
-        return any(m.hash == compiled.model_hash for m in session.greeting.models)
+    state = emulator.running(board)
+    entries = [m for m in state.models if m["hash"] == compiled.model_hash] if state else []
+    mine = compiled.target.name, program_hash(compiled)
+    # Whoever chose another target for the board's image meant it.
+    return any(m.get("target") != mine[0] or m.get("program") == mine[1] for m in entries)
