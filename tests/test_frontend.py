@@ -232,6 +232,13 @@ def test_softmax_with_another_output_scale() -> None:
     assert "layer" in _refusal(m)
 
 
+def test_softmax_over_more_classes_than_its_sum_holds() -> None:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((1, 4096), Quant(0.1, 0))))
+    with pytest.raises(LotorError, match="4096 classes; at most 4095"):
+        compile_model(m.build())
+
+
 def test_softmax_of_degenerate_logits() -> None:
     m = ModelBuilder()
     m.output(m.rename(m.softmax(m.input((1, 9), Quant(2.0**-27, 0))), "layer"))

@@ -8,6 +8,7 @@ from lotor.graph import Op
 from lotor.ops.operator import KernelCall, Operator, int8_problems
 from lotor.ops.quantization import fixed_point
 
+_MAX_CLASSES = 4095
 _DIFF_INTEGER_BITS = 5  # differences to the maximum are Q5.26
 
 
@@ -38,6 +39,8 @@ class Softmax(Operator):
             found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
         if y.q.zero_point != -128 or abs(y.q.scale - 1 / 256) > 0.001 / 256:
             found.append("output needs scale 1/256 and zero point -128")
+        if x.shape[-1] > _MAX_CLASSES:
+            found.append(f"{x.shape[-1]} classes; at most {_MAX_CLASSES}, as the sum is Q12.19")
         if self._factor(op) <= 1.0:
             found.append(
                 f"input scale {x.q.scale:g} x beta {op.attrs.beta:g} is below 2^-26; "
