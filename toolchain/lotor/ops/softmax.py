@@ -39,7 +39,7 @@ class Softmax(Operator):
             found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
         if y.q.zero_point != -128 or abs(y.q.scale - 1 / 256) > 0.001 / 256:
             found.append("output needs scale 1/256 and zero point -128")
-        if x.shape[-1] > _MAX_CLASSES:
+        if x.shape and x.shape[-1] > _MAX_CLASSES:
             found.append(f"{x.shape[-1]} classes; at most {_MAX_CLASSES}, as the sum is Q12.19")
         if self._factor(op) <= 1.0:
             found.append(
