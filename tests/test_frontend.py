@@ -349,3 +349,10 @@ def test_names_with_control_characters() -> None:
     x = m.input((1, 4), Quant(0.1, 0))
     m.output(m.rename(m.unary("SIN", x), "line\nend\x1b[31m"))
     assert "line_end_[31m (SIN)" in _refusal(m)
+
+
+def test_a_constant_as_output() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), Quant(0.1, 0))
+    m.output(m.softmax(x), m.constant(np.zeros((1, 4), np.int8), Quant(0.1, 0)))
+    assert "is a constant" in _refusal(m)

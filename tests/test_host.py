@@ -98,7 +98,7 @@ def test_an_array_that_is_not_contiguous() -> None:
 def test_wrong_inputs_are_refused(x: np.ndarray) -> None:
     with pytest.raises(LotorError, match=r"must be int8 \[1, 4, 4, 2\], not"):
         load(simple()).run(x)
-    with pytest.raises(LotorError, match="1 inputs, 2 given"):
+    with pytest.raises(LotorError, match=r"1 input\(s\), 2 given"):
         load(simple()).run(x, x)
 
 

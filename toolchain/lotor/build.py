@@ -44,8 +44,9 @@ if TYPE_CHECKING:
 
 PREFIX = "arm-none-eabi-"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
-# Buffers of the link, the profile's table of a few layers, data of the C library.
-_FIRMWARE_RAM = 5_000
+# What the firmware itself takes; RAM for the link's buffers, the profile's table, the C library.
+FIRMWARE_RAM = 5_000
+FIRMWARE_FLASH = 9_000
 _FLASH_SECTIONS = (".vectors", ".kernels", ".weights", ".text", ".data")
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
@@ -275,7 +276,7 @@ def _check_targets(board: Board, models: Sequence[ImageModel]) -> None:
 
 def _check_arena(board: Board, models: Sequence[ImageModel]) -> None:
     """Refuse before compiling what cannot fit."""
-    ram = arena_bytes(models) + board.build.stack_bytes + _FIRMWARE_RAM
+    ram = arena_bytes(models) + board.build.stack_bytes + FIRMWARE_RAM
     if ram > board.ram_limit:
         raise _too_large(board, models, "ram", ram, board.ram_limit)
     weights = sum(int(model.report.get("weights_bytes", 0)) for model in models)

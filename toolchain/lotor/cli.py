@@ -342,8 +342,9 @@ def _add_run(commands: _Commands) -> None:
     parser.add_argument("model", help="a model's name, or a .tflite file")
     parser.add_argument("--input", type=Path, required=True, action="append", help=".npy or image")
     parser.add_argument("--output", type=Path, required=True, help="the .npy to write")
-    parser.add_argument("--target", default="host", help="compile for; default: host")
-    parser.add_argument("--board", help="run on this board instead")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--target", default="host", help="compile for; default: host")
+    where.add_argument("--board", help="run on this board instead, compiled for its target")
 
 
 def _run(args: argparse.Namespace) -> Result:

@@ -36,6 +36,8 @@ void lotor_layer_done(int layer, const void *output, size_t bytes) {
 }
 """
 
+_TRACE_LOCK = threading.Lock()
+
 
 class HostModel:
     """A compiled model that runs on this machine; calls from several threads take turns.
@@ -94,11 +96,12 @@ class HostModel:
                 data = bytes(self._ffi.buffer(output, nbytes))
                 seen[layer] = np.frombuffer(data, tensor.np_dtype).reshape(tensor.shape)
 
-        self._tracing.lotor_set_layer_hook(keep)
-        try:
-            self._invoke(getattr(self._tracing, f"{self.compiled.name}_run"), inputs)
-        finally:
-            self._tracing.lotor_set_layer_hook(self._ffi.NULL)
+        with _TRACE_LOCK:  # the hook belongs to the library, which other models may share
+            self._tracing.lotor_set_layer_hook(keep)
+            try:
+                self._invoke(getattr(self._tracing, f"{self.compiled.name}_run"), inputs)
+            finally:
+                self._tracing.lotor_set_layer_hook(self._ffi.NULL)
         return [seen[index] for index in range(len(layers))]
 
     def _invoke(self, function: Any, inputs: Sequence[Array]) -> list[Array]:
@@ -120,7 +123,7 @@ def check_inputs(tensors: Sequence[Tensor], inputs: Sequence[Array]) -> list[Arr
         LotorError: wrong number, shape or type.
     """
     if len(inputs) != len(tensors):
-        raise LotorError(f"the model has {len(tensors)} inputs, {len(inputs)} given")
+        raise LotorError(f"the model has {len(tensors)} input(s), {len(inputs)} given")
     checked = []
     for tensor, array in zip(tensors, inputs, strict=True):
         if tuple(array.shape) != tensor.shape or array.dtype != tensor.np_dtype:

@@ -88,7 +88,7 @@ def read_inputs(model: ModelFile, compiled: Compiled, files: Sequence[Path]) -> 
     """
     tensors = compiled.graph.inputs
     if len(files) != len(tensors):
-        raise LotorError(f"{model.name} has {len(tensors)} inputs; {len(files)} files given")
+        raise LotorError(f"{model.name} has {len(tensors)} input(s); {len(files)} given")
     arrays = [_read(model, t, f) for t, f in zip(tensors, files, strict=True)]
     return check_inputs(tensors, arrays)
 

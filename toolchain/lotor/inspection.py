@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from lotor.board import load_board
-from lotor.compiler import UnsupportedModelError, compile_model, find_problems
+from lotor.board import Board, load_board
+from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
+from lotor.compiler import Compiled, UnsupportedModelError, compile_model, find_problems
 from lotor.frontend.tflite import read_model
 from lotor.graph import Op, short_name
 from lotor.ops import operators
 from lotor.optimize import optimize
+from lotor.sizes import code_bytes
 from lotor.zoo import find_model
 
 
@@ -51,14 +53,22 @@ def inspect(model: str, target: str | None = None, board: str | None = None) -> 
         "unsupported": [],
     }
     if chosen is not None:
-        data["board"] = chosen.name
-        data["fits"] = (
-            compiled.plan.arena_bytes <= chosen.ram_limit
-            and compiled.report["weights_bytes"] <= chosen.flash_limit
-        )
-        data["ram_limit"] = chosen.ram_limit
-        data["flash_limit"] = chosen.flash_limit
+        data |= _fit(compiled, chosen)
     return data
+
+
+def _fit(compiled: Compiled, board: Board) -> dict[str, Any]:
+    """Say whether an image of this one model fits a board, with all that the firmware adds."""
+    ram = compiled.plan.arena_bytes + board.build.stack_bytes + FIRMWARE_RAM
+    flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0) + FIRMWARE_FLASH
+    return {
+        "board": board.name,
+        "fits": ram <= board.ram_limit and flash <= board.flash_limit,
+        "ram_needed": ram,
+        "ram_limit": board.ram_limit,
+        "flash_needed": flash,
+        "flash_limit": board.flash_limit,
+    }
 
 
 def as_text(data: dict[str, Any]) -> str:
@@ -83,8 +93,9 @@ def as_text(data: dict[str, Any]) -> str:
     if "board" in data:
         verdict = "fits" if data["fits"] else "does not fit"
         lines.append(
-            f"{verdict} {data['board']}: arena {data['ram_bytes']:,} of {data['ram_limit']:,} "
-            f"bytes RAM, weights {data['weights_bytes']:,} of {data['flash_limit']:,} bytes flash"
+            f"{verdict} {data['board']} with the firmware: about {data['ram_needed']:,} of "
+            f"{data['ram_limit']:,} bytes RAM and {data['flash_needed']:,} of "
+            f"{data['flash_limit']:,} bytes flash"
         )
     return "\n".join(lines)
 
@@ -109,6 +120,10 @@ def _unsupported(content: bytes) -> dict[str, Any]:
         "ram_bytes": None,
         "arena_bytes": None,
         "ram_lower_bound": None,
+        "peak_layer": None,
         "weights_bytes": None,
+        "inputs": [],
+        "outputs": [],
+        "memory": [],
         "unsupported": [{"layer": p.layer, "kind": p.kind, "reason": p.reason} for p in problems],
     }

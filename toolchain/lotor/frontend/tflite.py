@@ -120,6 +120,10 @@ class _Reader:
                 known.add(id(tensor))
             graph.ops.append(op)
         for tensor in outputs:
+            if tensor.data is not None:
+                raise LotorError(
+                    f"{self.name}: output '{tensor.name}' is a constant; leave it out of the model"
+                )
             if id(tensor) not in known:
                 raise _Damaged(f"output '{tensor.name}' is not computed by any layer")
         return graph

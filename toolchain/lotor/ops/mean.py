@@ -41,7 +41,10 @@ class Mean(Operator):
         if y.elements != math.prod(s for s, r in zip(x.shape, reduced, strict=True) if not r):
             found.append(f"output shape {list(y.shape)} does not follow from the axes")
         if len(_runs(x.shape, reduced)) > 5:
-            found.append(f"axes {axes.data.tolist()} of {list(x.shape)}: too many separate axes")
+            found.append(
+                f"axes {axes.data.tolist()} of {list(x.shape)} are three separate groups; "
+                "take the mean in two steps"
+            )
         return found
 
     def lower(self, op: Op) -> KernelCall:

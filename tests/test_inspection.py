@@ -1,0 +1,56 @@
+"""What `inspect` says of a model, before a board is touched."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Lotor
+from lotor.board import load_board
+from lotor.build import build_firmware
+from lotor.compiler import compile_model
+from lotor.inspection import as_text, inspect
+from small_models import built, conv_2d
+from tflite_builder import ModelBuilder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A small model as a file."""
+    path = tmp_path / "small.tflite"
+    path.write_bytes(built(conv_2d).build())
+    return str(path)
+
+
+def test_the_needs_of_an_image_are_close_to_the_image(model: str) -> None:
+    board = load_board("netduinoplus2")
+    data = inspect(model, board=board.name)
+    image = build_firmware(board, [compile_model(Path(model), board.target)])
+    assert data["fits"]
+    assert abs(data["ram_needed"] - image.ram_bytes) < 2000
+    assert abs(data["flash_needed"] - image.flash_bytes) < 4000
+
+
+def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
+    m = ModelBuilder()
+    m.output(m.max_pool2d(m.input((1, 210, 210, 3)), (2, 2), (2, 2)))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(m.build())
+    data = inspect(str(path), board="netduinoplus2")
+    assert not data["fits"]
+    assert data["ram_needed"] > data["ram_limit"] == 131072
+    assert "does not fit netduinoplus2" in as_text(data)
+    assert inspect(str(path), board="mps2-an386")["fits"]
+
+
+def test_what_cannot_be_compiled_has_the_same_keys(
+    model: str, tmp_path: Path, lotor: Lotor
+) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4, 4, 2))
+    m.output(m.unary("TANH", m.max_pool2d(x)))
+    path = tmp_path / "odd.tflite"
+    path.write_bytes(m.build())
+    odd = inspect(str(path))
+    assert set(odd) == set(inspect(model))
+    assert [p["kind"] for p in odd["unsupported"]] == ["TANH"]
+    assert lotor("inspect", path).returncode == 1
