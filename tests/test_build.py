@@ -11,7 +11,7 @@ import pytest
 from lotor.board import Budget, load_board
 from lotor.build import Image, build_firmware
 from lotor.errors import LotorError
-from lotor.image_sources import linker_script
+from lotor.image_sources import check_models, linker_script
 from lotor.targets import Target, find_target
 from tiny_model import TinyModel
 
@@ -128,6 +128,13 @@ def test_more_models_than_hello_can_list(tmp_path: Path) -> None:
     models = [TinyModel(f"model_{i}") for i in range(16)]
     with pytest.raises(LotorError, match="fewer models"):
         build_firmware(BOARD, models, tmp_path)
+
+
+def test_long_texts_leave_less_of_hello_to_models() -> None:
+    models = [TinyModel(f"model_{i}") for i in range(10)]
+    check_models(models, BOARD)
+    with pytest.raises(LotorError, match="fewer models"):
+        check_models(models, replace(BOARD, chip="X" * 300))
 
 
 def test_a_missing_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

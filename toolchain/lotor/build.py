@@ -136,7 +136,7 @@ def build_firmware(
         LotorError: a model is for another target, a tool is missing, or the models do not fit
             (names region, need, limit and the next step).
     """
-    check_models(models)
+    check_models(models, board)
     _check_targets(board, models)
     _check_arena(board, models)
     _check_tools()
@@ -414,7 +414,7 @@ def build_host_server(
     Returns:
         The program.
     """
-    check_models(models)
+    check_models(models, None)
     build_dir.mkdir(parents=True, exist_ok=True)
     firmware = resource("firmware")
     tests = tests or [SelfTest() for _ in models]

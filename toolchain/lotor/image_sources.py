@@ -20,7 +20,7 @@ MODELS_GROUP = "lotor-models"
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
 _HELLO_BYTES = 1040
-_HELLO_FIXED = 250
+_HELLO_NUMBERS = 177  # with a fault record and its longest note, and the heads of four texts
 
 
 class ImageModel(Protocol):
@@ -59,8 +59,12 @@ class SelfTest:
     crc: int = 0
 
 
-def check_models(models: Sequence[ImageModel]) -> None:
+def check_models(models: Sequence[ImageModel], board: Board | None) -> None:
     """Check that models fit together into one image.
+
+    Args:
+        models: what the image shall hold.
+        board: the board, or None for the server as a program of this machine.
 
     Raises:
         LotorError: none, two of one name, or more than hello can list.
@@ -81,11 +85,22 @@ def check_models(models: Sequence[ImageModel]) -> None:
         + len(m.name.encode())
         for m in models
     )
-    if listed > _HELLO_BYTES - _HELLO_FIXED:
+    room = _HELLO_BYTES - _HELLO_NUMBERS - sum(len(t.encode()) for t in _texts(board).values())
+    if listed > room:
         raise LotorError(
-            f"{len(models)} models take {listed} bytes of the hello answer, which has "
-            f"{_HELLO_BYTES - _HELLO_FIXED}: put fewer models into one image"
+            f"{len(models)} models take {listed} bytes of the hello answer, which has {room}: "
+            "put fewer models into one image"
         )
+
+
+def _texts(board: Board | None) -> dict[str, str]:
+    """Return the texts of hello by the names of their C variables."""
+    return {
+        "lotor_board": board.name if board else "host",
+        "lotor_chip": board.chip if board else "this machine",
+        "lotor_version": f"lotor {__version__}",
+        "lotor_tick_unit": board.ticks.unit if board else "nanoseconds",
+    }
 
 
 def arena_bytes(models: Sequence[ImageModel]) -> int:
@@ -134,12 +149,6 @@ def image_source(
         build_id: 20 bytes.
         board: the board, or None for the server as a program of this machine.
     """
-    texts = {
-        "lotor_board": board.name if board else "host",
-        "lotor_chip": board.chip if board else "this machine",
-        "lotor_version": f"lotor {__version__}",
-        "lotor_tick_unit": board.ticks.unit if board else "nanoseconds",
-    }
     lines = [
         "/* Names, build id and model table of this image; written by the build. */",
         '#include "lotor_image.h"',
@@ -147,7 +156,7 @@ def image_source(
         "#include <stddef.h>",
         *(f'#include "{model.name}.h"' for model in models),
         "",
-        *(f"const char {name}[] = {_text(text)};" for name, text in texts.items()),
+        *(f"const char {name}[] = {_text(text)};" for name, text in _texts(board).items()),
         f"const uint8_t lotor_build_id[20] = {{{_bytes(build_id)}}};",
         "",
     ]
