@@ -1,14 +1,16 @@
 """What `inspect` says of a model, before a board is touched."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from conftest import Lotor
+from conftest import CHECKOUT, Lotor
 from lotor.board import load_board
 from lotor.build import build_firmware
 from lotor.compiler import compile_model
 from lotor.inspection import as_text, inspect
+from lotor.ops import operators
 from small_models import built, conv_2d
 from tflite_builder import ModelBuilder
 
@@ -54,3 +56,10 @@ def test_what_cannot_be_compiled_has_the_same_keys(
     assert set(odd) == set(inspect(model))
     assert [p["kind"] for p in odd["unsupported"]] == ["TANH"]
     assert lotor("inspect", path).returncode == 1
+
+
+def test_the_readme_lists_the_operators() -> None:
+    text = (CHECKOUT / "README.md").read_text()
+    section = text[text.index("## What it compiles") : text.index("## Commands")]
+    named = set(re.findall(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,}", section))
+    assert set(operators()) <= named
