@@ -7,13 +7,13 @@ from pathlib import Path
 
 from lotor.compiler import Compiled
 
-_FLAGS = ("-std=c11", "-O2", "-ffunction-sections", "-c")
+_FLAGS = ("-std=c11", "-O3", "-ffunction-sections", "-c")  # as in a firmware image
 
 
 def code_bytes(compiled: Compiled) -> int | None:
     """Return the bytes of machine code, without weights; None without a working compiler.
 
-    Built with the target's own compiler at -O2; the sizes are read from the object's sections.
+    Built with the target's own compiler at -O3; the sizes are read from the object's sections.
     """
     compiler = shutil.which(compiled.target.compiler)
     size = shutil.which(compiled.target.compiler.removesuffix("gcc").removesuffix("cc") + "size")
