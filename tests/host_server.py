@@ -3,11 +3,62 @@
 import os
 import select
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lotor.build import WARNINGS
 from lotor.errors import LotorError
+from lotor.image_sources import ImageModel, SelfTest, check_models, config_header, image_source
+from lotor.resources import resource
+
+
+def build_host_server(
+    models: Sequence[ImageModel],
+    build_dir: Path,
+    sanitize: bool = False,
+    tests: Sequence[SelfTest] | None = None,
+) -> Path:
+    """Build the firmware's server as a program of this machine, to test and to fuzz it.
+
+    It speaks the link on stdin and stdout, and ends when stdin does.
+
+    Args:
+        models: compiled for this machine.
+        build_dir: where to build.
+        sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer; a mistake ends it.
+        tests: the self-test of each model; none when None.
+
+    Returns:
+        The program.
+    """
+    check_models(models, None)
+    build_dir.mkdir(parents=True, exist_ok=True)
+    firmware = resource("firmware")
+    tests = tests or [SelfTest() for _ in models]
+    texts = {
+        "lotor_config.h": config_header(models, None),
+        "lotor_image.c": image_source(models, tests, bytes(20), None),
+    }
+    for model in models:
+        texts |= {f"{model.name}.c": model.source, f"{model.name}.h": model.header}
+    for name, text in texts.items():
+        (build_dir / name).write_text(text, encoding="utf-8")
+    program = build_dir / "lotor-server"
+    checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else []
+    sources = [
+        *sorted(firmware.glob("src/*.c")),
+        firmware / "hal/host/hal.c",
+        *sorted(build_dir / name for name in texts if name.endswith(".c")),
+    ]
+    flags = [*WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g", *checks]
+    include = [f"-I{firmware / 'include'}", f"-I{build_dir}"]
+    command = ["cc", *flags, *include, *map(str, sources), "-lm", "-o", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LotorError(f"the server does not build here: {done.stderr.strip()[:400]}")
+    return program
 
 
 class HostServer:

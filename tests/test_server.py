@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from host_server import HostServer
-from lotor.build import build_host_server, self_test
+from host_server import HostServer, build_host_server
+from lotor.build import self_test
 from lotor.device.compare import difference, first_bad_layer, host_outputs
 from lotor.device.link import (
     ANSWER,
