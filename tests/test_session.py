@@ -80,6 +80,7 @@ def test_a_board_that_crashes_in_a_run(says_so: bool) -> None:
         session.select(0)
         with pytest.raises(Crashed, match="while it ran small: usage fault in layer 7"):
             session.run()
+        assert session.retries == (0 if says_so else 1)
 
 
 def test_a_run_without_inputs_is_no_crash() -> None:
