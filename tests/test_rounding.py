@@ -83,6 +83,16 @@ def test_every_pair_of_summands(seed: int) -> None:
     assert_equal(m, np.repeat(values, 256).reshape(256, 256), np.tile(values, (256, 1)))
 
 
+@pytest.mark.parametrize(("b_part", "y_part"), [(3, 3), (5, 5), (7, 3), (3, 7), (9, 5)])
+def test_summands_that_tie(b_part: int, y_part: int) -> None:
+    """Scales in small ratios: many sums are half steps, which the intermediate bits decide."""
+    m = ModelBuilder()
+    a, b = m.input((256, 256), Quant(0.5, 0)), m.input((256, 256), Quant(f32(0.5 / b_part), 0))
+    m.output(m.add(a, b, "NONE", Quant(f32(2 / y_part), 3)))
+    values = np.arange(-128, 128).astype(np.int8)
+    assert_equal(m, np.repeat(values, 256).reshape(256, 256), np.tile(values, (256, 1)))
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_value_to_other_scales(seed: int) -> None:
     rng = np.random.default_rng(seed)
