@@ -110,6 +110,21 @@ def test_bars_are_as_long_as_scores(monkeypatch: pytest.MonkeyPatch, fonts: bool
 
 
 @pytest.mark.hil
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [("--board=netduino", "did you mean 'netduinoplus2'"), ("--model=racoon", "'raccoon'")],
+)
+def test_a_wrong_name_is_said_at_once(
+    option: str, says: str, lotor: Lotor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOTOR_CACHE", str(tmp_path / "cache"))
+    done = lotor("demo", option, "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert says in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_whole_road(lotor: Lotor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (shutil.which("qemu-system-arm") and shutil.which("arm-none-eabi-gcc")):
         pytest.skip("needs qemu-system-arm and arm-none-eabi-gcc: see `lotor doctor`")

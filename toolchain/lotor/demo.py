@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lotor.board import load_board
 from lotor.classifier import BoardClassifier, LiteRtClassifier, open_classifier
 from lotor.contact_sheet import Tile, draw, save
 from lotor.data.samples import Stored, get_samples
@@ -33,8 +34,9 @@ def demo(board: str, model: str, out: Path) -> dict[str, Any]:
     from lotor.device import emulator
     from lotor.device.flash import flash
 
-    samples = get_samples(out / "photographs")
+    load_board(board)  # a wrong name is said before anything is fetched
     found = find_model(model)
+    samples = get_samples(out / "photographs")
     was_running = emulator.running(board) is not None
     print(f"building and flashing {found.name} for {board}", file=sys.stderr)
     try:
