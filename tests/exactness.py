@@ -27,16 +27,20 @@ def float_inputs(shape: tuple[int, ...], scale: float, rng: np.random.Generator)
     return [ties, np.nextafter(ties, np.float32(np.inf)), spread, extremes]
 
 
-def int8_inputs(shape: tuple[int, ...], zero_point: int, rng: np.random.Generator) -> list[Array]:
+def integer_inputs(
+    shape: tuple[int, ...], dtype: str, zero_point: int, rng: np.random.Generator
+) -> list[Array]:
     """Random values, extremes, constants and a ramp."""
-    ramp = np.arange(int(np.prod(shape)), dtype=np.int64).astype(np.int8).reshape(shape)
+    limits = np.iinfo(dtype)
+    low, high = int(limits.min), int(limits.max)
+    ramp = np.arange(int(np.prod(shape)), dtype=np.int64).astype(dtype).reshape(shape)
     return [
-        rng.integers(-128, 128, shape, dtype=np.int8),
-        np.clip(rng.normal(zero_point, 12, shape), -128, 127).astype(np.int8),
-        rng.choice(np.array([-128, 127], np.int8), shape),
-        np.full(shape, -128, np.int8),
-        np.full(shape, 127, np.int8),
-        np.full(shape, zero_point, np.int8),
+        rng.integers(low, high, shape, dtype=dtype, endpoint=True),
+        np.clip(rng.normal(zero_point, 12, shape), low, high).astype(dtype),
+        rng.choice(np.array([low, high], dtype), shape),
+        np.full(shape, low, dtype),
+        np.full(shape, high, dtype),
+        np.full(shape, zero_point, dtype),
         ramp,
     ]
 
@@ -54,8 +58,10 @@ def inputs_of(model: ModelBuilder, seed: int = 0) -> Iterator[list[Array]]:
 def _patterns(tensor: Tensor, rng: np.random.Generator) -> list[Array]:
     if tensor.dtype == "float32":
         return float_inputs(tensor.shape, 0.05, rng)
-    assert tensor.quant is not None
-    return int8_inputs(tensor.shape, tensor.quant.zero_point, rng)
+    if tensor.dtype == "bool":
+        return [rng.integers(0, 2, tensor.shape).astype(bool) for _ in range(4)]
+    zero_point = 0 if tensor.quant is None else tensor.quant.zero_point
+    return integer_inputs(tensor.shape, tensor.dtype, zero_point, rng)
 
 
 def difference(ours: Sequence[Array], theirs: Sequence[Array]) -> str:

@@ -12,10 +12,10 @@ import cffi
 import numpy as np
 import pytest
 
+from cases import Build, built, cases, edges
 from lotor import __version__
 from lotor.compiler import Compiled, compile_model
 from lotor.host import build_library
-from small_models import EDGES, OPERATORS, Edge, built
 from tflite_builder import ModelBuilder, Quant
 
 WARNINGS = [
@@ -24,6 +24,7 @@ WARNINGS = [
     "-Wextra",
     "-Werror",
     "-Wconversion",
+    "-Wshadow",
     "-Wdouble-promotion",
     "-pedantic",
 ]
@@ -38,12 +39,12 @@ HEADERS = {"<stddef.h>", "<stdint.h>", "<string.h>"}
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 every_model = pytest.mark.parametrize(
-    "build", OPERATORS + EDGES, ids=lambda build: str(build.__name__)
+    "build", cases() + edges(), ids=lambda build: str(build.__name__)
 )
-every_operator = pytest.mark.parametrize("build", OPERATORS, ids=lambda build: str(build.__name__))
+every_operator = pytest.mark.parametrize("build", cases(), ids=lambda build: str(build.__name__))
 
 
-def _compiled(build: Edge) -> Compiled:
+def _compiled(build: Build) -> Compiled:
     return compile_model(built(build).build(), "portable", build.__name__)
 
 
@@ -66,17 +67,17 @@ def _object(compiled: Compiled, compiler: str, folder: Path, *flags: str) -> Pat
 
 @every_model
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_compiles_without_a_warning(build: Edge, compiler: str, tmp_path: Path) -> None:
+def test_compiles_without_a_warning(build: Build, compiler: str, tmp_path: Path) -> None:
     _object(_compiled(build), compiler, tmp_path)
 
 
 @every_operator
-def test_profile_hook_compiles_without_a_warning(build: Edge, tmp_path: Path) -> None:
+def test_profile_hook_compiles_without_a_warning(build: Build, tmp_path: Path) -> None:
     _object(_compiled(build), "gcc", tmp_path, "-DLOTOR_PROFILE")
 
 
 @every_operator
-def test_has_no_state_and_calls_nothing(build: Edge, tmp_path: Path) -> None:
+def test_has_no_state_and_calls_nothing(build: Build, tmp_path: Path) -> None:
     compiled = _compiled(build)
     target = _object(compiled, "gcc", tmp_path)
     listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
@@ -90,21 +91,21 @@ def test_has_no_state_and_calls_nothing(build: Edge, tmp_path: Path) -> None:
 
 
 @every_operator
-def test_includes_three_standard_headers_only(build: Edge) -> None:
+def test_includes_three_standard_headers_only(build: Build) -> None:
     compiled = _compiled(build)
     included = re.findall(r"#\s*include\s*(\S+)", compiled.source + compiled.header)
     assert set(included) - {f'"{compiled.name}.h"'} <= HEADERS
 
 
 @every_operator
-def test_two_compilations_give_the_same_bytes(build: Edge, tmp_path: Path) -> None:
+def test_two_compilations_give_the_same_bytes(build: Build, tmp_path: Path) -> None:
     first, second = _compiled(build).write(tmp_path / "a"), _compiled(build).write(tmp_path / "b")
     assert [p.name for p in first] == [p.name for p in second]
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
 
 
 @every_operator
-def test_says_where_it_comes_from(build: Edge) -> None:
+def test_says_where_it_comes_from(build: Build) -> None:
     compiled = _compiled(build)
     upper = compiled.name.upper()
     assert f'#define {upper}_MODEL_HASH "{compiled.model_hash}"' in compiled.header
@@ -119,7 +120,7 @@ def test_says_where_it_comes_from(build: Edge) -> None:
 
 
 @every_operator
-def test_is_in_the_house_style(build: Edge, tmp_path: Path) -> None:
+def test_is_in_the_house_style(build: Build, tmp_path: Path) -> None:
     tool = Path(sys.executable).with_name("clang-format")  # the one that `make lint` uses
     if not tool.exists():
         pytest.skip("clang-format is not installed beside Python")
@@ -194,7 +195,7 @@ def test_labels_are_strings_of_c(compiler: str, tmp_path: Path) -> None:
 
 
 def test_two_arenas_run_at_the_same_time() -> None:
-    network = next(build for build in OPERATORS if build.__name__ == "network")
+    network = next(build for build in cases() if build.__name__ == "network")
     compiled = compile_model(built(network).build(), "host", "network")
     ffi = cffi.FFI()
     ffi.cdef("int network_run(void *arena, const float *input, float *output);")

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases import built
+from cases.conv_2d import conv_2d
+from cases.network import network
 from lotor.compiler import compile_model
 from lotor.errors import LotorError
 from lotor.host import build_library, load
 from lotor.sizes import code_bytes
 from lotor.verify import random_inputs
-from small_models import built, conv_2d, network
 from tflite_builder import ModelBuilder
 
 

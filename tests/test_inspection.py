@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from cases import built
+from cases.conv_2d import conv_2d
 from conftest import CHECKOUT, Lotor
 from lotor.board import load_board
 from lotor.build import build_firmware
 from lotor.compiler import compile_model
 from lotor.inspection import as_text, inspect
 from lotor.ops import operators
-from small_models import built, conv_2d
 from tflite_builder import ModelBuilder
 
 

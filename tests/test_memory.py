@@ -57,21 +57,23 @@ def assert_sound(plan: Plan, alignment: int) -> None:
 @given(st.integers(0, 10**9), st.sampled_from([1, 4, 16]))
 def test_no_two_tensors_share_bytes_while_both_are_needed(seed: int, alignment: int) -> None:
     graph, calls = random_graph(seed)
-    plan = plan_memory(graph, calls, alignment)
+    plan = plan_memory(graph, [[c] for c in calls], alignment)
     assert_sound(plan, alignment)
     assert plan.arena_bytes >= plan.lower_bound
 
 
 def test_a_tensor_is_kept_until_its_last_reader_and_an_output_to_the_end() -> None:
     a, b, c, d = (tensor(n, 8) for n in "abcd")
-    plan = plan_memory(Graph("g", [a], [b, d]), [call([a], b), call([b], c), call([c, a], d)], 1)
+    plan = plan_memory(
+        Graph("g", [a], [b, d]), [[call([a], b)], [call([b], c)], [call([c, a], d)]], 1
+    )
     lives = {p.tensors[0].name: (p.first, p.last) for p in plan.placements}
     assert lives == {"a": (-1, 2), "b": (0, 3), "c": (1, 2), "d": (2, 3)}
 
 
 def test_an_alias_takes_no_memory_and_no_step() -> None:
     a, b, c = tensor("a", 100), tensor("b", 100), tensor("c", 10)
-    plan = plan_memory(Graph("g", [a], [c]), [call([a], b, alias=True), call([b], c)], 1)
+    plan = plan_memory(Graph("g", [a], [c]), [[call([a], b, alias=True)], [call([b], c)]], 1)
     assert plan.arena_bytes == 110
     assert plan.offset(a) == plan.offset(b)
     assert [(p.first, p.last) for p in plan.placements] == [(-1, 0), (0, 1)]
@@ -80,13 +82,13 @@ def test_an_alias_takes_no_memory_and_no_step() -> None:
 def test_a_chain_reaches_its_lower_bound() -> None:
     """Placed by falling size alone, this one would take 64,512 bytes."""
     graph, calls = chain(27648, 18432, 18432, 36864, 9216, 18432)
-    plan = plan_memory(graph, calls, 4)
+    plan = plan_memory(graph, [[c] for c in calls], 4)
     assert plan.arena_bytes == plan.lower_bound == 18432 + 36864
     assert plan.peak_layer == 2
 
 
 def test_alignment_pads_between_tensors() -> None:
     graph, calls = chain(3, 5)
-    plan = plan_memory(graph, calls, 4)
+    plan = plan_memory(graph, [[c] for c in calls], 4)
     assert plan.lower_bound == 8
     assert plan.arena_bytes in (3 + 1 + 5, 5 + 3 + 3)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from cases import built
+from cases.conv_2d import conv_2d
+from cases.network import network
 from lotor.compiler import compile_model
 from lotor.device import emulator
 from lotor.device.ready import compile_for, open_with_model
 from lotor.verify import verify
-from small_models import built, conv_2d, network
 
 BOARD = "mps2-an386"
 pytestmark = [

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cases import Build, built, cases, edges
 from exactness import as_list, inputs_of
 from lotor.codegen.c import borders
 from lotor.compiler import Compiled, compile_model
 from lotor.oracle import Oracle
-from small_models import EDGES, OPERATORS, Edge, built
 from tflite_builder import ModelBuilder, Quant
 
 FLAGS = [
@@ -117,8 +117,8 @@ def _run(program: Path, cases: list[bytes]) -> None:
     assert done.stdout.decode().split() == [str(len(cases))]
 
 
-@pytest.mark.parametrize("build", OPERATORS + EDGES, ids=lambda build: str(build.__name__))
-def test_model_is_clean_and_exact(build: Edge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("build", cases() + edges(), ids=lambda build: str(build.__name__))
+def test_model_is_clean_and_exact(build: Build, tmp_path: Path) -> None:
     model = built(build)
     flatbuffer = model.build()
     oracle = Oracle(flatbuffer)

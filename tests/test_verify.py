@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cases import built
+from cases.conv_2d import conv_2d
+from cases.network import network
 from lotor.compiler import Compiled, compile_model
 from lotor.verify import difference, random_inputs, verify
-from small_models import built, conv_2d, network
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
 _TYPES = {
+    "float16": tflite.TensorType.FLOAT16,
     "float32": tflite.TensorType.FLOAT32,
     "int8": tflite.TensorType.INT8,
     "uint8": tflite.TensorType.UINT8,

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lotor import __version__
-from lotor.codegen.c import Layer, Program, borders, identifier, render_header, render_source
+from lotor.codegen.c import Layer, Program, Step, borders, identifier, render_header, render_source
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
-from lotor.graph import DType, Graph, short_name
+from lotor.graph import Array, DType, Graph, short_name
 from lotor.memory import Plan, plan_memory
 from lotor.ops import operators
 from lotor.optimize import optimize
@@ -136,11 +136,15 @@ def compile_model(
     model_hash = hashlib.sha256(content).hexdigest()
     ops = schedule(graph)
     lowered = [(op, operators()[op.kind].lower(op)) for op in ops]
-    plan = plan_memory(graph, [call for _, call in lowered], chosen.alignment)
+    plan = plan_memory(graph, [calls for _, calls in lowered], chosen.alignment)
     layers = [
-        Layer(op.name, op.kind, call, select_variant(call, chosen), operators()[op.kind].macs(op))
-        for op, call in lowered
-        if not call.alias
+        Layer(
+            op,
+            [Step(call, select_variant(call, chosen)) for call in calls],
+            operators()[op.kind].macs(op),
+        )
+        for op, calls in lowered
+        if not calls[0].alias
     ]
     program = Program(
         name or identifier(stem),
@@ -178,14 +182,9 @@ def find_problems(graph: Graph) -> list[Problem]:
             reasons = operator.problems(op)
         found += [Problem(op.name, op.kind, reason) for reason in reasons]
     for tensor in [*graph.inputs, *graph.outputs]:
-        if tensor.dtype not in (DType.INT8, DType.FLOAT32):
-            found.append(
-                Problem(
-                    tensor.name,
-                    _BORDER,
-                    f"is {tensor.dtype.value}; int8 or float32 needed",
-                )
-            )
+        if tensor.dtype in (DType.OTHER, DType.INT4, DType.FLOAT16):
+            reason = f"is {tensor.dtype.value}; quantized integers or float32 needed"
+            found.append(Problem(tensor.name, _BORDER, reason))
     return found
 
 
@@ -231,8 +230,8 @@ def _report(program: Program) -> dict[str, Any]:
             "index": index,
             "name": layer.name,
             "kind": layer.kind,
-            "kernel": f"{layer.call.function}/{layer.variant.name}",
-            "shape": list(layer.call.outputs[0].shape),
+            "kernel": layer.kernel,
+            "shape": list(layer.output.shape),
             "macs": layer.macs,
             "weights_bytes": _constant_bytes(layer),
         }
@@ -267,6 +266,8 @@ def _report(program: Program) -> dict[str, Any]:
 
 
 def _constant_bytes(layer: Layer) -> int:
-    arrays = list(layer.call.constants.values())
-    arrays += [t.data for t in layer.call.inputs if t.data is not None]
+    arrays: list[Array] = []
+    for step in layer.steps:
+        arrays += step.call.constants.values()
+        arrays += [t.data for t in step.call.inputs if t.data is not None]
     return sum(int(a.nbytes) for a in arrays)

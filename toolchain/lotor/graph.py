@@ -22,6 +22,7 @@ def short_name(name: str) -> str:
 class DType(enum.Enum):
     """Element type of a tensor; the value is its name in reports and in numpy."""
 
+    INT4 = "int4"  # constants only; held as one int8 an element
     INT8 = "int8"
     UINT8 = "uint8"
     INT16 = "int16"
@@ -37,13 +38,17 @@ class DType(enum.Enum):
         """The numpy type; `OTHER` has none."""
         if self is DType.OTHER:
             raise ValueError("this element type has no numpy equivalent")
+        if self is DType.INT4:
+            return np.dtype(np.int8)
         found: np.dtype[Any] = np.dtype(self.value)
         return found
 
     @property
     def c_name(self) -> str:
         """The C type of one element."""
-        return {"float32": "float", "bool": "uint8_t"}.get(self.value, f"{self.value}_t")
+        return {"float32": "float", "bool": "uint8_t", "int4": "int8_t"}.get(
+            self.value, f"{self.value}_t"
+        )
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,10 @@ class Op:
         inputs: in the model's order; None where an optional input is absent.
         outputs: in the model's order.
         attrs: the operator's own attributes, see `lotor.ops`.
+        clamp: limits of the quantized output that a rewrite has folded in, besides those of a
+            fused activation.
+        uint8: the model has it as a uint8 operator; it was converted to int8, but some of the
+            reference's uint8 kernels round in a way of their own.
     """
 
     kind: str
@@ -136,6 +145,8 @@ class Op:
     inputs: list[Tensor | None]
     outputs: list[Tensor]
     attrs: Any = None
+    clamp: tuple[int, int] | None = None
+    uint8: bool = False
 
     def input(self, index: int) -> Tensor:
         """Return an input that must be present."""

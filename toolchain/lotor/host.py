@@ -92,7 +92,7 @@ class HostModel:
         @self._ffi.callback("void(int, const void *, size_t)")
         def keep(layer: int, output: Any, nbytes: int) -> None:
             if layer >= 0:
-                tensor = layers[layer].call.outputs[0]
+                tensor = layers[layer].output
                 data = bytes(self._ffi.buffer(output, nbytes))
                 seen[layer] = np.frombuffer(data, tensor.np_dtype).reshape(tensor.shape)
 

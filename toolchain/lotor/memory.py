@@ -73,18 +73,18 @@ class _Storage:
     last: int
 
 
-def plan_memory(graph: Graph, calls: Sequence[KernelCall], alignment: int) -> Plan:
+def plan_memory(graph: Graph, steps: Sequence[Sequence[KernelCall]], alignment: int) -> Plan:
     """Return the placement of every activation.
 
     Args:
         graph: the model, for its inputs and outputs.
-        calls: the layers in the order in which they run.
+        steps: the kernel calls of every layer, in the order in which they run.
         alignment: bytes that every offset is a multiple of.
     """
-    storages = _storages(graph, calls)
+    storages = _storages(graph, steps)
     live = [
         sum(s.nbytes for s in storages if s.first <= layer <= s.last)
-        for layer in range(sum(not call.alias for call in calls))
+        for layer in range(sum(not calls[0].alias for calls in steps))
     ] or [sum(s.nbytes for s in storages)]
     lower_bound = max(live)
 
@@ -109,7 +109,7 @@ def _aligned(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
-def _storages(graph: Graph, calls: Sequence[KernelCall]) -> list[_Storage]:
+def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Storage]:
     """Return the memory that is needed and its life, aliases merged into one."""
     found: dict[int, _Storage] = {}
     storages: list[_Storage] = []
@@ -123,17 +123,19 @@ def _storages(graph: Graph, calls: Sequence[KernelCall]) -> list[_Storage]:
         if id(tensor) not in found:
             add(tensor, -1)
     layer = 0  # aliases take no step, as in the generated program
-    for call in calls:
-        if call.alias:
-            source = found[id(call.inputs[0])]
-            source.tensors.append(call.outputs[0])
-            found[id(call.outputs[0])] = source
+    for calls in steps:
+        if calls[0].alias:
+            source = found[id(calls[0].inputs[0])]
+            source.tensors.append(calls[0].outputs[0])
+            found[id(calls[0].outputs[0])] = source
             continue
-        for tensor in call.inputs:
-            if tensor.data is None:
-                found[id(tensor)].last = layer
-        for tensor in call.outputs:
-            add(tensor, layer)
+        for call in calls:
+            for tensor in call.inputs:
+                if tensor.data is None:
+                    found[id(tensor)].last = layer
+            for tensor in call.outputs:
+                if id(tensor) not in found:
+                    add(tensor, layer)
         layer += 1
     for tensor in graph.outputs:
         found[id(tensor)].last = layer

@@ -131,7 +131,7 @@ def first_bad_layer(
     """
     outputs = host.layer_outputs(*inputs)
     for index, (layer, output) in enumerate(zip(host.compiled.layers, outputs, strict=True)):
-        source = layer.call.outputs[0].source
+        source = layer.output.source
         if source is not None and difference(output, oracle.tensor(source))[0]:
             return f"{index} {layer.kind} {layer.name}"
     if session is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.codegen.kernels import merge_headers
-from lotor.graph import Array, Graph, Tensor, short_name
+from lotor.graph import Array, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ops import KernelCall
 from lotor.targets.variants import Variant
@@ -22,28 +22,58 @@ _STANDARD_HEADERS = re.compile(
 
 
 @dataclass(frozen=True)
+class Step:
+    """A kernel call and the implementation that was chosen for it."""
+
+    call: KernelCall
+    variant: Variant
+
+    @property
+    def function(self) -> str:
+        """The C function."""
+        return f"lotor_{self.call.function}_{self.variant.name}"
+
+
+@dataclass(frozen=True)
 class Layer:
-    """One step of the generated program.
+    """One operator of the generated program.
 
     Attributes:
-        name: the model's name of the layer.
-        kind: the operator.
-        call: the kernel call.
-        variant: the implementation that was chosen.
+        op: the operator.
+        steps: its kernel calls.
         macs: multiply-accumulates.
     """
 
-    name: str
-    kind: str
-    call: KernelCall
-    variant: Variant
+    op: Op
+    steps: Sequence[Step]
     macs: int
+
+    @property
+    def name(self) -> str:
+        """The model's name of the layer."""
+        return self.op.name
+
+    @property
+    def kind(self) -> str:
+        """The operator's name in the model format."""
+        return self.op.kind
+
+    @property
+    def output(self) -> Tensor:
+        """Its first output."""
+        return self.op.outputs[0]
+
+    @property
+    def kernel(self) -> str:
+        """The kernels that it calls, for people."""
+        return ", ".join(dict.fromkeys(f"{s.call.function}/{s.variant.name}" for s in self.steps))
 
     @property
     def shapes(self) -> str:
         """Input and output shapes, for people."""
-        inputs = ", ".join(str(list(t.shape)) for t in self.call.inputs)
-        return f"{inputs} -> {list(self.call.outputs[0].shape)}"
+        inputs = {id(t): t for step in self.steps for t in step.call.inputs}
+        shapes = ", ".join(str(list(t.shape)) for t in inputs.values())
+        return f"{shapes} -> {list(self.output.shape)}"
 
 
 @dataclass(frozen=True)
@@ -149,8 +179,7 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
 
 def render_source(program: Program) -> str:
     """Return the text of NAME.c."""
-    headers = [layer.variant.header for layer in program.layers]
-    called = [_function(layer) for layer in program.layers]
+    steps = [step for layer in program.layers for step in layer.steps]
     parts = [
         f"{_banner(program, 'Program and weights')}\n{_memory_map(program)}",
         f'#include "{program.name}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n'
@@ -158,7 +187,7 @@ def render_source(program: Program) -> str:
         "#ifdef LOTOR_PROFILE\n"
         "#define LAYER_DONE(layer, output, bytes) lotor_layer_done(layer, output, bytes)\n"
         "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
-        merge_headers(headers, called),
+        merge_headers([s.variant.header for s in steps], [s.function for s in steps]),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     shared: dict[int, str] = {}
@@ -244,40 +273,49 @@ def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
 
 
 def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -> str:
-    call = layer.call
-    arrays = []
+    arrays: list[str] = []
+    body: list[str] = []
+    for number, step in enumerate(layer.steps):
+        suffix = f"_{number}" if len(layer.steps) > 1 else ""
+        arguments = _arguments(program, step.call, f"layer_{index}{suffix}", arrays, shared)
+        struct = f"struct lotor_{step.call.function}_params"
+        joined = "".join(f",\n        {argument}" for argument in arguments)
+        params = f"params{suffix}"
+        body += (
+            f"    static const {struct} {params} = {{\n{_fields(step.call.params)}    }};\n",
+            f"    {step.function}(\n        &{params}{joined});\n",
+        )
+    title = f"{layer.kind} {_comment(short_name(layer.name))}"
+    macs = f", {layer.macs} MACs" if layer.macs else ""
+    offset, nbytes = program.plan.offset(layer.output), layer.output.nbytes
+    return "".join(
+        (
+            f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
+            *arrays,
+            f"static void layer_{index}(uint8_t *arena) {{\n",
+            *body,
+            f"    LAYER_DONE({index}, arena + {offset}, {nbytes});\n}}\n",
+        )
+    )
+
+
+def _arguments(
+    program: Program, call: KernelCall, name: str, arrays: list[str], shared: dict[int, str]
+) -> list[str]:
+    """Return the C arguments after the parameters; new constant arrays are added to `arrays`."""
     arguments = []
     for position, tensor in enumerate(call.inputs):
         if tensor.data is None:
             arguments.append(_pointer(program, tensor, const=True))
             continue
         if id(tensor) not in shared:
-            shared[id(tensor)] = f"layer_{index}_input_{position}"
+            shared[id(tensor)] = f"{name}_input_{position}"
             arrays.append(_array(shared[id(tensor)], tensor.data))
         arguments.append(shared[id(tensor)])
-    for name, values in call.constants.items():
-        arrays.append(_array(f"layer_{index}_{name}", values))
-        arguments.append(f"layer_{index}_{name}")
-    arguments += [_pointer(program, tensor, const=False) for tensor in call.outputs]
-    title = f"{layer.kind} {_comment(short_name(layer.name))}"
-    macs = f", {layer.macs} MACs" if layer.macs else ""
-    struct = f"struct lotor_{call.function}_params"
-    joined = "".join(f",\n        {argument}" for argument in arguments)
-    offset, nbytes = program.plan.offset(call.outputs[0]), call.outputs[0].nbytes
-    return "".join(
-        (
-            f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
-            *arrays,
-            f"static void layer_{index}(uint8_t *arena) {{\n",
-            f"    static const {struct} params = {{\n{_fields(call.params)}    }};\n",
-            f"    {_function(layer)}(\n        &params{joined});\n",
-            f"    LAYER_DONE({index}, arena + {offset}, {nbytes});\n}}\n",
-        )
-    )
-
-
-def _function(layer: Layer) -> str:
-    return f"lotor_{layer.call.function}_{layer.variant.name}"
+    for constant, values in call.constants.items():
+        arrays.append(_array(f"{name}_{constant}", values))
+        arguments.append(f"{name}_{constant}")
+    return arguments + [_pointer(program, tensor, const=False) for tensor in call.outputs]
 
 
 def _fields(params: Mapping[str, int | float]) -> str:

@@ -22,6 +22,7 @@ _DTYPES = {
     tflite.TensorType.BOOL: DType.BOOL,
     tflite.TensorType.INT16: DType.INT16,
     tflite.TensorType.INT8: DType.INT8,
+    tflite.TensorType.INT4: DType.INT4,
 }
 _MAX_ELEMENTS = 1 << 28  # offsets in the generated C are int32
 _OP_NAMES = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
@@ -68,6 +69,15 @@ def read_model(content: bytes, name: str) -> Graph:
 def _printable(name: str) -> str:
     """Keep line ends and control characters out of messages and tables."""
     return "".join(c if c.isprintable() else "_" for c in name)
+
+
+def _unpack_nibbles(data: bytes, elements: int) -> bytes:
+    """Return int4 values, two to a byte and the low half first, as one int8 each."""
+    packed = np.frombuffer(data, np.uint8)
+    if packed.size != (elements + 1) // 2:
+        return data  # whose length is refused
+    nibbles = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[:elements]
+    return ((nibbles ^ 8).astype(np.int8) - 8).astype(np.int8).tobytes()
 
 
 class _Reader:
@@ -155,6 +165,8 @@ class _Reader:
         if length == 0 or dtype is DType.OTHER:
             return None
         data = np.asarray(buffer.DataAsNumpy()).tobytes()
+        if dtype is DType.INT4:
+            data = _unpack_nibbles(data, math.prod(shape))
         if len(data) != math.prod(shape) * dtype.numpy.itemsize:
             raise _Damaged(f"constant '{name}' has {len(data)} bytes for {list(shape)}")
         # The format is little-endian, whatever this machine is.
@@ -205,8 +217,12 @@ class _Reader:
         required = [t for t in op.inputs[: operator.inputs] if t is not None]
         if len(required) < operator.inputs:
             raise _Damaged(f"layer '{op.name}' ({op.kind}) has too few inputs")
-        if len(op.outputs) != 1:
+        if operator.outputs is not None and len(op.outputs) != operator.outputs:
             raise _Damaged(f"layer '{op.name}' ({op.kind}) has {len(op.outputs)} outputs")
+        if op.kind.startswith("CUSTOM:"):
+            length = self.count(raw.CustomOptionsLength)
+            op.attrs = operator.read(raw.CustomOptionsAsNumpy().tobytes() if length else b"")
+            return
         if operator.options is None:
             return
         table = raw.BuiltinOptions()

@@ -8,7 +8,6 @@ import numpy as np
 from lotor.graph import Op
 from lotor.ops.operator import KernelCall, Operator, int8_problems
 from lotor.ops.quantization import (
-    Activation,
     activation_problems,
     activation_range,
     factor_problems,
@@ -48,10 +47,10 @@ class Add(Operator):
             found = factor_problems(twice_max / scale)
         return found + activation_problems(op.attrs.activation)
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
         twice_max, scale = _common_scales(op)
-        low, high = activation_range(Activation(op.attrs.activation), y)
+        low, high = activation_range(op)
         params = {"elements": y.elements, "left_shift": _LEFT_SHIFT}
         for name, tensor in (("a", a), ("b", b)):
             factor = fixed_point(tensor.q.scale / twice_max)
@@ -68,7 +67,7 @@ class Add(Operator):
             "out_min": low,
             "out_max": high,
         }
-        return KernelCall("add", "add", [a, b], [y], params)
+        return [KernelCall("add", "add", [a, b], [y], params)]
 
 
 def _common_scales(op: Op) -> tuple[float, float]:

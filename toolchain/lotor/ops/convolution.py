@@ -8,7 +8,6 @@ import numpy as np
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.operator import KernelCall, Operator, int8_problems
 from lotor.ops.quantization import (
-    Activation,
     activation_problems,
     activation_range,
     channel_scales,
@@ -72,12 +71,16 @@ def constant(tensor: Tensor) -> Array:
 
 @dataclass(frozen=True)
 class ConvolutionAttributes:
-    """Padding, strides and dilations (height, width), fused activation number."""
+    """Padding, strides and dilations (height, width), fused activation number.
+
+    `pads` (before, after) of height and width replace `same` where a PAD was folded in.
+    """
 
     same: bool
     stride: tuple[int, int]
     dilation: tuple[int, int]
     activation: int
+    pads: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 
 class Convolution(Operator):
@@ -115,12 +118,12 @@ class Convolution(Operator):
         """Return the parameter that says which input channels a filter sees."""
         raise NotImplementedError
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, weights, y = op.input(0), op.input(1), op.outputs[0]
         channels = weights.shape[self.channel_axis]
         height, width = _window(op)
         multiplier, shift = fixed_points(channel_scales(x, weights, y, channels))
-        low, high = activation_range(Activation(op.attrs.activation), y)
+        low, high = activation_range(op)
         params = window_params(x, y, height, width) | {
             "dilation_h": height.dilation,
             "dilation_w": width.dilation,
@@ -137,10 +140,11 @@ class Convolution(Operator):
             "shift": shift,
         }
         kernel = self.kind.lower()
-        return KernelCall(kernel, kernel, [x], [y], params, constants)
+        return [KernelCall(kernel, kernel, [x], [y], params, constants)]
 
 
 def _window(op: Op) -> tuple[Axis, Axis]:
     a, kernel = op.attrs, op.input(1).shape[1:3]
-    height = Axis(kernel[0], a.stride[0], a.dilation[0], a.same)
-    return height, Axis(kernel[1], a.stride[1], a.dilation[1], a.same)
+    above, beside = a.pads or (None, None)
+    height = Axis(kernel[0], a.stride[0], a.dilation[0], a.same, above)
+    return height, Axis(kernel[1], a.stride[1], a.dilation[1], a.same, beside)

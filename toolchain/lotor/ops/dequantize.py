@@ -18,7 +18,7 @@ class Dequantize(Operator):
             found.append(f"input {list(x.shape)} and output {list(y.shape)} differ in shape")
         return found
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         params = {"elements": y.elements, "scale": x.q.scale, "zero_point": x.q.zero_point}
-        return KernelCall("dequantize", "dequantize", [x], [y], params)
+        return [KernelCall("dequantize", "dequantize", [x], [y], params)]

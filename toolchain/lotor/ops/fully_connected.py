@@ -7,7 +7,6 @@ from lotor.graph import Op
 from lotor.ops.convolution import bias_values, constant, weights_problems
 from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.quantization import (
-    Activation,
     activation_problems,
     activation_range,
     channel_scales,
@@ -51,10 +50,10 @@ class FullyConnected(Operator):
     def macs(self, op: Op) -> int:
         return op.outputs[0].elements * op.input(1).shape[1]
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, weights, y = op.input(0), op.input(1), op.outputs[0]
         outputs, inputs = weights.shape
-        low, high = activation_range(Activation(op.attrs.activation), y)
+        low, high = activation_range(op)
         params = {
             "batches": x.elements // inputs,
             "inputs": inputs,
@@ -71,4 +70,4 @@ class FullyConnected(Operator):
             "scale": channel_scales(x, weights, y, weights.q.scales.size),
         }
         kernel = "fully_connected"
-        return KernelCall(kernel, kernel, [x], [y], params, constants)
+        return [KernelCall(kernel, kernel, [x], [y], params, constants)]

@@ -47,7 +47,7 @@ class Mean(Operator):
             )
         return found
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         sizes = _runs(x.shape, self._reduced(op))
         outer, reduce_0, middle, reduce_1, inner = sizes + [1] * (5 - len(sizes))
@@ -66,7 +66,7 @@ class Mean(Operator):
             "multiplier": (factor.multiplier << shift) // count,
             "shift": factor.shift - shift,
         }
-        return KernelCall("mean", "mean", [x], [y], params)
+        return [KernelCall("mean", "mean", [x], [y], params)]
 
     @staticmethod
     def _reduced(op: Op) -> list[bool]:

@@ -1,7 +1,7 @@
 """What the compiler must know of an operator, and what it becomes."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -10,7 +10,10 @@ from lotor.graph import Array, DType, Op, Tensor
 
 @dataclass
 class KernelCall:
-    """One operator as a call of a C kernel: `KERNEL_VARIANT(&params, inputs, constants, outputs)`.
+    """A call of a C kernel: `KERNEL_VARIANT(&params, inputs, constants, outputs)`.
+
+    An operator becomes one or several of them. A tensor among the outputs that nothing reads is
+    scratch memory.
 
     Attributes:
         kernel: folder under `kernels/`.
@@ -40,15 +43,20 @@ class Operator(abc.ABC):
     Attributes:
         kind: name in the model format.
         inputs: how many inputs must be present.
+        outputs: how many outputs it has; None for any number.
         options: name of the table that holds its attributes, None where there is nothing to read.
     """
 
     kind: ClassVar[str]
     inputs: ClassVar[int] = 1
+    outputs: ClassVar[int | None] = 1
     options: ClassVar[str | None] = None
 
     def read(self, options: Any) -> Any:
-        """Return the attributes from the option table of the model."""
+        """Return the attributes from the option table of the model.
+
+        A custom operator ("CUSTOM:name") gets its bytes instead of a table.
+        """
         return None
 
     @abc.abstractmethod
@@ -59,9 +67,26 @@ class Operator(abc.ABC):
         """Return the multiply-accumulates of one inference."""
         return 0
 
+    def evaluate(self, op: Op) -> list[Array] | None:
+        """Return the outputs of a layer whose inputs are all constants, exactly.
+
+        None where only the device can compute it. Called before `problems`: inputs may be wrong.
+        """
+        return None
+
     @abc.abstractmethod
-    def lower(self, op: Op) -> KernelCall:
-        """Return the kernel call; only after `problems` found none."""
+    def lower(self, op: Op) -> list[KernelCall]:
+        """Return the kernel calls, in order; only after `problems` found none."""
+
+
+def dtype_problems(tensors: Sequence[Tensor], *allowed: DType) -> list[str]:
+    """Return a line for each tensor whose type is not among the allowed ones."""
+    names = " or ".join(dtype.value for dtype in allowed)
+    return [
+        f"tensor '{tensor.name}' is {tensor.dtype.value}; {names} needed"
+        for tensor in tensors
+        if tensor.dtype not in allowed
+    ]
 
 
 def int8_problems(*tensors: Tensor) -> list[str]:

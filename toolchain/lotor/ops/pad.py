@@ -31,7 +31,7 @@ class Pad(Operator):
             found.append(f"output shape {list(y.shape)} does not follow from the paddings")
         return found
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         missing = _MAX_RANK - len(x.shape)
         before = [0] * missing + [int(pair[0]) for pair in constant(op.input(1))]
@@ -42,4 +42,4 @@ class Pad(Operator):
                 f"out_{axis}": ((1,) * missing + y.shape)[axis],
                 f"before_{axis}": before[axis],
             }
-        return KernelCall("pad", "pad", [x], [y], params)
+        return [KernelCall("pad", "pad", [x], [y], params)]

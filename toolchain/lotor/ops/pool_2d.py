@@ -5,7 +5,7 @@ from typing import Any
 
 from lotor.graph import Op
 from lotor.ops.operator import KernelCall, Operator, int8_problems, same_quantization_problems
-from lotor.ops.quantization import Activation, activation_problems, activation_range
+from lotor.ops.quantization import activation_problems, activation_range
 from lotor.ops.window import SAME, Axis, window_params, window_problems
 
 
@@ -40,13 +40,13 @@ class Pool2D(Operator):
             found.append(f"{x.shape[3]} input channels cannot give {y.shape[3]} output channels")
         return found + activation_problems(op.attrs.activation)
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
-        low, high = activation_range(Activation(op.attrs.activation), y)
+        low, high = activation_range(op)
         params = window_params(x, y, *_window(op)) | {"out_min": low, "out_max": high}
         del params["out_c"]
         kernel = self.kind.lower()
-        return KernelCall(kernel, kernel, [x], [y], params)
+        return [KernelCall(kernel, kernel, [x], [y], params)]
 
 
 def _window(op: Op) -> tuple[Axis, Axis]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lotor.graph import Array, Tensor
+from lotor.graph import Array, Op, Tensor
 
 
 class Activation(enum.Enum):
@@ -75,9 +75,12 @@ def quantize_value(value: float, scale: float, zero_point: int) -> int:
     return zero_point + int(math.copysign(math.floor(steps + 0.5), ratio))
 
 
-def activation_range(activation: Activation, y: Tensor) -> tuple[int, int]:
-    """Return the int8 clamp of a fused activation on output `y`."""
-    low, high = -128, 127
+def activation_range(op: Op) -> tuple[int, int]:
+    """Return the limits of a layer's output: its type's, a fused activation's, a folded clamp's."""
+    y = op.outputs[0]
+    limits = np.iinfo(y.np_dtype)
+    low, high = int(limits.min), int(limits.max)
+    activation = Activation(getattr(op.attrs, "activation", 0))
     scale, zero_point = y.q.scale, y.q.zero_point
     if activation in (Activation.RELU, Activation.RELU6):
         low = max(low, quantize_value(0.0, scale, zero_point))
@@ -86,6 +89,9 @@ def activation_range(activation: Activation, y: Tensor) -> tuple[int, int]:
     if activation is Activation.RELU_N1_TO_1:
         low = max(low, quantize_value(-1.0, scale, zero_point))
         high = min(high, quantize_value(1.0, scale, zero_point))
+    if op.clamp is not None:
+        # First the activation, then the clamp: a value below both limits ends at the clamp's.
+        low, high = (min(max(limit, op.clamp[0]), op.clamp[1]) for limit in (low, high))
     return low, high
 
 

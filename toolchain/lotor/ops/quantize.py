@@ -19,11 +19,11 @@ class Quantize(Operator):
             found = factor_problems(x.q.scale / y.q.scale)
         return found
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         if x.dtype is DType.FLOAT32:
             params = {"elements": y.elements, "scale": y.q.scale, "zero_point": y.q.zero_point}
-            return KernelCall("quantize", "quantize", [x], [y], params)
+            return [KernelCall("quantize", "quantize", [x], [y], params)]
         factor = fixed_point(x.q.scale / y.q.scale)
         requantize = {
             "elements": y.elements,
@@ -32,4 +32,4 @@ class Quantize(Operator):
             "multiplier": factor.multiplier,
             "shift": factor.shift,
         }
-        return KernelCall("quantize", "requantize", [x], [y], requantize)
+        return [KernelCall("quantize", "requantize", [x], [y], requantize)]

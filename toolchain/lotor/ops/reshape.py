@@ -17,5 +17,5 @@ class Reshape(Operator):
             return [f"input '{x.name}' is a constant; fold it before conversion"]
         return []
 
-    def lower(self, op: Op) -> KernelCall:
-        return KernelCall("", "", [op.input(0)], [op.outputs[0]], alias=True)
+    def lower(self, op: Op) -> list[KernelCall]:
+        return [KernelCall("", "", [op.input(0)], [op.outputs[0]], alias=True)]

@@ -48,7 +48,7 @@ class Softmax(Operator):
             )
         return found
 
-    def lower(self, op: Op) -> KernelCall:
+    def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         factor = fixed_point(self._factor(op))
         radius = ((1 << _DIFF_INTEGER_BITS) - 1) * (1 << (31 - _DIFF_INTEGER_BITS))
@@ -59,7 +59,7 @@ class Softmax(Operator):
             "left_shift": factor.shift,
             "diff_min": -math.floor(radius / (1 << factor.shift)),
         }
-        return KernelCall("softmax", "softmax", [x], [y], params)
+        return [KernelCall("softmax", "softmax", [x], [y], params)]
 
     @staticmethod
     def _factor(op: Op) -> float:

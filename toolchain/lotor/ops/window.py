@@ -17,12 +17,15 @@ class Axis:
         stride: step between outputs.
         dilation: step between taps.
         same: SAME padding (output = input / stride, rounded up), else VALID.
+        explicit: inputs of padding (before, after) where a rewrite has decided them; then `same`
+            has no meaning.
     """
 
     kernel: int
     stride: int
     dilation: int
     same: bool
+    explicit: tuple[int, int] | None = None
 
     @property
     def extent(self) -> int:
@@ -31,11 +34,15 @@ class Axis:
 
     def output(self, size: int) -> int:
         """Return how many outputs an input of this size gives."""
-        span = size if self.same else size - self.extent + 1
+        if self.explicit is not None:
+            size += sum(self.explicit)
+        span = size if self.same and self.explicit is None else size - self.extent + 1
         return -(-span // self.stride)
 
     def padding(self, size: int) -> int:
         """Return the padding before the first input; SAME puts the odd one after the last."""
+        if self.explicit is not None:
+            return self.explicit[0]
         if not self.same:
             return 0
         total = (self.output(size) - 1) * self.stride + self.extent - size

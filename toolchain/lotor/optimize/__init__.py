@@ -1,15 +1,52 @@
 """Rewrites of the graph, each provably exact, in the order in which they run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from lotor.graph import Graph
+from lotor.graph import Graph, Op
 from lotor.optimize.remove_dead import remove_dead
 
-PASSES: list[Callable[[Graph], Graph]] = [remove_dead]
+Rewrite = Callable[[Graph], Graph]
+
+PASSES: tuple[Rewrite, ...] = (remove_dead,)
+
+
+@dataclass(frozen=True)
+class PassResult:
+    """What one rewrite has done to a graph.
+
+    Attributes:
+        name: the rewrite's.
+        purpose: its first line of documentation.
+        graph: the graph after it.
+        removed: operators that are gone.
+        added: operators that are new or replaced.
+    """
+
+    name: str
+    purpose: str
+    graph: Graph
+    removed: list[Op]
+    added: list[Op]
 
 
 def optimize(graph: Graph) -> Graph:
     """Return the graph after every rewrite."""
-    for rewrite in PASSES:
-        graph = rewrite(graph)
+    for result in trace(graph):
+        graph = result.graph
     return graph
+
+
+def trace(graph: Graph) -> Iterator[PassResult]:
+    """Run every rewrite and yield what it has done."""
+    for rewrite in PASSES:
+        before = {id(op): op for op in graph.ops}
+        graph = rewrite(graph)
+        after = {id(op): op for op in graph.ops}
+        yield PassResult(
+            rewrite.__name__,
+            (rewrite.__doc__ or "").split("\n", 1)[0],
+            graph,
+            [op for key, op in before.items() if key not in after],
+            [op for key, op in after.items() if key not in before],
+        )

@@ -1,101 +1,14 @@
-"""Small models: one for each operator, and the edge cases that random models meet too seldom."""
-
-from collections.abc import Callable
+"""Whole networks, and edge cases that several operators share."""
 
 import numpy as np
+from hypothesis import strategies as st
 
+from cases import case, edge, random_models
+from cases.strategies import Draw, builder, quants
 from tflite_builder import ModelBuilder, Quant
 
-Edge = Callable[[ModelBuilder], None]
-EDGES: list[Edge] = []
-OPERATORS: list[Edge] = []
 
-
-def edge(build: Edge) -> Edge:
-    """Register a model of an edge case."""
-    EDGES.append(build)
-    return build
-
-
-def operator(build: Edge) -> Edge:
-    """Register the model of an operator."""
-    OPERATORS.append(build)
-    return build
-
-
-@operator
-def add(m: ModelBuilder) -> None:
-    x = m.input((1, 5, 4, 3))
-    m.output(m.add(x, m.input((1, 5, 4, 3)), "RELU"))
-
-
-@operator
-def average_pool_2d(m: ModelBuilder) -> None:
-    x = m.input((1, 7, 6, 5), Quant(0.05, -20))
-    m.output(m.average_pool2d(x, (3, 2), (2, 2), "SAME", "RELU6"))
-
-
-@operator
-def conv_2d(m: ModelBuilder) -> None:
-    x = m.input((1, 9, 8, 3))
-    m.output(m.conv2d(x, 7, (3, 3), (2, 1), activation="RELU6"))
-    m.output(m.conv2d(x, 5, (2, 3), dilation=(2, 2), padding="VALID", per_channel=False))
-
-
-@operator
-def depthwise_conv_2d(m: ModelBuilder) -> None:
-    x = m.input((1, 9, 8, 5))
-    m.output(m.depthwise_conv2d(x, 1, (3, 3), (2, 2), activation="RELU"))
-    m.output(m.depthwise_conv2d(x, 3, (2, 3), padding="VALID", per_channel=False))
-
-
-@operator
-def dequantize(m: ModelBuilder) -> None:
-    m.output(m.dequantize(m.max_pool2d(m.input((1, 6, 6, 2)))))
-
-
-@operator
-def fully_connected(m: ModelBuilder) -> None:
-    x = m.input((3, 29))
-    m.output(m.fully_connected(x, 6), m.fully_connected(x, 5, per_channel=True, bias=False))
-
-
-@operator
-def max_pool_2d(m: ModelBuilder) -> None:
-    x = m.input((1, 7, 6, 5), Quant(0.05, -20))
-    m.output(m.max_pool2d(x, (3, 2), (2, 2), "SAME", "RELU"))
-
-
-@operator
-def mean(m: ModelBuilder) -> None:
-    x = m.input((1, 6, 7, 5))
-    m.output(m.mean(x), m.mean(x, (0, 2), True, Quant(0.02, -9)))
-
-
-@operator
-def pad(m: ModelBuilder) -> None:
-    m.output(m.pad(m.input((1, 3, 4, 2)), [(0, 1), (2, 0), (1, 1), (0, 3)]))
-
-
-@operator
-def quantize(m: ModelBuilder) -> None:
-    x = m.input((1, 40), dtype="float32")
-    y = m.quantize(x, Quant(float(np.float32(0.05)), 3))
-    m.output(m.quantize(y, Quant(0.11, -20)), y)
-
-
-@operator
-def reshape(m: ModelBuilder) -> None:
-    x = m.input((1, 4, 3, 2))
-    m.output(m.fully_connected(m.reshape(x, (2, 12)), 3), m.reshape(x, (24,)))
-
-
-@operator
-def softmax(m: ModelBuilder) -> None:
-    m.output(m.softmax(m.input((3, 10), Quant(0.1, 5))))
-
-
-@operator
+@case
 def network(m: ModelBuilder) -> None:
     """Every operator in one model."""
     x = m.input((1, 12, 12, 3), dtype="float32")
@@ -106,13 +19,6 @@ def network(m: ModelBuilder) -> None:
     y = m.reshape(m.mean(y, (1, 2), True), (1, -1))
     y = m.fully_connected(y, 5, per_channel=True, quant=Quant(0.06, 3))
     m.output(m.dequantize(m.softmax(y)))
-
-
-def built(build: Edge) -> ModelBuilder:
-    """A registered model, always the same."""
-    model = ModelBuilder(seed=2)
-    build(model)
-    return model
 
 
 @edge
@@ -277,29 +183,6 @@ def every_channel_count(m: ModelBuilder) -> None:
 
 
 @edge
-def add_of_very_different_scales(m: ModelBuilder) -> None:
-    a, b = m.input((1, 256), Quant(0.25, 3)), m.input((1, 256), Quant(2.0**-20, -128))
-    m.output(m.add(a, b), m.add(b, a), m.add(b, b, quant=Quant(0.25, 0)))
-
-
-@edge
-def mean_of_everything(m: ModelBuilder) -> None:
-    x = m.input((2, 24, 20, 3), Quant(0.1, -128))
-    for axes in ((0, 1, 2, 3), (1, 2), (2, 1), (-3, -2), (0,), (1,), (2,), (3,), (-1,), (0, 3)):
-        for keep_dims in (False, True):
-            if len(axes) < 4 or keep_dims:
-                m.output(m.mean(x, axes, keep_dims))
-    m.output(m.mean(x, (1, 2), True, Quant(0.01, 17)), m.mean(x, (1, 2), False, Quant(2.0, -1)))
-    m.output(m.mean(x, (1, 1, 2)))
-
-
-@edge
-def mean_to_a_scalar(m: ModelBuilder) -> None:
-    x = m.input((1, 5, 5, 3))
-    m.output(m.mean(x, (0, 1, 2, 3), False, Quant(0.02, 9)))
-
-
-@edge
 def a_result_read_further_on(m: ModelBuilder) -> None:
     x = m.input((1, 6, 6, 3))
     y = m.conv2d(x, 4)
@@ -321,14 +204,6 @@ def two_inputs(m: ModelBuilder) -> None:
 
 
 @edge
-def reshapes_of_inputs_and_to_outputs(m: ModelBuilder) -> None:
-    x = m.input((1, 4, 6, 2))
-    flat = m.reshape(x, (2, 24))
-    y = m.conv2d(m.reshape(flat, (1, 3, 8, 2)), 3)
-    m.output(m.reshape(m.reshape(y, (1, 72)), (72,), as_input=False), m.reshape(x, (48,)), flat)
-
-
-@edge
 def one_tensor_read_by_many(m: ModelBuilder) -> None:
     x = m.input((1, 6, 6, 4))
     y = m.conv2d(x, 4)
@@ -345,27 +220,29 @@ def float_to_float(m: ModelBuilder) -> None:
     m.output(m.dequantize(m.softmax(m.fully_connected(m.mean(y), 4))))
 
 
-@edge
-def softmax_extremes(m: ModelBuilder) -> None:
-    for scale in (2.0**-25, 1e-4, 0.1, 1.0, 31.0, 60.0, 1e4):
-        x = m.input((3, 11), Quant(scale, 0))
-        m.output(m.softmax(x))
-    m.output(m.softmax(m.input((1, 511), Quant(0.05, 0))))
-    m.output(m.softmax(m.input((2, 3, 2, 5), Quant(0.05, 0)), beta=0.5))
-
-
-@edge
-def mean_to_a_far_scale(m: ModelBuilder) -> None:
-    x = m.input((1, 16, 16, 2), Quant(0.01, 100))
-    m.output(m.mean(x, (1, 2), quant=Quant(2.0**22, 9)), m.mean(x, quant=Quant(2.0**-12, 0)))
-
-
-@edge
-def clamps_at_a_tie_of_single_precision(m: ModelBuilder) -> None:
-    # 6 / scale is half a step in float32 and just off it in float64.
-    x = m.input((1, 256), Quant(0.25, -128))
-    for steps in range(20, 250):
-        scale = np.float32(6) / np.float32(steps + 0.5)
-        if np.float32(6) / scale == steps + 0.5 > 6 / float(scale):
-            m.output(m.add(x, x, "RELU6", Quant(float(scale), -128)))
-    assert len(m.outputs) > 5
+@random_models
+def networks(draw: Draw) -> ModelBuilder:
+    """Chains with branches, so that tensors live side by side in the arena."""
+    m = builder(draw)
+    x = y = m.input((1, draw(st.integers(4, 9)), draw(st.integers(4, 9)), 4), draw(quants))
+    for block in draw(st.lists(st.sampled_from("rmpadb"), min_size=1, max_size=5)):
+        if block == "r":
+            y = m.residual_block(y)
+        elif block == "m":
+            y = m.mobile_block(y, draw(st.integers(1, 9)), draw(st.integers(1, 2)))
+        elif block == "p":
+            y = m.max_pool2d(y, (2, 2), (1, 1), "SAME")
+        elif block == "a":
+            y = m.average_pool2d(y, (3, 3), (2, 2), "SAME")
+        elif block == "d":
+            y = m.pad(y, [(0, 0), (1, 0), (0, 1), (0, 0)])
+        else:
+            y = m.add(m.conv2d(y, 3, (1, 1)), m.depthwise_conv2d(m.conv2d(y, 3, (1, 1))))
+        if draw(st.booleans()):
+            m.output(y)  # also a result, and read further on
+    flat = m.reshape(m.mean(y, (1, 2)), (1, -1))
+    logits = m.fully_connected(flat, 5, per_channel=draw(st.booleans()), quant=Quant(0.06, 3))
+    m.output(m.softmax(logits))
+    if draw(st.booleans()):
+        m.output(x)
+    return m
