@@ -81,6 +81,21 @@ class Quantization:
         return int(self.zero_points[0])
 
 
+@dataclass(frozen=True)
+class Within:
+    """A tensor's place inside a larger one, so that it needs no copy.
+
+    Attributes:
+        base: the larger tensor.
+        offset: bytes from its start.
+        step: elements from one row (of the last axis) of the part to the next.
+    """
+
+    base: "Tensor"
+    offset: int
+    step: int
+
+
 @dataclass(eq=False)
 class Tensor:
     """A value that flows between operators, or a constant.
@@ -92,6 +107,7 @@ class Tensor:
         quant: quantization, None for plain numbers.
         data: the value of a constant, of this shape and type; None for activations.
         source: index in the model file, None for tensors made by a rewrite.
+        within: the larger tensor that it is a part of in memory; None for one of its own.
     """
 
     name: str
@@ -100,6 +116,7 @@ class Tensor:
     quant: Quantization | None = None
     data: Array | None = None
     source: int | None = None
+    within: Within | None = None
 
     @property
     def np_dtype(self) -> np.dtype[Any]:
@@ -115,6 +132,21 @@ class Tensor:
     def nbytes(self) -> int:
         """Its size in bytes."""
         return self.elements * self.np_dtype.itemsize
+
+    @property
+    def step(self) -> int:
+        """Elements from one row (of the last axis) to the next in memory."""
+        return self.within.step if self.within is not None else self.row
+
+    @property
+    def row(self) -> int:
+        """Elements of the last axis; 1 for a single number."""
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def dense(self) -> bool:
+        """Whether its elements follow each other in memory without gaps."""
+        return self.step == self.row or self.elements == self.row
 
     @property
     def q(self) -> Quantization:

@@ -90,11 +90,16 @@ class HostModel:
         seen: dict[int, Array] = {}
 
         @self._ffi.callback("void(int, const void *, size_t)")
-        def keep(layer: int, output: Any, nbytes: int) -> None:
+        def keep(layer: int, output: Any, _: int) -> None:
             if layer >= 0:
                 tensor = layers[layer].output
-                data = bytes(self._ffi.buffer(output, nbytes))
-                seen[layer] = np.frombuffer(data, tensor.np_dtype).reshape(tensor.shape)
+                rows = max(tensor.elements // tensor.row, 1)
+                elements = (rows - 1) * tensor.step + tensor.row
+                data = bytes(self._ffi.buffer(output, elements * tensor.np_dtype.itemsize))
+                flat = np.frombuffer(data, tensor.np_dtype)
+                strides = (tensor.step * flat.itemsize, flat.itemsize)
+                table = np.lib.stride_tricks.as_strided(flat, (rows, tensor.row), strides)
+                seen[layer] = table.reshape(tensor.shape)
 
         with _TRACE_LOCK:  # the hook belongs to the library, which other models may share
             self._tracing.lotor_set_layer_hook(keep)

@@ -7,12 +7,14 @@ not reached and for at most `_ROUNDS` rounds. The smallest plan wins.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from lotor.graph import Graph, Tensor
 from lotor.ops import KernelCall
 
 _ROUNDS = 200
+_NEVER = 1 << 30  # after every layer
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Placement:
     """A tensor in the arena, with the tensors that are the same bytes under another shape.
 
     Attributes:
-        tensors: the one that is written first, then its aliases.
+        tensors: the tensor and its aliases, in the order in which they are written.
+        parts: tensors that are written to or read from a part of it, and where they start in it.
         offset: bytes from the start of the arena.
         nbytes: size.
         first: the layer that writes it; -1 for an input of the model.
@@ -28,6 +31,7 @@ class Placement:
     """
 
     tensors: tuple[Tensor, ...]
+    parts: tuple[tuple[Tensor, int], ...]
     offset: int
     nbytes: int
     first: int
@@ -57,10 +61,17 @@ class Plan:
 
     def offset(self, tensor: Tensor) -> int:
         """Return where a tensor starts."""
+        return self._offsets[id(tensor)]
+
+    @cached_property
+    def _offsets(self) -> dict[int, int]:
+        found = {}
         for placement in self.placements:
-            if any(tensor is t for t in placement.tensors):
-                return placement.offset
-        raise KeyError(tensor.name)
+            for tensor in placement.tensors:
+                found[id(tensor)] = placement.offset
+            for tensor, offset in placement.parts:
+                found[id(tensor)] = placement.offset + offset
+        return found
 
 
 @dataclass
@@ -71,6 +82,7 @@ class _Storage:
     nbytes: int
     first: int
     last: int
+    parts: list[tuple[Tensor, int]] = field(default_factory=list)
 
 
 def plan_memory(graph: Graph, steps: Sequence[Sequence[KernelCall]], alignment: int) -> Plan:
@@ -109,37 +121,64 @@ def _aligned(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
+class _Storages:
+    """The memory that is needed and its life; aliases and parts share their tensor's."""
+
+    def __init__(self) -> None:
+        self.all: list[_Storage] = []
+        self._found: dict[int, tuple[_Storage, int]] = {}
+
+    def use(self, tensor: Tensor, layer: int) -> None:
+        """Note that a layer writes or reads a tensor."""
+        storage, _ = self._place(tensor)
+        storage.first = min(storage.first, layer)
+        storage.last = max(storage.last, layer)
+
+    def alias(self, tensor: Tensor, source: Tensor) -> None:
+        """Note that a tensor is another one's bytes under another shape."""
+        storage, offset = self._place(source)
+        self._found[id(tensor)] = storage, offset
+        self._keep(tensor, storage, offset)
+
+    def _place(self, tensor: Tensor) -> tuple[_Storage, int]:
+        if id(tensor) in self._found:
+            return self._found[id(tensor)]
+        if tensor.within is None:
+            storage, offset = _Storage([], tensor.nbytes, _NEVER, -1), 0
+            self.all.append(storage)
+        else:
+            storage, start = self._place(tensor.within.base)
+            offset = start + tensor.within.offset
+        self._found[id(tensor)] = storage, offset
+        self._keep(tensor, storage, offset)
+        return storage, offset
+
+    @staticmethod
+    def _keep(tensor: Tensor, storage: _Storage, offset: int) -> None:
+        if tensor.nbytes == storage.nbytes:
+            storage.tensors.append(tensor)
+        else:
+            storage.parts.append((tensor, offset))
+
+
 def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Storage]:
-    """Return the memory that is needed and its life, aliases merged into one."""
-    found: dict[int, _Storage] = {}
-    storages: list[_Storage] = []
-
-    def add(tensor: Tensor, layer: int) -> None:
-        storage = _Storage([tensor], tensor.nbytes, layer, layer)
-        found[id(tensor)] = storage
-        storages.append(storage)
-
+    """Return the memory that is needed and its life, aliases and parts merged."""
+    storages = _Storages()
     for tensor in graph.inputs:
-        if id(tensor) not in found:
-            add(tensor, -1)
+        storages.use(tensor, -1)
     layer = 0  # aliases take no step, as in the generated program
     for calls in steps:
         if calls[0].alias:
-            source = found[id(calls[0].inputs[0])]
-            source.tensors.append(calls[0].outputs[0])
-            found[id(calls[0].outputs[0])] = source
+            storages.alias(calls[0].outputs[0], calls[0].inputs[0])
             continue
         for call in calls:
-            for tensor in call.inputs:
+            for tensor in (*call.inputs, *call.outputs):
                 if tensor.data is None:
-                    found[id(tensor)].last = layer
-            for tensor in call.outputs:
-                if id(tensor) not in found:
-                    add(tensor, layer)
+                    storages.use(tensor, layer)
         layer += 1
     for tensor in graph.outputs:
-        found[id(tensor)].last = layer
-    return storages
+        storages.use(tensor, layer)
+    return storages.all
 
 
 def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
@@ -153,6 +192,13 @@ def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
                 break
             offset = max(offset, _aligned(other.end, alignment))
         placed.append(
-            Placement(tuple(storage.tensors), offset, storage.nbytes, storage.first, storage.last)
+            Placement(
+                tuple(storage.tensors),
+                tuple(storage.parts),
+                offset,
+                storage.nbytes,
+                storage.first,
+                storage.last,
+            )
         )
     return placed

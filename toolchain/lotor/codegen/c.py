@@ -165,7 +165,8 @@ extern "C" {{
 
 #ifdef LOTOR_PROFILE
 /* Supplied by the application: called with layer -1 before the first layer (output NULL), then at
- * the end of every layer with what it has written. */
+ * the end of every layer with what it has written; bytes is 0 where the output lies scattered in a
+ * larger one. */
 void lotor_layer_done(int layer, const void *output, size_t bytes);
 #endif
 
@@ -287,7 +288,9 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
         )
     title = f"{layer.kind} {_comment(short_name(layer.name))}"
     macs = f", {layer.macs} MACs" if layer.macs else ""
-    offset, nbytes = program.plan.offset(layer.output), layer.output.nbytes
+    offset = program.plan.offset(layer.output)
+    # A part with gaps has no bytes of its own that could be looked at in one piece.
+    nbytes = layer.output.nbytes if layer.output.dense else 0
     return "".join(
         (
             f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
