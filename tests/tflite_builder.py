@@ -542,6 +542,25 @@ class ModelBuilder:
         y = self.depthwise_conv2d(x, stride=(stride, stride), activation="RELU6")
         return self.conv2d(y, channels, kernel=(1, 1), activation="RELU6")
 
+    def to_uint8(self, weights_zero_point: int = 128) -> None:
+        """Make all that is int8 uint8, as models of TensorFlow 1 are: the same real numbers.
+
+        Constants keep their bytes' order and get `weights_zero_point`; weights per channel do not
+        exist in that form.
+        """
+        for t in self.tensors:
+            if t.dtype == "int8" and t.quant is not None:
+                zero_point = t.quant.zero_point + 128 if t.data is None else weights_zero_point
+                changed = replace(
+                    t,
+                    dtype="uint8",
+                    quant=replace(t.quant, zero_point=zero_point),
+                    data=None if t.data is None else (t.data ^ np.int8(-128)).view(np.uint8),
+                )
+                self.tensors[t.index] = changed
+        self.inputs = [self.tensors[t.index] for t in self.inputs]
+        self.outputs = [self.tensors[t.index] for t in self.outputs]
+
     # The flatbuffer.
 
     def rename(self, tensor: Tensor, name: str) -> Tensor:

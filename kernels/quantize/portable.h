@@ -1,4 +1,4 @@
-/* float to int8, and int8 to another scale. */
+/* float to int8, int8 to another scale, and between uint8 and int8 of one scale. */
 #ifndef LOTOR_QUANTIZE_PORTABLE_H
 #define LOTOR_QUANTIZE_PORTABLE_H
 
@@ -16,6 +16,10 @@ struct lotor_requantize_params {
     int32_t in_offset, out_offset, multiplier, shift;
 };
 
+struct lotor_change_sign_params {
+    int32_t elements;
+};
+
 static inline void lotor_quantize_portable(const struct lotor_quantize_params *p, const float *in,
                                            int8_t *out) {
     for (int32_t i = 0; i < p->elements; i++) {
@@ -31,6 +35,16 @@ static inline void lotor_requantize_portable(const struct lotor_requantize_param
         const int32_t value =
             lotor_requantize(in[i] + p->in_offset, p->multiplier, p->shift) + p->out_offset;
         out[i] = (int8_t)lotor_clamp(value, INT8_MIN, INT8_MAX);
+    }
+}
+
+/* uint8 to the int8 that is 128 less, or back: the same bits but the highest. */
+static inline void lotor_change_sign_portable(const struct lotor_change_sign_params *p,
+                                              const void *in, void *out) {
+    const uint8_t *from = in;
+    uint8_t *to = out;
+    for (int32_t i = 0; i < p->elements; i++) {
+        to[i] = (uint8_t)(from[i] ^ 0x80);
     }
 }
 

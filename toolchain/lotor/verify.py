@@ -13,6 +13,7 @@ from lotor.errors import LotorError
 from lotor.graph import Array, DType, Graph, Tensor
 from lotor.host import HostModel, load
 from lotor.infer import as_list, infer_on
+from lotor.optimize.uint8_to_int8 import as_in_file
 from lotor.oracle import Oracle
 from lotor.progress import Progress
 from lotor.zoo import find_model
@@ -132,7 +133,10 @@ def first_bad_layer(
     outputs = host.layer_outputs(*inputs)
     for index, (layer, output) in enumerate(zip(host.compiled.layers, outputs, strict=True)):
         source = layer.output.source
-        if source is not None and difference(output, oracle.tensor(source))[0]:
+        if source is None:
+            continue
+        want = oracle.tensor(source)
+        if difference(as_in_file(output, want.dtype), want)[0]:
             return f"{index} {layer.kind} {layer.name}"
     if session is not None:
         wrong = compare.first_bad_layer(session, host, *inputs)

@@ -335,11 +335,16 @@ def _fields(params: Mapping[str, int | float]) -> str:
 
 
 def _prototype(program: Program) -> str:
-    text = signature(program)
-    if len(text) <= 99:
-        return text
-    head, arguments = text.split("(", 1)
-    return f"{head}(" + ",\n    ".join(arguments.split(", "))
+    """Return the signature in lines of at most 98 columns, laid out as clang-format does."""
+    head, arguments = signature(program).removesuffix(")").split("(", 1)
+    lines, margin = [f"{head}("], " " * (len(head) + 1)
+    for argument in arguments.split(", "):
+        joined = lines[-1] + ("" if lines[-1].endswith("(") else " ") + argument + ","
+        if len(joined) <= 98 or lines[-1].endswith("("):
+            lines[-1] = joined
+        else:
+            lines.append(f"{margin}{argument},")
+    return "\n".join(lines).removesuffix(",") + ")"
 
 
 def _run(program: Program) -> str:

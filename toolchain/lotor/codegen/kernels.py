@@ -28,7 +28,8 @@ def merge_headers(headers: Iterable[Path], called: Iterable[str]) -> str:
     merged: dict[Path, str] = {}
     for header in headers:
         _merge(header.resolve(), merged)
-    return _without_unused("\n".join(merged.values()), set(called))
+    text = _without_unused("\n".join(merged.values()), set(called))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"  # a header's last function may be gone
 
 
 def _without_unused(text: str, called: set[str]) -> str:

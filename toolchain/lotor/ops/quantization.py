@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lotor.graph import Array, Op, Tensor
+from lotor.graph import Array, DType, Op, Tensor
 
 
 class Activation(enum.Enum):
@@ -93,6 +93,17 @@ def activation_range(op: Op) -> tuple[int, int]:
         # First the activation, then the clamp: a value below both limits ends at the clamp's.
         low, high = (min(max(limit, op.clamp[0]), op.clamp[1]) for limit in (low, high))
     return low, high
+
+
+def same_numbers(a: Tensor, b: Tensor) -> bool:
+    """Return whether one is uint8 and one int8, and equal numbers differ by 128 in both."""
+    if a.dtype is DType.INT8:
+        a, b = b, a
+    if (a.dtype, b.dtype) != (DType.UINT8, DType.INT8) or a.quant is None or b.quant is None:
+        return False
+    if a.q.per_channel or b.q.per_channel:
+        return False
+    return a.q.scale == b.q.scale and a.q.zero_point - 128 == b.q.zero_point
 
 
 def activation_problems(number: int) -> list[str]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from lotor.graph import Graph, Op
 from lotor.optimize.remove_dead import remove_dead
+from lotor.optimize.uint8_to_int8 import uint8_to_int8
 
 Rewrite = Callable[[Graph], Graph]
 
-PASSES: tuple[Rewrite, ...] = (remove_dead,)
+PASSES: tuple[Rewrite, ...] = (uint8_to_int8, remove_dead)
 
 
 @dataclass(frozen=True)
