@@ -1,14 +1,33 @@
-/* Average pooling, int8, NHWC: the mean of the inputs inside the image, half away from zero. */
+/* Average pooling, NHWC: the mean of the inputs inside the image. */
 #ifndef LOTOR_AVERAGE_POOL_2D_PORTABLE_H
 #define LOTOR_AVERAGE_POOL_2D_PORTABLE_H
 
 #include "../common/fixed_point.h"
+#include "../common/float_clamp.h"
 
 struct lotor_average_pool_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
+    int32_t half_up; /* round as uint8 does */
 };
+
+struct lotor_average_pool_2d_int16_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int32_t out_min, out_max;
+};
+
+struct lotor_average_pool_2d_float_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    float out_min, out_max;
+};
+
+/* sum / count, half away from zero. */
+static inline int32_t lotor_mean_half_away(int32_t sum, int32_t count) {
+    return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+}
 
 static inline void lotor_average_pool_2d_portable(const struct lotor_average_pool_2d_params *p,
                                                   const int8_t *in, int8_t *out) {
@@ -27,8 +46,63 @@ static inline void lotor_average_pool_2d_portable(const struct lotor_average_poo
                             sum += in[(iy * p->in_w + ix) * p->in_c + c];
                         }
                     }
-                    const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+                    /* uint8 rounds half up, counted from its own zero. */
+                    const int32_t mean = p->half_up ? (sum + 128 * count + count / 2) / count - 128
+                                                    : lotor_mean_half_away(sum, count);
                     *out++ = (int8_t)lotor_clamp(mean, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline void
+lotor_average_pool_2d_int16_portable(const struct lotor_average_pool_2d_int16_params *p,
+                                     const int16_t *in, int16_t *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            const int32_t top = lotor_max(y * p->stride_h - p->pad_h, 0);
+            const int32_t bottom = lotor_min(y * p->stride_h - p->pad_h + p->kernel_h, p->in_h);
+            for (int32_t x = 0; x < p->out_w; x++) {
+                const int32_t left = lotor_max(x * p->stride_w - p->pad_w, 0);
+                const int32_t right = lotor_min(x * p->stride_w - p->pad_w + p->kernel_w, p->in_w);
+                const int32_t count = (bottom - top) * (right - left);
+                for (int32_t c = 0; c < p->in_c; c++) {
+                    int32_t sum = 0;
+                    for (int32_t iy = top; iy < bottom; iy++) {
+                        for (int32_t ix = left; ix < right; ix++) {
+                            sum += in[(iy * p->in_w + ix) * p->in_c + c];
+                        }
+                    }
+                    const int32_t mean = lotor_mean_half_away(sum, count);
+                    *out++ = (int16_t)lotor_clamp(mean, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline void
+lotor_average_pool_2d_float_portable(const struct lotor_average_pool_2d_float_params *p,
+                                     const float *in, float *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            const int32_t top = lotor_max(y * p->stride_h - p->pad_h, 0);
+            const int32_t bottom = lotor_min(y * p->stride_h - p->pad_h + p->kernel_h, p->in_h);
+            for (int32_t x = 0; x < p->out_w; x++) {
+                const int32_t left = lotor_max(x * p->stride_w - p->pad_w, 0);
+                const int32_t right = lotor_min(x * p->stride_w - p->pad_w + p->kernel_w, p->in_w);
+                const int32_t count = (bottom - top) * (right - left);
+                for (int32_t c = 0; c < p->in_c; c++) {
+                    float sum = 0.0f;
+                    for (int32_t iy = top; iy < bottom; iy++) {
+                        for (int32_t ix = left; ix < right; ix++) {
+                            sum += in[(iy * p->in_w + ix) * p->in_c + c];
+                        }
+                    }
+                    *out++ = lotor_clamp_float(sum / (float)count, p->out_min, p->out_max);
                 }
             }
         }

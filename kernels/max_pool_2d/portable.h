@@ -1,13 +1,26 @@
-/* Maximum pooling, int8, NHWC: the largest input inside the image. */
+/* Maximum pooling, NHWC: the largest input inside the image; not-a-number is no input. */
 #ifndef LOTOR_MAX_POOL_2D_PORTABLE_H
 #define LOTOR_MAX_POOL_2D_PORTABLE_H
 
 #include "../common/fixed_point.h"
+#include "../common/float_clamp.h"
 
 struct lotor_max_pool_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
+};
+
+struct lotor_max_pool_2d_int16_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int32_t out_min, out_max;
+};
+
+struct lotor_max_pool_2d_float_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    float out_min, out_max;
 };
 
 static inline void lotor_max_pool_2d_portable(const struct lotor_max_pool_2d_params *p,
@@ -27,6 +40,55 @@ static inline void lotor_max_pool_2d_portable(const struct lotor_max_pool_2d_par
                         }
                     }
                     *out++ = (int8_t)lotor_clamp(largest, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline void lotor_max_pool_2d_int16_portable(const struct lotor_max_pool_2d_int16_params *p,
+                                                    const int16_t *in, int16_t *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            const int32_t top = lotor_max(y * p->stride_h - p->pad_h, 0);
+            const int32_t bottom = lotor_min(y * p->stride_h - p->pad_h + p->kernel_h, p->in_h);
+            for (int32_t x = 0; x < p->out_w; x++) {
+                const int32_t left = lotor_max(x * p->stride_w - p->pad_w, 0);
+                const int32_t right = lotor_min(x * p->stride_w - p->pad_w + p->kernel_w, p->in_w);
+                for (int32_t c = 0; c < p->in_c; c++) {
+                    int32_t largest = INT16_MIN;
+                    for (int32_t iy = top; iy < bottom; iy++) {
+                        for (int32_t ix = left; ix < right; ix++) {
+                            largest = lotor_max(largest, in[(iy * p->in_w + ix) * p->in_c + c]);
+                        }
+                    }
+                    *out++ = (int16_t)lotor_clamp(largest, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline void lotor_max_pool_2d_float_portable(const struct lotor_max_pool_2d_float_params *p,
+                                                    const float *in, float *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            const int32_t top = lotor_max(y * p->stride_h - p->pad_h, 0);
+            const int32_t bottom = lotor_min(y * p->stride_h - p->pad_h + p->kernel_h, p->in_h);
+            for (int32_t x = 0; x < p->out_w; x++) {
+                const int32_t left = lotor_max(x * p->stride_w - p->pad_w, 0);
+                const int32_t right = lotor_min(x * p->stride_w - p->pad_w + p->kernel_w, p->in_w);
+                for (int32_t c = 0; c < p->in_c; c++) {
+                    float largest = -3.4028235e+38f;
+                    for (int32_t iy = top; iy < bottom; iy++) {
+                        for (int32_t ix = left; ix < right; ix++) {
+                            const float value = in[(iy * p->in_w + ix) * p->in_c + c];
+                            largest = value > largest ? value : largest;
+                        }
+                    }
+                    *out++ = lotor_clamp_float(largest, p->out_min, p->out_max);
                 }
             }
         }

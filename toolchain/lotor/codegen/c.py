@@ -161,7 +161,7 @@ extern "C" {{
  * is left in the arena at its OFFSET.
  * Returns 0, or -1 when the arena is NULL or not aligned.
  */
-{_prototype(program)};
+{_prototype(program, ";")}
 
 #ifdef LOTOR_PROFILE
 /* Supplied by the application: called with layer -1 before the first layer (output NULL), then at
@@ -334,22 +334,23 @@ def _fields(params: Mapping[str, int | float]) -> str:
     return "".join(f"        {text}\n" for text in [*lines, line])
 
 
-def _prototype(program: Program) -> str:
-    """Return the signature in lines of at most 98 columns, laid out as clang-format does."""
+def _prototype(program: Program, end: str) -> str:
+    """Return the signature and `end` in lines of at most 100 columns, as clang-format does."""
     head, arguments = signature(program).removesuffix(")").split("(", 1)
     lines, margin = [f"{head}("], " " * (len(head) + 1)
-    for argument in arguments.split(", "):
-        joined = lines[-1] + ("" if lines[-1].endswith("(") else " ") + argument + ","
-        if len(joined) <= 98 or lines[-1].endswith("("):
+    *others, last = arguments.split(", ")
+    for argument in (*(f"{other}," for other in others), f"{last}){end}"):
+        joined = lines[-1] + ("" if lines[-1].endswith("(") else " ") + argument
+        if len(joined) <= 100 or lines[-1].endswith("("):
             lines[-1] = joined
         else:
-            lines.append(f"{margin}{argument},")
-    return "\n".join(lines).removesuffix(",") + ")"
+            lines.append(margin + argument)
+    return "\n".join(lines)
 
 
 def _run(program: Program) -> str:
     lines = [
-        f"{_prototype(program)} {{",
+        _prototype(program, " {"),
         "    uint8_t *const bytes = arena;",
         f"    if (bytes == NULL || (uintptr_t)arena % {ARENA_ALIGN} != 0) {{",
         "        return -1;",

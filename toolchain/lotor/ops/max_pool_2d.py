@@ -4,6 +4,6 @@ from lotor.ops.pool_2d import Pool2D
 
 
 class MaxPool2D(Pool2D):
-    """Input and output [N,H,W,C] of one quantization; int8."""
+    """Input and output [N,H,W,C] of one quantization; int8, int16, float32."""
 
     kind = "MAX_POOL_2D"

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lotor.graph import Op
-from lotor.ops.operator import KernelCall, Operator, int8_problems, same_quantization_problems
+from lotor.graph import DType, Op
+from lotor.ops.activation import float_activation_range
+from lotor.ops.operator import KernelCall, Operator, same_quantization_problems
 from lotor.ops.quantization import activation_problems, activation_range
+from lotor.ops.typed import suffix, typed_problems
 from lotor.ops.window import SAME, Axis, window_params, window_problems
 
 
@@ -20,7 +22,7 @@ class Pool2DAttributes:
 
 
 class Pool2D(Operator):
-    """Input and output [N,H,W,C] of one quantization; int8."""
+    """Input and output [N,H,W,C] of one quantization; int8, uint8, int16, float32."""
 
     options = "Pool2DOptions"
 
@@ -34,7 +36,9 @@ class Pool2D(Operator):
 
     def problems(self, op: Op) -> list[str]:
         x, y = op.input(0), op.outputs[0]
-        found = int8_problems(x, y) or same_quantization_problems(x, y)
+        found = typed_problems([x, y], DType.INT8, DType.INT16, DType.FLOAT32)
+        if not found and x.dtype is not DType.FLOAT32:
+            found = same_quantization_problems(x, y)
         found += window_problems(x, y, *_window(op))
         if not found and x.shape[3] != y.shape[3]:
             found.append(f"{x.shape[3]} input channels cannot give {y.shape[3]} output channels")
@@ -42,11 +46,24 @@ class Pool2D(Operator):
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
-        low, high = activation_range(op)
-        params = window_params(x, y, *_window(op)) | {"out_min": low, "out_max": high}
+        params: dict[str, int | float] = {**window_params(x, y, *_window(op))}
         del params["out_c"]
+        floats = y.dtype is DType.FLOAT32
+        low, high = float_activation_range(op) if floats else activation_range(op)
+        params |= {"out_min": low, "out_max": high, **self.arithmetic(op)}
         kernel = self.kind.lower()
-        return [KernelCall(kernel, kernel, [x], [y], params)]
+        return [KernelCall(kernel, kernel + suffix(x.dtype), [x], [y], params)]
+
+    def arithmetic(self, op: Op) -> dict[str, int]:
+        """Return further fields of the parameter structure."""
+        return {}
+
+
+def window_elements(op: Op) -> int:
+    """Return how many inputs one output sees at most."""
+    height, width = _window(op)
+    shape = op.input(0).shape
+    return min(height.kernel, shape[1]) * min(width.kernel, shape[2])
 
 
 def _window(op: Op) -> tuple[Axis, Axis]:
