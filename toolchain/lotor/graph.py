@@ -2,6 +2,7 @@
 
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +109,8 @@ class Tensor:
         data: the value of a constant, of this shape and type; None for activations.
         source: index in the model file, None for tensors made by a rewrite.
         within: the larger tensor that it is a part of in memory; None for one of its own.
+        variable: it keeps its value from one run to the next, and starts with zeros.
+        shape_signature: the model's shape with -1 where a size was left open; None without.
     """
 
     name: str
@@ -117,6 +120,8 @@ class Tensor:
     data: Array | None = None
     source: int | None = None
     within: Within | None = None
+    variable: bool = False
+    shape_signature: tuple[int, ...] | None = None
 
     @property
     def np_dtype(self) -> np.dtype[Any]:
@@ -188,11 +193,32 @@ class Op:
         return tensor
 
 
+@dataclass(frozen=True)
+class Signature:
+    """A named function of the model; names of inputs and outputs to indices in the model file."""
+
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+
 @dataclass(eq=False)
 class Graph:
-    """A model: operators in an order that can be run, with the tensors at its borders."""
+    """A model: operators in an order that can be run, with the tensors at its borders.
+
+    Attributes:
+        name: of the model.
+        inputs: tensors that a run is given.
+        outputs: tensors that a run gives.
+        ops: in an order that can be run.
+        signatures: the model's named functions by their key.
+        labels: class names that the model file holds for an output.
+        subgraphs: what CALL_ONCE layers run, by their number in the model file.
+    """
 
     name: str
     inputs: list[Tensor]
     outputs: list[Tensor]
     ops: list[Op] = field(default_factory=list)
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    subgraphs: Mapping[int, "Graph"] = field(default_factory=dict)
