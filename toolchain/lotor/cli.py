@@ -300,13 +300,16 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("model", help="a model's name, or a .tflite file")
     parser.add_argument("--target", help="default: the board's, else portable")
     parser.add_argument("--board", help="also say whether it fits this board")
+    parser.add_argument("--passes", action="store_true", help="what every rewrite did and saved")
 
 
 def _inspect(args: argparse.Namespace) -> Result:
     from lotor.inspection import as_text, inspect
+    from lotor.optimize.report import as_text as passes_as_text
 
-    data = inspect(args.model, args.target, args.board)
-    return Result(data, as_text(data), ok=not data["unsupported"])
+    data = inspect(args.model, args.target, args.board, args.passes)
+    text = passes_as_text(data["passes"]) + "\n" + as_text(data) if args.passes else as_text(data)
+    return Result(data, text, ok=not data["unsupported"])
 
 
 def _add_monitor(commands: _Commands) -> None:

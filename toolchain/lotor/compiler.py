@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -108,6 +108,7 @@ def compile_model(
     target: str = "portable",
     name: str | None = None,
     labels: Sequence[str] = (),
+    skip: Collection[str] = (),
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -115,7 +116,8 @@ def compile_model(
         model: the file, or its bytes.
         target: a name from `lotor.targets.TARGETS`.
         name: C identifier for the model; by default made from the file's name.
-        labels: class names of the output, kept in the header.
+        labels: class names of the output, kept in the header; by default those in the file.
+        skip: names of rewrites to leave out.
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
@@ -129,7 +131,7 @@ def compile_model(
             f"'{name}' is no usable C name; use lower-case letters, digits and _, "
             f"for instance '{identifier(name)}'"
         )
-    graph = optimize(read_model(content, stem))
+    graph = optimize(read_model(content, stem), skip)
     problems = find_problems(graph)
     if problems:
         _refuse(graph, problems)
@@ -154,7 +156,7 @@ def compile_model(
         model_hash,
         target,
         __version__,
-        labels,
+        labels or graph.labels,
     )
     return Compiled(
         program.name,
@@ -174,7 +176,8 @@ def find_problems(graph: Graph) -> list[Problem]:
     found = []
     for op in graph.ops:
         operator = operators().get(op.kind)
-        if any(t.elements == 0 for t in (*op.inputs, *op.outputs) if t is not None):
+        used = [t for t in (*op.inputs, *op.outputs) if t is not None and t.data is None]
+        if any(t.elements == 0 for t in used):
             reasons = ["reads or writes a tensor without elements"]
         elif operator is None:
             reasons = ["operator not supported"]

@@ -1,36 +1,54 @@
 """What a model is and what it will cost, before a board is touched."""
 
+from pathlib import Path
 from typing import Any
 
 from lotor.board import Board, load_board
 from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
-from lotor.compiler import Compiled, UnsupportedModelError, compile_model, find_problems
+from lotor.compiler import (
+    Compiled,
+    UnsupportedModelError,
+    compile_model,
+    find_problems,
+    read_content,
+)
 from lotor.frontend.tflite import read_model
 from lotor.graph import Op, short_name
 from lotor.ops import operators
 from lotor.optimize import optimize
+from lotor.optimize.report import report_passes
 from lotor.sizes import code_bytes
 from lotor.zoo import find_model
 
 
-def inspect(model: str, target: str | None = None, board: str | None = None) -> dict[str, Any]:
+def inspect(
+    model: str, target: str | None = None, board: str | None = None, passes: bool = False
+) -> dict[str, Any]:
     """Return layers, cost and memory of a model, and all that cannot be compiled.
 
     Args:
         model: name or path.
         target: what it would be compiled for; the board's target, else portable.
         board: also say whether it fits there.
+        passes: also say what every rewrite has done, under the key `passes`.
 
     Raises:
         LotorError: no usable model, or a wrong name of target or board.
     """
     found = find_model(model)
     chosen = load_board(board) if board else None
-    name = target or (chosen.target if chosen else "portable")
+    data = _cost(found.path, target, chosen)
+    if passes:
+        content, stem = read_content(found.path)
+        data["passes"] = report_passes(read_model(content, stem))
+    return data
+
+
+def _cost(path: Path, target: str | None, board: Board | None) -> dict[str, Any]:
     try:
-        compiled = compile_model(found.path, name)
+        compiled = compile_model(path, target or (board.target if board else "portable"))
     except UnsupportedModelError:
-        return _unsupported(found.path.read_bytes())
+        return _unsupported(path.read_bytes())
     data = {
         "ops": [
             {key: layer[key] for key in ("name", "kind", "shape", "macs", "kernel")}
@@ -52,8 +70,8 @@ def inspect(model: str, target: str | None = None, board: str | None = None) -> 
         },
         "unsupported": [],
     }
-    if chosen is not None:
-        data |= _fit(compiled, chosen)
+    if board is not None:
+        data |= _fit(compiled, board)
     return data
 
 
