@@ -51,7 +51,7 @@ class _Borders:
         self.model = model
         self.input = image_input(graph.inputs[0], model.recipe)
         output = graph.outputs[0]
-        self.labels = _labels(model, output.elements)
+        self.labels = _labels(model, graph, output.elements)
         quant = output.quant
         self._scale, self._zero = (quant.scale, quant.zero_point) if quant else (1.0, 0)
 
@@ -111,8 +111,11 @@ class LiteRtClassifier(_Borders):
         return np.asarray(self._oracle.run(tensor))
 
 
-def _labels(model: ModelFile, count: int) -> list[str]:
-    labels = model.labels or [f"class {index}" for index in range(count)]
+def _labels(model: ModelFile, graph: Graph, count: int) -> list[str]:
+    labels = model.labels
+    if not labels:  # what the file itself holds may belong to another kind of output
+        inside = len(graph.labels) == count
+        labels = list(graph.labels) if inside else [f"class {index}" for index in range(count)]
     if len(labels) != count:
         raise LotorError(
             f"{model.name} has {count} outputs but its labels.txt has {len(labels)} lines"

@@ -181,6 +181,8 @@ def find_problems(graph: Graph) -> list[Problem]:
             reasons = ["reads or writes a tensor without elements"]
         elif operator is None:
             reasons = ["operator not supported"]
+        elif kept := [t.name for t in used if t.variable]:
+            reasons = [f"'{name}' keeps its value between runs, not supported" for name in kept]
         else:
             reasons = operator.problems(op)
         found += [Problem(op.name, op.kind, reason) for reason in reasons]

@@ -1,7 +1,7 @@
 """Rewrites of the graph, each provably exact, in the order in which they run."""
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lotor.graph import Graph, Op
 from lotor.optimize.remove_dead import remove_dead
@@ -44,7 +44,7 @@ def trace(graph: Graph, skip: Collection[str] = ()) -> Iterator[PassResult]:
         if rewrite.__name__ in skip:
             continue
         before = {id(op): op for op in graph.ops}
-        graph = rewrite(graph)
+        graph = _named_as(graph, rewrite(graph))
         after = {id(op): op for op in graph.ops}
         yield PassResult(
             rewrite.__name__,
@@ -53,3 +53,10 @@ def trace(graph: Graph, skip: Collection[str] = ()) -> Iterator[PassResult]:
             [op for key, op in before.items() if key not in after],
             [op for key, op in after.items() if key not in before],
         )
+
+
+def _named_as(before: Graph, after: Graph) -> Graph:
+    """Return a rewritten graph with what the file says of it, which no rewrite changes."""
+    return replace(
+        after, signatures=before.signatures, labels=before.labels, subgraphs=before.subgraphs
+    )
