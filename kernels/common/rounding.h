@@ -20,4 +20,20 @@ static inline int32_t lotor_round_double(double x) {
     return rest <= -0.5 ? whole - 1 : whole;
 }
 
+/* The same of single precision, for processors whose doubles are slow. */
+static inline int32_t lotor_round_float(float x) {
+    if (!(x > -2147483648.0f)) {
+        return INT32_MIN;
+    }
+    if (x >= 2147483648.0f) {
+        return INT32_MAX;
+    }
+    const int32_t whole = (int32_t)x;
+    const float rest = x - (float)whole; /* exact */
+    if (rest >= 0.5f) {
+        return whole + 1;
+    }
+    return rest <= -0.5f ? whole - 1 : whole;
+}
+
 #endif

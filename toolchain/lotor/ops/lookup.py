@@ -10,6 +10,7 @@ import ctypes
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -72,6 +73,18 @@ def saturated(values: Array, low: int, high: int) -> Array:
 def clamped8(values: Array) -> Array:
     """Return numbers as int8, saturated."""
     result: Array = np.clip(values, -128, 127).astype(np.int8)
+    return result
+
+
+def quantized(values: Array, y: Quantization, dtype: np.dtype[Any]) -> Array:
+    """Return float32 numbers as quantized integers; those beyond the limits saturate."""
+    limits = np.iinfo(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = away(values / np.float32(y.scale)).astype(np.float64)
+    # Not-a-number becomes the lowest, as in the kernel.
+    result: Array = np.clip(
+        np.nan_to_num(steps, nan=-np.inf) + y.zero_point, limits.min, limits.max
+    ).astype(dtype)
     return result
 
 

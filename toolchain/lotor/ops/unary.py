@@ -10,7 +10,15 @@ from lotor.ops.operator import KernelCall, Operator, dtype_problems
 from lotor.ops.typed import typed_problems
 
 
-class Unary(Operator):
+class Tabulated(abc.ABC):
+    """An operator whose int8 layers map every value on its own, so that a table says all."""
+
+    @abc.abstractmethod
+    def table(self, op: Op) -> Array:
+        """Return int8[256]: the results of an int8 layer for -128 ... 127."""
+
+
+class Unary(Operator, Tabulated):
     """Input and output of one shape and type.
 
     An int8 layer is a table of 256 results, computed by the compiler. The other types have kernels.
@@ -41,8 +49,7 @@ class Unary(Operator):
         return []
 
     def table(self, op: Op) -> Array:
-        """Return int8[256]: the results of an int8 layer for -128 ... 127."""
-        raise NotImplementedError(op.kind)
+        raise NotImplementedError(op.kind)  # of operators without an int8 form
 
     def lower(self, op: Op) -> list[KernelCall]:
         if op.input(0).dtype is DType.INT8:
