@@ -194,7 +194,8 @@ def _bias_values(op: Op) -> Array:
     dtype = {DType.INT8: np.int32, DType.INT16: np.int64}.get(op.input(0).dtype, np.float32)
     if bias is None or bias.data is None:
         return np.zeros(channels, dtype)
-    return bias.data.reshape(channels).astype(dtype)
+    values: Array = bias.data.reshape(channels).astype(dtype)
+    return values
 
 
 def _weights_less_zero_point(weights: Tensor) -> Array:
@@ -206,7 +207,8 @@ def _weights_less_zero_point(weights: Tensor) -> Array:
 def _folded_bias(op: Op) -> Array:
     """Return the bias with the input's zero point in it; int32, wrapping as the sums do."""
     sums = _weights_less_zero_point(op.input(1)).sum(axis=1)
-    return (_bias_values(op) - op.input(0).q.zero_point * sums).astype(np.int32)
+    folded: Array = (_bias_values(op) - op.input(0).q.zero_point * sums).astype(np.int32)
+    return folded
 
 
 def _integer_scales(op: Op, scales: Array, low: int, high: int) -> dict[str, Array] | None:
