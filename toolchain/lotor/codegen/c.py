@@ -237,7 +237,9 @@ def _string(text: str) -> str:
 
 
 def _float(value: float) -> str:
-    """Return the shortest C literal that gives this float32."""
+    """Return the shortest C expression that gives this float32."""
+    if not np.isfinite(value):
+        return "0.0f / 0.0f" if np.isnan(value) else f"{np.sign(value):.0f}.0f / 0.0f"
     text = np.format_float_scientific(np.float32(value), unique=True, trim="0")
     return f"{text}f"
 
@@ -252,6 +254,8 @@ _PER_LINE = {"int8": 20, "int32": 8, "float64": 4, "float32": 6}
 def _array(name: str, values: Array) -> str:
     """Return a constant C array; doubles are written in hexadecimal, so exactly."""
     flat = values.reshape(-1)
+    if flat.dtype == np.bool_:
+        flat = flat.astype(np.uint8)
     kind = str(flat.dtype)
     c_type = {"float64": "double", "float32": "float"}.get(kind, f"{kind}_t")
     if kind == "float64":
@@ -316,8 +320,10 @@ def _arguments(
             arrays.append(_array(shared[id(tensor)], tensor.data))
         arguments.append(shared[id(tensor)])
     for constant, values in call.constants.items():
-        arrays.append(_array(f"{name}_{constant}", values))
-        arguments.append(f"{name}_{constant}")
+        if id(values) not in shared:
+            shared[id(values)] = f"{name}_{constant}"
+            arrays.append(_array(shared[id(values)], values))
+        arguments.append(shared[id(values)])
     return arguments + [_pointer(program, tensor, const=False) for tensor in call.outputs]
 
 

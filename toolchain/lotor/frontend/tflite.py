@@ -4,7 +4,7 @@ Source of the format: the public flatbuffer schema `schema.fbs`, version 3.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -392,8 +392,18 @@ class _Subgraph:
             raise _Damaged(f"layer '{op.name}' ({op.kind}) has {len(op.outputs)} outputs")
         if op.kind.startswith("CUSTOM:"):
             op.attrs = operator.read(self.custom_options(raw))
+            self.fill_shapes(op, operator.shapes(op))
         elif operator.options is not None:
             op.attrs = operator.read(self.options(raw, operator.options))
+
+    @staticmethod
+    def fill_shapes(op: Op, shapes: Sequence[tuple[int, ...]]) -> None:
+        """Set the shapes of outputs that the file leaves open."""
+        for tensor, shape in zip(op.outputs, shapes, strict=False):
+            if not tensor.shape:
+                if any(size < 0 for size in shape) or math.prod(shape) > _MAX_ELEMENTS:
+                    raise _Damaged(f"tensor '{tensor.name}' has shape {list(shape)}")
+                tensor.shape = shape
 
     @staticmethod
     def options(raw: Any, name: str) -> Any:

@@ -59,6 +59,10 @@ class Operator(abc.ABC):
         """
         return None
 
+    def shapes(self, op: Op) -> list[tuple[int, ...]]:
+        """Return the shapes of outputs of a custom operator, whose files may leave them open."""
+        return []
+
     @abc.abstractmethod
     def problems(self, op: Op) -> list[str]:
         """Return what stops Lotor from compiling this layer: reason and mend; empty if nothing."""
