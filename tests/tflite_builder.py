@@ -29,12 +29,14 @@ Pair = tuple[int, int]
 _TYPES = {
     "float16": tflite.TensorType.FLOAT16,
     "float32": tflite.TensorType.FLOAT32,
+    "int4": tflite.TensorType.INT4,
     "int8": tflite.TensorType.INT8,
     "uint8": tflite.TensorType.UINT8,
     "int16": tflite.TensorType.INT16,
     "int32": tflite.TensorType.INT32,
     "int64": tflite.TensorType.INT64,
     "bool": tflite.TensorType.BOOL,
+    "complex64": tflite.TensorType.COMPLEX64,
 }
 _ACTIVATIONS = {
     "NONE": tflite.ActivationFunctionType.NONE,
@@ -184,7 +186,8 @@ class ModelBuilder:
     ) -> Tensor:
         """A tensor; with `data` it is constant. `signature` may hold -1 for a dynamic extent."""
         index = len(self.tensors)
-        array = None if data is None else np.ascontiguousarray(data, dtype=np.dtype(dtype))
+        element = np.dtype("int8" if dtype == "int4" else dtype)
+        array = None if data is None else np.ascontiguousarray(data, dtype=element)
         made = Tensor(
             index,
             name or f"t{index}",
@@ -259,7 +262,10 @@ class ModelBuilder:
         version: int | None = None,
         **fields: Any,
     ) -> Tensor:
-        """Any operator of the schema; returns its first output."""
+        """Any operator of the schema; returns its first output.
+
+        A custom one is "CUSTOM:name"; its bytes are the field `custom`, `options` any word.
+        """
         self.operators.append(
             _Operator(
                 kind,
@@ -283,8 +289,9 @@ class ModelBuilder:
         # 5400 is the standard deviation of one product of two uniform int8 values.
         wanted = scaling.multiplier or 45 / (5400 * depth**0.5)
         weights, output = scaling.weight_quant, scaling.quant
+        zero_point = 0 if x.dtype == "int16" else None
         if weights is None:
-            output = output or self.quant(activation=scaling.activation)
+            output = output or self.quant(None, zero_point, scaling.activation)
             typical = wanted * output.single / x.scale
             count = channels if scaling.per_channel else 1
             spread = self._log_uniform(0.3, 2.0, count) if count > 1 else np.ones(count)
@@ -293,9 +300,34 @@ class ModelBuilder:
         if output is None:
             typical = float(np.exp(np.mean(np.log(weights.scales))))
             output = self.quant(
-                float(np.float32(x.scale * typical / wanted)), activation=scaling.activation
+                float(np.float32(x.scale * typical / wanted)), zero_point, scaling.activation
             )
         return weights, output
+
+    def operands(
+        self,
+        x: Tensor,
+        weights: Array,
+        axis: int,
+        depth: int,
+        bias: Any,
+        scaling: Scaling,
+        weight_dtype: str = "int8",
+    ) -> tuple[Tensor, Tensor | None, Quant | None]:
+        """Weights and bias of the types that go with the input's, and the output's quantization."""
+        channels = weights.shape[axis]
+        if x.dtype == "float32":
+            if weights.dtype == np.int8:
+                weights = weights * np.float32(0.0173)
+            if bias is None:
+                bias = self.rng.normal(0, depth**0.5, channels)
+            w = self.constant(weights, None, "float32")
+            return w, None if bias is False else self.constant(bias, None, "float32"), None
+        weight_quant, quant = self._scaling(x, channels, depth, axis, scaling)
+        if weight_dtype == "int4":
+            weights = np.asarray(weights >> 4 if np.abs(weights).max() > 8 else weights)
+        w = self.constant(weights, weight_quant, weight_dtype)
+        return w, self._bias(x, weight_quant, channels, depth, bias), quant
 
     def _bias(
         self, x: Tensor, weight_quant: Quant, channels: int, depth: int, bias: Any
@@ -303,10 +335,11 @@ class ModelBuilder:
         if bias is False:
             return None
         if bias is None:
-            spread = int(3000 * depth**0.5)
+            spread = int(3000 * depth**0.5) * (256 if x.dtype == "int16" else 1)
             bias = self.rng.integers(-spread, spread + 1, channels)
         scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in weight_quant.scales)
-        return self.constant(np.asarray(bias, np.int32), Quant(scales), "int32")
+        dtype = "int64" if x.dtype == "int16" else "int32"
+        return self.constant(bias, Quant(scales), dtype)
 
     def conv2d(
         self,
@@ -323,14 +356,18 @@ class ModelBuilder:
         bias: Any = None,
         quant: Quant | None = None,
         multiplier: float | None = None,
+        weight_dtype: str = "int8",
     ) -> Tensor:
-        """CONV_2D; `bias=False` leaves the bias out, `multiplier` is the wanted requantization."""
+        """CONV_2D; `bias=False` leaves the bias out, `multiplier` is the wanted requantization.
+
+        Weights and bias are of the types that go with the input's.
+        """
         if weights is None:
             weights = self.weights((channels, *kernel, x.shape[3]))
         scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
         window = Window((weights.shape[1], weights.shape[2]), stride, dilation, padding)
         depth = weights[0].size
-        return self._conv("CONV_2D", x, weights, 0, depth, window, bias, scaling)
+        return self._conv("CONV_2D", x, weights, 0, depth, window, bias, scaling, weight_dtype)
 
     def depthwise_conv2d(
         self,
@@ -347,6 +384,7 @@ class ModelBuilder:
         bias: Any = None,
         quant: Quant | None = None,
         multiplier: float | None = None,
+        weight_dtype: str = "int8",
     ) -> Tensor:
         """DEPTHWISE_CONV_2D; weights are (1, height, width, channels * depth_multiplier)."""
         if weights is None:
@@ -354,7 +392,9 @@ class ModelBuilder:
         scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
         window = Window((weights.shape[1], weights.shape[2]), stride, dilation, padding)
         depth = prod(window.kernel)
-        return self._conv("DEPTHWISE_CONV_2D", x, weights, 3, depth, window, bias, scaling)
+        return self._conv(
+            "DEPTHWISE_CONV_2D", x, weights, 3, depth, window, bias, scaling, weight_dtype
+        )
 
     def _conv(
         self,
@@ -366,12 +406,11 @@ class ModelBuilder:
         window: Window,
         bias: Any,
         scaling: Scaling,
+        weight_dtype: str,
     ) -> Tensor:
         channels = weights.shape[axis]
-        weight_quant, quant = self._scaling(x, channels, depth, axis, scaling)
-        w = self.constant(weights, weight_quant)
-        b = self._bias(x, weight_quant, channels, depth, bias)
-        y = self.tensor((x.shape[0], *window.output(x), channels), quant)
+        w, b, quant = self.operands(x, weights, axis, depth, bias, scaling, weight_dtype)
+        y = self.tensor((x.shape[0], *window.output(x), channels), quant, x.dtype)
         fields: dict[str, Any] = {
             "Padding": _PADDINGS[window.padding],
             "StrideH": window.stride[0],
@@ -406,11 +445,9 @@ class ModelBuilder:
             weights = self.weights((units, depth))
         units, depth = weights.shape
         scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
-        weight_quant, quant = self._scaling(x, units, depth, 0, scaling)
-        w = self.constant(weights, weight_quant)
-        b = self._bias(x, weight_quant, units, depth, bias)
+        w, b, quant = self.operands(x, weights, 0, depth, bias, scaling)
         shape = (*x.shape[:-1], units) if keep_dims else (prod(x.shape) // depth, units)
-        y = self.tensor(shape, quant)
+        y = self.tensor(shape, quant, x.dtype)
         return self.operator(
             "FULLY_CONNECTED",
             [x, w, b],
@@ -531,6 +568,20 @@ class ModelBuilder:
         """An operator without options that keeps shape and type (LOGISTIC, RELU, ABS, ...)."""
         return self.operator(kind, [x], [self.tensor(x.shape, quant or x.quant, x.dtype)])
 
+    def narrow_bias(self, y: Tensor) -> Tensor:
+        """Make the bias of the int16 layer that writes `y` int32; it sums in 32 bits then."""
+        (place,) = (i for i, op in enumerate(self.operators) if y.index in op.outputs)
+        op = self.operators[place]
+        assert op.options is not None
+        name, fields = op.options
+        fields = fields | {"QuantizedBiasType": tflite.TensorType.INT32}
+        self.operators[place] = replace(op, options=(name, fields))
+        for index in op.inputs:
+            t = self.tensors[index]
+            if t.dtype == "int64" and t.data is not None:
+                self.tensors[index] = replace(t, dtype="int32", data=t.data.astype(np.int32))
+        return y
+
     def residual_block(self, x: Tensor, activation: str = "RELU") -> Tensor:
         """Two convolutions around which the input is added."""
         y = self.conv2d(x, x.shape[3], activation=activation)
@@ -578,6 +629,8 @@ class ModelBuilder:
             if t.data is not None:
                 indices[t.index] = len(buffers)
                 raw = np.frombuffer(t.data.tobytes(), np.uint8)
+                if t.dtype == "int4":
+                    raw = _packed(raw)
                 b.StartVector(1, raw.size, 16)
                 b.head -= raw.size
                 b.Bytes[b.Head() : b.Head() + raw.size] = raw.tobytes()
@@ -595,16 +648,7 @@ class ModelBuilder:
             "Name": b.CreateString("main"),
         }
         subgraphs = [_table(b, "SubGraph", **subgraph) for _ in range(1 + self.extra_subgraphs)]
-        codes = [
-            _table(
-                b,
-                "OperatorCode",
-                DeprecatedBuiltinCode=min(getattr(tflite.BuiltinOperator, kind), 127),
-                BuiltinCode=getattr(tflite.BuiltinOperator, kind),
-                Version=version,
-            )
-            for kind, version in kinds
-        ]
+        codes = [_operator_code(b, kind, version) for kind, version in kinds]
         fields = {
             "Version": 3,
             "OperatorCodes": _offsets(b, codes),
@@ -642,7 +686,9 @@ class ModelBuilder:
             "Inputs": _int32s(b, op.inputs),
             "Outputs": _int32s(b, op.outputs),
         }
-        if op.options is not None:
+        if op.options is not None and op.kind.startswith("CUSTOM:"):
+            fields["CustomOptions"] = b.CreateByteVector(op.options[1]["custom"])
+        elif op.options is not None:
             name, values = op.options
             values = {k: _int32s(b, v) if isinstance(v, list) else v for k, v in values.items()}
             fields["BuiltinOptions"] = _table(b, name, **values)
@@ -650,11 +696,27 @@ class ModelBuilder:
         return _table(b, "Operator", **fields)
 
 
+def _operator_code(b: flatbuffers.Builder, kind: str, version: int) -> int:
+    if kind.startswith("CUSTOM:"):
+        name = b.CreateString(kind.removeprefix("CUSTOM:"))
+        number, fields = tflite.BuiltinOperator.CUSTOM, {"CustomCode": name}
+    else:
+        number, fields = getattr(tflite.BuiltinOperator, kind), {}
+    fields |= {"DeprecatedBuiltinCode": min(number, 127), "BuiltinCode": number}
+    return _table(b, "OperatorCode", Version=version, **fields)
+
+
 def _table(b: flatbuffers.Builder, name: str, **fields: Any) -> int:
     getattr(tflite, f"{name}Start")(b)
     for field, value in fields.items():
         getattr(tflite, f"{name}Add{field}")(b, value)
     return int(getattr(tflite, f"{name}End")(b))
+
+
+def _packed(values: Array) -> Array:
+    """Return int4 values two to a byte, the low half first."""
+    nibbles = np.append(values & 15, np.zeros(values.size % 2, np.uint8))
+    return np.asarray(nibbles[::2] | nibbles[1::2] << 4, np.uint8)
 
 
 def _int32s(b: flatbuffers.Builder, values: Sequence[int]) -> int:

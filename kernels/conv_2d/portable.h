@@ -1,17 +1,33 @@
-/* 2-D convolution, int8: input NHWC, weights OHWI, per-channel requantization.
+/* 2-D convolution: input NHWC, weights OHWI, one bias and requantization for each channel.
  *
- * Specification: TensorFlow Lite 8-bit quantization specification, CONV_2D.
+ * Specification: TensorFlow Lite 8-bit quantization specification, CONV_2D; the int16 and float32
+ * forms are those of LiteRT's reference kernels.
  */
 #ifndef LOTOR_CONV_2D_PORTABLE_H
 #define LOTOR_CONV_2D_PORTABLE_H
 
-#include "../common/fixed_point.h"
+#include "../common/float_clamp.h"
+#include "../common/requantize.h"
 
 struct lotor_conv_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t group_c; /* input channels that one filter sees */
-    int32_t in_offset, out_offset, out_min, out_max;
+    int32_t in_offset, weights_offset, out_offset, out_min, out_max;
+};
+
+struct lotor_conv_2d_int16_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t group_c;
+    int32_t narrow, out_min, out_max; /* narrow: sums of 32 bits, which wrap, instead of 64 */
+};
+
+struct lotor_conv_2d_float_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t group_c;
+    float out_min, out_max;
 };
 
 /* The sum of one filter over one window; taps outside the input count as the zero point, so as
@@ -39,6 +55,26 @@ static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p,
     return sum;
 }
 
+/* The sum of the inputs of one window. */
+static inline int32_t lotor_conv_2d_window_inputs(const struct lotor_conv_2d_params *p,
+                                                  const int8_t *in, int32_t top, int32_t left) {
+    int32_t sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (y < 0 || y >= p->in_h || x < 0 || x >= p->in_w) {
+                continue;
+            }
+            const int8_t *pixel = in + (y * p->in_w + x) * p->in_c;
+            for (int32_t c = 0; c < p->group_c; c++) {
+                sum += pixel[c] + p->in_offset;
+            }
+        }
+    }
+    return sum;
+}
+
 static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, const int8_t *in,
                                           const int8_t *weights, const int32_t *bias,
                                           const int32_t *multiplier, const int8_t *shift,
@@ -48,14 +84,116 @@ static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, 
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t y = 0; y < p->out_h; y++) {
             for (int32_t x = 0; x < p->out_w; x++) {
+                const int32_t top = y * p->stride_h - p->pad_h;
+                const int32_t left = x * p->stride_w - p->pad_w;
+                int32_t zero_point_sum = 0; /* what the weights' zero point adds */
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const int8_t *group = in + c / filters_per_group * p->group_c;
-                    const int32_t sum = lotor_conv_2d_window(p, group, weights + c * filter_size,
-                                                             y * p->stride_h - p->pad_h,
-                                                             x * p->stride_w - p->pad_w);
-                    const int32_t value =
-                        lotor_requantize(sum + bias[c], multiplier[c], shift[c]) + p->out_offset;
+                    if (p->weights_offset != 0 && c % filters_per_group == 0) {
+                        zero_point_sum =
+                            p->weights_offset * lotor_conv_2d_window_inputs(p, group, top, left);
+                    }
+                    const int32_t sum =
+                        lotor_conv_2d_window(p, group, weights + c * filter_size, top, left) +
+                        zero_point_sum;
+                    const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
+                                                           multiplier[c], shift[c]) +
+                                          p->out_offset;
                     *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline int64_t lotor_conv_2d_int16_window(const struct lotor_conv_2d_int16_params *p,
+                                                 const int16_t *in, const int8_t *filter,
+                                                 int32_t top, int32_t left) {
+    int64_t sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x < 0 || x >= p->in_w) {
+                continue;
+            }
+            const int16_t *pixel = in + (y * p->in_w + x) * p->in_c;
+            const int8_t *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
+            for (int32_t c = 0; c < p->group_c; c++) {
+                sum += pixel[c] * tap[c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline void lotor_conv_2d_int16_portable(const struct lotor_conv_2d_int16_params *p,
+                                                const int16_t *in, const int8_t *weights,
+                                                const int64_t *bias, const int32_t *multiplier,
+                                                const int8_t *shift, int16_t *out) {
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
+    const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const int16_t *group = in + c / filters_per_group * p->group_c;
+                    const int64_t sum = lotor_conv_2d_int16_window(
+                        p, group, weights + c * filter_size, y * p->stride_h - p->pad_h,
+                        x * p->stride_w - p->pad_w);
+                    const int32_t value =
+                        lotor_requantize_int16(sum + bias[c], multiplier[c], shift[c], p->narrow);
+                    *out++ = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+/* Summed in the reference's order: row by row, pixel by pixel, channel by channel. */
+static inline float lotor_conv_2d_float_window(const struct lotor_conv_2d_float_params *p,
+                                               const float *in, const float *filter, int32_t top,
+                                               int32_t left) {
+    float sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x < 0 || x >= p->in_w) {
+                continue;
+            }
+            const float *pixel = in + (y * p->in_w + x) * p->in_c;
+            const float *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
+            for (int32_t c = 0; c < p->group_c; c++) {
+                sum += pixel[c] * tap[c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline void lotor_conv_2d_float_portable(const struct lotor_conv_2d_float_params *p,
+                                                const float *in, const float *weights,
+                                                const float *bias, float *out) {
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
+    const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const float *group = in + c / filters_per_group * p->group_c;
+                    const float sum = lotor_conv_2d_float_window(
+                        p, group, weights + c * filter_size, y * p->stride_h - p->pad_h,
+                        x * p->stride_w - p->pad_w);
+                    *out++ = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
                 }
             }
         }

@@ -1,17 +1,33 @@
-/* Depthwise 2-D convolution, int8: input NHWC, weights HW(C*M), per-channel requantization.
+/* Depthwise 2-D convolution: input NHWC, weights HW(C*M), requantization for each channel.
  *
- * Specification: TensorFlow Lite 8-bit quantization specification, DEPTHWISE_CONV_2D.
+ * Specification: TensorFlow Lite 8-bit quantization specification, DEPTHWISE_CONV_2D; the int16 and
+ * float32 forms are those of LiteRT's reference kernels.
  */
 #ifndef LOTOR_DEPTHWISE_CONV_2D_PORTABLE_H
 #define LOTOR_DEPTHWISE_CONV_2D_PORTABLE_H
 
-#include "../common/fixed_point.h"
+#include "../common/float_clamp.h"
+#include "../common/requantize.h"
 
 struct lotor_depthwise_conv_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier; /* out_c = in_c * depth_multiplier */
-    int32_t in_offset, out_offset, out_min, out_max;
+    int32_t in_offset, weights_offset, out_offset, out_min, out_max;
+};
+
+struct lotor_depthwise_conv_2d_int16_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t depth_multiplier;
+    int32_t out_min, out_max;
+};
+
+struct lotor_depthwise_conv_2d_float_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t depth_multiplier;
+    float out_min, out_max;
 };
 
 /* The sum of one output channel over one window; taps outside the input count as nothing. */
@@ -28,7 +44,7 @@ static inline int32_t lotor_depthwise_conv_2d_window(const struct lotor_depthwis
             const int32_t x = left + kx * p->dilation_w;
             if (x >= 0 && x < p->in_w) {
                 sum += (in[(y * p->in_w + x) * p->in_c] + p->in_offset) *
-                       filter[(ky * p->kernel_w + kx) * p->out_c];
+                       (filter[(ky * p->kernel_w + kx) * p->out_c] + p->weights_offset);
             }
         }
     }
@@ -46,9 +62,90 @@ static inline void lotor_depthwise_conv_2d_portable(const struct lotor_depthwise
                     const int32_t sum = lotor_depthwise_conv_2d_window(
                         p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
-                    const int32_t value =
-                        lotor_requantize(sum + bias[c], multiplier[c], shift[c]) + p->out_offset;
+                    const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
+                                                           multiplier[c], shift[c]) +
+                                          p->out_offset;
                     *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+static inline int64_t
+lotor_depthwise_conv_2d_int16_window(const struct lotor_depthwise_conv_2d_int16_params *p,
+                                     const int16_t *in, const int8_t *filter, int32_t top,
+                                     int32_t left) {
+    int64_t sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x >= 0 && x < p->in_w) {
+                sum += in[(y * p->in_w + x) * p->in_c] * filter[(ky * p->kernel_w + kx) * p->out_c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline void lotor_depthwise_conv_2d_int16_portable(
+    const struct lotor_depthwise_conv_2d_int16_params *p, const int16_t *in, const int8_t *weights,
+    const int64_t *bias, const int32_t *multiplier, const int8_t *shift, int16_t *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const int64_t sum = lotor_depthwise_conv_2d_int16_window(
+                        p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
+                        x * p->stride_w - p->pad_w);
+                    const int32_t value =
+                        lotor_requantize_wide(sum + bias[c], multiplier[c], shift[c]);
+                    *out++ = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
+                }
+            }
+        }
+        in += p->in_h * p->in_w * p->in_c;
+    }
+}
+
+/* Summed in the reference's order: row by row, pixel by pixel. */
+static inline float
+lotor_depthwise_conv_2d_float_window(const struct lotor_depthwise_conv_2d_float_params *p,
+                                     const float *in, const float *filter, int32_t top,
+                                     int32_t left) {
+    float sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x >= 0 && x < p->in_w) {
+                sum += in[(y * p->in_w + x) * p->in_c] * filter[(ky * p->kernel_w + kx) * p->out_c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline void
+lotor_depthwise_conv_2d_float_portable(const struct lotor_depthwise_conv_2d_float_params *p,
+                                       const float *in, const float *weights, const float *bias,
+                                       float *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const float sum = lotor_depthwise_conv_2d_float_window(
+                        p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
+                        x * p->stride_w - p->pad_w);
+                    *out++ = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
                 }
             }
         }

@@ -47,6 +47,13 @@ def image(draw: Draw, m: ModelBuilder, max_side: int = 9, max_channels: int = 10
     return m.input((batch, height, width, channels), draw(quants))
 
 
+def typed_image(draw: Draw, m: ModelBuilder, max_side: int = 7, groups: int = 1) -> Tensor:
+    """An input of int8, int16 or float32, whose channels split into groups."""
+    dtype = draw(st.sampled_from(["int8", "int16", "float32"]))
+    quant = {"int8": draw(quants), "int16": Quant(draw(float32s(1e-4, 1e-2)))}.get(dtype)
+    return m.input((1, *pair(draw, 1, max_side), groups * draw(st.integers(1, 6))), quant, dtype)
+
+
 def fits(x: Tensor, kernel: tuple[int, int], dilation: tuple[int, int]) -> bool:
     return all((k - 1) * d + 1 <= n for k, d, n in zip(kernel, dilation, x.shape[1:3], strict=True))
 
@@ -63,9 +70,12 @@ def window(draw: Draw, x: Tensor, dilated: bool = True) -> dict[str, Any]:
     return found | {"dilation": dilation} if dilated else found
 
 
-def scaling(draw: Draw) -> dict[str, Any]:
+def scaling(draw: Draw, x: Tensor | None = None, uint8: bool = False) -> dict[str, Any]:
+    """How a layer with weights is quantized; an activation only where `x` is float32."""
+    if x is not None and x.dtype == "float32":
+        return {"activation": draw(activations)}
     chosen: dict[str, Any] = {
-        "per_channel": draw(st.booleans()),
+        "per_channel": not uint8 and draw(st.booleans()),
         "multiplier": draw(multipliers),
         "activation": draw(activations),
     }

@@ -1,16 +1,28 @@
 """DEPTHWISE_CONV_2D: each input channel is convolved by itself, with any channel multiplier."""
 
-from lotor.graph import Op, Tensor
+from lotor.graph import DType, Op, Tensor
 from lotor.ops.convolution import Convolution
 
 
 class DepthwiseConv2D(Convolution):
-    """Input [N,H,W,C], weights [1,KH,KW,C*M], bias [C*M]; int8, int32 accumulators."""
+    """Input [N,H,W,C], weights [1,KH,KW,C*M], bias [C*M].
+
+    int8 with int8 or int4 weights and int32 sums; int16 with int64 sums; float32, summed in the
+    reference's order.
+    """
 
     kind = "DEPTHWISE_CONV_2D"
     inputs = 2
     options = "DepthwiseConv2DOptions"
     channel_axis = 3
+    narrow = False
+
+    def problems(self, op: Op) -> list[str]:
+        found = super().problems(op)
+        if op.input(0).dtype is DType.INT16 and op.input(1).dtype is DType.INT4:
+            # The reference reads two of them as one int8.
+            found.append("int4 weights beside int16 activations have no reference; use int8 ones")
+        return found
 
     def macs(self, op: Op) -> int:
         _, height, width, _ = op.input(1).shape

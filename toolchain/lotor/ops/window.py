@@ -48,6 +48,11 @@ class Axis:
         total = (self.output(size) - 1) * self.stride + self.extent - size
         return max(total, 0) // 2
 
+    def pads(self, size: int) -> bool:
+        """Return whether a window reaches beyond the input."""
+        start = self.padding(size)
+        return start > 0 or (self.output(size) - 1) * self.stride + self.extent > size
+
 
 def window_problems(x: Tensor, y: Tensor, height: Axis, width: Axis) -> list[str]:
     """Return a line if a 4-D input [N,H,W,C] and output do not fit the window."""
