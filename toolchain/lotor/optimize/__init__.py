@@ -40,6 +40,8 @@ def optimize(graph: Graph, skip: Collection[str] = ()) -> Graph:
 
 def trace(graph: Graph, skip: Collection[str] = ()) -> Iterator[PassResult]:
     """Run every rewrite but those whose names are in `skip`, and yield what it has done."""
+    if _has_empty_activations(graph):
+        return  # refused afterwards; no rewrite has to cope with them
     for rewrite in PASSES:
         if rewrite.__name__ in skip:
             continue
@@ -60,3 +62,8 @@ def _named_as(before: Graph, after: Graph) -> Graph:
     return replace(
         after, signatures=before.signatures, labels=before.labels, subgraphs=before.subgraphs
     )
+
+
+def _has_empty_activations(graph: Graph) -> bool:
+    tensors = (t for op in graph.ops for t in (*op.inputs, *op.outputs))
+    return any(t is not None and t.data is None and t.elements == 0 for t in tensors)
