@@ -31,10 +31,6 @@ class Problem:
     reason: str
 
 
-class FloatModelError(LotorError):
-    """A float32 model where int8 is needed."""
-
-
 class UnsupportedModelError(LotorError):
     """A model with layers that Lotor cannot compile; `problems` lists every one."""
 
@@ -121,7 +117,6 @@ def compile_model(
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
-        FloatModelError: the model is not quantized.
         UnsupportedModelError: layers that cannot be compiled, all of them listed.
     """
     chosen = find_target(target)
@@ -194,13 +189,6 @@ def find_problems(graph: Graph) -> list[Problem]:
 
 
 def _refuse(graph: Graph, problems: Sequence[Problem]) -> NoReturn:
-    names = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-    heavy = [op for op in graph.ops if op.kind in names]
-    if heavy and all(op.input(1).dtype is DType.FLOAT32 for op in heavy):
-        raise FloatModelError(
-            f"{graph.name}: is a float32 model and Lotor needs int8; convert it with full int8 "
-            "post-training quantization (TFLITE_BUILTINS_INT8 and a representative data set)"
-        )
     layers = dict.fromkeys(p.layer for p in problems if p.kind != _BORDER)
     reasons = "; ".join(f"{short_name(p.layer)} ({p.kind}): {p.reason}" for p in problems)
     if any(op.kind not in operators() for op in graph.ops):
