@@ -31,3 +31,14 @@ def requantize(x: Array, factor: FixedPoint) -> Array:
     """Return x times a factor as int64, rounded twice; a shift to the left wraps."""
     shifted = wrapped32(x << max(factor.shift, 0))
     return divide_by_power(multiply_high(shifted, factor.multiplier), max(-factor.shift, 0))
+
+
+def requantize_each(x: Array, multiplier: Array, shift: Array) -> Array:
+    """Return `requantize` with a factor for each element; x and the factors are int64 arrays."""
+    shifted = wrapped32(x << np.maximum(shift, 0))
+    high = (shifted * multiplier + (1 << 30)) >> 31
+    right = np.maximum(-shift, 0)
+    mask = (np.int64(1) << right) - 1
+    threshold = (mask >> 1) + (high < 0)
+    rounded: Array = (high >> right) + ((high & mask) > threshold)
+    return rounded

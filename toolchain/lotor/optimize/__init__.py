@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from lotor.graph import Graph, Op
+from lotor.optimize.remove_constant_channels import remove_constant_channels
 from lotor.optimize.remove_dead import remove_dead
 from lotor.optimize.uint8_to_int8 import uint8_to_int8
 
 Rewrite = Callable[[Graph], Graph]
 
-PASSES: tuple[Rewrite, ...] = (uint8_to_int8, remove_dead)
+PASSES: tuple[Rewrite, ...] = (uint8_to_int8, remove_constant_channels, remove_dead)
 
 
 @dataclass(frozen=True)
