@@ -7,6 +7,7 @@
 
 struct lotor_average_pool_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
     int32_t half_up; /* round as uint8 does */
@@ -14,12 +15,14 @@ struct lotor_average_pool_2d_params {
 
 struct lotor_average_pool_2d_int16_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
 };
 
 struct lotor_average_pool_2d_float_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     float out_min, out_max;
 };
@@ -43,17 +46,18 @@ static inline void lotor_average_pool_2d_portable(const struct lotor_average_poo
                     int32_t sum = 0;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            sum += in[(iy * p->in_w + ix) * p->in_c + c];
+                            sum += in[(iy * p->in_w + ix) * p->in_step + c];
                         }
                     }
                     /* uint8 rounds half up, counted from its own zero. */
                     const int32_t mean = p->half_up ? (sum + 128 * count + count / 2) / count - 128
                                                     : lotor_mean_half_away(sum, count);
-                    *out++ = (int8_t)lotor_clamp(mean, p->out_min, p->out_max);
+                    out[c] = (int8_t)lotor_clamp(mean, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -72,15 +76,16 @@ lotor_average_pool_2d_int16_portable(const struct lotor_average_pool_2d_int16_pa
                     int32_t sum = 0;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            sum += in[(iy * p->in_w + ix) * p->in_c + c];
+                            sum += in[(iy * p->in_w + ix) * p->in_step + c];
                         }
                     }
                     const int32_t mean = lotor_mean_half_away(sum, count);
-                    *out++ = (int16_t)lotor_clamp(mean, p->out_min, p->out_max);
+                    out[c] = (int16_t)lotor_clamp(mean, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -99,14 +104,15 @@ lotor_average_pool_2d_float_portable(const struct lotor_average_pool_2d_float_pa
                     float sum = 0.0f;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            sum += in[(iy * p->in_w + ix) * p->in_c + c];
+                            sum += in[(iy * p->in_w + ix) * p->in_step + c];
                         }
                     }
-                    *out++ = lotor_clamp_float(sum / (float)count, p->out_min, p->out_max);
+                    out[c] = lotor_clamp_float(sum / (float)count, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 

@@ -11,6 +11,7 @@
 
 struct lotor_conv_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t group_c; /* input channels that one filter sees */
     int32_t in_offset, weights_offset, out_offset, out_min, out_max;
@@ -18,6 +19,7 @@ struct lotor_conv_2d_params {
 
 struct lotor_conv_2d_int16_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t group_c;
     int32_t narrow, out_min, out_max; /* narrow: sums of 32 bits, which wrap, instead of 64 */
@@ -25,6 +27,7 @@ struct lotor_conv_2d_int16_params {
 
 struct lotor_conv_2d_float_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t group_c;
     float out_min, out_max;
@@ -45,7 +48,7 @@ static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p,
             if (x < 0 || x >= p->in_w) {
                 continue;
             }
-            const int8_t *pixel = in + (y * p->in_w + x) * p->in_c;
+            const int8_t *pixel = in + (y * p->in_w + x) * p->in_step;
             const int8_t *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
             for (int32_t c = 0; c < p->group_c; c++) {
                 sum += (pixel[c] + p->in_offset) * tap[c];
@@ -66,7 +69,7 @@ static inline int32_t lotor_conv_2d_window_inputs(const struct lotor_conv_2d_par
             if (y < 0 || y >= p->in_h || x < 0 || x >= p->in_w) {
                 continue;
             }
-            const int8_t *pixel = in + (y * p->in_w + x) * p->in_c;
+            const int8_t *pixel = in + (y * p->in_w + x) * p->in_step;
             for (int32_t c = 0; c < p->group_c; c++) {
                 sum += pixel[c] + p->in_offset;
             }
@@ -99,11 +102,12 @@ static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, 
                     const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
                                                            multiplier[c], shift[c]) +
                                           p->out_offset;
-                    *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
+                    out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -121,7 +125,7 @@ static inline int64_t lotor_conv_2d_int16_window(const struct lotor_conv_2d_int1
             if (x < 0 || x >= p->in_w) {
                 continue;
             }
-            const int16_t *pixel = in + (y * p->in_w + x) * p->in_c;
+            const int16_t *pixel = in + (y * p->in_w + x) * p->in_step;
             const int8_t *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
             for (int32_t c = 0; c < p->group_c; c++) {
                 sum += pixel[c] * tap[c];
@@ -147,11 +151,12 @@ static inline void lotor_conv_2d_int16_portable(const struct lotor_conv_2d_int16
                         x * p->stride_w - p->pad_w);
                     const int32_t value =
                         lotor_requantize_int16(sum + bias[c], multiplier[c], shift[c], p->narrow);
-                    *out++ = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
+                    out[c] = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -170,7 +175,7 @@ static inline float lotor_conv_2d_float_window(const struct lotor_conv_2d_float_
             if (x < 0 || x >= p->in_w) {
                 continue;
             }
-            const float *pixel = in + (y * p->in_w + x) * p->in_c;
+            const float *pixel = in + (y * p->in_w + x) * p->in_step;
             const float *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
             for (int32_t c = 0; c < p->group_c; c++) {
                 sum += pixel[c] * tap[c];
@@ -193,11 +198,12 @@ static inline void lotor_conv_2d_float_portable(const struct lotor_conv_2d_float
                     const float sum = lotor_conv_2d_float_window(
                         p, group, weights + c * filter_size, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
-                    *out++ = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
+                    out[c] = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 

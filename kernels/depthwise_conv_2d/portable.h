@@ -11,6 +11,7 @@
 
 struct lotor_depthwise_conv_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier; /* out_c = in_c * depth_multiplier */
     int32_t in_offset, weights_offset, out_offset, out_min, out_max;
@@ -18,6 +19,7 @@ struct lotor_depthwise_conv_2d_params {
 
 struct lotor_depthwise_conv_2d_int16_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
     int32_t out_min, out_max;
@@ -25,6 +27,7 @@ struct lotor_depthwise_conv_2d_int16_params {
 
 struct lotor_depthwise_conv_2d_float_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
     float out_min, out_max;
@@ -43,7 +46,7 @@ static inline int32_t lotor_depthwise_conv_2d_window(const struct lotor_depthwis
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
             const int32_t x = left + kx * p->dilation_w;
             if (x >= 0 && x < p->in_w) {
-                sum += (in[(y * p->in_w + x) * p->in_c] + p->in_offset) *
+                sum += (in[(y * p->in_w + x) * p->in_step] + p->in_offset) *
                        (filter[(ky * p->kernel_w + kx) * p->out_c] + p->weights_offset);
             }
         }
@@ -65,11 +68,12 @@ static inline void lotor_depthwise_conv_2d_portable(const struct lotor_depthwise
                     const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
                                                            multiplier[c], shift[c]) +
                                           p->out_offset;
-                    *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
+                    out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -86,7 +90,8 @@ lotor_depthwise_conv_2d_int16_window(const struct lotor_depthwise_conv_2d_int16_
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
             const int32_t x = left + kx * p->dilation_w;
             if (x >= 0 && x < p->in_w) {
-                sum += in[(y * p->in_w + x) * p->in_c] * filter[(ky * p->kernel_w + kx) * p->out_c];
+                sum +=
+                    in[(y * p->in_w + x) * p->in_step] * filter[(ky * p->kernel_w + kx) * p->out_c];
             }
         }
     }
@@ -105,11 +110,12 @@ static inline void lotor_depthwise_conv_2d_int16_portable(
                         x * p->stride_w - p->pad_w);
                     const int32_t value =
                         lotor_requantize_wide(sum + bias[c], multiplier[c], shift[c]);
-                    *out++ = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
+                    out[c] = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -127,7 +133,8 @@ lotor_depthwise_conv_2d_float_window(const struct lotor_depthwise_conv_2d_float_
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
             const int32_t x = left + kx * p->dilation_w;
             if (x >= 0 && x < p->in_w) {
-                sum += in[(y * p->in_w + x) * p->in_c] * filter[(ky * p->kernel_w + kx) * p->out_c];
+                sum +=
+                    in[(y * p->in_w + x) * p->in_step] * filter[(ky * p->kernel_w + kx) * p->out_c];
             }
         }
     }
@@ -145,11 +152,12 @@ lotor_depthwise_conv_2d_float_portable(const struct lotor_depthwise_conv_2d_floa
                     const float sum = lotor_depthwise_conv_2d_float_window(
                         p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
-                    *out++ = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
+                    out[c] = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 

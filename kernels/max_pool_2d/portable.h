@@ -7,18 +7,21 @@
 
 struct lotor_max_pool_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
 };
 
 struct lotor_max_pool_2d_int16_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     int32_t out_min, out_max;
 };
 
 struct lotor_max_pool_2d_float_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
     float out_min, out_max;
 };
@@ -36,14 +39,15 @@ static inline void lotor_max_pool_2d_portable(const struct lotor_max_pool_2d_par
                     int32_t largest = INT8_MIN;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            largest = lotor_max(largest, in[(iy * p->in_w + ix) * p->in_c + c]);
+                            largest = lotor_max(largest, in[(iy * p->in_w + ix) * p->in_step + c]);
                         }
                     }
-                    *out++ = (int8_t)lotor_clamp(largest, p->out_min, p->out_max);
+                    out[c] = (int8_t)lotor_clamp(largest, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -60,14 +64,15 @@ static inline void lotor_max_pool_2d_int16_portable(const struct lotor_max_pool_
                     int32_t largest = INT16_MIN;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            largest = lotor_max(largest, in[(iy * p->in_w + ix) * p->in_c + c]);
+                            largest = lotor_max(largest, in[(iy * p->in_w + ix) * p->in_step + c]);
                         }
                     }
-                    *out++ = (int16_t)lotor_clamp(largest, p->out_min, p->out_max);
+                    out[c] = (int16_t)lotor_clamp(largest, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -84,15 +89,16 @@ static inline void lotor_max_pool_2d_float_portable(const struct lotor_max_pool_
                     float largest = -3.4028235e+38f;
                     for (int32_t iy = top; iy < bottom; iy++) {
                         for (int32_t ix = left; ix < right; ix++) {
-                            const float value = in[(iy * p->in_w + ix) * p->in_c + c];
+                            const float value = in[(iy * p->in_w + ix) * p->in_step + c];
                             largest = value > largest ? value : largest;
                         }
                     }
-                    *out++ = lotor_clamp_float(largest, p->out_min, p->out_max);
+                    out[c] = lotor_clamp_float(largest, p->out_min, p->out_max);
                 }
+                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_c;
+        in += p->in_h * p->in_w * p->in_step;
     }
 }
 

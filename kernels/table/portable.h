@@ -5,7 +5,8 @@
 #include <stdint.h>
 
 struct lotor_table_params {
-    int32_t elements;
+    int32_t rows, row;
+    int32_t in_step, out_step; /* elements from one row to the next */
 };
 
 struct lotor_table_int16_params {
@@ -15,8 +16,12 @@ struct lotor_table_int16_params {
 /* values: the results for -128 ... 127. */
 static inline void lotor_table_portable(const struct lotor_table_params *p, const int8_t *in,
                                         const int8_t *values, int8_t *out) {
-    for (int32_t i = 0; i < p->elements; i++) {
-        out[i] = values[in[i] + 128];
+    for (int32_t r = 0; r < p->rows; r++) {
+        for (int32_t i = 0; i < p->row; i++) {
+            out[i] = values[in[i] + 128];
+        }
+        in += p->in_step;
+        out += p->out_step;
     }
 }
 

@@ -104,11 +104,16 @@ class Convolution(Operator):
         """Return the parameter that says which input channels a filter sees."""
         raise NotImplementedError
 
+    def strided(self, op: Op) -> bool:
+        return True
+
     def geometry(self, op: Op) -> dict[str, int]:
         """Return the fields of the parameters that all types have."""
         w = self.weighted(op)
         height, width = self.window(op)
         return window_params(w.x, w.y, height, width) | {
+            "in_step": w.x.step,
+            "out_step": w.y.step,
             "dilation_h": height.dilation,
             "dilation_w": width.dilation,
             **self.grouping(w.x, w.weights),

@@ -71,6 +71,14 @@ class Operator(abc.ABC):
         """Return the multiply-accumulates of one inference."""
         return 0
 
+    def strided(self, op: Op) -> bool:
+        """Return whether the layer reads and writes tensors with gaps between rows.
+
+        Its kernel then takes the elements from one row of the last axis to the next from
+        `Tensor.step`, so that the tensor can be a part of a larger one.
+        """
+        return False
+
     def evaluate(self, op: Op) -> list[Array] | None:
         """Return the outputs of a layer whose inputs are all constants, exactly.
 

@@ -44,10 +44,14 @@ class Pool2D(Operator):
             found.append(f"{x.shape[3]} input channels cannot give {y.shape[3]} output channels")
         return found + activation_problems(op.attrs.activation)
 
+    def strided(self, op: Op) -> bool:
+        return True
+
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
         params: dict[str, int | float] = {**window_params(x, y, *_window(op))}
         del params["out_c"]
+        params |= {"in_step": x.step, "out_step": y.step}
         floats = y.dtype is DType.FLOAT32
         low, high = float_activation_range(op) if floats else activation_range(op)
         params |= {"out_min": low, "out_max": high, **self.arithmetic(op)}

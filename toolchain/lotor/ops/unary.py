@@ -51,6 +51,9 @@ class Unary(Operator, Tabulated):
     def table(self, op: Op) -> Array:
         raise NotImplementedError(op.kind)  # of operators without an int8 form
 
+    def strided(self, op: Op) -> bool:
+        return op.input(0).dtype is DType.INT8
+
     def lower(self, op: Op) -> list[KernelCall]:
         if op.input(0).dtype is DType.INT8:
             return [table_call(op, self.table(op))]
@@ -64,7 +67,9 @@ class Unary(Operator, Tabulated):
 def table_call(op: Op, values: Array) -> KernelCall:
     """Return the call of an int8 layer by table."""
     x, y = op.input(0), op.outputs[0]
-    return KernelCall("table", "table", [x], [y], {"elements": y.elements}, {"values": values})
+    rows = 1 if x.dense and y.dense else y.elements // y.row
+    params = {"rows": rows, "row": y.elements // rows, "in_step": x.step, "out_step": y.step}
+    return KernelCall("table", "table", [x], [y], params, {"values": values})
 
 
 def table16_call(op: Op, values: Array) -> KernelCall:
