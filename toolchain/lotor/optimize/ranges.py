@@ -194,14 +194,14 @@ def _mean(op: Op, ranges: Ranges) -> Range | None:
     if call.function != "mean" or y.row != x.row or _reduces_channels(op):
         return None
     p = call.params
-    count = p["reduce_0"] * p["reduce_1"]
+    count = x.elements // y.elements
     multiplier, shift = (np.array(p[name], np.int64) for name in ("multiplier", "shift"))
     ends = [
-        requantize_each(n * int(count) - int(p["in_zero_points"]), multiplier, shift)
+        requantize_each(n * count - int(p["in_zero_points"]), multiplier, shift)
         + int(p["out_offset"])
         for n in (ranges[x].low, ranges[x].high)
     ]
-    return Range(*ends)
+    return _clamped(Range(*ends), op)
 
 
 def _reduces_channels(op: Op) -> bool:
