@@ -204,11 +204,14 @@ def test_weights_computed_at_run_time() -> None:
     assert "layer" in _refusal(m)
 
 
-def test_broadcasting_add() -> None:
-    m = ModelBuilder()
-    a, b = m.input((1, 4, 4, 2), Quant(0.1, 0)), m.input((1, 1, 1, 2), Quant(0.1, 0))
-    m.output(m.rename(m.add(a, b), "layer"))
-    assert "layer" in _refusal(m)
+def test_shapes_that_do_not_broadcast() -> None:
+    for other in ((1, 4, 3, 2), (4,), (1, 1, 1, 1, 3)):
+        m = ModelBuilder()
+        a, b = m.input((1, 4, 4, 2), Quant(0.1, 0)), m.input(other, Quant(0.1, 0))
+        y = m.tensor((1, 4, 4, 2), Quant(0.1, 0), name="layer")
+        m.output(m.operator("ADD", [a, b], [y], "AddOptions"))
+        text = _refusal(m)
+        assert "layer" in text and str(list(other)) in text
 
 
 def test_other_fused_activations() -> None:
@@ -312,7 +315,8 @@ def test_scales_so_far_apart_that_a_shift_leaves_int32(operator: str) -> None:
         "mean": lambda: m.mean(x, quant=FAR),
     }
     m.output(outputs[operator]())
-    assert "below 2^30 needed" in _refusal(m)
+    limit = "below 1 needed" if operator == "add" else "below 2^30 needed"
+    assert limit in _refusal(m)
 
 
 @pytest.mark.parametrize("scale", [3e38, 1e-45])

@@ -34,6 +34,11 @@ static inline int32_t lotor_requantize(int32_t x, int32_t multiplier, int32_t sh
     return lotor_divide_by_power(lotor_multiply_high(x, multiplier), -shift);
 }
 
+/* The same of a factor below 1, given as the shift to the right. */
+static inline int32_t lotor_scale_down(int32_t x, int32_t multiplier, int32_t right) {
+    return lotor_divide_by_power(lotor_multiply_high(x, multiplier), right);
+}
+
 static inline int32_t lotor_clamp(int32_t x, int32_t low, int32_t high) {
     if (x < low) {
         return low;

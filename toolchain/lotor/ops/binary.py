@@ -1,0 +1,163 @@
+"""What operators of two inputs that work element by element share."""
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from lotor.graph import Array, DType, Op, Tensor
+from lotor.ops.activation import float_activation_range
+from lotor.ops.broadcast import broadcast_call, broadcast_problems
+from lotor.ops.operator import KernelCall, Operator, dtype_problems, int8_problems
+from lotor.ops.quantization import (
+    Activation,
+    activation_problems,
+    activation_range,
+)
+
+_FOLDED = (DType.INT32, DType.INT64, DType.FLOAT32, DType.BOOL)
+_SUFFIXES = {
+    DType.INT8: "",
+    DType.INT16: "_int16",
+    DType.INT32: "_int32",
+    DType.FLOAT32: "_float",
+    DType.BOOL: "_bool",
+}
+
+
+@dataclass(frozen=True)
+class FusedAttributes:
+    """Fused activation number."""
+
+    activation: int
+
+
+class Binary(Operator):
+    """Two inputs of one type and broadcasting; the output of their type too.
+
+    Attributes:
+        dtypes: the types that it takes, as far as the reference does.
+        uint8: whether the reference has it for uint8 too.
+        plain: whether its integers are plain numbers, so that quantization does not matter.
+        truth: whether the output is bool.
+        wide: whether constants of int64 are folded.
+    """
+
+    inputs = 2
+    dtypes: ClassVar[tuple[DType, ...]]
+    uint8: ClassVar[bool] = True
+    plain: ClassVar[bool] = False
+    truth: ClassVar[bool] = False
+    wide: ClassVar[bool] = True
+
+    def problems(self, op: Op) -> list[str]:
+        a, b, y = op.input(0), op.input(1), op.outputs[0]
+        found = dtype_problems([a], *self.dtypes)
+        if b.dtype is not a.dtype:
+            found.append(f"inputs {a.dtype.value} and {b.dtype.value} differ in type")
+        wanted = DType.BOOL if self.truth else a.dtype
+        if y.dtype is not wanted:
+            found.append(f"output '{y.name}' is {y.dtype.value}; {wanted.value} needed")
+        found += broadcast_problems([a, b], y)
+        if op.uint8 and not self.uint8:
+            found.append("the reference has no uint8 form of it; quantize the model to full int8")
+        if not self.plain:
+            found += quantization_problems([a, b] if self.truth else [a, b, y])
+        found += activation_problems(getattr(op.attrs, "activation", 0))
+        return found or self.limits(op)
+
+    def limits(self, op: Op) -> list[str]:
+        """Return what else stops a layer whose types, shapes and quantization are in order."""
+        return []
+
+    def lower(self, op: Op) -> list[KernelCall]:
+        a, b, y = op.input(0), op.input(1), op.outputs[0]
+        kernel = self.kind.lower()
+        function = f"{kernel}{_SUFFIXES[a.dtype]}"
+        return [broadcast_call(kernel, function, [a, b], y, self.params(op))]
+
+    def params(self, op: Op) -> dict[str, int | float]:
+        """Return the kernel's parameters besides the walk over the tensors."""
+        return {}
+
+    def evaluate(self, op: Op) -> list[Array] | None:
+        values = constant_inputs(op, 2)
+        if values is None or activation_problems(getattr(op.attrs, "activation", 0)):
+            return None
+        a, b = values
+        dtype = op.input(0).dtype
+        usable = dtype in self.dtypes or (self.wide and dtype is DType.INT64)
+        if (
+            a.dtype != b.dtype
+            or not usable
+            or broadcast_problems([op.input(0), op.input(1)], op.outputs[0])
+        ):
+            return None
+        # Integers wrap and floats overflow, as in the reference.
+        with np.errstate(all="ignore"):
+            result = self.compute(op, a, b)
+        return None if result is None else [result]
+
+    @abc.abstractmethod
+    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
+        """Return the layer's value for int32, int64, float32 or bool; None where it has none."""
+
+
+def constant_inputs(op: Op, count: int) -> list[Array] | None:
+    """Return the inputs of a layer that can be folded; None if it cannot."""
+    values = []
+    for tensor in op.inputs[:count]:
+        if tensor is None or tensor.data is None or tensor.dtype not in _FOLDED:
+            return None
+        values.append(tensor.data)
+    return values if len(values) == count else None
+
+
+def quantization_problems(tensors: Sequence[Tensor]) -> list[str]:
+    """Return a line for each int8 or int16 tensor without one usable scale and zero point."""
+    found = []
+    for tensor in tensors:
+        if tensor.dtype is DType.INT8:
+            found += int8_problems(tensor)
+        elif tensor.dtype is DType.INT16 and (tensor.quant is None or tensor.quant.per_channel):
+            found.append(f"activation '{tensor.name}' needs one scale and zero point")
+        elif tensor.dtype is DType.INT16 and tensor.q.zero_point != 0:
+            found.append(f"int16 '{tensor.name}' has zero point {tensor.q.zero_point}; 0 needed")
+    return found
+
+
+def output_range(op: Op) -> dict[str, int | float]:
+    """Return `out_min` and `out_max` of a layer: its type's limits and a fused activation's."""
+    dtype = op.outputs[0].dtype
+    low: float
+    high: float
+    if dtype is DType.FLOAT32:
+        low, high = float_activation_range(op)
+    elif dtype in (DType.INT32, DType.INT64):
+        low, high = integer_range(op)
+    else:
+        low, high = activation_range(op)
+    return {"out_min": low, "out_max": high}
+
+
+def integer_range(op: Op) -> tuple[int, int]:
+    """Return the limits of a layer of plain integers."""
+    limits = np.iinfo(op.outputs[0].np_dtype)
+    low, high = int(limits.min), int(limits.max)
+    activation = Activation(getattr(op.attrs, "activation", 0))
+    return {
+        Activation.NONE: (low, high),
+        Activation.RELU: (0, high),
+        Activation.RELU6: (0, 6),
+        Activation.RELU_N1_TO_1: (-1, 1),
+    }[activation]
+
+
+def clamped(op: Op, x: Array) -> Array:
+    """Return folded values within the limits of a fused activation; not-a-number passes."""
+    limits = output_range(op)
+    low, high = x.dtype.type(limits["out_min"]), x.dtype.type(limits["out_max"])
+    x = np.where(x < low, low, x)
+    return np.where(x > high, high, x)
