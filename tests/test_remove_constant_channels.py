@@ -15,11 +15,13 @@ from conftest import CHECKOUT
 from exactness import inputs_of
 from lotor.compiler import compile_model
 from lotor.frontend.tflite import read_model
-from lotor.graph import Graph
+from lotor.graph import DType, Graph
+from lotor.graph import Tensor as GraphTensor
 from lotor.host import HostModel
 from lotor.ops.fixed import requantize_each
+from lotor.ops.window import Axis
 from lotor.optimize import optimize
-from lotor.optimize.ranges import channel_ranges
+from lotor.optimize.ranges import channel_ranges, reads_padding
 from lotor.optimize.remove_constant_channels import remove_constant_channels
 from passes import assert_rewrite_exact, run_pass
 from tflite_builder import ModelBuilder, Quant, Tensor
@@ -46,7 +48,7 @@ def stuck(m: ModelBuilder, x: Tensor, biases: list[int]) -> Tensor:
         weights=weights,
         bias=np.array(biases),
         activation="RELU6",
-        quant=RELU6,
+        quant=Quant(0.03, -128),  # 6 is 72
         weight_quant=Quant(0.004),
     )
 
@@ -93,6 +95,17 @@ def test_where_padding_is_read_only_the_zero_point_is_removed() -> None:
     assert_rewrite_exact(m, NAME)
 
 
+def test_windows_that_read_padding() -> None:
+    x = GraphTensor("x", (1, 8, 8, 1), DType.INT8)
+    plain = Axis(3, 1, 1, same=False)
+    assert not reads_padding(x, plain, plain)
+    for pads in ((1, 0), (0, 1)):
+        padded = Axis(3, 1, 1, same=False, explicit=pads)
+        assert reads_padding(x, padded, plain)
+        assert reads_padding(x, plain, padded)
+    assert not reads_padding(x, plain, Axis(2, 2, 1, same=False, explicit=(0, 1)))
+
+
 def test_depthwise_layers_pass_on_what_is_constant() -> None:
     m, x = start()
     y = stuck(m, x, [0, -BIG, 0, BIG])
@@ -101,7 +114,7 @@ def test_depthwise_layers_pass_on_what_is_constant() -> None:
     y = m.depthwise_conv2d(y, weights=weights, activation="RELU6", quant=RELU6)
     m.output(m.conv2d(y, 3, (1, 1)))
     assert_rewrite_exact(m, NAME)
-    # Channel 3 is 127 inside and nothing beyond the border.
+    # Channel 3 is 72 inside and nothing beyond the border.
     assert shapes(m) == [(1, 4, 4, 3), (1, 4, 4, 6), (1, 4, 4, 3)]
 
 

@@ -14,7 +14,9 @@ from lotor.graph import Array, DType, Graph, Op, Tensor
 from lotor.ops import KernelCall, operators
 from lotor.ops.convolution import Convolution, constant
 from lotor.ops.fixed import requantize_each
+from lotor.ops.mean import Mean
 from lotor.ops.quantization import activation_range, channel_scales
+from lotor.ops.reduction import count
 from lotor.ops.weighted import Weighted
 from lotor.ops.window import Axis
 from lotor.optimize.edit import compiles
@@ -190,18 +192,16 @@ def _pool(op: Op, ranges: Ranges) -> Range | None:
 
 def _mean(op: Op, ranges: Ranges) -> Range | None:
     x, y = op.input(0), op.outputs[0]
-    (call,) = operators()["MEAN"].lower(op)
-    if call.function != "mean" or y.row != x.row or _reduces_channels(op):
+    operator = operators()["MEAN"]
+    assert isinstance(operator, Mean)
+    if y.row != x.row or _reduces_channels(op):
         return None
-    p = call.params
-    count = x.elements // y.elements
-    multiplier, shift = (np.array(p[name], np.int64) for name in ("multiplier", "shift"))
-    ends = [
-        requantize_each(n * count - int(p["in_zero_points"]), multiplier, shift)
-        + int(p["out_offset"])
+    multiplier, shift = (np.array(n, np.int64) for n in operator.factor(op))
+    low, high = (
+        requantize_each((n - x.q.zero_point) * count(op), multiplier, shift) + y.q.zero_point
         for n in (ranges[x].low, ranges[x].high)
-    ]
-    return _clamped(Range(*ends), op)
+    )
+    return _clamped(Range(low, high), op)
 
 
 def _reduces_channels(op: Op) -> bool:
@@ -247,4 +247,6 @@ _RULES: dict[str, Callable[[Op, Ranges], Range | None]] = {
     "MEAN": _mean,
     "PAD": _pad,
     "RESHAPE": _reshape,
+    "SQUEEZE": _reshape,
+    "EXPAND_DIMS": _reshape,
 }

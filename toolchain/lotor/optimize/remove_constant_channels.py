@@ -157,7 +157,8 @@ class _Reshape(_Layer):
         needs.need(long, np.tile(needs.of(short), times))
 
     def rebuilt(self, needs: _Needs) -> Op:
-        return replace(self.op, inputs=self.op.inputs[:1])  # the shape is the output's
+        # Its new shape is the output's.
+        return replace(self.op, kind="RESHAPE", inputs=self.op.inputs[:1], attrs=None)
 
 
 class _Weighted(_Layer):
@@ -337,6 +338,8 @@ _RULES: dict[str, Callable[[Op, Ranges, Uses], _Layer]] = {
     "MEAN": _mean,
     "PAD": _pad,
     "RESHAPE": _reshape,
+    "SQUEEZE": _reshape,
+    "EXPAND_DIMS": _reshape,
     "QUANTIZE": _by_channel,
     "DEQUANTIZE": _by_channel,
 }
