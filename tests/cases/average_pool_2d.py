@@ -23,7 +23,7 @@ def pool(
         [x],
         [m.tensor((x.shape[0], height, width, x.shape[3]), x.quant, x.dtype)],
         "Pool2DOptions",
-        2,
+        1 if kind == "L2_POOL_2D" else 2,
         Padding=PADDINGS[padding],
         StrideH=stride[0],
         StrideW=stride[1],

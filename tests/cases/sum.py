@@ -29,6 +29,19 @@ def sum_of_uint8(m: ModelBuilder) -> None:
 
 
 @edge
+def reductions_of_constants(m: ModelBuilder) -> None:
+    floats = m.constant(m.rng.normal(0, 9, (3, 4, 2)), None, "float32")
+    ints = m.constant(m.rng.integers(-(2**30), 2**30, (3, 4, 2)), None, "int32")
+    for c in (floats, ints):
+        x = m.input((1, 4, 1), None, c.dtype)
+        for kind in ("SUM", "MEAN", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN"):
+            for axes in ((0, 2), (0, 1, 2)):
+                y = m.tensor(x.shape, None, c.dtype)
+                reduced = reduction(m, kind, c, axes, True)
+                m.output(m.operator("ADD", [x, reduced], [y], "AddOptions", 1))
+
+
+@edge
 def sum_that_keeps_the_sign_of_zero(m: ModelBuilder) -> None:
     x = m.input((1, 3), None, "float32")
     zero = m.operator(

@@ -1,7 +1,7 @@
-"""What average and maximum pooling share."""
+"""What pooling shares."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lotor.graph import DType, Op
 from lotor.ops.activation import float_activation_range
@@ -25,6 +25,8 @@ class Pool2D(Operator):
     """Input and output [N,H,W,C] of one quantization; int8, uint8, int16, float32."""
 
     options = "Pool2DOptions"
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT16, DType.FLOAT32)
+    clamps = True
 
     def read(self, options: Any) -> Pool2DAttributes:
         return Pool2DAttributes(
@@ -36,7 +38,7 @@ class Pool2D(Operator):
 
     def problems(self, op: Op) -> list[str]:
         x, y = op.input(0), op.outputs[0]
-        found = typed_problems([x, y], DType.INT8, DType.INT16, DType.FLOAT32)
+        found = typed_problems([x, y], *self.dtypes)
         if not found and x.dtype is not DType.FLOAT32:
             found = same_quantization_problems(x, y)
         found += window_problems(x, y, *_window(op))
