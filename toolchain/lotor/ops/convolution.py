@@ -39,6 +39,7 @@ class Convolution(Operator):
         narrow: whether models may ask for 32-bit sums beside int16 activations.
     """
 
+    clamps = True
     channel_axis: ClassVar[int]
     weight_types: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT4)
     narrow: ClassVar[bool] = True

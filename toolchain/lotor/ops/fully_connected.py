@@ -51,6 +51,7 @@ class FullyConnected(Operator):
 
     kind = "FULLY_CONNECTED"
     inputs = 2
+    clamps = True
     options = "FullyConnectedOptions"
 
     def read(self, options: Any) -> FullyConnectedAttributes:

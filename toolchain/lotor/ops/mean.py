@@ -23,6 +23,7 @@ class Mean(Reduction):
         DType.FLOAT32,
     )
     kernel = ("mean", "mean")
+    clamps = True
 
     def limits(self, op: Op) -> list[str]:
         x, y = op.input(0), op.outputs[0]

@@ -13,6 +13,7 @@ class Mul(Binary):
     """int8 and int16 with quantizations of their own, int32, float32; with broadcasting."""
 
     kind = "MUL"
+    clamps = True
     options = "MulOptions"
     dtypes = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
 

@@ -45,12 +45,15 @@ class Operator(abc.ABC):
         inputs: how many inputs must be present.
         outputs: how many outputs it has; None for any number.
         options: name of the table that holds its attributes, None where there is nothing to read.
+        clamps: its int8 and int16 outputs are clamped to `activation_range(op)` at last, so that a
+            rewrite may fold limits into `Op.clamp`.
     """
 
     kind: ClassVar[str]
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int | None] = 1
     options: ClassVar[str | None] = None
+    clamps: ClassVar[bool] = False
 
     def read(self, options: Any) -> Any:
         """Return the attributes from the option table of the model.

@@ -13,6 +13,7 @@ class SquaredDifference(Binary):
     """int8 with quantizations of their own, int32, float32; with broadcasting."""
 
     kind = "SQUARED_DIFFERENCE"
+    clamps = True
     dtypes = (DType.INT8, DType.INT32, DType.FLOAT32)
     uint8 = False
     wide = False

@@ -25,6 +25,7 @@ class SummingAttributes(FusedAttributes):
 class Summing(Binary):
     """A sum or a difference, with a fused activation."""
 
+    clamps = True
     dtypes = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
 
     def read(self, options: Any) -> SummingAttributes:
