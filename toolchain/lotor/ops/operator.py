@@ -45,15 +45,19 @@ class Operator(abc.ABC):
         inputs: how many inputs must be present.
         outputs: how many outputs it has; None for any number.
         options: name of the table that holds its attributes, None where there is nothing to read.
+        stateful: it reads and writes variables among its inputs, and checks them itself.
         clamps: its int8 and int16 outputs are clamped to `activation_range(op)` at last, so that a
             rewrite may fold limits into `Op.clamp`.
+        of_shape: its outputs follow from its input's shape alone, so that `evaluate` needs no data.
     """
 
     kind: ClassVar[str]
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int | None] = 1
     options: ClassVar[str | None] = None
+    stateful: ClassVar[bool] = False
     clamps: ClassVar[bool] = False
+    of_shape: ClassVar[bool] = False
 
     def read(self, options: Any) -> Any:
         """Return the attributes from the option table of the model.
