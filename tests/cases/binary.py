@@ -1,6 +1,6 @@
 """Cases of the operators of two inputs that work element by element, with broadcasting."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,11 +67,16 @@ def values(m: ModelBuilder, shape: Sequence[int], dtype: str, quant: Quant | Non
 
 
 def pairs(
-    m: ModelBuilder, dtype: str, quant_a: Quant | None, quant_b: Quant | None
+    m: ModelBuilder,
+    dtype: str,
+    quant_a: Quant | None,
+    quant_b: Quant | None,
+    places: Iterable[int] = range(len(SHAPES)),
 ) -> list[tuple[Tensor, Tensor]]:
-    """Inputs of the model and constants, of all shapes."""
+    """Inputs of the model and constants, of these shapes."""
     found = []
-    for place, (left, right) in enumerate(SHAPES):
+    for place in places:
+        left, right = SHAPES[place]
         sides = [
             values(m, shape, dtype, quant) if constant else m.input(shape, quant, dtype)
             for shape, quant, constant in (
@@ -102,7 +107,7 @@ def binary_numbers(m: ModelBuilder) -> None:
         ("int32", ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM")),
         ("float32", ("ADD", "SUB", "MUL", "SQUARED_DIFFERENCE", "MAXIMUM", "MINIMUM")),
     ):
-        (a, b), (c, d), (e, f) = (pairs(m, dtype, None, None)[i] for i in (0, 1, 5))
+        (a, b), (c, d), (e, f) = pairs(m, dtype, None, None, (0, 1, 5))
         for kind, activation in zip(kinds, ("NONE", "RELU", "RELU6") * 2, strict=True):
             m.output(binary(m, kind, a, b, activation=activation))
             m.output(binary(m, kind, c, d), binary(m, kind, e, f))
@@ -119,7 +124,7 @@ def binary_numbers(m: ModelBuilder) -> None:
 @edge
 def binary_int16(m: ModelBuilder) -> None:
     for kind in ("ADD", "SUB", "MUL", *_RAW):
-        for a, b in pairs(m, "int16", Quant(0.0003), Quant(0.0005))[1:7:2]:
+        for a, b in pairs(m, "int16", Quant(0.0003), Quant(0.0005), (1, 3, 5)):
             m.output(binary(m, kind, a, b, Quant(0.0007), "RELU_N1_TO_1"))
             m.output(binary(m, kind, a, b, Quant(0.0007)))
     a, b = m.input((600,), Quant(2.0**-12), "int16"), m.input((600,), Quant(2.0**-15), "int16")

@@ -31,7 +31,7 @@ def select(
 
 @case
 def comparisons(m: ModelBuilder) -> None:
-    quantized = pairs(m, "int8", Quant(0.3, 5), Quant(0.25, -7))
+    quantized = pairs(m, "int8", Quant(0.3, 5), Quant(0.25, -7), range(6))
     for place, kind in enumerate(KINDS):
         a, b = quantized[place]
         m.output(compare(m, kind, a, b))
