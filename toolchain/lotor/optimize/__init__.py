@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from lotor.graph import Graph, Op
 from lotor.optimize.fold_activations import fold_activations
+from lotor.optimize.fold_constants import fold_constants
 from lotor.optimize.fold_quantize import fold_quantize
 from lotor.optimize.fuse_tables import fuse_tables
-from lotor.optimize.fold_constants import fold_constants
 from lotor.optimize.remove_constant_channels import remove_constant_channels
 from lotor.optimize.remove_dead import remove_dead
 from lotor.optimize.uint8_to_int8 import uint8_to_int8
@@ -15,6 +15,7 @@ from lotor.optimize.uint8_to_int8 import uint8_to_int8
 Rewrite = Callable[[Graph], Graph]
 
 PASSES: tuple[Rewrite, ...] = (
+    fold_constants,
     uint8_to_int8,
     fold_quantize,
     fold_activations,
