@@ -98,6 +98,7 @@ class Tensor:
     quant: Quant | None = None
     signature: tuple[int, ...] | None = None
     data: Array | None = None
+    variable: bool = False
 
     def __str__(self) -> str:
         quant = ""
@@ -130,6 +131,7 @@ class _Operator:
     outputs: tuple[int, ...]
     options: tuple[str, dict[str, Any]] | None
     version: int
+    intermediates: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,14 @@ class ModelBuilder:
         self.inputs.append(made)
         return made
 
+    def variable(
+        self, shape: Sequence[int], quant: Quant | None = None, dtype: str = "int8"
+    ) -> Tensor:
+        """A tensor that keeps its value from one run to the next."""
+        made = replace(self.tensor(shape, quant, dtype), variable=True)
+        self.tensors[made.index] = made
+        return made
+
     def output(self, *tensors: Tensor) -> None:
         """Make `tensors` outputs of the graph, in this order."""
         self.outputs.extend(tensors)
@@ -260,6 +270,7 @@ class ModelBuilder:
         outputs: Sequence[Tensor],
         options: str | None = None,
         version: int | None = None,
+        intermediates: Sequence[Tensor] = (),
         **fields: Any,
     ) -> Tensor:
         """Any operator of the schema; returns its first output.
@@ -273,6 +284,7 @@ class ModelBuilder:
                 tuple(t.index for t in outputs),
                 None if options is None else (options, fields),
                 _VERSIONS.get(kind, 1) if version is None else version,
+                tuple(t.index for t in intermediates),
             )
         )
         return outputs[0]
@@ -531,14 +543,15 @@ class ModelBuilder:
         """PAD with the zero point; `paddings` is (before, after) for each axis."""
         p = self.constant(np.asarray(paddings), None, dtype)
         shape = [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
-        return self.operator("PAD", [x, p], [self.tensor(shape, x.quant)], "PadOptions")
+        return self.operator("PAD", [x, p], [self.tensor(shape, x.quant, x.dtype)], "PadOptions")
 
-    def pad_v2(self, x: Tensor, paddings: Sequence[Pair], value: int) -> Tensor:
+    def pad_v2(self, x: Tensor, paddings: Sequence[Pair], value: float) -> Tensor:
         """PADV2 with a constant of its own."""
         p = self.constant(np.asarray(paddings), None, "int32")
-        v = self.constant(np.full((1,), value), x.quant)
+        v = self.constant(np.full((1,), value), x.quant, x.dtype)
         shape = [n + before + after for n, (before, after) in zip(x.shape, paddings, strict=True)]
-        return self.operator("PADV2", [x, p, v], [self.tensor(shape, x.quant)], "PadV2Options")
+        y = self.tensor(shape, x.quant, x.dtype)
+        return self.operator("PADV2", [x, p, v], [y], "PadV2Options")
 
     def reshape(self, x: Tensor, shape: Sequence[int], as_input: bool = True) -> Tensor:
         """RESHAPE; the new shape may hold one -1. `as_input=False` gives it in the options only."""
@@ -666,6 +679,8 @@ class ModelBuilder:
             "Buffer": buffer,
             "Name": b.CreateString(t.name),
         }
+        if t.variable:
+            fields["IsVariable"] = True
         if t.signature is not None:
             fields["ShapeSignature"] = _int32s(b, t.signature)
         if t.quant is not None:
@@ -686,6 +701,8 @@ class ModelBuilder:
             "Inputs": _int32s(b, op.inputs),
             "Outputs": _int32s(b, op.outputs),
         }
+        if op.intermediates:
+            fields["Intermediates"] = _int32s(b, op.intermediates)
         if op.options is not None and op.kind.startswith("CUSTOM:"):
             fields["CustomOptions"] = b.CreateByteVector(op.options[1]["custom"])
         elif op.options is not None:

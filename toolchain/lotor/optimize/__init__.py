@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from lotor.graph import Graph, Op
 from lotor.optimize.fold_activations import fold_activations
 from lotor.optimize.fold_constants import fold_constants
+from lotor.optimize.fold_pad import fold_pad
 from lotor.optimize.fold_quantize import fold_quantize
 from lotor.optimize.fuse_tables import fuse_tables
 from lotor.optimize.remove_constant_channels import remove_constant_channels
@@ -17,6 +18,7 @@ Rewrite = Callable[[Graph], Graph]
 PASSES: tuple[Rewrite, ...] = (
     fold_constants,
     uint8_to_int8,
+    fold_pad,
     fold_quantize,
     fold_activations,
     fuse_tables,
