@@ -11,10 +11,11 @@ from lotor import __version__
 from lotor.codegen.c import Layer, Program, Step, borders, identifier, render_header, render_source
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
-from lotor.graph import Array, DType, Graph, short_name
+from lotor.graph import Array, DType, Graph, Op, short_name
 from lotor.memory import Plan, plan_memory
-from lotor.ops import operators
+from lotor.ops import KernelCall, operators
 from lotor.optimize import optimize
+from lotor.optimize.place_parts import place_parts
 from lotor.schedule import schedule
 from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
@@ -126,14 +127,19 @@ def compile_model(
             f"'{name}' is no usable C name; use lower-case letters, digits and _, "
             f"for instance '{identifier(name)}'"
         )
-    graph = optimize(read_model(content, stem), skip)
+    read = read_model(content, stem)
+    graph = optimize(read, skip)
     problems = find_problems(graph)
     if problems:
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
-    ops = schedule(graph)
-    lowered = [(op, operators()[op.kind].lower(op)) for op in ops]
-    plan = plan_memory(graph, [calls for _, calls in lowered], chosen.alignment)
+    lowered, plan = _plan(graph, chosen)
+    if any(placement.parts for placement in plan.placements):
+        # A large tensor that waits for its last part may cost more memory than a copy.
+        other = optimize(read, {*skip, place_parts.__name__})
+        copying = _plan(other, chosen)
+        if copying[1].arena_bytes < plan.arena_bytes:
+            graph, (lowered, plan) = other, copying
     layers = [
         Layer(
             op,
@@ -166,6 +172,12 @@ def compile_model(
     )
 
 
+def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]]], Plan]:
+    """Return the layers in their order with their kernel calls, and where their tensors live."""
+    lowered = [(op, operators()[op.kind].lower(op)) for op in schedule(graph)]
+    return lowered, plan_memory(graph, [calls for _, calls in lowered], target.alignment)
+
+
 def find_problems(graph: Graph) -> list[Problem]:
     """Return everything that stops a graph from being compiled."""
     found = []
@@ -176,7 +188,7 @@ def find_problems(graph: Graph) -> list[Problem]:
             reasons = ["reads or writes a tensor without elements"]
         elif operator is None:
             reasons = ["operator not supported"]
-        elif kept := [t.name for t in used if t.variable]:
+        elif not operator.stateful and (kept := [t.name for t in used if t.variable]):
             reasons = [f"'{name}' keeps its value between runs, not supported" for name in kept]
         else:
             reasons = operator.problems(op)
@@ -238,6 +250,7 @@ def _report(program: Program) -> dict[str, Any]:
         "arena_bytes": plan.arena_bytes,
         "ram_bytes": plan.arena_bytes,
         "ram_lower_bound": plan.lower_bound,
+        "state_bytes": sum(tensor.nbytes for tensor in plan.variables),
         "peak_layer": program.layers[plan.peak_layer].name if program.layers else None,
         "weights_bytes": sum(_constant_bytes(layer) for layer in program.layers),
         "macs": sum(layer.macs for layer in program.layers),

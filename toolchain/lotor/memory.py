@@ -26,8 +26,9 @@ class Placement:
         parts: tensors that are written to or read from a part of it, and where they start in it.
         offset: bytes from the start of the arena.
         nbytes: size.
-        first: the layer that writes it; -1 for an input of the model.
-        last: the last layer that reads it; the number of layers for an output of the model.
+        first: the layer that writes it; -1 for an input of the model, and for a variable.
+        last: the last layer that reads it; the number of layers for an output of the model, and for
+            a variable.
     """
 
     tensors: tuple[Tensor, ...]
@@ -41,6 +42,11 @@ class Placement:
     def end(self) -> int:
         """The offset after its last byte."""
         return self.offset + self.nbytes
+
+    @property
+    def variable(self) -> bool:
+        """Whether it keeps its bytes from one run to the next."""
+        return any(tensor.variable for tensor in self.tensors)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,11 @@ class Plan:
     def offset(self, tensor: Tensor) -> int:
         """Return where a tensor starts."""
         return self._offsets[id(tensor)]
+
+    @property
+    def variables(self) -> list[Tensor]:
+        """The tensors that keep their value from one run to the next."""
+        return [t for placement in self.placements for t in placement.tensors if t.variable]
 
     @cached_property
     def _offsets(self) -> dict[int, int]:
@@ -169,7 +180,8 @@ def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Stor
     layer = 0  # aliases take no step, as in the generated program
     for calls in steps:
         if calls[0].alias:
-            storages.alias(calls[0].outputs[0], calls[0].inputs[0])
+            for tensor in calls[0].outputs:
+                storages.alias(tensor, calls[0].inputs[0])
             continue
         for call in calls:
             for tensor in (*call.inputs, *call.outputs):
@@ -178,6 +190,9 @@ def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Stor
         layer += 1
     for tensor in graph.outputs:
         storages.use(tensor, layer)
+    for storage in storages.all:
+        if any(tensor.variable for tensor in storage.tensors):
+            storage.first, storage.last = -1, layer
     return storages.all
 
 

@@ -4,11 +4,14 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from lotor.graph import Graph, Op
+from lotor.optimize.cancel_transposes import cancel_transposes
 from lotor.optimize.fold_activations import fold_activations
 from lotor.optimize.fold_constants import fold_constants
 from lotor.optimize.fold_pad import fold_pad
 from lotor.optimize.fold_quantize import fold_quantize
+from lotor.optimize.fold_transpose_into_weights import fold_transpose_into_weights
 from lotor.optimize.fuse_tables import fuse_tables
+from lotor.optimize.place_parts import place_parts
 from lotor.optimize.remove_constant_channels import remove_constant_channels
 from lotor.optimize.remove_dead import remove_dead
 from lotor.optimize.uint8_to_int8 import uint8_to_int8
@@ -18,12 +21,15 @@ Rewrite = Callable[[Graph], Graph]
 PASSES: tuple[Rewrite, ...] = (
     fold_constants,
     uint8_to_int8,
+    cancel_transposes,
+    fold_transpose_into_weights,
     fold_pad,
     fold_quantize,
     fold_activations,
     fuse_tables,
     remove_constant_channels,
     remove_dead,
+    place_parts,
 )
 
 
