@@ -205,6 +205,13 @@ def test_weights_that_layers_share_stay() -> None:
     assert remove_constant_channels(graph) is graph
 
 
+def test_grouped_convolutions_need_all() -> None:
+    m, x = start()
+    y = stuck(m, x, [0, BIG, -BIG, 0])
+    m.output(m.conv2d(y, weights=m.weights((4, 2, 1, 2)), padding="VALID"))
+    assert_rewrite_exact(m, NAME, changes=False)
+
+
 def test_uint8_models() -> None:
     m, x = start()
     y = stuck(m, x, [0, -BIG, 0, BIG])

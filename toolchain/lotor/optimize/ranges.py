@@ -61,7 +61,7 @@ def _note(ranges: dict[Tensor, Range], tensor: Tensor, found: Range | None) -> N
     if tensor.data is not None:
         rows = tensor.data.reshape(-1, tensor.row).astype(np.int64)
         found = Range(rows.min(axis=0), rows.max(axis=0))
-    if found is None or found.low.size != tensor.row or tensor.variable:
+    if found is None or found.low.size != tensor.row:
         found = Range(np.full(tensor.row, -128), np.full(tensor.row, 127))
     ranges[tensor] = Range(found.low.clip(-128, 127), found.high.clip(-128, 127))
 

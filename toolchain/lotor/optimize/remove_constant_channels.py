@@ -75,8 +75,8 @@ class _Needs:
         for tensor in [*graph.inputs, *graph.outputs]:
             self.need_all(tensor)
         for tensor in self.kept:
-            fixed = tensor.variable or tensor.within is not None or not tensor.shape
-            if fixed or not self.uses.readers(tensor):
+            unread = not self.uses.readers(tensor)  # dead layers are another rewrite's affair
+            if unread or tensor.variable or tensor.within is not None or not tensor.shape:
                 self.need_all(tensor)
 
     def need(self, tensor: Tensor | None, channels: Array) -> None:
@@ -213,7 +213,7 @@ class _Weighted(_Layer):
         else:
             data = data.reshape(len(data), *weights.shape[1:3], -1)
         # A channel that is not constant is dropped only where its weights are zero.
-        return _with_constants(op, outputs, data, self._shares(~inputs & self.absorbed))
+        return _with_constants(op, outputs, data, self._shares(~inputs))
 
 
 class _Depthwise(_Layer):
