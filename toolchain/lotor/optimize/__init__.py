@@ -11,6 +11,7 @@ from lotor.optimize.fold_pad import fold_pad
 from lotor.optimize.fold_quantize import fold_quantize
 from lotor.optimize.fold_transpose_into_weights import fold_transpose_into_weights
 from lotor.optimize.fuse_tables import fuse_tables
+from lotor.optimize.place_parts import place_parts
 from lotor.optimize.remove_constant_channels import remove_constant_channels
 from lotor.optimize.remove_dead import remove_dead
 from lotor.optimize.uint8_to_int8 import uint8_to_int8
@@ -28,6 +29,7 @@ PASSES: tuple[Rewrite, ...] = (
     fuse_tables,
     remove_constant_channels,
     remove_dead,
+    place_parts,
 )
 
 
