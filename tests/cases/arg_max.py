@@ -30,6 +30,14 @@ def every_type(m: ModelBuilder, kind: str) -> None:
         m.output(arg(m, kind, x), arg(m, kind, x, 1, True), arg(m, kind, x, 0))
 
 
+def with_gaps(m: ModelBuilder, shape: tuple[int, ...]) -> Tensor:
+    """Floats among which every third is not-a-number, and a last row that is nothing else."""
+    gaps = np.where(np.arange(np.prod(shape)) % 3 == 0, np.nan, 0.0).reshape(shape)
+    gaps[-1] = np.nan
+    x, y = m.input(shape, None, "float32"), m.tensor(shape, None, "float32")
+    return m.operator("ADD", [x, m.constant(gaps, None, "float32")], [y], "AddOptions", 1)
+
+
 @case
 def arg_max(m: ModelBuilder) -> None:
     every_type(m, "ARG_MAX")
@@ -42,6 +50,13 @@ def arg_max_of_uint8_with_ties(m: ModelBuilder) -> None:
     m.output(arg(m, "ARG_MAX", y), arg(m, "ARG_MAX", y, 1), arg(m, "ARG_MIN", y, 1))
     m.output(arg(m, "ARG_MIN", y, 2, True))
     m.to_uint8()
+
+
+@edge
+def arg_max_and_min_with_gaps(m: ModelBuilder) -> None:
+    x = with_gaps(m, (4, 5, 3))
+    for axis in (-1, 1):
+        m.output(arg(m, "ARG_MAX", x, axis), arg(m, "ARG_MIN", x, axis))
 
 
 @edge

@@ -51,6 +51,7 @@ def pool_activations(m: ModelBuilder, kind: str) -> None:
     ):
         for activation in ACTIVATIONS:
             m.output(pool(m, kind, x, (2, 3), (1, 2), "VALID", activation))
+        m.output(pool(m, kind, x, (1, 1), (2, 2)))
 
 
 @case

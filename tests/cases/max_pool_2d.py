@@ -1,7 +1,8 @@
 """Cases of MAX_POOL_2D."""
 
 from cases import case, edge
-from cases.average_pool_2d import pool_activations, pool_all_types
+from cases.arg_max import with_gaps
+from cases.average_pool_2d import pool, pool_activations, pool_all_types
 from tflite_builder import ModelBuilder, Quant
 
 
@@ -13,6 +14,12 @@ def max_pool_2d(m: ModelBuilder) -> None:
 @edge
 def max_pool_2d_activations(m: ModelBuilder) -> None:
     pool_activations(m, "MAX_POOL_2D")
+
+
+@edge
+def max_pool_2d_with_gaps(m: ModelBuilder) -> None:
+    x = with_gaps(m, (2, 4, 5, 3))
+    m.output(pool(m, "MAX_POOL_2D", x), pool(m, "AVERAGE_POOL_2D", x))
 
 
 @edge

@@ -3,6 +3,7 @@
 import numpy as np
 
 from cases import case, edge
+from cases.arg_max import with_gaps
 from tflite_builder import ModelBuilder, Quant, Tensor
 
 
@@ -26,6 +27,11 @@ def topk_v2_with_ties(m: ModelBuilder) -> None:
     m.output(*topk(m, x, 1), *topk(m, x, 25))
     m.output(*topk(m, m.input((2, 3, 5), None, "int32"), 2))
     m.output(*topk(m, m.input((2, 5), Quant(0.1, 0), "int16"), 3))
+
+
+@edge
+def topk_v2_with_gaps(m: ModelBuilder) -> None:
+    m.output(topk(m, with_gaps(m, (3, 9)), 8)[1])
 
 
 @edge
