@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from cases import Build, built, cases, edges, random
+from cases.binary import binary
 from exactness import assert_exact
 from lotor import host
 from tflite_builder import ModelBuilder, Quant
@@ -63,3 +64,15 @@ def test_softmax_over_more_classes_than_the_reference_can_count() -> None:
     peak = np.full((1, 1000), -128, np.int8)
     peak[0, 7] = 127
     assert model.run(peak).argmax() == 7
+
+
+@pytest.mark.parametrize("scale", [0.9, 1 / 7, 0.004])
+def test_small_quotients_that_the_reference_shifts_too_far(scale: float) -> None:
+    m = ModelBuilder()
+    a, b = m.input((256, 1), Quant(0.5, 3)), m.input((255,), Quant(0.5, -100))
+    m.output(binary(m, "DIV", a, b, Quant(scale, -7)))
+    ramp = np.arange(-128, 128)
+    divisors = np.delete(ramp, 28)  # without zero, where the reference stops
+    got = host.load(m.build()).run(ramp[:, None].astype(np.int8), divisors.astype(np.int8))
+    exact = (ramp[:, None] - 3) / (divisors + 100) / scale - 7
+    assert np.abs(got - np.clip(exact, -128, 127)).max() < 0.51

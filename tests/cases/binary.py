@@ -168,6 +168,33 @@ def plain_integers(m: ModelBuilder) -> None:
             )
 
 
+@case
+def divisions(m: ModelBuilder) -> None:
+    """Divisors near zero: of larger ones the reference shifts small quotients too far."""
+    near = np.array([1, 2, 3, 5, 7, 8, 11, 13, 15, -1, -2, -3, -6, -9, -14])
+    for dtype, zero_point in (("int8", -5), ("int8", 112), ("int16", 0)):
+        x = m.input((1, 40, 1), Quant(0.5, zero_point), dtype)
+        divisors = m.constant(near + zero_point, Quant(0.25, zero_point), dtype)
+        for scale in (0.124, 0.02):
+            m.output(binary(m, "DIV", x, divisors, Quant(scale, 3 if dtype == "int8" else 0)))
+        m.output(binary(m, "DIV", x, divisors, Quant(0.11, 0), "RELU6"))
+    x = m.input((1, 40, 1), dtype="int32")
+    m.output(binary(m, "DIV", x, m.constant([1, -2, 3, 10, -2147483648], None, "int32")))
+    x = m.input((1, 40, 1), dtype="float32")
+    y = m.constant([0.3, -7, 1e30, -1e-30, 3], None, "float32")
+    m.output(binary(m, "DIV", x, y), binary(m, "DIV", x, y, activation="RELU_N1_TO_1"))
+
+
+@edge
+def divisions_of_uint8(m: ModelBuilder) -> None:
+    x = m.input((40, 1), Quant(0.5, 7))
+    near = np.array([-128, -127, -126, -100, 3, 17])
+    for zero_point in (-124, 9):
+        divisors = m.constant(near, Quant(0.25, zero_point))
+        m.output(binary(m, "DIV", x, divisors, Quant(0.007, 3)))
+    m.to_uint8(weights_zero_point=4)
+
+
 @edge
 def floats_at_the_limits(m: ModelBuilder) -> None:
     """Infinities, not-a-number, zeros of both signs, the smallest numbers; all with all."""
@@ -187,7 +214,7 @@ def floats_at_the_limits(m: ModelBuilder) -> None:
         m.output(binary(m, "MAXIMUM", y, nothing), binary(m, "MINIMUM", y, nothing))
 
     for a, b in ((column, row), (row, column), (difference, row), (row, difference)):
-        for kind in (*_QUANTIZED, *_RAW, "FLOOR_MOD"):
+        for kind in (*_QUANTIZED, *_RAW, "FLOOR_MOD", "DIV"):
             show(binary(m, kind, a, b))
         show(binary(m, "ADD", a, b, activation="RELU"))
         show(binary(m, "SUB", a, b, activation="RELU_N1_TO_1"))
