@@ -103,6 +103,9 @@ static inline float lotor_log(float x) {
 /* tanh x: a quotient of polynomials near zero, 1 - 2 / (e^2x + 1) elsewhere. */
 static inline float lotor_tanh(float x) {
     const float magnitude = x < 0.0f ? -x : x;
+    if (magnitude < 1e-4f) {
+        return x; /* minus zero stays */
+    }
     if (magnitude < 0.55f) {
         const float z = x * x;
         return x - x * (z * (315.0f + 14.0f * z) / (945.0f + z * (420.0f + 15.0f * z)));
