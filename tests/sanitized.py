@@ -15,6 +15,7 @@ FLAGS = [
 
 # Reads cases (inputs, then golden outputs) from standard input. Every buffer is allocated to the
 # byte; each case runs twice, with other rubbish in the arena, once copying and once in place.
+# What a model keeps between runs is kept from case to case.
 # With an argument the outputs are not compared.
 MAIN = """
 #include "@NAME@.h"
@@ -36,6 +37,8 @@ static void *allocate(size_t bytes) {
     return p;
 }
 
+static unsigned char *kept[2];
+
 int main(int argc, char **argv) {
     unsigned char *given[COUNT], *result[COUNT];
     int cases = 0;
@@ -49,8 +52,15 @@ int main(int argc, char **argv) {
             if (fread(given[i], 1, borders[i].bytes, stdin) != borders[i].bytes) return 4;
         }
         for (int in_place = 0; in_place < 2; in_place++) {
-            unsigned char *arena = allocate(ARENA);
-            memset(arena, in_place ? 0x7f : 0x80, ARENA);
+            unsigned char *arena = kept[in_place];
+            if (arena == NULL) {
+                arena = allocate(ARENA);
+                memset(arena, in_place ? 0x7f : 0x80, ARENA);
+#ifdef @UPPER@_STATE_BYTES
+                if (@NAME@_reset(arena) != 0) return 6;
+                kept[in_place] = arena;
+#endif
+            }
             for (int i = 0; i < COUNT; i++) {
                 const border *b = &borders[i];
                 if (!b->is_input) memset(result[i], 0x55, b->bytes);
@@ -68,7 +78,7 @@ int main(int argc, char **argv) {
                     return 1;
                 }
             }
-            free(arena);
+            if (kept[in_place] == NULL) free(arena);
         }
         cases++;
     }

@@ -197,10 +197,9 @@ def test_asymmetric_weights() -> None:
 
 def test_weights_computed_at_run_time() -> None:
     m = ModelBuilder()
-    x, w = m.input((1, 6), Quant(0.1, 0)), m.input((3, 6), Quant(0.1, 0))
-    b = m.constant(np.zeros(3), Quant(0.01), "int32")
-    y = m.tensor((1, 3), Quant(0.1, 0), name="layer")
-    m.output(m.operator("FULLY_CONNECTED", [x, w, b], [y], "FullyConnectedOptions"))
+    x, w = m.input((1, 6), Quant(0.1, 0), "int16"), m.input((3, 6), Quant(0.1, 0))
+    y = m.tensor((1, 3), Quant(0.1, 0), "int16", name="layer")
+    m.output(m.operator("FULLY_CONNECTED", [x, w], [y], "FullyConnectedOptions"))
     assert "layer" in _refusal(m)
 
 

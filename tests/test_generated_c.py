@@ -87,7 +87,8 @@ def test_has_no_state_and_calls_nothing(build: Build, tmp_path: Path) -> None:
     public = [name for kind, name in symbols if kind == "T"]
     assert writable == []
     assert calls <= ALLOWED_CALLS
-    assert public == [f"{compiled.name}_run"]
+    reset = [f"{compiled.name}_reset"] if compiled.plan.variables else []
+    assert public == [*reset, f"{compiled.name}_run"]
 
 
 @every_operator

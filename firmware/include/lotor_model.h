@@ -15,7 +15,8 @@ typedef struct {
     uint32_t arena_bytes, layers;
     uint8_t inputs, outputs;
     const lotor_buffer *input, *output;
-    int (*run)(void *arena); /* reads the inputs and leaves the outputs in the arena */
+    int (*run)(void *arena);   /* reads the inputs and leaves the outputs in the arena */
+    int (*reset)(void *arena); /* forgets what is kept between runs; NULL where nothing is */
     /* Input bytes come from this xorshift32 seed (0: no self-test); CRC-32 over all outputs. */
     uint32_t self_test_seed, self_test_crc;
 } lotor_model;

@@ -44,6 +44,12 @@ static bool all_loaded(void) {
     return true;
 }
 
+/* Begin a new sequence of runs. */
+static void reset(void) {
+    if (model()->reset)
+        model()->reset(arena);
+}
+
 void model_select(uint8_t index) {
     state.index = index;
     state.have_outputs = false;
@@ -51,6 +57,7 @@ void model_select(uint8_t index) {
     forget_loads();
     profile_begin(false);
     watermark_paint(arena, sizeof arena);
+    reset();
 }
 
 uint8_t model_selected(void) { return state.index; }
@@ -164,7 +171,9 @@ link_error self_test_request(const request *r, writer *answer) {
     state.have_outputs = false;
     state.answered = false;
     fill_inputs(model()->self_test_seed);
+    reset();
     const link_error error = run(false);
+    reset();
     if (error)
         return error;
     uint32_t crc = 0;

@@ -111,7 +111,9 @@ def self_test(model: "HostModel", seed: int = 1) -> SelfTest:
             x ^= x << 5 & 0xFFFFFFFF
             data[i] = x >> 24
         inputs.append(np.frombuffer(data, tensor.np_dtype).reshape(tensor.shape))
+    model.reset()
     outputs = model.run(*inputs)
+    model.reset()
     crc = 0
     for output in outputs if isinstance(outputs, tuple) else (outputs,):
         crc = zlib.crc32(output.tobytes(), crc)

@@ -2,7 +2,7 @@
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +109,9 @@ class Tensor:
         data: the value of a constant, of this shape and type; None for activations.
         source: index in the model file, None for tensors made by a rewrite.
         within: the larger tensor that it is a part of in memory; None for one of its own.
-        variable: it keeps its value from one run to the next, and starts with zeros.
+        variable: it keeps its value from one run to the next.
+        initial: the value of a variable before the first run; None for zeros, in int8 for the
+            zero point.
         shape_signature: the model's shape with -1 where a size was left open; None without.
     """
 
@@ -121,6 +123,7 @@ class Tensor:
     source: int | None = None
     within: Within | None = None
     variable: bool = False
+    initial: Array | None = None
     shape_signature: tuple[int, ...] | None = None
 
     @property
@@ -137,6 +140,14 @@ class Tensor:
     def nbytes(self) -> int:
         """Its size in bytes."""
         return self.elements * self.np_dtype.itemsize
+
+    @property
+    def reset_value(self) -> Array:
+        """What a variable holds before the first run; of this shape and type."""
+        if self.initial is not None:
+            return self.initial
+        quantized = self.dtype is DType.INT8 and self.quant is not None
+        return np.full(self.shape, self.q.zero_point if quantized else 0, self.np_dtype)
 
     @property
     def step(self) -> int:
@@ -175,6 +186,7 @@ class Op:
             fused activation.
         uint8: the model has it as a uint8 operator; it was converted to int8, but some of the
             reference's uint8 kernels round in a way of their own.
+        intermediates: tensors without a value, whose quantization the operator needs.
     """
 
     kind: str
@@ -184,6 +196,7 @@ class Op:
     attrs: Any = None
     clamp: tuple[int, int] | None = None
     uint8: bool = False
+    intermediates: Sequence[Tensor] = ()
 
     def input(self, index: int) -> Tensor:
         """Return an input that must be present."""

@@ -51,6 +51,7 @@ class HostModel:
         self._ffi = cffi.FFI()
         self._ffi.cdef(
             f"int {compiled.name}_run(void *, {', '.join(['void *'] * self._borders)});"
+            f"int {compiled.name}_reset(void *);"
             "void lotor_set_layer_hook(void (*)(int, const void *, size_t));"
         )
         self._library = self._ffi.dlopen(str(build_library(compiled, trace=False)))
@@ -61,6 +62,31 @@ class HostModel:
         self._memory = raw[start : start + compiled.plan.arena_bytes]
         self._arena = self._ffi.from_buffer(self._memory.data)
         self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what the model keeps from one run to the next."""
+        if self.compiled.plan.variables:
+            with self._lock:
+                getattr(self._library, f"{self.compiled.name}_reset")(self._arena)
+
+    @property
+    def state(self) -> bytes:
+        """What the model keeps from one run to the next; may be set to an earlier value."""
+        with self._lock:
+            return b"".join(self._memory[place].tobytes() for place in self._state_places())
+
+    @state.setter
+    def state(self, value: bytes) -> None:
+        with self._lock:
+            for place in self._state_places():
+                size = place.stop - place.start
+                self._memory[place] = np.frombuffer(value[:size], np.uint8)
+                value = value[size:]
+
+    def _state_places(self) -> list[slice]:
+        plan = self.compiled.plan
+        return [slice(plan.offset(t), plan.offset(t) + t.nbytes) for t in plan.variables]
 
     @property
     def _borders(self) -> int:

@@ -258,6 +258,7 @@ def _entry(model: ImageModel, test: SelfTest) -> str:
             f"        .input = input_{name},",
             f"        .output = output_{name},",
             f"        .run = run_{name},",
+            *([f"        .reset = {name}_reset,"] if report.get("state_bytes") else []),
             f"        .self_test_seed = {test.seed:#x}u,",
             f"        .self_test_crc = {test.crc:#010x}u,",
             "    },",

@@ -49,6 +49,10 @@ class Oracle:
         outputs = [self.tensor(d["index"]) for d in self._interpreter.get_output_details()]
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    def reset(self) -> None:
+        """Forget what the model keeps from one run to the next."""
+        self._interpreter.reset_all_variables()
+
     def tensor(self, index: int) -> Array:
         """Return a tensor of the last inference by its index in the model file."""
         value: Array = self._interpreter.get_tensor(index)

@@ -32,6 +32,7 @@ class Verification:
         mismatches: output elements that differ in any bit.
         max_abs_diff: largest difference, in units of the output's type.
         first_bad_layer: the first layer whose output differs, None when all is equal.
+        max_rel_diff: largest difference, as a part of the output's largest element.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Verification:
     mismatches: int
     max_abs_diff: float
     first_bad_layer: str | None
+    max_rel_diff: float = 0.0
 
     def __str__(self) -> str:
         head = f"{self.model} on {self.where} against {self.reference}, {self.samples} inputs"
@@ -70,6 +72,8 @@ def _random(tensor: Tensor, rng: np.random.Generator, flat: bool) -> Array:
     shape = (1,) * len(tensor.shape) if flat else tensor.shape
     if tensor.dtype is DType.FLOAT32:
         values: Array = rng.normal(0.0, 1.0, shape).astype(np.float32)
+    elif tensor.dtype is DType.BOOL:
+        values = rng.integers(0, 2, shape).astype(bool)
     else:
         limits = np.iinfo(tensor.np_dtype)
         values = rng.integers(limits.min, limits.max, shape, tensor.np_dtype, endpoint=True)
@@ -95,22 +99,35 @@ def verify(model: str, samples: int, seed: int, board: str | None = None) -> Ver
     found = find_model(model)
     host, oracle = load(str(found.path)), Oracle(found.path)
     differing = elements = 0
-    largest = 0.0
+    largest = relative = 0.0
     bad: str | None = None
     with _open(model, board) as session, Progress("verify", samples, "inputs") as progress:
         infer = _runner(host, session)
         for inputs in random_inputs(host.compiled.graph, samples, seed):
-            expected = as_list(oracle.run(*inputs))
+            expected, before = as_list(oracle.run(*inputs)), host.state
+            if session is not None and host.compiled.plan.variables:
+                host.run(*inputs)  # keeps what it remembers in step
             for got, want in zip(infer(inputs), expected, strict=True):
                 elements += want.size
                 count, most = difference(got, want)
                 differing, largest = differing + count, max(largest, most)
+                if count:
+                    relative = max(relative, most / _largest(want))
             if differing and bad is None:
+                host.state = before
                 bad = first_bad_layer(host, oracle, inputs, session)
             progress.advance()
     name = f"LiteRT {oracle.version} BUILTIN_REF"
     where = board or "host"
-    return Verification(found.name, where, name, samples, elements, differing, largest, bad)
+    return Verification(
+        found.name, where, name, samples, elements, differing, largest, bad, relative
+    )
+
+
+def _largest(values: Array) -> float:
+    """Return the largest finite magnitude, at least the smallest normal float32."""
+    wide = np.abs(values.astype(np.float64))
+    return float(max(wide[np.isfinite(wide)].max(initial=0.0), np.finfo(np.float32).tiny))
 
 
 def difference(got: Array, want: Array) -> tuple[int, float]:

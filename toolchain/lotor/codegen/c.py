@@ -135,6 +135,8 @@ def render_header(program: Program) -> str:
         if tensor.quant is not None:
             macros[f"{prefix}_SCALE"] = _float(tensor.q.scale)
             macros[f"{prefix}_ZERO_POINT"] = tensor.q.zero_point
+    if program.plan.variables:
+        macros["STATE_BYTES"] = sum(tensor.nbytes for tensor in program.plan.variables)
     if program.labels:
         macros["LABELS"] = "{" + ", ".join(map(_string, program.labels)) + "}"
     defines = "\n".join(f"#define {upper}_{name} {value}" for name, value in macros.items())
@@ -162,7 +164,7 @@ extern "C" {{
  * Returns 0, or -1 when the arena is NULL or not aligned.
  */
 {_prototype(program, ";")}
-
+{_reset_prototype(program)}
 #ifdef LOTOR_PROFILE
 /* Supplied by the application: called with layer -1 before the first layer (output NULL), then at
  * the end of every layer with what it has written; bytes is 0 where the output lies scattered in a
@@ -194,7 +196,7 @@ def render_source(program: Program) -> str:
     shared: dict[int, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(program, index, layer, shared))
-    parts += ["/* clang-format on */\n", _run(program)]
+    parts += ["/* clang-format on */\n", *_reset(program), _run(program)]
     return "\n".join(parts)
 
 
@@ -218,6 +220,8 @@ def _memory_map(program: Program) -> str:
     for p in program.plan.placements:
         first = "input" if p.first < 0 else str(p.first)
         last = "output" if p.last >= last_layer else str(p.last)
+        if p.variable:
+            first = last = "state"
         name = _comment(" = ".join(short_name(t.name) for t in p.tensors))
         lines.append(f" * {p.offset:8d} .. {p.end:8d}  {first:>6} .. {last:<6}  {name}")
     return "\n".join([*lines, " */\n"])
@@ -354,14 +358,50 @@ def _prototype(program: Program, end: str) -> str:
     return "\n".join(lines)
 
 
-def _run(program: Program) -> str:
-    lines = [
-        _prototype(program, " {"),
+def _reset_prototype(program: Program) -> str:
+    if not program.plan.variables:
+        return ""
+    return f"""
+/* Give what the model keeps from one run to the next its first value: once before the first run,
+ * and whenever a new sequence begins. It lies in the arena, STATE_BYTES of it, so the arena must be
+ * left as it is between runs, but for the inputs.
+ * Returns 0, or -1 when the arena is NULL or not aligned.
+ */
+int {program.name}_reset(void *arena);
+"""
+
+
+def _reset(program: Program) -> list[str]:
+    """Return the function that resets the variables, with its constants; nothing without any."""
+    if not program.plan.variables:
+        return []
+    arrays: list[str] = []
+    lines = _checked(f"int {program.name}_reset(void *arena) {{")
+    for index, tensor in enumerate(program.plan.variables):
+        value, offset = tensor.reset_value.reshape(-1), program.plan.offset(tensor)
+        raw = np.unique(np.ascontiguousarray(value).view(np.uint8))
+        if raw.size == 1:
+            lines.append(f"    memset(bytes + {offset}, {raw[0]}, {tensor.nbytes});")
+        else:
+            name = f"state_{index}"
+            arrays += ["/* clang-format off */", _array(name, value), "/* clang-format on */\n"]
+            lines.append(f"    memcpy(bytes + {offset}, {name}, sizeof {name});")
+    return ["\n".join([*arrays, *lines, "    return 0;", "}", ""])]
+
+
+def _checked(head: str) -> list[str]:
+    """Return the first lines of a function of the arena."""
+    return [
+        head,
         "    uint8_t *const bytes = arena;",
         f"    if (bytes == NULL || (uintptr_t)arena % {ARENA_ALIGN} != 0) {{",
         "        return -1;",
         "    }",
     ]
+
+
+def _run(program: Program) -> str:
+    lines = _checked(_prototype(program, " {"))
     named = borders(program.graph)
     for name, tensor in named:
         if name.startswith("input"):

@@ -65,7 +65,13 @@ def host_outputs(host: "HostModel", *inputs: Array) -> list[bytes]:
 
 
 def first_bad_layer(session: Session, host: "HostModel", *inputs: Array) -> int | None:
-    """Return the index of the first layer whose output's CRC-32 differs from this machine's."""
+    """Return the index of the first layer whose output's CRC-32 differs from this machine's.
+
+    A model that keeps something between runs begins anew on both sides.
+    """
+    if host.compiled.plan.variables:
+        session.require_model(host.compiled)
+        host.reset()
     session.infer(*inputs, trace=True)
     expected = host.layer_outputs(*inputs)
     for index, (layer, output) in enumerate(zip(session.profile(), expected, strict=True)):

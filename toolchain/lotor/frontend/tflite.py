@@ -376,6 +376,10 @@ class _Subgraph:
             kind = f"CUSTOM:{_printable((code.CustomCode() or b'?').decode())}"
         name = outputs[0].name if outputs else f"{kind.lower()}_{index}"
         op = Op(kind, name, inputs, outputs)
+        if raw.IntermediatesLength():
+            self.count(raw.IntermediatesLength)
+            numbers = self.numbers(raw.IntermediatesAsNumpy())
+            op.intermediates = [self.tensor_at(i) for i in numbers]
         if kind == "CALL_ONCE":
             called = self.options(raw, "CallOnceOptions").InitSubgraphIndex()
             self.initialisers.add(int(called))

@@ -83,6 +83,8 @@ class _Conversion:
                 dtype=DType.INT8,
                 quant=Quantization(q.scales, q.zero_points - 128, q.axis),
                 data=None if data is None else (data ^ np.uint8(128)).view(np.int8),
+                # The reference begins with bytes of zero, whatever the zero point.
+                initial=np.full(tensor.shape, -128, np.int8) if tensor.variable else None,
             )
             self.twins |= {id(tensor): made, id(made): tensor}
         return self.twins[id(tensor)]
