@@ -13,6 +13,8 @@ from lotor.graph import Array, Tensor
 from lotor.ops.operator import KernelCall
 
 _MAX_RANK = 8  # of the reference too
+# One array for all: it is emitted once, and a compiler sees that no layer has loops.
+_NO_LOOPS = np.zeros(1, np.int32)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ def walk(shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Walk:
     """Return the walk over inputs of some shapes that broadcast to the output's."""
     axes = _collapsed(shapes, output)
     (row, steps), around = axes[0], axes[1:]
+    if not around:
+        return Walk(row, tuple(steps), _NO_LOOPS)
     loops = [len(around)]
     back = [0] * len(shapes)  # how far the loops inside have moved on
     for turns, strides in around:
