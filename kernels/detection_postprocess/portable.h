@@ -250,16 +250,7 @@ static inline void lotor_detect_fast_portable(const struct lotor_detect_fast_par
             break;
         }
         const struct lotor_class_order by = {scores, table, p->quantized, box * p->columns + first};
-        if (p->per_box == 1) {
-            order[0] = 0; /* of equal scores the first, which the heap would not give */
-            for (int32_t k = 1; k < p->classes; k++) {
-                if (lotor_class_before(&by, k, order[0])) {
-                    order[0] = k;
-                }
-            }
-        } else {
-            lotor_order_classes(&by, order, p->classes, p->per_box);
-        }
+        lotor_order_classes(&by, order, p->classes, p->per_box);
         for (int32_t k = 0; k < p->per_box; k++) {
             const int32_t at = count * p->slots + k;
             memcpy(out_boxes + 4 * at, decoded + 4 * box, 4 * sizeof *out_boxes);

@@ -30,11 +30,15 @@ def options(**changed: Any) -> bytes:
 
 
 def detections(
-    m: ModelBuilder, boxes: Tensor, scores: Tensor, known: bool = True, **changed: Any
+    m: ModelBuilder, inputs: tuple[Tensor, Tensor], /, **changed: Any
 ) -> tuple[Tensor, ...]:
-    """The layer after raw boxes and scores; without `known` shapes of outputs are left open."""
+    """The layer after raw boxes and scores; not `known`, the shapes of outputs are left open."""
+    boxes, scores = inputs
+    known = changed.pop("known", True)
     count = boxes.shape[1]
     corners = m.rng.uniform(0.0, 1.0, (count, 4)) * (1, 1, 0.5, 0.5)
+    if "anchors" in changed:  # the same for every box
+        corners = np.tile(changed.pop("anchors"), (count, 1))
     if boxes.dtype == "float32":
         anchors = m.constant(corners, None, "float32")
     else:
@@ -56,25 +60,40 @@ def raw(m: ModelBuilder, boxes: int, columns: int, dtype: str) -> tuple[Tensor, 
 
 @case
 def detection_postprocess(m: ModelBuilder) -> None:
-    m.output(*detections(m, *raw(m, 30, 4, "int8"), use_regular_nms=True, nms_iou_threshold=0.4))
-    m.output(*detections(m, *raw(m, 20, 3, "int8"), known=False))
+    m.output(*detections(m, raw(m, 30, 4, "int8"), use_regular_nms=True, nms_iou_threshold=0.4))
+    m.output(*detections(m, raw(m, 20, 3, "int8"), known=False))
     m.to_uint8(0)
 
 
 @case
 def detection_postprocess_float(m: ModelBuilder) -> None:
-    m.output(*detections(m, *raw(m, 20, 4, "float32"), h_scale=200.0, w_scale=300.0))
+    m.output(*detections(m, raw(m, 20, 4, "float32"), h_scale=200.0, w_scale=300.0))
 
 
 @edge
 def detection_postprocess_thresholds(m: ModelBuilder) -> None:
-    for boxes, threshold, overlap, most in ((40, 0.5, 0.2, 10), (12, 0.3, 0.6, 30)):
+    for boxes, threshold, overlap, most in ((40, 0.5, 0.2, 10), (20, 0.0, 0.3, 70)):
         inputs = raw(m, boxes, 5, "int8")
         for per_class in (3, 50):
             fields = {"nms_score_threshold": threshold, "nms_iou_threshold": overlap}
             fields |= {"detections_per_class": per_class, "max_detections": most}
-            m.output(*detections(m, *inputs, **fields, num_classes=4, use_regular_nms=True))
+            m.output(*detections(m, inputs, **fields, num_classes=4, use_regular_nms=True))
     m.to_uint8(0)
+
+
+@edge
+def detection_postprocess_at_the_limits(m: ModelBuilder) -> None:
+    # Scores equal to the threshold count; equal boxes overlap by 1, which is not above 1.
+    inputs = raw(m, 20, 3, "int8")
+    fields = {"nms_score_threshold": 0.0, "anchors": [0.5, 0.25, 0.5, 0.5], "max_detections": 20}
+    m.output(*detections(m, inputs, **fields))
+    m.output(*detections(m, inputs, **fields, use_regular_nms=True))
+    m.to_uint8(0)
+
+
+@edge
+def detection_postprocess_many_floats(m: ModelBuilder) -> None:
+    m.output(*detections(m, raw(m, 400, 3, "float32"), max_detections=400))
 
 
 @edge
@@ -83,16 +102,16 @@ def detection_postprocess_several_classes(m: ModelBuilder) -> None:
         inputs = raw(m, 30, columns, "int8")
         fields = {"max_classes_per_detection": wanted, "num_classes": 8}
         if wanted <= 8:
-            m.output(*detections(m, *inputs, **fields))
+            m.output(*detections(m, inputs, **fields))
     m.to_uint8(0)
 
 
 @edge
 def detection_postprocess_float_with_background(m: ModelBuilder) -> None:
     inputs = raw(m, 25, 7, "float32")
-    m.output(*detections(m, *inputs, num_classes=6, max_classes_per_detection=3))
+    m.output(*detections(m, inputs, num_classes=6, max_classes_per_detection=3))
     fields = {"nms_iou_threshold": 0.3, "detections_per_class": 4, "num_classes": 6}
-    m.output(*detections(m, *inputs, **fields, use_regular_nms=True))
+    m.output(*detections(m, inputs, **fields, use_regular_nms=True))
 
 
 @random_models
@@ -115,7 +134,7 @@ def random_detections(draw: Draw) -> ModelBuilder:
             }
         else:  # whose outputs beyond the count are undefined, so that every slot is used
             fields["max_classes_per_detection"] = draw(st.integers(1, classes))
-        m.output(*detections(m, *inputs, **fields))
+        m.output(*detections(m, inputs, **fields))
     if dtype == "int8":
         m.to_uint8(0)
     return m

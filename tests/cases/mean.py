@@ -26,7 +26,9 @@ def reduction(
         shape = [n for i, n in enumerate(x.shape) if i not in gone]
     operands = [x, m.constant(np.asarray(axes), None, "int32")]
     y = m.tensor(shape, quant or x.quant, x.dtype)
-    return m.operator(kind, operands, [y], "ReducerOptions", None if kind == "MEAN" else 1, KeepDims=keep_dims)
+    return m.operator(
+        kind, operands, [y], "ReducerOptions", None if kind == "MEAN" else 1, KeepDims=keep_dims
+    )
 
 
 def every_axis(m: ModelBuilder, kind: str, x: Tensor) -> None:

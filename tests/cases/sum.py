@@ -43,11 +43,7 @@ def reductions_of_constants(m: ModelBuilder) -> None:
 
 @edge
 def sum_that_keeps_the_sign_of_zero(m: ModelBuilder) -> None:
-    x = m.input((1, 3), None, "float32")
-    zero = m.operator(
-        "MUL",
-        [x, m.constant([0.0], None, "float32")],
-        [m.tensor((1, 3), None, "float32")],
-        "MulOptions",
-    )
+    x = m.unary("ABS", m.input((1, 3), None, "float32"))
+    minus = m.constant([-0.0], None, "float32")
+    zero = m.operator("MUL", [x, minus], [m.tensor((1, 3), None, "float32")], "MulOptions")
     m.output(reduction(m, "SUM", zero, (1,)), reduction(m, "SUM", zero, (0, 1), True))

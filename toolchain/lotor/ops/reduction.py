@@ -11,8 +11,6 @@ from lotor.graph import Array, DType, Op
 from lotor.ops.operator import KernelCall, Operator, same_quantization_problems
 from lotor.ops.typed import suffix, typed_problems
 
-_MAX_GROUPS = 4  # of neighbouring reduced axes
-
 
 @dataclass(frozen=True)
 class ReductionAttributes:
@@ -49,8 +47,6 @@ class Reduction(Operator):
         want = _kept(op, reduced)
         if y.shape != want:
             found.append(f"output shape {list(y.shape)} does not follow from the axes: {want}")
-        if sum(gone for gone, _ in _runs(x.shape, reduced)) > _MAX_GROUPS:
-            found.append(f"more than {_MAX_GROUPS} separate groups of axes; reduce in two steps")
         return found or self.limits(op)
 
     def limits(self, op: Op) -> list[str]:
@@ -128,7 +124,10 @@ def _runs(shape: tuple[int, ...], reduced: list[bool]) -> list[tuple[bool, int]]
 
 
 def _geometry(op: Op) -> dict[str, int]:
-    """Return the fields of `struct lotor_reduction`."""
+    """Return the fields of `struct lotor_reduction`.
+
+    The format's 8 dimensions are at most four groups of kept axes and four of reduced ones.
+    """
     reduced = _reduced(op)
     assert reduced is not None  # as `problems` has found
     kept: list[tuple[int, int]] = []
