@@ -1,6 +1,8 @@
 # Everything a person does with this checkout; `make` alone lists it.
 BOARD ?= netduinoplus2
 MODEL ?= raccoon
+# Where `make conformance` looks for models.
+MODELS ?= ../shared/models
 # Processes that run tests.
 JOBS ?= 2
 
@@ -11,7 +13,7 @@ SHELL := /bin/bash
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench lint format clean
+.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench conformance lint format clean
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -45,6 +47,9 @@ hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
 
 bench: setup-dev  ## measured comparisons, each printing ratios from one run
 	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(bin)/python $$script; done
+
+conformance: setup-dev  ## compare every model in MODELS with the reference; writes docs/conformance.md
+	@$(bin)/lotor conformance $(MODELS) -o docs/conformance.md
 
 c_files = $(shell git ls-files '*.c' '*.h')
 

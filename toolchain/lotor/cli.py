@@ -152,6 +152,30 @@ def _compile(args: argparse.Namespace) -> Result:
     return Result(data, "\n".join([*files, sizes]))
 
 
+def _add_conformance(commands: _Commands) -> None:
+    parser = commands.add("conformance", "compare every model of a folder", _conformance)
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="with .tflite files"
+    )
+    parser.add_argument("--samples", type=int, default=32, help="inputs at most (default: 32)")
+    parser.add_argument("-o", "--output", type=Path, help="write a page in Markdown, too")
+
+
+def _conformance(args: argparse.Namespace) -> Result:
+    from lotor.conformance import DIFFERS, FAILED, as_page, as_text, conformance
+
+    records = conformance(args.folders, args.samples)
+    if args.output:
+        folders = " ".join(map(str, args.folders))
+        page = as_page(records, args.samples, f"lotor conformance {folders}")
+        try:
+            args.output.write_text(page, "utf-8")
+        except OSError as error:
+            raise LotorError(f"cannot write {args.output}: {error.strerror}") from error
+    good = all(r.status not in (DIFFERS, FAILED) for r in records)
+    return Result({"models": [asdict(r) for r in records]}, as_text(records), ok=good)
+
+
 def _add_data(commands: _Commands) -> None:
     parser = commands.add("data", "photographs: free samples, and what a data set holds", _data)
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
@@ -401,6 +425,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_boards,
     _add_compile,
+    _add_conformance,
     _add_data,
     _add_demo,
     _add_detect,
