@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from cases import case, edge, random_models
-from cases.strategies import Draw, builder
+from cases.strategies import Draw, builder, float32s
 from tflite_builder import ModelBuilder, Quant, Tensor
 
 TYPES = ("int8", "uint8", "int16", "int32", "int64", "float32", "bool")
@@ -349,3 +349,164 @@ def shape_chains(m: ModelBuilder) -> None:
     )
     half = m.constant(m.rng.normal(0, 1, (3, 2)), None, "float16")
     m.output(transpose(m, m.dequantize(half), (1, 0)))
+
+
+@edge
+def uint8_inputs_of_other_scales(m: ModelBuilder) -> None:
+    """The reference rescales them in float32: every byte, at ties, and where it saturates."""
+    x = m.input((1, 256), Quant(0.5, 9), "uint8")
+    for scale, zero_point in ((0.25, 9), (1.0, 10), (0.37, 200), (0.003, 0), (90.0, 255)):
+        y = m.input((1, 256), Quant(scale, zero_point), "uint8")
+        m.output(concatenation(m, [x, y], 0), concatenation(m, [x, y], 1, y.quant))
+        m.output(concatenation(m, [y, x], 0, Quant(2.0, 7)))
+
+
+@edge
+def uint8_moved(m: ModelBuilder) -> None:
+    x = m.input((2, 3, 4, 5), Quant(0.5, -119))
+    m.output(padded(m, x, ((0, 0), (1, 2), (2, 1), (0, 0)), "PAD"), transpose(m, x, (0, 3, 1, 2)))
+    m.output(space_to_batch(m, x, (2, 2), ((1, 0), (1, 1))), *split(m, x, 2, 2))
+    m.output(padded(m, x, ((0, 0), (1, 2), (2, 1), (0, 0)), "PADV2", value=3), *unpack(m, x, 0))
+    m.output(pack(m, [x, x], 1), tile(m, x, (1, 2, 1, 1)), gather(m, x, ints(m, [3, 1, 1]), 2))
+    m.to_uint8(weights_zero_point=9)
+
+
+@edge
+def more_dimensions_than_a_call_takes(m: ModelBuilder) -> None:
+    x = source(m, (2, 3, 2, 3, 2, 3, 2, 3))
+    m.output(transpose(m, x, (7, 6, 5, 4, 3, 2, 1, 0)), transpose(m, x, (1, 0, 3, 2, 5, 4, 7, 6)))
+    y = source(m, (2, 1, 3, 2, 2), "int16")
+    m.output(tile(m, y, (2, 3, 2, 2, 3)), broadcast_to(m, y, (2, 3, 2, 4, 3, 2, 2)))
+
+
+@edge
+def constants_of_every_type(m: ModelBuilder) -> None:
+    """What is folded, and what a layer reads as a constant at run time."""
+    limits: dict[str, Sequence[float]] = {
+        "int8": (-128, 127, 5, 0),
+        "uint8": (0, 255, 5, 128),
+        "int16": (-32768, 32767, 5, 0),
+        "int32": (-(2**31), 2**31 - 1, 5, 0),
+        "int64": (-(2**63), 2**63 - 1, 5, 0),
+        "float32": (float("inf"), float("-inf"), -0.0, 1e-40),
+        "bool": (False, True, True, False),
+    }
+    for dtype, values in limits.items():
+        quant = _QUANT if dtype == "int8" else None
+        table = m.constant(np.array(values, dtype).reshape(2, 2), quant, dtype)
+        m.output(transpose(m, table, (1, 0)), m.reshape(table, (4,)), reverse(m, table, (0, 1)))
+        m.output(gather(m, table, bytes_as(m, source(m, (2,), "bool"), "int32"), 0))
+        m.output(concatenation(m, [source(m, (1, 2), dtype), table], 0))
+        m.output(broadcast_to(m, table, (2, 2, 2)), expand_dims(m, table, 1, "int64"))
+        m.output(padded(m, table, ((1, 0), (0, 1)), "PAD"))
+        if dtype != "bool":
+            m.output(*split(m, table, 2, 0))
+        m.output(gather(m, table, ints(m, [1, 1, 0]), -1), gather_nd(m, table, ints(m, [[1, 0]])))
+    x = m.constant(m.weights((4, 2, 3, 1)), _QUANT)
+    m.output(
+        batch_to_space(m, x, (2, 2), ((1, 0), (0, 1))), space_to_batch(m, x, (2, 3), ((0, 0),) * 2)
+    )
+    m.output(
+        strided_slice(m, x, -1, Ellipsis, slice(None, None, -2), None, 0), tile(m, x, (2, 1, 1, 3))
+    )
+    m.output(m.max_pool2d(source(m, (1, 2, 2, 1))))
+
+
+dtypes = st.sampled_from(TYPES)
+
+
+def shapes(low: int = 1, high: int = 5, size: int = 5) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(1, size), min_size=low, max_size=high)
+
+
+def _index(draw: Draw, size: int) -> Any:
+    """An index or a slice that takes something of an axis."""
+    if draw(st.booleans()):
+        return draw(st.integers(-size, size - 1))
+    bounds = st.one_of(st.none(), st.integers(-size - 2, size + 2))
+    step = draw(st.sampled_from([None, 1, 2, 3, -1, -2, -3]))
+    chosen = slice(draw(bounds), draw(bounds), step)
+    return chosen if len(range(*chosen.indices(size))) else slice(None)
+
+
+@random_models
+def random_strided_slice(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    x = source(m, draw(shapes(1, 4)), draw(dtypes))
+    rank = len(x.shape)
+    for _ in range(6):
+        head = draw(st.integers(0, rank))
+        tail = draw(st.integers(0, rank - head - 1)) if head < rank else 0
+        indices = [_index(draw, n) for n in x.shape[:head]]
+        if head < rank and (tail or draw(st.booleans())):
+            indices.append(Ellipsis)
+        indices += [_index(draw, n) for n in x.shape[rank - tail :]]
+        if draw(st.booleans()):
+            indices.insert(draw(st.integers(0, len(indices))), None)
+        if indices:
+            m.output(strided_slice(m, x, *indices))
+    m.output(m.reshape(x, (-1,)))
+    return m
+
+
+@random_models
+def random_movement(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    x = source(m, draw(shapes()), draw(dtypes))
+    rank = len(x.shape)
+    axes = st.integers(-rank, rank - 1)
+    m.output(transpose(m, x, draw(st.permutations(range(rank)))))
+    begin = [draw(st.integers(0, n - 1)) for n in x.shape]
+    size = [draw(st.integers(1, n - b)) for n, b in zip(x.shape, begin, strict=True)]
+    m.output(slice_(m, x, begin, size))
+    axis = draw(axes)
+    indices = draw(st.lists(st.integers(0, x.shape[axis] - 1), min_size=1, max_size=5))
+    m.output(gather(m, x, ints(m, indices), axis), concatenation(m, [x, x], draw(axes)))
+    pairs = [(draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in x.shape]
+    m.output(padded(m, x, pairs, "PAD"))
+    mode = draw(st.integers(0, 1))
+    mirrored = [
+        (draw(st.integers(0, min(3, n - 1 + mode))), draw(st.integers(0, min(3, n - 1 + mode))))
+        for n in x.shape
+    ]
+    m.output(padded(m, x, mirrored, "MIRROR_PAD", Mode=mode))
+    if x.dtype != "bool":
+        m.output(tile(m, x, [draw(st.integers(1, 3)) for _ in x.shape]))
+        m.output(pack(m, [x, x], draw(st.integers(-rank - 1, rank))))
+        cut = draw(st.integers(1, x.shape[axis]))
+        m.output(*split_v(m, x, (cut, -1) if cut < x.shape[axis] else (cut,), axis))
+    m.output(reverse(m, x, (draw(axes),)))
+    return m
+
+
+@random_models
+def random_blocks(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    dtype = draw(st.sampled_from(["int8", "uint8", "int32", "int64", "float32"]))
+    block = draw(st.integers(1, 3))
+    height, width, depth = (draw(st.integers(1, 3)) for _ in range(3))
+    x = source(m, (draw(st.integers(1, 2)), height * block, width * block, depth), dtype)
+    m.output(space_to_depth(m, x, block), depth_to_space(m, space_to_depth(m, x, block), block))
+    blocks = [draw(st.integers(1, 4)), draw(st.integers(1, 4))]
+    paddings = []
+    for n, size in zip(x.shape[1:3], blocks, strict=True):
+        before = draw(st.integers(0, 4))
+        paddings.append((before, -(n + before) % size + size * draw(st.integers(0, 1))))
+    y = space_to_batch(m, x, blocks, paddings)
+    crops = [(draw(st.integers(0, n)), 0) for n in (1, 1)]
+    crops = [
+        (a if n * size > a else 0, b)
+        for n, size, (a, b) in zip(y.shape[1:3], blocks, crops, strict=True)
+    ]
+    m.output(y, batch_to_space(m, y, blocks, paddings), batch_to_space(m, y, blocks, crops))
+    return m
+
+
+@random_models
+def random_uint8_concatenation(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    quants = st.builds(Quant, float32s(0.01, 1.0), st.integers(0, 255))
+    for _ in range(4):
+        xs = [m.input((1, 256), draw(quants), "uint8") for _ in range(2)]
+        m.output(concatenation(m, xs, draw(st.integers(0, 1)), draw(quants)))
+    return m

@@ -91,6 +91,8 @@ class StridedSlice(Movement):
         given = count - new.bit_count() - a.ellipsis.bit_count()
         if given > len(x.shape):
             return f"has indices for {given} axes of {len(x.shape)}"
+        if given == len(x.shape) and a.ellipsis and not _bit(a.ellipsis, count - 1):
+            return "has an ellipsis that stands for no axis; the reference errs there, leave it out"
         found: list[_Range] = []
         axes = iter(x.shape)
         for i in range(count):
@@ -123,8 +125,8 @@ def _range(
         return _Range(start, 1, 1, dropped=True)
     if a.offset:
         end += start
-        if not low <= end <= high:
-            return f"index {index} ends at {end} of {size}"
+        if not low <= end <= high or _bit(a.end, index):
+            return f"index {index} ends at {end} of {size}, or has no end"
     stop = min(max(end + size if end < 0 and not a.offset else end, low), high)
     if _bit(a.end, index):
         stop = size if step > 0 else -1
