@@ -249,3 +249,15 @@ def test_rejects_an_arena_that_is_not_aligned() -> None:
     assert library.tiny_run(ffi.cast("void *", start), ffi.NULL, ffi.NULL) == 0
     assert library.tiny_run(ffi.cast("void *", start + 4), ffi.NULL, ffi.NULL) < 0
     assert library.tiny_run(ffi.NULL, ffi.NULL, ffi.NULL) < 0
+
+
+def test_all_kernels_fit_into_one_file(tmp_path: Path) -> None:
+    """A model may use any of them together: no name is defined twice."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    headers = sorted((CHECKOUT / "kernels").glob("*/portable.h"))
+    assert headers
+    (tmp_path / "all.c").write_text("".join(f'#include "{header}"\n' for header in headers))
+    command = ["gcc", "-std=c11", "-Wall", "-Werror", "-Wno-unused-function", "-fsyntax-only"]
+    done = subprocess.run([*command, "all.c"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

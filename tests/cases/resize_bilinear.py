@@ -36,3 +36,17 @@ def resize_bilinear_sizes(m: ModelBuilder) -> None:
         for size in ((1, 1), (2, 29), (26, 3), (40, 33)):
             for flags in FLAGS:
                 m.output(resize(m, "RESIZE_BILINEAR", x, size, *flags))
+
+
+@edge
+def resize_parts_of_larger_tensors(m: ModelBuilder) -> None:
+    for dtype, quant in (("int8", Quant(0.1, 3)), ("int16", Quant(0.1, 0)), ("float32", None)):
+        x = m.input((2, 3, 2, 5), quant, dtype)
+        parts = [m.tensor((2, 3, 2, n), quant, dtype) for n in (2, 3)]
+        sizes = m.constant([2, 3], None, "int32"), m.constant(3, None, "int32")
+        m.operator("SPLIT_V", [x, *sizes], parts, "SplitVOptions", 1, NumSplits=2)
+        a = resize(m, "RESIZE_BILINEAR", parts[0], (4, 5))
+        b = resize(m, "RESIZE_NEAREST_NEIGHBOR", parts[1], (4, 5))
+        joined = m.tensor((2, 4, 5, 5), quant, dtype)
+        m.operator("CONCATENATION", [a, b], [joined], "ConcatenationOptions", 2, Axis=3)
+        m.output(joined)

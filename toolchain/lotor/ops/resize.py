@@ -42,6 +42,9 @@ class Resize(Operator):
             found.append(f"height or width exceeds {_MAX_SIZE}")
         return found
 
+    def strided(self, op: Op) -> bool:
+        return True
+
 
 def resize_params(x: Tensor, y: Tensor) -> dict[str, int]:
     """Return the sizes of images [N,H,W,C] for the kernels' parameter structures."""

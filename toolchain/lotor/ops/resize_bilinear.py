@@ -35,7 +35,8 @@ class ResizeBilinear(Resize):
         x, y = op.input(0), op.outputs[0]
         (rows, down), (columns, right) = _tables(op)
         constants = {"rows": rows, "down": down, "columns": columns, "right": right}
-        params = resize_params(x, y) | {"channels": x.shape[3]}
+        steps = {"in_step": x.step, "out_step": y.step}
+        params = resize_params(x, y) | {"channels": x.shape[3], **steps}
         kernel = "resize_bilinear"
         function = kernel + ("_uint8" if op.uint8 else suffix(x.dtype))
         return [KernelCall(kernel, function, [x], [y], params, constants)]

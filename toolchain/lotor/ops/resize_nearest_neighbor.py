@@ -20,7 +20,12 @@ class ResizeNearestNeighbor(Resize):
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
-        params = resize_params(x, y) | {"pixel": x.shape[3] * x.np_dtype.itemsize}
+        size = x.np_dtype.itemsize
+        params = resize_params(x, y) | {
+            "pixel": x.shape[3] * size,
+            "in_step": x.step * size,
+            "out_step": y.step * size,
+        }
         constants = {
             "rows": nearest(x.shape[1], y.shape[1], op.attrs),
             "columns": nearest(x.shape[2], y.shape[2], op.attrs),
