@@ -235,6 +235,46 @@ def scales_far_apart(m: ModelBuilder) -> None:
             m.output(binary(m, "SQUARED_DIFFERENCE", x, ramp, Quant(larger**2 / 7, zero_point)))
 
 
+@edge
+def folded_constants(m: ModelBuilder) -> None:
+    """Layers of constants, which the compiler computes."""
+    m.output(binary(m, "ADD", m.input((3,), dtype="int32"), m.constant(1, None, "int32")))
+    left = np.array([[7, -7, 2**31 - 1, -(2**31), 0, -1, 3, 2**20]])
+    right = np.array([[3], [-3], [7], [2**31 - 1], [-(2**31)], [5]])
+    for dtype in ("int32", "int64"):
+        a, b = m.constant(left, None, dtype), m.constant(right, None, dtype)
+        for kind in ("ADD", "SUB", "MUL", *_RAW, "FLOOR_MOD"):
+            m.output(binary(m, kind, a, b))
+        for kind in ("ADD", "SUB", "MUL"):
+            m.output(binary(m, kind, a, b, activation="RELU6"))
+            m.output(binary(m, kind, b, a, activation="RELU_N1_TO_1"))
+        for kind in ("LESS", "EQUAL", "NOT_EQUAL", "GREATER_EQUAL"):
+            m.output(binary(m, kind, a, b, dtype="bool"))
+    a, b = m.constant(left, None, "int32"), m.constant(right, None, "int32")
+    for kind in ("DIV", "FLOOR_DIV", "SQUARED_DIFFERENCE"):
+        m.output(binary(m, kind, a, b))
+    base = m.constant([3, -2, 0, 1, 7], None, "int32")
+    m.output(binary(m, "POW", base, m.constant([[0], [1], [2], [11]], None, "int32")))
+    row = m.constant([0.1, -7.3, 3e38, 1e-45, 0, -0.0, 3.3], None, "float32")
+    column = m.constant([[0.3], [-2.7], [5e37], [1.17e-38]], None, "float32")
+    for kind in (*FUSED, *_RAW, "SQUARED_DIFFERENCE", "FLOOR_DIV", "FLOOR_MOD"):
+        m.output(binary(m, kind, row, column))
+    for kind in FUSED:
+        m.output(binary(m, kind, row, column, activation="RELU"))
+    p, q = m.constant([True, False], None, "bool"), m.constant([[True], [False]], None, "bool")
+    for kind in ("LOGICAL_AND", "LOGICAL_OR", "EQUAL", "NOT_EQUAL"):
+        m.output(binary(m, kind, p, q))
+    m.output(m.operator("LOGICAL_NOT", [p], [m.tensor((2,), None, "bool")]))
+    chosen = m.tensor((2, 2), None, "int32")
+    m.output(
+        m.operator(
+            "SELECT_V2",
+            [q, m.constant([5, 6], None, "int32"), m.constant(1, None, "int32")],
+            [chosen],
+        )
+    )
+
+
 @st.composite
 def _shapes(draw: Draw) -> tuple[tuple[int, ...], tuple[int, ...]]:
     shape = draw(st.lists(st.integers(1, 5), min_size=0, max_size=5))

@@ -1,30 +1,23 @@
 """What operators of two inputs that work element by element share."""
 
 import abc
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from lotor.graph import Array, DType, Op, Tensor
+from lotor.graph import Array, DType, Op
 from lotor.ops.activation import float_activation_range
 from lotor.ops.broadcast import broadcast_call, broadcast_problems
-from lotor.ops.operator import KernelCall, Operator, dtype_problems, int8_problems
+from lotor.ops.operator import KernelCall, Operator, dtype_problems
 from lotor.ops.quantization import (
     Activation,
     activation_problems,
     activation_range,
 )
+from lotor.ops.typed import suffix, typed_problems
 
 _FOLDED = (DType.INT32, DType.INT64, DType.FLOAT32, DType.BOOL)
-_SUFFIXES = {
-    DType.INT8: "",
-    DType.INT16: "_int16",
-    DType.INT32: "_int32",
-    DType.FLOAT32: "_float",
-    DType.BOOL: "_bool",
-}
 
 
 @dataclass(frozen=True)
@@ -54,17 +47,16 @@ class Binary(Operator):
 
     def problems(self, op: Op) -> list[str]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
-        found = dtype_problems([a], *self.dtypes)
-        if b.dtype is not a.dtype:
-            found.append(f"inputs {a.dtype.value} and {b.dtype.value} differ in type")
-        wanted = DType.BOOL if self.truth else a.dtype
-        if y.dtype is not wanted:
-            found.append(f"output '{y.name}' is {y.dtype.value}; {wanted.value} needed")
+        alike = [a, b] if self.truth else [a, b, y]
+        if self.plain:
+            found = dtype_problems([a], *self.dtypes) or dtype_problems(alike, a.dtype)
+        else:
+            found = typed_problems(alike, *self.dtypes)
+        if self.truth:
+            found += dtype_problems([y], DType.BOOL)
         found += broadcast_problems([a, b], y)
         if op.uint8 and not self.uint8:
             found.append("the reference has no uint8 form of it; quantize the model to full int8")
-        if not self.plain:
-            found += quantization_problems([a, b] if self.truth else [a, b, y])
         found += activation_problems(getattr(op.attrs, "activation", 0))
         return found or self.limits(op)
 
@@ -75,7 +67,7 @@ class Binary(Operator):
     def lower(self, op: Op) -> list[KernelCall]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
         kernel = self.kind.lower()
-        function = f"{kernel}{_SUFFIXES[a.dtype]}"
+        function = f"{kernel}{suffix(a.dtype)}"
         return [broadcast_call(kernel, function, [a, b], y, self.params(op))]
 
     def params(self, op: Op) -> dict[str, int | float]:
@@ -86,18 +78,16 @@ class Binary(Operator):
         values = constant_inputs(op, 2)
         if values is None or activation_problems(getattr(op.attrs, "activation", 0)):
             return None
-        a, b = values
-        dtype = op.input(0).dtype
+        a, b = op.input(0), op.input(1)
+        y, dtype = op.outputs[0], a.dtype
         usable = dtype in self.dtypes or (self.wide and dtype is DType.INT64)
-        if (
-            a.dtype != b.dtype
-            or not usable
-            or broadcast_problems([op.input(0), op.input(1)], op.outputs[0])
-        ):
+        if not usable or b.dtype is not dtype or broadcast_problems([a, b], y):
+            return None
+        if y.dtype is not (DType.BOOL if self.truth else dtype):
             return None
         # Integers wrap and floats overflow, as in the reference.
         with np.errstate(all="ignore"):
-            result = self.compute(op, a, b)
+            result = self.compute(op, *values)
         return None if result is None else [result]
 
     @abc.abstractmethod
@@ -113,19 +103,6 @@ def constant_inputs(op: Op, count: int) -> list[Array] | None:
             return None
         values.append(tensor.data)
     return values if len(values) == count else None
-
-
-def quantization_problems(tensors: Sequence[Tensor]) -> list[str]:
-    """Return a line for each int8 or int16 tensor without one usable scale and zero point."""
-    found = []
-    for tensor in tensors:
-        if tensor.dtype is DType.INT8:
-            found += int8_problems(tensor)
-        elif tensor.dtype is DType.INT16 and (tensor.quant is None or tensor.quant.per_channel):
-            found.append(f"activation '{tensor.name}' needs one scale and zero point")
-        elif tensor.dtype is DType.INT16 and tensor.q.zero_point != 0:
-            found.append(f"int16 '{tensor.name}' has zero point {tensor.q.zero_point}; 0 needed")
-    return found
 
 
 def output_range(op: Op) -> dict[str, int | float]:

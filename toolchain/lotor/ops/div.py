@@ -21,6 +21,7 @@ class Div(Binary):
     options = "DivOptions"
     dtypes = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
     wide = False
+    clamps = True
 
     def read(self, options: Any) -> FusedAttributes:
         return FusedAttributes(options.FusedActivationFunction())
