@@ -267,7 +267,8 @@ def _array(name: str, values: Array) -> str:
     elif kind == "float32":
         words = [_float(float(v)) for v in flat]
     else:
-        words = [str(v) for v in flat.tolist()]
+        # No literal of C is as low as the lowest int64.
+        words = [f"{v + 1} - 1" if v == -(1 << 63) else str(v) for v in flat.tolist()]
     step = _PER_LINE.get(kind, 8)
     rows = [", ".join(words[i : i + step]) for i in range(0, len(words), step)]
     body = ",\n    ".join(rows)
