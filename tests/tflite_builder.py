@@ -13,7 +13,7 @@ output scale that spreads the result over the int8 range. Every method returns t
 operator writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -36,6 +36,7 @@ _TYPES = {
     "int32": tflite.TensorType.INT32,
     "int64": tflite.TensorType.INT64,
     "bool": tflite.TensorType.BOOL,
+    "resource": tflite.TensorType.RESOURCE,
     "complex64": tflite.TensorType.COMPLEX64,
 }
 _ACTIVATIONS = {
@@ -165,6 +166,7 @@ class ModelBuilder:
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.extra_subgraphs = 0
+        self.initialiser: ModelBuilder | None = None
 
     def __repr__(self) -> str:
         lines = []
@@ -188,7 +190,7 @@ class ModelBuilder:
     ) -> Tensor:
         """A tensor; with `data` it is constant. `signature` may hold -1 for a dynamic extent."""
         index = len(self.tensors)
-        element = np.dtype("int8" if dtype == "int4" else dtype)
+        element = np.dtype({"int4": "int8", "resource": "int32"}.get(dtype, dtype))
         array = None if data is None else np.ascontiguousarray(data, dtype=element)
         made = Tensor(
             index,
@@ -231,6 +233,26 @@ class ModelBuilder:
         made = replace(self.tensor(shape, quant, dtype), variable=True)
         self.tensors[made.index] = made
         return made
+
+    def handle(self, name: str) -> Tensor:
+        """The handle of a resource variable."""
+        made = self.tensor((), None, "resource")
+        return self.operator("VAR_HANDLE", [], [made], "VarHandleOptions", SharedName=name)
+
+    def read(self, handle: Tensor, like: Tensor) -> Tensor:
+        """READ_VARIABLE; the value has the shape and type of another tensor."""
+        y = self.tensor(like.shape, like.quant, like.dtype)
+        return self.operator("READ_VARIABLE", [handle], [y], "ReadVariableOptions")
+
+    def assign(self, handle: Tensor, value: Tensor) -> None:
+        """ASSIGN_VARIABLE."""
+        self._append("ASSIGN_VARIABLE", [handle, value], [], "AssignVariableOptions")
+
+    def initialise(self) -> "ModelBuilder":
+        """Another builder, whose layers are run once before this model's next ones."""
+        self.initialiser = ModelBuilder()
+        self._append("CALL_ONCE", options="CallOnceOptions", fields={"InitSubgraphIndex": 1})
+        return self.initialiser
 
     def output(self, *tensors: Tensor) -> None:
         """Make `tensors` outputs of the graph, in this order."""
@@ -277,17 +299,29 @@ class ModelBuilder:
 
         A custom one is "CUSTOM:name"; its bytes are the field `custom`, `options` any word.
         """
+        self._append(kind, inputs, outputs, options, version, intermediates, fields)
+        return outputs[0]
+
+    def _append(
+        self,
+        kind: str,
+        inputs: Sequence[Tensor | None] = (),
+        outputs: Sequence[Tensor] = (),
+        options: str | None = None,
+        version: int | None = None,
+        intermediates: Sequence[Tensor] = (),
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         self.operators.append(
             _Operator(
                 kind,
                 tuple(-1 if t is None else t.index for t in inputs),
                 tuple(t.index for t in outputs),
-                None if options is None else (options, fields),
+                None if options is None else (options, dict(fields or {})),
                 _VERSIONS.get(kind, 1) if version is None else version,
                 tuple(t.index for t in intermediates),
             )
         )
-        return outputs[0]
 
     def _scaling(
         self,
@@ -637,6 +671,25 @@ class ModelBuilder:
         """The .tflite file."""
         b = flatbuffers.Builder(4096)
         buffers = [_table(b, "Buffer")]
+        builders = [self] if self.initialiser is None else [self, self.initialiser]
+        kinds = sorted({(op.kind, op.version) for m in builders for op in m.operators})
+        subgraphs = [m._subgraph(b, buffers, kinds) for m in builders]
+        subgraphs += [self._subgraph(b, buffers, kinds) for _ in range(self.extra_subgraphs)]
+        codes = [_operator_code(b, kind, version) for kind, version in kinds]
+        fields = {
+            "Version": 3,
+            "OperatorCodes": _offsets(b, codes),
+            "Subgraphs": _offsets(b, subgraphs),
+            "Description": b.CreateString("test model"),
+            "Buffers": _offsets(b, buffers),
+        }
+        b.Finish(_table(b, "Model", **fields), file_identifier=b"TFL3")
+        return bytes(b.Output())
+
+    def _subgraph(
+        self, b: flatbuffers.Builder, buffers: list[int], kinds: list[tuple[str, int]]
+    ) -> int:
+        """Write the tensors and operators; constants become buffers."""
         indices: dict[int, int] = {}
         for t in self.tensors:
             if t.data is not None:
@@ -649,7 +702,6 @@ class ModelBuilder:
                 b.Bytes[b.Head() : b.Head() + raw.size] = raw.tobytes()
                 buffers.append(_table(b, "Buffer", Data=b.EndVector()))
         tensors = [self._tensor(b, t, indices.get(t.index, 0)) for t in self.tensors]
-        kinds = sorted({(op.kind, op.version) for op in self.operators})
         operators = [
             self._operator(b, op, kinds.index((op.kind, op.version))) for op in self.operators
         ]
@@ -660,17 +712,7 @@ class ModelBuilder:
             "Operators": _offsets(b, operators),
             "Name": b.CreateString("main"),
         }
-        subgraphs = [_table(b, "SubGraph", **subgraph) for _ in range(1 + self.extra_subgraphs)]
-        codes = [_operator_code(b, kind, version) for kind, version in kinds]
-        fields = {
-            "Version": 3,
-            "OperatorCodes": _offsets(b, codes),
-            "Subgraphs": _offsets(b, subgraphs),
-            "Description": b.CreateString("test model"),
-            "Buffers": _offsets(b, buffers),
-        }
-        b.Finish(_table(b, "Model", **fields), file_identifier=b"TFL3")
-        return bytes(b.Output())
+        return _table(b, "SubGraph", **subgraph)
 
     def _tensor(self, b: flatbuffers.Builder, t: Tensor, buffer: int) -> int:
         fields: dict[str, Any] = {
@@ -707,7 +749,7 @@ class ModelBuilder:
             fields["CustomOptions"] = b.CreateByteVector(op.options[1]["custom"])
         elif op.options is not None:
             name, values = op.options
-            values = {k: _int32s(b, v) if isinstance(v, list) else v for k, v in values.items()}
+            values = {k: _field(b, v) for k, v in values.items()}
             fields["BuiltinOptions"] = _table(b, name, **values)
             fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, name)
         return _table(b, "Operator", **fields)
@@ -734,6 +776,12 @@ def _packed(values: Array) -> Array:
     """Return int4 values two to a byte, the low half first."""
     nibbles = np.append(values & 15, np.zeros(values.size % 2, np.uint8))
     return np.asarray(nibbles[::2] | nibbles[1::2] << 4, np.uint8)
+
+
+def _field(b: flatbuffers.Builder, value: Any) -> Any:
+    if isinstance(value, str):
+        return b.CreateString(value)
+    return _int32s(b, value) if isinstance(value, list) else value
 
 
 def _int32s(b: flatbuffers.Builder, values: Sequence[int]) -> int:

@@ -14,11 +14,13 @@ from lotor.optimize.fuse_tables import fuse_tables
 from lotor.optimize.place_parts import place_parts
 from lotor.optimize.remove_constant_channels import remove_constant_channels
 from lotor.optimize.remove_dead import remove_dead
+from lotor.optimize.resource_variables import resource_variables
 from lotor.optimize.uint8_to_int8 import uint8_to_int8
 
 Rewrite = Callable[[Graph], Graph]
 
 PASSES: tuple[Rewrite, ...] = (
+    resource_variables,
     fold_constants,
     uint8_to_int8,
     cancel_transposes,

@@ -8,7 +8,7 @@ from lotor.graph import Array, DType, Graph, Op, Quantization, Tensor
 from lotor.ops.quantization import same_numbers
 
 # What they compute is decided by the bits, not by the numbers that these stand for.
-_OF_BITS = ("CAST", "BITCAST")
+_OF_BITS = ("CAST", "BITCAST", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 
 def uint8_to_int8(graph: Graph) -> Graph:
@@ -36,7 +36,7 @@ def _quantized_uint8(tensor: Tensor) -> bool:
 def _hybrid(op: Op) -> bool:
     """Whether weights are 8-bit and all else is float32: old files call such weights uint8."""
     floats = (t is not None and t.dtype is DType.FLOAT32 for t in op.inputs)
-    return any(floats) and op.outputs[0].dtype is DType.FLOAT32
+    return any(floats) and any(t.dtype is DType.FLOAT32 for t in op.outputs)
 
 
 class _Conversion:
