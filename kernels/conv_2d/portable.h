@@ -7,6 +7,7 @@
 #define LOTOR_CONV_2D_PORTABLE_H
 
 #include "../common/float_clamp.h"
+#include "../common/inline.h"
 #include "../common/requantize.h"
 
 struct lotor_conv_2d_params {
@@ -35,8 +36,9 @@ struct lotor_conv_2d_float_params {
 
 /* The sum of one filter over one window; taps outside the input count as the zero point, so as
  * nothing. */
-static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p, const int8_t *in,
-                                           const int8_t *filter, int32_t top, int32_t left) {
+static inline LOTOR_SPECIALISED int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p,
+                                                             const int8_t *in, const int8_t *filter,
+                                                             int32_t top, int32_t left) {
     int32_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -59,8 +61,8 @@ static inline int32_t lotor_conv_2d_window(const struct lotor_conv_2d_params *p,
 }
 
 /* The sum of the inputs of one window. */
-static inline int32_t lotor_conv_2d_window_inputs(const struct lotor_conv_2d_params *p,
-                                                  const int8_t *in, int32_t top, int32_t left) {
+static inline LOTOR_SPECIALISED int32_t lotor_conv_2d_window_inputs(
+    const struct lotor_conv_2d_params *p, const int8_t *in, int32_t top, int32_t left) {
     int32_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -78,10 +80,11 @@ static inline int32_t lotor_conv_2d_window_inputs(const struct lotor_conv_2d_par
     return sum;
 }
 
-static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, const int8_t *in,
-                                          const int8_t *weights, const int32_t *bias,
-                                          const int32_t *multiplier, const int8_t *shift,
-                                          int8_t *out) {
+static inline LOTOR_SPECIALISED void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p,
+                                                            const int8_t *in, const int8_t *weights,
+                                                            const int32_t *bias,
+                                                            const int32_t *multiplier,
+                                                            const int8_t *shift, int8_t *out) {
     const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
     const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
     for (int32_t n = 0; n < p->batches; n++) {
@@ -111,9 +114,9 @@ static inline void lotor_conv_2d_portable(const struct lotor_conv_2d_params *p, 
     }
 }
 
-static inline int64_t lotor_conv_2d_int16_window(const struct lotor_conv_2d_int16_params *p,
-                                                 const int16_t *in, const int8_t *filter,
-                                                 int32_t top, int32_t left) {
+static inline LOTOR_SPECIALISED int64_t
+lotor_conv_2d_int16_window(const struct lotor_conv_2d_int16_params *p, const int16_t *in,
+                           const int8_t *filter, int32_t top, int32_t left) {
     int64_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -135,10 +138,10 @@ static inline int64_t lotor_conv_2d_int16_window(const struct lotor_conv_2d_int1
     return sum;
 }
 
-static inline void lotor_conv_2d_int16_portable(const struct lotor_conv_2d_int16_params *p,
-                                                const int16_t *in, const int8_t *weights,
-                                                const int64_t *bias, const int32_t *multiplier,
-                                                const int8_t *shift, int16_t *out) {
+static inline LOTOR_SPECIALISED void
+lotor_conv_2d_int16_portable(const struct lotor_conv_2d_int16_params *p, const int16_t *in,
+                             const int8_t *weights, const int64_t *bias, const int32_t *multiplier,
+                             const int8_t *shift, int16_t *out) {
     const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
     const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
     for (int32_t n = 0; n < p->batches; n++) {
@@ -161,9 +164,9 @@ static inline void lotor_conv_2d_int16_portable(const struct lotor_conv_2d_int16
 }
 
 /* Summed in the reference's order: row by row, pixel by pixel, channel by channel. */
-static inline float lotor_conv_2d_float_window(const struct lotor_conv_2d_float_params *p,
-                                               const float *in, const float *filter, int32_t top,
-                                               int32_t left) {
+static inline LOTOR_SPECIALISED float
+lotor_conv_2d_float_window(const struct lotor_conv_2d_float_params *p, const float *in,
+                           const float *filter, int32_t top, int32_t left) {
     float sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -185,9 +188,9 @@ static inline float lotor_conv_2d_float_window(const struct lotor_conv_2d_float_
     return sum;
 }
 
-static inline void lotor_conv_2d_float_portable(const struct lotor_conv_2d_float_params *p,
-                                                const float *in, const float *weights,
-                                                const float *bias, float *out) {
+static inline LOTOR_SPECIALISED void
+lotor_conv_2d_float_portable(const struct lotor_conv_2d_float_params *p, const float *in,
+                             const float *weights, const float *bias, float *out) {
     const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
     const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
     for (int32_t n = 0; n < p->batches; n++) {

@@ -7,6 +7,7 @@
 #define LOTOR_DEPTHWISE_CONV_2D_PORTABLE_H
 
 #include "../common/float_clamp.h"
+#include "../common/inline.h"
 #include "../common/requantize.h"
 
 struct lotor_depthwise_conv_2d_params {
@@ -34,9 +35,9 @@ struct lotor_depthwise_conv_2d_float_params {
 };
 
 /* The sum of one output channel over one window; taps outside the input count as nothing. */
-static inline int32_t lotor_depthwise_conv_2d_window(const struct lotor_depthwise_conv_2d_params *p,
-                                                     const int8_t *in, const int8_t *filter,
-                                                     int32_t top, int32_t left) {
+static inline LOTOR_SPECIALISED int32_t
+lotor_depthwise_conv_2d_window(const struct lotor_depthwise_conv_2d_params *p, const int8_t *in,
+                               const int8_t *filter, int32_t top, int32_t left) {
     int32_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -54,10 +55,10 @@ static inline int32_t lotor_depthwise_conv_2d_window(const struct lotor_depthwis
     return sum;
 }
 
-static inline void lotor_depthwise_conv_2d_portable(const struct lotor_depthwise_conv_2d_params *p,
-                                                    const int8_t *in, const int8_t *weights,
-                                                    const int32_t *bias, const int32_t *multiplier,
-                                                    const int8_t *shift, int8_t *out) {
+static inline LOTOR_SPECIALISED void
+lotor_depthwise_conv_2d_portable(const struct lotor_depthwise_conv_2d_params *p, const int8_t *in,
+                                 const int8_t *weights, const int32_t *bias,
+                                 const int32_t *multiplier, const int8_t *shift, int8_t *out) {
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t y = 0; y < p->out_h; y++) {
             for (int32_t x = 0; x < p->out_w; x++) {
@@ -77,10 +78,9 @@ static inline void lotor_depthwise_conv_2d_portable(const struct lotor_depthwise
     }
 }
 
-static inline int64_t
-lotor_depthwise_conv_2d_int16_window(const struct lotor_depthwise_conv_2d_int16_params *p,
-                                     const int16_t *in, const int8_t *filter, int32_t top,
-                                     int32_t left) {
+static inline LOTOR_SPECIALISED int64_t lotor_depthwise_conv_2d_int16_window(
+    const struct lotor_depthwise_conv_2d_int16_params *p, const int16_t *in, const int8_t *filter,
+    int32_t top, int32_t left) {
     int64_t sum = 0;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;
@@ -98,7 +98,7 @@ lotor_depthwise_conv_2d_int16_window(const struct lotor_depthwise_conv_2d_int16_
     return sum;
 }
 
-static inline void lotor_depthwise_conv_2d_int16_portable(
+static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_int16_portable(
     const struct lotor_depthwise_conv_2d_int16_params *p, const int16_t *in, const int8_t *weights,
     const int64_t *bias, const int32_t *multiplier, const int8_t *shift, int16_t *out) {
     for (int32_t n = 0; n < p->batches; n++) {
@@ -120,7 +120,7 @@ static inline void lotor_depthwise_conv_2d_int16_portable(
 }
 
 /* Summed in the reference's order: row by row, pixel by pixel. */
-static inline float
+static inline LOTOR_SPECIALISED float
 lotor_depthwise_conv_2d_float_window(const struct lotor_depthwise_conv_2d_float_params *p,
                                      const float *in, const float *filter, int32_t top,
                                      int32_t left) {
@@ -141,7 +141,7 @@ lotor_depthwise_conv_2d_float_window(const struct lotor_depthwise_conv_2d_float_
     return sum;
 }
 
-static inline void
+static inline LOTOR_SPECIALISED void
 lotor_depthwise_conv_2d_float_portable(const struct lotor_depthwise_conv_2d_float_params *p,
                                        const float *in, const float *weights, const float *bias,
                                        float *out) {

@@ -6,7 +6,8 @@ import numpy as np
 import tflite
 from hypothesis import strategies as st
 
-from cases import case, random_models
+from cases import case, edge, random_models
+from cases.movement import concatenation, split
 from cases.strategies import BRANCHES, Draw, builder, pair, scaling, typed_image
 from tflite_builder import ModelBuilder, Quant, Scaling, Tensor
 
@@ -23,9 +24,10 @@ def transpose_conv(
     per_channel: bool = True,
     multiplier: float | None = None,
     weight_quant: Quant | None = None,
+    quant: Quant | None = None,
 ) -> Tensor:
     """TRANSPOSE_CONV; weights are (channels, height, width), `size` is the output's."""
-    scale = Scaling(activation, per_channel, weight_quant, None, multiplier)
+    scale = Scaling(activation, per_channel, weight_quant, quant, multiplier)
     shape = (*weights, x.shape[3])
     w, b, quant = m.operands(x, m.weights(shape), 0, x.shape[3], bias, scale)
     y = m.tensor((x.shape[0], *size, weights[0]), quant, x.dtype)
@@ -58,6 +60,20 @@ def transposed_of_other_types(m: ModelBuilder) -> None:
     y = m.input((1, 3, 4, 3), dtype="float32")
     m.output(transpose_conv(m, y, (2, 3, 4), (5, 8), activation="RELU6"))
     m.output(transpose_conv(m, y, (3, 2, 5), (9, 18), (3, 4), "VALID", bias=False))
+
+
+@edge
+def convolutions_of_parts(m: ModelBuilder) -> None:
+    # Inputs that lie in a larger tensor, and outputs that do.
+    for dtype, quant in (("int8", Quant(0.05, 3)), ("int16", Quant(1e-4)), ("float32", None)):
+        x = m.input((1, 3, 4, 6), quant, dtype)
+        a, b, c = split(m, m.conv2d(x, 6, (1, 1), quant=quant), 3, 3)
+        parts = [
+            transpose_conv(m, a, (2, 3, 3), (3, 4), (1, 1), quant=quant),
+            m.conv2d(b, 3, quant=quant),
+            m.depthwise_conv2d(c, 2, quant=quant),
+        ]
+        m.output(concatenation(m, parts, 3))
 
 
 @random_models

@@ -71,7 +71,8 @@ class TransposeConv(Convolution):
         found = window_params(w.y, w.x, *self.window(op))
         # The window's input is the layer's output.
         swapped = {"in": "out", "out": "in"}
-        return {
+        named = {
             "_".join(swapped.get(word, word) for word in name.split("_")): value
             for name, value in found.items()
         }
+        return named | {"in_step": w.x.step, "out_step": w.y.step}
