@@ -385,6 +385,8 @@ class _Subgraph:
             self.initialisers.add(int(called))
         if kind in operators():
             self.read_attributes(op, raw)
+        if not outputs:  # rewrites may rely on a first output
+            op.outputs.append(Tensor(name, (), DType.OTHER))
         return op
 
     def read_attributes(self, op: Op, raw: Any) -> None:

@@ -16,7 +16,7 @@ class AssignVariable(Operator):
     stateful = True
 
     def problems(self, op: Op) -> list[str]:
-        if not op.outputs:
+        if op.outputs[0].within is None:
             return [f"variable '{op.input(0).name}' cannot be kept; see its VAR_HANDLE"]
         return []
 
