@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cases
-from cases.channels import RELU6
+from cases.channels import RELU6, combined
 from conftest import CHECKOUT
 from exactness import inputs_of
 from lotor.compiler import compile_model
@@ -209,6 +209,37 @@ def test_grouped_convolutions_need_all() -> None:
     m, x = start()
     y = stuck(m, x, [0, BIG, -BIG, 0])
     m.output(m.conv2d(y, weights=m.weights((4, 2, 1, 2)), padding="VALID"))
+    assert_rewrite_exact(m, NAME, changes=False)
+
+
+def test_sums_and_products() -> None:
+    m, x = start()
+    a, b = stuck(m, x, [0, BIG, BIG, 0, -BIG]), stuck(m, x, [0, BIG, 0, 0, -BIG])
+    wide = Quant(0.1, -128)
+    y = combined(m, "ADD", a, b, wide)
+    y = combined(m, "SUB", y, m.constant(m.weights((5,)), Quant(0.03)), wide)
+    scale = stuck(m, m.mean(y, (1, 2), True), [0, 0, 0, BIG, BIG])
+    y = combined(m, "MAXIMUM", combined(m, "MUL", scale, y, wide), y)
+    m.output(m.conv2d(y, 3, (1, 1)))
+    assert_rewrite_exact(m, NAME)
+    # Channel 4 is constant everywhere; so is channel 1, as its product is beyond the scale.
+    assert [s[-1] for s in shapes(m)[:-1]] == [3] * (len(shapes(m)) - 1)
+
+
+def test_one_element_for_all_channels() -> None:
+    m, x = start()
+    y = combined(m, "MUL", stuck(m, x, [0, BIG, -BIG]), stuck(m, x, [BIG]))
+    m.output(m.conv2d(y, 3, (1, 1)))
+    assert_rewrite_exact(m, NAME)
+    assert [s[-1] for s in shapes(m)] == [1, 1, 1, 3]
+
+
+def test_constants_that_layers_share_stay() -> None:
+    m, x = start()
+    factors = m.constant(m.weights((2,)), Quant(0.03))
+    for _ in range(2):
+        y = combined(m, "MUL", stuck(m, x, [0, BIG]), factors)
+        m.output(m.conv2d(y, 3, (1, 1)))
     assert_rewrite_exact(m, NAME, changes=False)
 
 

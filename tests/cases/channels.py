@@ -42,6 +42,19 @@ def depthwise(m: ModelBuilder, x: Tensor, multiple: int = 1, **how: Any) -> Tens
     return m.depthwise_conv2d(x, weights=weights, bias=bias(m, channels, 0.2), **scaled)
 
 
+def combined(
+    m: ModelBuilder, kind: str, a: Tensor, b: Tensor, quant: Quant | None = None
+) -> Tensor:
+    """ADD, SUB, MUL, MAXIMUM or MINIMUM with broadcasting."""
+    if kind in ("MAXIMUM", "MINIMUM"):
+        quant = a.quant
+    y = m.tensor(np.broadcast_shapes(a.shape, b.shape), quant or m.quant(0.05))
+    options = {"MAXIMUM": "MaximumMinimumOptions", "MINIMUM": "MaximumMinimumOptions"}
+    fields: dict[str, Any] = {} if kind in options else {"FusedActivationFunction": 0}
+    name = options.get(kind, f"{kind.capitalize()}Options")
+    return m.operator(kind, [a, b], [y], name, version=2, **fields)
+
+
 def dense(m: ModelBuilder, x: Tensor, units: int, **how: Any) -> Tensor:
     """A dense layer with dead and stuck outputs."""
     depth = x.shape[-1] if len(x.shape) == 2 else int(np.prod(x.shape[1:]))
@@ -54,6 +67,7 @@ def channels(m: ModelBuilder) -> None:
     x = m.input((1, 6, 5, 3), Quant(0.03, -5))
     y = depthwise(m, conv(m, x, 9, 3), padding="VALID")
     y = m.max_pool2d(conv(m, y, 8, quant=Quant(0.02, 3), activation="NONE"))
+    y = combined(m, "MUL", m.add(y, conv(m, y, 8)), conv(m, m.mean(y, (1, 2), True), 8))
     y = dense(m, m.mean(y, quant=Quant(0.02, -9)), 6, activation="RELU")
     m.output(m.softmax(m.fully_connected(y, 3, quant=Quant(0.06, 3))))
 
@@ -63,7 +77,7 @@ def random_channels(draw: Draw) -> ModelBuilder:
     m = builder(draw)
     side = draw(st.integers(3, 6))
     y = m.input((1, side, side, draw(st.integers(1, 4))), Quant(0.03, draw(st.integers(-128, 127))))
-    for block in draw(st.lists(st.sampled_from("cdpatrb"), min_size=2, max_size=6)):
+    for block in draw(st.lists(st.sampled_from("cdpatrbek"), min_size=2, max_size=6)):
         padding = draw(st.sampled_from(["SAME", "VALID"])) if y.shape[1] >= 3 else "SAME"
         how: dict[str, Any] = {"padding": padding}
         if draw(st.booleans()):  # zero points other than -128: what is constant is not always zero
@@ -80,6 +94,17 @@ def random_channels(draw: Draw) -> ModelBuilder:
             y = m.unary("LOGISTIC", y, Quant(1 / 256, -128))
         elif block == "r":
             y = m.reshape(m.reshape(y, (1, -1)), y.shape)
+        elif block == "e":
+            kind = draw(st.sampled_from(["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"]))
+            other = m.mean(y, (1, 2), True) if draw(st.booleans()) else y
+            quant = y.quant if kind in ("MAXIMUM", "MINIMUM") else Quant(0.03, -7)
+            other = conv(m, other, draw(st.sampled_from([y.shape[3], 1])), quant=quant)
+            a, b = (y, other) if draw(st.booleans()) else (other, y)
+            y = combined(m, kind, a, b)
+        elif block == "k":
+            row = draw(st.sampled_from([y.shape[3], 1]))
+            constant = m.constant(m.weights((1, 1, 1, row)), Quant(0.02, 9))
+            y = combined(m, draw(st.sampled_from(["ADD", "SUB", "MUL"])), y, constant)
         else:  # two readers
             y = m.max_pool2d(y, (1, 1), (1, 1), "SAME")
             m.output(conv(m, y, 2))

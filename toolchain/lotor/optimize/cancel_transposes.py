@@ -182,6 +182,9 @@ class _Layout:
             return False
         (order,) = orders
         sources = [self.turned[t] for t in op.inputs if t in self.turned]
+        given = [t for t in op.inputs if t is not None and t.data is None]
+        if any(t.elements > 1 and t not in self.turned for t in given):
+            return False
         if all(turned.same for turned in sources):
             return False
         y = op.outputs[0]
@@ -256,19 +259,11 @@ def _rows(op: Op, order: Order) -> tuple[Op, Order] | None:
 
 
 def _binary(op: Op, order: Order) -> tuple[Op, Order] | None:
-    inputs: list[Tensor | None] = []
-    for tensor in op.inputs:
-        if tensor is None:
-            return None
-        if tensor.data is not None and tensor.elements > 1:
-            tensor = _turned_back(tensor, order)
-        elif tensor.elements > 1 and len(tensor.shape) != len(order):
-            return None
-        inputs.append(tensor)
+    inputs = [
+        _turned_back(t, order) if t is not None and t.data is not None and t.elements > 1 else t
+        for t in op.inputs
+    ]
     shape = np.broadcast_shapes(*[t.shape for t in inputs if t is not None])
-    y = op.outputs[0]
-    if len(y.shape) != len(order) or tuple(shape[axis] for axis in order) != y.shape:
-        return None  # another input is not turned
     return _writing(replace(op, inputs=inputs), shape), order
 
 

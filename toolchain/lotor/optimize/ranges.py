@@ -12,6 +12,7 @@ import numpy as np
 
 from lotor.graph import Array, DType, Graph, Op, Tensor
 from lotor.ops import KernelCall, operators
+from lotor.ops.binary import Binary
 from lotor.ops.convolution import Convolution, constant
 from lotor.ops.fixed import requantize_each
 from lotor.ops.mean import Mean
@@ -217,6 +218,62 @@ def _pad(op: Op, ranges: Ranges) -> Range | None:
     return Range(np.minimum(ranges[x].low, value), np.maximum(ranges[x].high, value))
 
 
+def _sum(op: Op, ranges: Ranges) -> Range | None:
+    a, b, p = *_operands(op, ranges), _parameters(op)
+
+    def value(x: Array, y: Array) -> Array:
+        parts = [
+            requantize_each((n + p[f"{name}_offset"]) << 20, p[f"{name}_multiplier"], -p[right])
+            for n, name, right in ((x, "a", "a_right"), (y, "b", "b_right"))
+        ]
+        total = parts[0] - parts[1] if op.kind == "SUB" else parts[0] + parts[1]
+        return requantize_each(total, p["out_multiplier"], -p["out_right"]) + p["out_offset"]
+
+    if op.kind == "SUB":
+        return _clamped(Range(value(a.low, b.high), value(a.high, b.low)), op)
+    return _clamped(Range(value(a.low, b.low), value(a.high, b.high)), op)
+
+
+def _product(op: Op, ranges: Ranges) -> Range | None:
+    a, b, p = *_operands(op, ranges), _parameters(op)
+    products = np.stack(
+        [
+            (x + p["a_offset"]) * (y + p["b_offset"])
+            for x in (a.low, a.high)
+            for y in (b.low, b.high)
+        ]
+    )
+    if (np.abs(products) << np.maximum(p["shift"], 0)).max() > _INT32.max:
+        return None
+    low, high = (
+        requantize_each(n, p["multiplier"], p["shift"]) + p["out_offset"]
+        for n in (products.min(axis=0), products.max(axis=0))
+    )
+    return _clamped(Range(low, high), op)
+
+
+def _extreme(op: Op, ranges: Ranges) -> Range | None:
+    a, b = _operands(op, ranges)
+    larger = np.maximum if op.kind == "MAXIMUM" else np.minimum
+    return Range(larger(a.low, b.low), larger(a.high, b.high))
+
+
+def _operands(op: Op, ranges: Ranges) -> tuple[Range, Range]:
+    """Return the ranges of two inputs; rows of one element are broadcast."""
+    row = op.outputs[0].row
+    a, b = (
+        Range(*(np.broadcast_to(n, (row,)) for n in (ranges[x].low, ranges[x].high)))
+        for x in (op.input(0), op.input(1))
+    )
+    return a, b
+
+
+def _parameters(op: Op) -> dict[str, Array]:
+    operator = operators()[op.kind]
+    assert isinstance(operator, Binary)
+    return {name: np.array(value, np.int64) for name, value in operator.params(op).items()}
+
+
 def _reshape(op: Op, ranges: Ranges) -> Range | None:
     found, row = ranges[op.input(0)], op.outputs[0].row
     if row % found.low.size == 0:
@@ -246,6 +303,11 @@ _RULES: dict[str, Callable[[Op, Ranges], Range | None]] = {
     "MAX_POOL_2D": _pool,
     "MEAN": _mean,
     "PAD": _pad,
+    "ADD": _sum,
+    "SUB": _sum,
+    "MUL": _product,
+    "MAXIMUM": _extreme,
+    "MINIMUM": _extreme,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,
     "EXPAND_DIMS": _reshape,

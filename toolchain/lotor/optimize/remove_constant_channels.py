@@ -17,6 +17,7 @@ import numpy as np
 
 from lotor.graph import Array, DType, Graph, Op, Quantization, Tensor
 from lotor.ops import operators
+from lotor.ops.binary import Binary
 from lotor.ops.convolution import Convolution, constant
 from lotor.optimize.edit import Uses, compiles, rewritten
 from lotor.optimize.ranges import Ranges, channel_ranges, reads_padding
@@ -146,6 +147,25 @@ class _ByChannel(_Layer):
                 needs.need(tensor, needs.of(other))
 
 
+class _Elementwise(_Layer):
+    """The same of several inputs, constants too; a row of one element is for all channels."""
+
+    def settle(self, needs: _Needs) -> None:
+        row = self.op.outputs[0].row
+        given = [t for t in (*self.op.inputs, *self.op.outputs) if t is not None]
+        tensors = [t for t in given if t.row == row and t.data is None]
+        for tensor in given:
+            if tensor.row != row:
+                needs.need_all(tensor)
+        needed = np.logical_or.reduce([needs.of(tensor) for tensor in tensors])
+        for tensor in tensors:
+            needs.need(tensor, needed)
+
+    def rebuilt(self, needs: _Needs) -> Op:
+        kept = needs.of(self.op.outputs[0])
+        return replace(self.op, inputs=[_sliced(tensor, kept) for tensor in self.op.inputs])
+
+
 class _Reshape(_Layer):
     """The same bytes with rows that are a whole number of times as long or as short."""
 
@@ -232,6 +252,14 @@ class _Depthwise(_Layer):
         return _with_constants(self.op, kept, data, np.zeros(kept.size, np.int64))
 
 
+def _sliced(tensor: Tensor | None, kept: Array) -> Tensor | None:
+    """Return a constant with the channels kept; anything else as it is."""
+    if tensor is None or tensor.data is None or tensor.row != kept.size or not tensor.shape:
+        return tensor
+    data = np.ascontiguousarray(tensor.data[..., kept])
+    return replace(tensor, shape=data.shape, data=data, source=None)
+
+
 def _bias(op: Op, outputs: int) -> Array:
     bias = op.inputs[2] if len(op.inputs) > 2 else None
     if bias is None:
@@ -271,11 +299,13 @@ def _layer(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
     """Return how a layer deals with channels."""
     rule = _RULES.get(op.kind)
     x, y = op.inputs[0] if op.inputs else None, op.outputs[0]
-    if x is None or x.data is not None or len(op.outputs) != 1 or not compiles(op):
+    if x is None or len(op.outputs) != 1 or not compiles(op):
         return _Whole(op)
-    if rule is not None:
+    if rule is not None and x.data is None:
         return rule(op, ranges, uses)
-    if x.shape == y.shape and len(op.inputs) == 1:
+    if isinstance(operators()[op.kind], Binary) or op.kind == "PRELU":
+        return _elementwise(op, uses)
+    if x.data is None and x.shape == y.shape and len(op.inputs) == 1:
         calls = operators()[op.kind].lower(op)
         if len(calls) == 1 and calls[0].function == "table":
             return _ByChannel(op)
@@ -308,6 +338,16 @@ def _fully_connected(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
     if not fits or not _weights_are_its_own(op, uses):
         return _Whole(op)
     return _Weighted(op, ranges)
+
+
+def _elementwise(op: Op, uses: Uses) -> _Layer:
+    row = op.outputs[0].row
+    for tensor in op.inputs:
+        if tensor is None or tensor.row not in (1, row):
+            return _Whole(op)
+        if tensor.data is not None and tensor.row == row and len(uses.readers(tensor)) > 1:
+            return _Whole(op)  # a second copy could cost more than is saved
+    return _Elementwise(op)
 
 
 def _by_channel(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
