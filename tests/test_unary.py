@@ -43,6 +43,15 @@ RNG = np.random.default_rng(0)
 WIDE = np.concatenate([RNG.uniform(-103, 88.7, 20000), RNG.uniform(-1, 1, 20000), [0.0, -0.0]])
 NARROW = np.concatenate([RNG.uniform(-12, 17, 20000), RNG.uniform(-0.7, 0.7, 20000), [0.0, 30]])
 POSITIVE = np.concatenate([np.exp(RNG.uniform(-100, 88, 20000)), RNG.uniform(0.5, 2, 20000), [1]])
+# Small ones, multiples of right angles, and floats of any size.
+ANGLES = np.concatenate(
+    [
+        RNG.uniform(-7, 7, 20000),
+        np.arange(-9999, 9999) * np.pi / 2,
+        POSITIVE * np.where(RNG.random(POSITIVE.size) < 0.5, -1, 1),
+        [3.4e38, 1e-45, 0.0, -0.0],
+    ]
+)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +62,8 @@ POSITIVE = np.concatenate([np.exp(RNG.uniform(-100, 88, 20000)), RNG.uniform(0.5
         ("TANH", NARROW, np.tanh, 2.0),
         ("LOGISTIC", np.maximum(NARROW, -9), lambda x: 1 / (1 + np.exp(-x)), 3.0),
         ("LOGISTIC", np.minimum(WIDE, -9.1), np.exp, 1.0),
+        ("SIN", ANGLES, np.sin, 3.0),
+        ("COS", ANGLES, np.cos, 3.0),
     ],
 )
 def test_float_functions_are_within_their_bounds(
@@ -86,7 +97,19 @@ def test_float_softmaxes_are_within_their_bounds() -> None:
 
 def test_special_floats() -> None:
     x = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 1e-45, -1e-45, 3e38], np.float32)
-    for kind in ("EXP", "LOG", "TANH", "LOGISTIC", "SQRT", "RSQRT", "FLOOR", "SIGN", "RELU6"):
+    for kind in (
+        "EXP",
+        "LOG",
+        "SIN",
+        "COS",
+        "TANH",
+        "LOGISTIC",
+        "SQRT",
+        "RSQRT",
+        "FLOOR",
+        "SIGN",
+        "RELU6",
+    ):
         got, reference = both(lambda m, t, kind=kind: unary(m, kind, t), x)  # type: ignore[misc]
         close = np.isclose(got, reference, rtol=1e-6, atol=0, equal_nan=True)
         assert close.all(), (kind, got, reference)

@@ -1,8 +1,8 @@
 /* Functions of floats without a mathematics library.
  *
  * Errors against the exact value, in units of the last place of a normal result: exponential and
- * logarithm 1, hyperbolic tangent 2, logistic function 3 (down to -9), error function 8; the square
- * root is rounded correctly.
+ * logarithm 1, hyperbolic tangent 2, logistic function 3 (down to -9), error function 8, sine and
+ * cosine 3; the square root is rounded correctly.
  */
 #ifndef LOTOR_COMMON_FLOAT_MATH_H
 #define LOTOR_COMMON_FLOAT_MATH_H
@@ -186,6 +186,72 @@ static inline float lotor_sqrt(float x) {
     const uint32_t mantissa = (uint32_t)((root + 1) >> 1);
     const int32_t half = (exponent - (exponent & 1)) / 2;
     return lotor_float_of_bits(((uint32_t)(half + 126) << 23) + mantissa);
+}
+
+/* Quarter turns: x = (n + r) pi / 2 with |r| <= 1/2; returns r pi / 2 and sets *quadrant to n
+ * mod 4.
+ *
+ * Exact up to the last bits of the result for every x: the product with those bits of 2 / pi that
+ * matter, as integers (Payne and Hanek, 1983).
+ */
+static inline float lotor_quarter_turns(float x, int32_t *quadrant) {
+    /* 2 / pi in binary */
+    static const uint32_t bits[7] = {0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u,
+                                     0xdb629599u, 0x3c439041u, 0xfe5163abu};
+    const uint32_t word = lotor_bits_of_float(x);
+    const uint64_t mantissa = (word & 0x007fffffu) | 0x00800000u;
+    const int32_t exponent = (int32_t)((word >> 23) & 0xffu) - 150;
+    /* Bits before this one give whole turns. */
+    const int32_t first = exponent > 2 ? exponent - 2 : 0;
+    uint64_t window[3];
+    for (int32_t i = 0; i < 3; i++) {
+        const uint64_t high = bits[first / 32 + i];
+        const uint64_t low = bits[first / 32 + i + 1];
+        window[i] = ((high << 32 | low) << (first % 32)) >> 32;
+    }
+    const uint64_t low = mantissa * window[2];
+    const uint64_t middle = mantissa * window[1] + (low >> 32);
+    const uint64_t high = (mantissa * window[0] + (middle >> 32));
+    const uint64_t below = middle << 32 | (low & 0xffffffffu);
+    /* To 62 bits of fraction and 2 of whole quarter turns. */
+    const int32_t right = 34 + first - exponent;
+    uint64_t turns = high << (64 - right) | below >> right;
+    if ((word >> 31) != 0u) {
+        turns = 0u - turns;
+    }
+    const uint64_t nearest = (turns + (UINT64_C(1) << 61)) >> 62;
+    *quadrant = (int32_t)nearest;
+    const int64_t rest = (int64_t)(turns - (nearest << 62));
+    /* The rest in two floats, times pi / 2 in two floats. */
+    const float rest_high = (float)rest;
+    const float rest_low = (float)(rest - (int64_t)rest_high);
+    const float unit = 2.16840434e-19f; /* 2^-62 */
+    const float angle = rest_high * 1.57079637f + (rest_high * -4.37113883e-8f + rest_low * 1.57f);
+    return angle * unit;
+}
+
+/* sin(x + quarters pi / 2). */
+static inline float lotor_sine(float x, int32_t quarters) {
+    float angle = x;
+    int32_t quadrant = 0;
+    if (!(x >= -0.785f && x <= 0.785f)) {
+        if (!(x >= -3.40282347e38f && x <= 3.40282347e38f)) {
+            return lotor_float_of_bits(0x7fc00000u);
+        }
+        angle = lotor_quarter_turns(x, &quadrant);
+    }
+    quadrant = (quadrant + quarters) & 3;
+    const float z = angle * angle;
+    float result;
+    if ((quadrant & 1) != 0) {
+        const float tail = ((z / 40320.0f - 1.0f / 720.0f) * z + 1.0f / 24.0f) * z * z;
+        result = 1.0f - (0.5f * z - tail);
+    } else {
+        const float tail = ((z / 362880.0f - 1.0f / 5040.0f) * z + 1.0f / 120.0f) * z;
+        /* Minus zero stays. */
+        result = z < 1e-8f ? angle : angle + angle * z * (tail - 1.0f / 6.0f);
+    }
+    return quadrant >= 2 ? -result : result;
 }
 
 #endif

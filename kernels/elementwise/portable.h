@@ -53,6 +53,14 @@ struct lotor_gelu_float_params {
     int32_t elements;
 };
 
+struct lotor_sin_float_params {
+    int32_t elements;
+};
+
+struct lotor_cos_float_params {
+    int32_t elements;
+};
+
 struct lotor_gelu_tanh_float_params {
     int32_t elements;
 };
@@ -186,6 +194,20 @@ static inline void lotor_gelu_float_portable(const struct lotor_gelu_float_param
                                              const float *in, float *out) {
     for (int32_t i = 0; i < p->elements; i++) {
         out[i] = 0.5f * in[i] * lotor_erfc(in[i] * -0.707106769f);
+    }
+}
+
+static inline void lotor_sin_float_portable(const struct lotor_sin_float_params *p, const float *in,
+                                            float *out) {
+    for (int32_t i = 0; i < p->elements; i++) {
+        out[i] = lotor_sine(in[i], 0);
+    }
+}
+
+static inline void lotor_cos_float_portable(const struct lotor_cos_float_params *p, const float *in,
+                                            float *out) {
+    for (int32_t i = 0; i < p->elements; i++) {
+        out[i] = lotor_sine(in[i], 1);
     }
 }
 

@@ -112,7 +112,7 @@ def elementwise(m: ModelBuilder) -> None:
 def float_functions(m: ModelBuilder) -> None:
     """The inexact forms, so coarsely quantized that their last bits do not matter."""
     x = m.input((1, 64), dtype="float32")
-    for kind in ("EXP", "LOGISTIC", "TANH", "GELU"):
+    for kind in ("EXP", "LOGISTIC", "TANH", "GELU", "SIN", "COS"):
         m.output(m.quantize(unary(m, kind, x), Quant(0.013, -20)))
     positive = unary(m, "ABS", m.dequantize(m.input((1, 256), Quant(0.05, 0))))
     m.output(m.quantize(unary(m, "LOG", positive), Quant(0.05, 20)))
