@@ -126,6 +126,11 @@ def test_new_shapes_that_add_or_drop_axes() -> None:
     m.output(transpose(m, y, (3, 2, 1, 0)), m.conv2d(x, 2))
     assert_rewrite_exact(m, CANCEL)
     assert transposes(m) == 0
+    m, x = start((1, 4, 5, 6))
+    y = m.reshape(transpose(m, x, TO_NCHW), (6, 4, 5))
+    m.output(transpose(m, m.reshape(y, (6, 4, 1, 5)), (1, 3, 2, 0)))
+    assert_rewrite_exact(m, CANCEL)
+    assert transposes(m) == 0
     m, x = start((1, 4, 5, 6))  # rows are split: no
     y = m.reshape(transpose(m, x, TO_NCHW), (1, 6, 20))
     m.output(transpose(m, y, (0, 2, 1)))
