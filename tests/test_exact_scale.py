@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lotor import host
+from lotor.ops import fully_connected
 from lotor.ops.exact_scale import exact_scale
 from lotor.ops.quantization import FixedPoint
+from tflite_builder import ModelBuilder, Quant
 
 
 def by_double(sums: npt.NDArray[np.int64], scale: float, steps: int) -> npt.NDArray[np.int64]:
@@ -74,3 +77,22 @@ def test_none_where_31_bits_cannot_tell_two_sums_apart() -> None:
     assert refused
     # For the same scale and small sums there are integers again.
     assert exact_scale(float(refused[0]), 2**20, 255) is not None
+
+
+def test_the_proof_covers_every_sum_that_a_layer_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int] = []
+
+    def recorded(scale: float, limit: int, steps: int) -> FixedPoint | None:
+        limits.append(limit)
+        return exact_scale(scale, limit, steps)
+
+    monkeypatch.setattr(fully_connected, "exact_scale", recorded)
+    weights = np.array([[3, -5, 7], [-100, 127, -127], [0, 1, 0]], np.int8)
+    bias, zero_point = np.array([11, -12, 50_000]), -37
+    m = ModelBuilder()
+    x = m.input((1, 3), Quant(0.5, zero_point))
+    scales = Quant((0.01, 0.02, 0.03))
+    m.output(m.fully_connected(x, weights=weights, weight_quant=scales, bias=bias))
+    host.load(m.build())
+    ends = np.array(np.meshgrid(*[[-128, 127]] * 3)).reshape(3, -1) - zero_point
+    assert limits == np.abs(weights @ ends + bias[:, None]).max(axis=1).tolist()
