@@ -65,6 +65,21 @@ def layers_over_time_whose_sums_wrap(m: ModelBuilder) -> None:
     m.output(svdf(m, x, 8, memory=1, quant=Quant(2.0**-8, 100)))
 
 
+@edge
+def features_at_the_ends_of_int16(m: ModelBuilder) -> None:
+    # The bias brings what is next to an end into the output's range, one step a unit.
+    x = m.input((1, 9), Quant(0.5, 0))
+    for end in (-32768, 32767):
+        features = m.constant(m.weights((6, 9)), Quant(0.5))
+        kept = m.variable((1, 6), Quant(2.0**-7), "int16")
+        once = m.constant(np.ones((6, 1)), Quant(0.5), "int16")
+        bias = m.constant(np.full(6, -end), None, "int32")
+        y = m.tensor((1, 6), Quant(2.0**-8, 3))
+        operands = [x, features, once, bias, kept]
+        options = {"Rank": 1, "FusedActivationFunction": _ACTIVATIONS["RELU"]}
+        m.output(m.operator("SVDF", operands, [y], "SVDFOptions", 3, **options))
+
+
 @random_models
 def random_layers_over_time(draw: Draw) -> ModelBuilder:
     m = builder(draw)
