@@ -82,6 +82,19 @@ def test_outputs_far_finer_than_the_inputs(kind: str) -> None:
             assert "below 1 needed" in _reason(m, y)
 
 
+def test_products_that_overflow_in_the_reference() -> None:
+    for dtype in ("int8", "int16"):
+        for scale, fits in ((2.0**-13 * 1.01, True), (2.0**-14, False)):
+            m = ModelBuilder()
+            a = m.input((2, 3), Quant(1.0), dtype)
+            y = binary(m, "MUL", a, a, Quant(float(np.float32(scale))))
+            if fits:
+                m.output(y)
+                compile_model(m.build())
+            else:
+                assert "below 2^14 needed" in _reason(m, y)
+
+
 def test_shifts_of_powers_of_two() -> None:
     for scales, kind, reason in (
         ((2.0**-8, 2.0**-10, 2.0**-9), "ADD", "power-of-two scales"),

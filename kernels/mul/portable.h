@@ -9,8 +9,9 @@
 
 struct lotor_mul_params {
     int32_t row, a_step, b_step;
-    int32_t a_offset, b_offset;
-    int32_t out_offset, multiplier, shift, out_min, out_max;
+    int32_t a_offset, b_offset, multiplier, shift;
+    int32_t low, high; /* of the result without the offset */
+    int32_t out_offset;
 };
 
 struct lotor_mul_int16_params {
@@ -31,7 +32,8 @@ struct lotor_mul_float_params {
 static inline int32_t lotor_mul_value(const struct lotor_mul_params *p, int32_t a, int32_t b) {
     const int32_t product = (a + p->a_offset) * (b + p->b_offset);
     const int32_t value = lotor_requantize(product, p->multiplier, p->shift);
-    return lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min, p->out_max);
+    /* The offset comes last: between shift and clamp, gcc 12 has too few bits of it in vectors. */
+    return lotor_clamp(value, p->low, p->high) + p->out_offset;
 }
 
 static inline void lotor_mul_portable(const struct lotor_mul_params *p, const int8_t *a,

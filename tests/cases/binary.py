@@ -231,7 +231,7 @@ def scales_far_apart(m: ModelBuilder) -> None:
             m.output(binary(m, "ADD", ramp, x, Quant(larger, -zero_point - 1)))
             m.output(binary(m, "SUB", x, ramp, Quant(larger / 3000, zero_point)))
             m.output(binary(m, "MUL", ramp, x, Quant(scale * 2, zero_point)))
-            m.output(binary(m, "MUL", ramp, x, Quant(scale * 2.0**-20, zero_point)))
+            m.output(binary(m, "MUL", ramp, x, Quant(scale * 2.0**-17, zero_point)))
             m.output(binary(m, "SQUARED_DIFFERENCE", x, ramp, Quant(larger**2 / 7, zero_point)))
 
 
@@ -273,6 +273,17 @@ def folded_constants(m: ModelBuilder) -> None:
             [chosen],
         )
     )
+
+
+@edge
+def products_of_17_bits(m: ModelBuilder) -> None:
+    """All below zero but the offset; vectors of 16 bits would have too few."""
+    ramp = m.constant(np.arange(-128, 128)[:, None], Quant(0.1, 127))
+    for columns in (20, 64):
+        x = m.input((columns,), Quant(0.3, -128))
+        for scale in (0.9, 0.5, 0.22, 0.12):
+            m.output(binary(m, "MUL", ramp, x, Quant(scale, 127)))
+            m.output(binary(m, "MUL", x, ramp, Quant(scale, 0), "RELU_N1_TO_1"))
 
 
 @st.composite

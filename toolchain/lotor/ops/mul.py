@@ -6,7 +6,11 @@ import numpy as np
 
 from lotor.graph import Array, DType, Op
 from lotor.ops.binary import Binary, FusedAttributes, clamped, output_range
-from lotor.ops.quantization import factor_problems, fixed_point
+from lotor.ops.quantization import fixed_point
+
+# Of int8 every other product leaves the output's range then; of a few bits more, the reference's
+# 32 bits overflow, which is undefined.
+_MAX_FACTOR = 1 << 14
 
 
 class Mul(Binary):
@@ -21,22 +25,27 @@ class Mul(Binary):
         return FusedAttributes(options.FusedActivationFunction())
 
     def limits(self, op: Op) -> list[str]:
-        quantized = op.input(0).dtype in (DType.INT8, DType.INT16)
-        return factor_problems(_factor(op)) if quantized else []
+        factor = _factor(op) if op.input(0).dtype in (DType.INT8, DType.INT16) else 0.0
+        if factor < _MAX_FACTOR:  # false for not-a-number too
+            return []
+        return [f"its scales give a factor of {factor:g} to the output; below 2^14 needed"]
 
     def params(self, op: Op) -> dict[str, int | float]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
+        limits = output_range(op)
         if a.dtype not in (DType.INT8, DType.INT16):
-            return output_range(op)
+            return limits
         factor = fixed_point(_factor(op))
         params: dict[str, int | float] = {"multiplier": factor.multiplier, "shift": factor.shift}
-        if a.dtype is DType.INT8:
-            params |= {
-                "a_offset": -a.q.zero_point,
-                "b_offset": -b.q.zero_point,
-                "out_offset": y.q.zero_point,
-            }
-        return params | output_range(op)
+        if a.dtype is DType.INT16:
+            return params | limits
+        return params | {
+            "a_offset": -a.q.zero_point,
+            "b_offset": -b.q.zero_point,
+            "low": limits["out_min"] - y.q.zero_point,
+            "high": limits["out_max"] - y.q.zero_point,
+            "out_offset": y.q.zero_point,
+        }
 
     def compute(self, op: Op, a: Array, b: Array) -> Array | None:
         return clamped(op, a * b)
