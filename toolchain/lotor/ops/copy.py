@@ -11,6 +11,7 @@ from lotor.graph import Array, DType, Tensor
 from lotor.ops.operator import KernelCall
 
 DIMENSIONS = 6  # that one call of the kernel walks through, besides a run of bytes
+_Dimension = tuple[int, int, int]  # size, stride of the source, stride of the target
 _MAX_CALLS = 256  # of one layer; each is a few lines of C
 
 
@@ -73,12 +74,21 @@ class View:
         strides = (*self.strides[:axis], 0, *self.strides[axis:])
         return replace(self, shape=shape, strides=strides)
 
-    def places(self) -> Array:
-        """Return int64[shape]: where in the tensor each element lies."""
-        found = np.array(self.start, np.int64)
-        for size, stride in zip(self.shape, self.strides, strict=True):
-            found = found[..., None] + np.arange(size, dtype=np.int64) * stride
-        return found
+    def of_values(self, values: Array) -> Array:
+        """Return the elements out of the tensor's values, sharing their memory.
+
+        Raises:
+            IndexError: an element lies outside.
+        """
+        flat = values.reshape(-1)
+        ends = [(n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True)]
+        low, high = (self.start + sum(f(end, 0) for end in ends) for f in (min, max))
+        if 0 in self.shape:
+            return np.empty(self.shape, values.dtype)
+        if low < 0 or high >= flat.size:
+            raise IndexError(f"elements {low} ... {high} of {flat.size}")
+        steps = [stride * values.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(flat[self.start :], self.shape, steps)
 
 
 def _with(old: tuple[int, ...], axis: int, *new: int) -> tuple[int, ...]:
@@ -99,9 +109,9 @@ class Copy:
     target: View
     table: Array | None = None
 
-    def dimensions(self) -> list[tuple[int, int, int]]:
+    def dimensions(self) -> list[_Dimension]:
         """Return (size, source stride, target stride) of as few dimensions as can be."""
-        merged: list[tuple[int, int, int]] = []
+        merged: list[_Dimension] = []
         rows = zip(self.source.shape, self.source.strides, self.target.strides, strict=True)
         for size, read, write in rows:
             if size == 1:
@@ -146,14 +156,7 @@ class Copy:
         """Return the kernel calls; several where there are too many dimensions for one."""
         if 0 in self.source.shape:
             return []
-        dims, run = self.dimensions(), 1
-        if dims and dims[-1][1:] == (1, 1):
-            run = dims.pop()[0]
-        most = DIMENSIONS if self.table is None else 2
-        unrolled = []
-        while len(dims) > most:
-            unrolled.append(dims.pop(min(range(len(dims)), key=lambda k: dims[k][0])))
-        dims = [(1, 0, 0)] * (most - len(dims)) + dims
+        dims, run, unrolled = self._loops()
         return [
             self._call(dims, run, index, unrolled)
             for index in itertools.product(*(range(size) for size, _, _ in unrolled))
@@ -161,15 +164,25 @@ class Copy:
 
     def count(self) -> int:
         """Return how many calls that are."""
-        sizes = sorted(size for size, _, _ in self.dimensions())
-        return int(np.prod(sizes[: max(0, len(sizes) - DIMENSIONS)], dtype=np.float64))
+        return math.prod(size for size, _, _ in self._loops()[2])
+
+    def _loops(self) -> tuple[list[_Dimension], int, list[_Dimension]]:
+        """Return the kernel's dimensions, the run, and those for which calls are repeated."""
+        dims, run = self.dimensions(), 1
+        if dims and dims[-1][1:] == (1, 1):
+            run = dims.pop()[0]
+        most = DIMENSIONS if self.table is None else 2
+        unrolled = []
+        while len(dims) > most:
+            unrolled.append(dims.pop(min(range(len(dims)), key=lambda k: dims[k][0])))
+        return [(1, 0, 0)] * (most - len(dims)) + dims, run, unrolled
 
     def _call(
         self,
-        dims: Sequence[tuple[int, int, int]],
+        dims: Sequence[_Dimension],
         run: int,
         index: Sequence[int],
-        unrolled: Sequence[tuple[int, int, int]],
+        unrolled: Sequence[_Dimension],
     ) -> KernelCall:
         source, target = self.source, self.target
         item = target.tensor.np_dtype.itemsize
@@ -184,10 +197,10 @@ class Copy:
 
     def apply(self, values: Array, result: Array) -> None:
         """Do it with the values of the source's and the target's tensor."""
-        moved = values.reshape(-1)[self.source.places()]
+        moved = self.source.of_values(values)
         if self.table is not None:
-            moved = self.table[moved.view(np.uint8)].view(moved.dtype)
-        result.reshape(-1)[self.target.places()] = moved
+            moved = self.table[moved.astype(np.uint8)].view(moved.dtype)
+        self.target.of_values(result)[...] = moved
 
 
 def filled(view: View, value: int | float) -> Copy:
