@@ -63,6 +63,24 @@ def transposed_of_other_types(m: ModelBuilder) -> None:
 
 
 @edge
+def uint8_scales_multiply_in_float32(m: ModelBuilder) -> None:
+    # The float32 product of the scales is 0.5, the exact one a little more: odd negative sums
+    # lie on a tie, which rounds up, or below it.
+    a, b = np.float32(0.7), np.float32(0.71428573)
+    assert np.float32(a * b) == 0.5 and float(a) * float(b) != 0.5
+    x = m.input((1, 8, 8, 1), Quant(float(a), 3))
+    one: dict[str, Any] = {"weight_quant": Quant(float(b)), "quant": Quant(1.0, 5)}
+    bias = np.array([0, 1])
+    ones = np.ones((2, 1, 1, 1), np.int8)
+    m.output(
+        m.conv2d(x, weights=ones, bias=bias, **one),
+        m.depthwise_conv2d(x, weights=ones.reshape(1, 1, 1, 2), bias=bias, **one),
+        transpose_conv(m, x, (2, 1, 1), (8, 8), (1, 1), bias=bias, per_channel=False, **one),
+    )
+    m.to_uint8()
+
+
+@edge
 def convolutions_of_parts(m: ModelBuilder) -> None:
     # Inputs that lie in a larger tensor, and outputs that do.
     for dtype, quant in (("int8", Quant(0.05, 3)), ("int16", Quant(1e-4)), ("float32", None)):
