@@ -87,9 +87,9 @@ def slice_(m: ModelBuilder, x: Tensor, begin: Sequence[int], size: Sequence[int]
 def strided_slice(m: ModelBuilder, x: Tensor, *indices: Any) -> Tensor:
     """As NumPy's basic indexing: slices, integers, None, and Ellipsis."""
     found = np.empty(x.shape, np.int8)[indices]
-    masks = dict.fromkeys(("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask"), 0)
-    masks["ShrinkAxisMask"] = 0
-    begin, end, strides = [], [], []
+    names = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+    masks: dict[str, Any] = dict.fromkeys(names, 0)
+    rows: tuple[list[int], list[int], list[int]] = ([], [], [])
     for i, index in enumerate(indices):
         bounds = [0, 0, 1]
         if index is Ellipsis:
@@ -103,9 +103,9 @@ def strided_slice(m: ModelBuilder, x: Tensor, *indices: Any) -> Tensor:
         else:
             masks["ShrinkAxisMask"] |= 1 << i
             bounds = [index, index + 1, 1]
-        for values, bound in zip((begin, end, strides), bounds, strict=True):
+        for values, bound in zip(rows, bounds, strict=True):
             values.append(bound)
-    operands = [x, ints(m, begin), ints(m, end), ints(m, strides)]
+    operands = [x, *(ints(m, row) for row in rows)]
     y = like(m, x, found.shape)
     return m.operator("STRIDED_SLICE", operands, [y], "StridedSliceOptions", **masks)
 
@@ -117,7 +117,7 @@ def gather(
     if batch_dims < 0:
         batch = batch_dims + len(indices.shape)
     y = like(m, x, (*x.shape[:at], *indices.shape[batch:], *x.shape[at + 1 :]))
-    fields = {"Axis": axis, "BatchDims": batch_dims}
+    fields: dict[str, Any] = {"Axis": axis, "BatchDims": batch_dims}
     return m.operator("GATHER", [x, indices], [y], "GatherOptions", **fields)
 
 
@@ -216,7 +216,7 @@ def zeros_like(m: ModelBuilder, x: Tensor) -> Tensor:
 
 
 def range_(m: ModelBuilder, start: float, limit: float, delta: float, dtype: str) -> Tensor:
-    count = len(np.arange(start, limit, delta, dtype))
+    count = len(np.arange(start, limit, delta))
     operands = [m.constant(np.asarray(v, dtype), None, dtype) for v in (start, limit, delta)]
     return m.operator("RANGE", operands, [m.tensor((count,), None, dtype)], "RangeOptions")
 
