@@ -8,7 +8,7 @@ import pytest
 from exactness import assert_exact
 from lotor.compiler import Compiled, compile_model
 from passes import assert_rewrite_exact
-from tflite_builder import ModelBuilder, Quant, Tensor
+from tflite_builder import SOFTMAX_QUANT, ModelBuilder, Quant, Tensor
 
 Q = Quant(0.05, -3)
 Build = Callable[[ModelBuilder], None]
@@ -129,6 +129,55 @@ def test_a_part_that_goes_into_two_joins_is_copied_into_one() -> None:
     x = m.input((1, 4, 4, 4), Q)
     a, b = conv(m, x), conv(m, x)
     m.output(conv(m, join(m, 1, a, b)), conv(m, join(m, 1, b, a)), conv(m, join(m, 1, a, a)))
+    assert_rewrite_exact(m, "place_parts")
+    assert copies(compile_model(m.build())) > 0
+
+
+def cut(m: ModelBuilder, x: Tensor, begin: list[int], size: list[int]) -> Tensor:
+    where = [m.constant(np.array(v), None, "int32") for v in (begin, size)]
+    return m.operator("SLICE", [x, *where], [m.tensor(size, x.quant)], "SliceOptions")
+
+
+def one_tensor_of_two_shapes_in_two_joins(m: ModelBuilder) -> None:
+    x = conv(m, m.input((1, 4, 4, 4), Q))
+    a, b = (m.reshape(x, shape) for shape in ((1, 8, 8), (1, 16, 4)))
+    other = conv(m, m.max_pool2d(x, (3, 3), (1, 1), "SAME"))
+    m.output(join(m, 1, a, m.reshape(other, (1, 8, 8))), join(m, 1, b, m.reshape(x, (1, 16, 4))))
+
+
+def pieces_of_a_part_with_gaps(m: ModelBuilder) -> None:
+    x = m.input((1, 4, 4, 4), Q)
+    y = conv(m, x, 8)
+    m.output(conv(m, join(m, 3, conv(m, x), y)))
+    m.output(*(conv(m, part, 2) for part in split(m, y, 1, 2)))
+    m.output(conv(m, cut(m, y, [0, 1, 0, 4], [1, 3, 4, 4]), 2))
+
+
+def a_piece_under_another_shape_in_a_join(m: ModelBuilder) -> None:
+    a, b = split(m, conv(m, m.input((1, 4, 4, 4), Q), 8), 1, 2)
+    shape = (1, 8, 8)
+    m.output(join(m, 1, m.reshape(conv(m, b, 8), shape), m.reshape(a, shape)))
+
+
+def writers_of_one_piece_only(m: ModelBuilder) -> None:
+    x = m.input((1, 4, 4, 4), Q)
+    y = m.conv2d(x, 4, (1, 1), quant=SOFTMAX_QUANT)
+    m.output(conv(m, join(m, 3, m.softmax(x), y), 3))
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        one_tensor_of_two_shapes_in_two_joins,
+        pieces_of_a_part_with_gaps,
+        a_piece_under_another_shape_in_a_join,
+        writers_of_one_piece_only,
+    ],
+    ids=lambda build: str(build.__name__),
+)
+def test_some_are_placed_and_some_copied(build: Build) -> None:
+    m = ModelBuilder(seed=3)
+    build(m)
     assert_rewrite_exact(m, "place_parts")
     assert copies(compile_model(m.build())) > 0
 

@@ -51,11 +51,9 @@ class _Parts:
 
     def join(self, op: Op) -> None:
         """Place what a layer joins inside its output."""
-        copies = _copies(op)
-        sources = [copy.source.tensor for copy in copies]
-        for copy in copies:
+        for copy in _copies(op):
             part = self._part(copy, join=True)
-            if part is None or sources.count(copy.source.tensor) > 1:
+            if part is None:
                 continue
             x = copy.source.tensor
             dense = _dense(part, x)
