@@ -1,5 +1,6 @@
 """`verify` finds what is wrong: C that computes something else, and where it begins to."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from cases import built
 from cases.conv_2d import conv_2d
 from cases.network import network
 from lotor.compiler import Compiled, compile_model
-from lotor.verify import difference, random_inputs, verify
+from lotor.verify import TOLERANCE, difference, random_inputs, verify
+from tflite_builder import ModelBuilder
 
 
 @pytest.fixture
@@ -33,9 +35,10 @@ def test_a_broken_kernel_is_found_and_named(model: Path, monkeypatch: pytest.Mon
     def broken(*args: Any, **kwargs: Any) -> Compiled:
         compiled = compile_model(*args, **kwargs)
         # Zero the bias of one layer in the middle.
-        wrong = compiled.source.replace("layer_2_bias,", "layer_2_shift_zeros,", 1)
-        zeros = "static const int32_t layer_2_shift_zeros[64] = {0};\n"
-        at = wrong.index("static void layer_2(")
+        wrong, count = re.subn(r"layer_3_bias,", "layer_3_zeros,", compiled.source)
+        assert count == 1
+        at = wrong.index("static void layer_3(")
+        zeros = "static const int32_t layer_3_zeros[64] = {0};\n"
         object.__setattr__(compiled, "source", wrong[:at] + zeros + wrong[at:])
         return compiled
 
@@ -44,8 +47,41 @@ def test_a_broken_kernel_is_found_and_named(model: Path, monkeypatch: pytest.Mon
     assert found.mismatches > 0
     assert found.max_abs_diff > 0
     assert found.first_bad_layer is not None
-    assert found.first_bad_layer.startswith("2 ")
-    assert "first differing layer: 2 " in str(found)
+    assert found.first_bad_layer.startswith("3 ")
+    assert "first differing layer: 3 " in str(found)
+
+
+def float_softmax(tmp_path: Path) -> Path:
+    m = ModelBuilder()
+    m.output(m.softmax(m.input((8, 50), dtype="float32")))
+    path = tmp_path / "softmax.tflite"
+    path.write_bytes(m.build())
+    return path
+
+
+def test_last_bits_of_floats_are_within_the_tolerance(tmp_path: Path) -> None:
+    found = verify(str(float_softmax(tmp_path)), samples=8, seed=0)
+    assert found.mismatches > 0, "no sample for this test: all bits are equal"
+    assert found.ok and 0 < found.max_rel_diff <= TOLERANCE
+    assert "last bits" in str(found)
+
+
+def test_more_than_the_last_bits_is_a_mismatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = float_softmax(tmp_path)
+
+    def broken(*args: Any, **kwargs: Any) -> Compiled:
+        compiled = compile_model(*args, **kwargs)
+        wrong, count = re.subn(r"\.beta = [^,]*,", ".beta = 1.00002f,", compiled.source)
+        assert count == 1
+        object.__setattr__(compiled, "source", wrong)
+        return compiled
+
+    monkeypatch.setattr("lotor.host.compile_model", broken)
+    found = verify(str(path), samples=8, seed=0)
+    assert not found.ok
+    assert "first differing layer: 0 SOFTMAX" in str(found)
 
 
 def test_difference_counts_bits_not_values() -> None:

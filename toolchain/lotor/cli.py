@@ -418,7 +418,7 @@ def _verify(args: argparse.Namespace) -> Result:
     from lotor.verify import verify
 
     found = verify(args.model, args.samples, args.seed, args.board)
-    return Result(asdict(found), str(found), ok=found.mismatches == 0)
+    return Result(asdict(found), str(found), ok=found.ok)
 
 
 _COMMANDS: list[Callable[[_Commands], None]] = [
