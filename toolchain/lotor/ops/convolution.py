@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.activation import float_activation_range
+from lotor.ops.hybrid import hybrid_problems, is_hybrid, quantize_call
 from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.quantization import activation_problems, activation_range
 from lotor.ops.typed import suffix
@@ -37,12 +40,14 @@ class Convolution(Operator):
         channel_axis: the weights' output axis.
         weight_types: of quantized layers.
         narrow: whether models may ask for 32-bit sums beside int16 activations.
+        hybrid_types: of the weights beside float32 activations, which are quantized then.
     """
 
     clamps = True
     channel_axis: ClassVar[int]
     weight_types: ClassVar[tuple[DType, ...]] = (DType.INT8, DType.INT4)
     narrow: ClassVar[bool] = True
+    hybrid_types: ClassVar[tuple[DType, ...]] = ()
 
     def read(self, options: Any) -> ConvolutionAttributes:
         return ConvolutionAttributes(
@@ -84,8 +89,36 @@ class Convolution(Operator):
         if w.y.shape[3] != w.channels:
             found.append(f"{w.channels} filters cannot give {w.y.shape[3]} output channels")
         found += self.grouping_problems(w.x, w.weights)
-        found += w.problems(*self.weight_types)
+        if is_hybrid(w) and w.weights.dtype in self.hybrid_types:
+            found += hybrid_problems(w) or self.hybrid_problems(w)
+        else:
+            found += w.problems(*self.weight_types)
         return found + activation_problems(op.attrs.activation)
+
+    def hybrid_problems(self, w: Weighted) -> list[str]:
+        """Return which forms with float32 activations and int8 weights the reference lacks."""
+        return []
+
+    def hybrid_params(self, w: Weighted) -> dict[str, int]:
+        """Return parameters of the kernel for float32 activations and int8 weights."""
+        return {}
+
+    def hybrid_symmetric(self, w: Weighted) -> bool:
+        """Return whether the activations are quantized around zero, without zero point."""
+        return False
+
+    def _lower_hybrid(self, op: Op) -> list[KernelCall]:
+        w = self.weighted(op)
+        params: dict[str, int | float] = dict(self.geometry(op)) | dict(self.hybrid_params(w))
+        params["out_min"], params["out_max"] = float_activation_range(op)
+        scales = np.broadcast_to(w.weights.q.scales, (w.channels,))
+        constants = {"weights": constant(w.weights), "scale": scales, "bias": w.bias_values()}
+        quantize = quantize_call(w.x, self.hybrid_symmetric(w))
+        function = f"hybrid_{self.kind.lower()}"
+        return [
+            quantize,
+            KernelCall("hybrid", function, quantize.outputs, [w.y], params, constants),
+        ]
 
     def padded(self, op: Op) -> bool:
         """Return whether some window reaches beyond the input, so that inputs differ in number."""
@@ -106,7 +139,7 @@ class Convolution(Operator):
         raise NotImplementedError
 
     def strided(self, op: Op) -> bool:
-        return True
+        return not is_hybrid(self.weighted(op))
 
     def geometry(self, op: Op) -> dict[str, int]:
         """Return the fields of the parameters that all types have."""
@@ -122,6 +155,8 @@ class Convolution(Operator):
 
     def lower(self, op: Op) -> list[KernelCall]:
         w = self.weighted(op)
+        if is_hybrid(w):
+            return self._lower_hybrid(op)
         params: dict[str, int | float] = dict(self.geometry(op))
         constants: dict[str, Array] = {"weights": constant(w.weights), "bias": w.bias_values()}
         if w.x.dtype is DType.FLOAT32:

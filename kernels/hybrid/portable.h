@@ -1,0 +1,183 @@
+/* Convolutions of float32 activations with int8 weights: the activations of each image are
+ * quantized first, so that the sums are integers.
+ *
+ * Specification: LiteRT's reference kernels for dynamic-range quantized models.
+ */
+#ifndef LOTOR_HYBRID_PORTABLE_H
+#define LOTOR_HYBRID_PORTABLE_H
+
+#include "../common/fixed_point.h"
+#include "../common/float_clamp.h"
+#include "../common/inline.h"
+#include "../common/rounding.h"
+
+struct lotor_hybrid_quantize_params {
+    int32_t batches, elements; /* of each batch */
+    int32_t symmetric;         /* 1: from -127 to 127 around zero */
+};
+
+struct lotor_hybrid_conv_2d_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step; /* elements from one pixel to the next */
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t group_c;
+    int32_t joint; /* 1: the sum is multiplied by the product of both scales, not one by one */
+    float out_min, out_max;
+};
+
+struct lotor_hybrid_depthwise_conv_2d_params {
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t in_step, out_step;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
+    int32_t depth_multiplier;
+    float out_min, out_max;
+};
+
+/* The zero point from that end of the range where it errs less. In double, as in the reference: a
+ * few operations for each image. */
+static inline int32_t lotor_hybrid_zero_point(double low, double high, double scale) {
+    const double from_low = -128.0 - low / scale;
+    const double from_high = 127.0 - high / scale;
+    const double error_low = 128.0 - low / scale;
+    const double error_high = 127.0 + high / scale;
+    const double chosen = error_low < error_high ? from_low : from_high;
+    return lotor_clamp(lotor_round_double(chosen), -128, 127);
+}
+
+/* LiteRT on x86 adds a half and truncates, in float32: just below a half that rounds up. It does so
+ * in groups of eight; what is left over it rounds half away from zero. */
+static inline int32_t lotor_hybrid_round(float x, int32_t grouped) {
+    if (!grouped || x < -1000.0f || !(x < 1000.0f)) {
+        return lotor_round_float(x);
+    }
+    return (int32_t)(x < 0.0f ? x - 0.5f : x + 0.5f);
+}
+
+/* Quantize each image with a scale and a zero point of its own. */
+static inline void lotor_hybrid_quantize_portable(const struct lotor_hybrid_quantize_params *p,
+                                                  const float *in, int8_t *out, float *scale,
+                                                  int32_t *zero_point) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        float low = 0.0f;
+        float high = 0.0f;
+        for (int32_t i = 0; i < p->elements; i++) {
+            low = in[i] < low ? in[i] : low;
+            high = in[i] > high ? in[i] : high;
+        }
+        const float range = -low > high ? -low : high;
+        float inverse = 0.0f; /* where all is zero */
+        scale[n] = 1.0f;
+        zero_point[n] = 0;
+        if (low < high && p->symmetric) {
+            scale[n] = range / 127.0f;
+            inverse = 127.0f / range;
+        } else if (low < high) {
+            const double step = (double)(high - low) / 255.0;
+            scale[n] = (float)step;
+            zero_point[n] = lotor_hybrid_zero_point((double)low, (double)high, step);
+            inverse = scale[n] > 0.0f ? 1.0f / scale[n] : 0.0f;
+        }
+        const int32_t least = p->symmetric ? -127 : -128;
+        for (int32_t i = 0; i < p->elements; i++) {
+            const int32_t steps = lotor_clamp(
+                lotor_hybrid_round(in[i] * inverse, i < p->elements / 8 * 8), -1000, 1000);
+            *out++ = (int8_t)lotor_clamp(steps + zero_point[n], least, 127);
+        }
+        in += p->elements;
+    }
+}
+
+/* The sum of one filter over one window; taps outside the input count as nothing. */
+static inline LOTOR_SPECIALISED int32_t
+lotor_hybrid_conv_2d_window(const struct lotor_hybrid_conv_2d_params *p, const int8_t *in,
+                            const int8_t *filter, int32_t zero_point, int32_t top, int32_t left) {
+    int32_t sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x < 0 || x >= p->in_w) {
+                continue;
+            }
+            const int8_t *pixel = in + (y * p->in_w + x) * p->in_step;
+            const int8_t *tap = filter + (ky * p->kernel_w + kx) * p->group_c;
+            for (int32_t c = 0; c < p->group_c; c++) {
+                sum += (pixel[c] - zero_point) * tap[c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline LOTOR_SPECIALISED void
+lotor_hybrid_conv_2d_portable(const struct lotor_hybrid_conv_2d_params *p, const int8_t *in,
+                              const float *in_scale, const int32_t *zero_point,
+                              const int8_t *weights, const float *scale, const float *bias,
+                              float *out) {
+    const int32_t filter_size = p->kernel_h * p->kernel_w * p->group_c;
+    const int32_t filters_per_group = p->out_c / (p->in_c / p->group_c);
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const int8_t *group = in + c / filters_per_group * p->group_c;
+                    const float sum = (float)lotor_hybrid_conv_2d_window(
+                        p, group, weights + c * filter_size, zero_point[n],
+                        y * p->stride_h - p->pad_h, x * p->stride_w - p->pad_w);
+                    const float value =
+                        p->joint ? sum * (scale[c] * in_scale[n]) : sum * scale[c] * in_scale[n];
+                    out[c] = lotor_clamp_float(value + bias[c], p->out_min, p->out_max);
+                }
+                out += p->out_step;
+            }
+        }
+        in += p->in_h * p->in_w * p->in_step;
+    }
+}
+
+static inline LOTOR_SPECIALISED int32_t lotor_hybrid_depthwise_conv_2d_window(
+    const struct lotor_hybrid_depthwise_conv_2d_params *p, const int8_t *in, const int8_t *filter,
+    int32_t zero_point, int32_t top, int32_t left) {
+    int32_t sum = 0;
+    for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+        const int32_t y = top + ky * p->dilation_h;
+        if (y < 0 || y >= p->in_h) {
+            continue;
+        }
+        for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+            const int32_t x = left + kx * p->dilation_w;
+            if (x >= 0 && x < p->in_w) {
+                sum += (in[(y * p->in_w + x) * p->in_step] - zero_point) *
+                       filter[(ky * p->kernel_w + kx) * p->out_c];
+            }
+        }
+    }
+    return sum;
+}
+
+static inline LOTOR_SPECIALISED void
+lotor_hybrid_depthwise_conv_2d_portable(const struct lotor_hybrid_depthwise_conv_2d_params *p,
+                                        const int8_t *in, const float *in_scale,
+                                        const int32_t *zero_point, const int8_t *weights,
+                                        const float *scale, const float *bias, float *out) {
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t y = 0; y < p->out_h; y++) {
+            for (int32_t x = 0; x < p->out_w; x++) {
+                for (int32_t c = 0; c < p->out_c; c++) {
+                    const float sum = (float)lotor_hybrid_depthwise_conv_2d_window(
+                        p, in + c / p->depth_multiplier, weights + c, zero_point[n],
+                        y * p->stride_h - p->pad_h, x * p->stride_w - p->pad_w);
+                    const float value = sum * (scale[c] * in_scale[n]);
+                    out[c] = lotor_clamp_float(value + bias[c], p->out_min, p->out_max);
+                }
+                out += p->out_step;
+            }
+        }
+        in += p->in_h * p->in_w * p->in_step;
+    }
+}
+
+#endif

@@ -1,0 +1,68 @@
+"""Dynamic quantization where its roundings are decided."""
+
+import numpy as np
+import pytest
+
+from cases.hybrid import hybrid
+from exactness import difference
+from lotor import host
+from lotor.compiler import UnsupportedModelError, compile_model
+from lotor.oracle import Oracle
+from tflite_builder import ModelBuilder
+
+BELOW_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
+
+
+def identity(elements: int, scales: int) -> ModelBuilder:
+    """A pointwise convolution whose every output is one input, quantized."""
+    m = ModelBuilder(seed=5)
+    x = m.input((1, 1, elements, 1), dtype="float32")
+    weights = np.ones((2, 1, 1, 1), np.int8)
+    m.output(hybrid(m, "CONV_2D", x, weights, (1.0, 1.0 / scales)[:scales]))
+    return m
+
+
+@pytest.mark.parametrize("scales", [1, 2])
+@pytest.mark.parametrize("top", [127.0, 63.5, 1e-38, 3e38])
+def test_ties_and_ranges(scales: int, top: float) -> None:
+    steps = np.array([1, -1, 0.5, -0.5, BELOW_HALF, -BELOW_HALF, 1.5, -2.5, 126.5, 100.49999])
+    m = identity(23, scales)
+    oracle, ours = Oracle(m.build()), host.load(m.build())
+    rng = np.random.default_rng(3)
+    for low in (-127.0, -128.0, -3.0, 0.0):
+        for _ in range(20):
+            x = rng.choice(steps, 23)
+            x[0], x[1] = 127.0, low
+            x = rng.permutation(x * (top / 127)).astype(np.float32).reshape(1, 1, 23, 1)
+            wrong = difference([ours.run(x)], [oracle.run(x)])
+            assert not wrong, f"{x.ravel().tolist()}: {wrong}"
+
+
+def test_zeros_and_one_sign() -> None:
+    m = identity(11, 2)
+    oracle, ours = Oracle(m.build()), host.load(m.build())
+    for value in (0.0, -0.0, 3.0, -3.0, 1e-45):
+        x = np.full((1, 1, 11, 1), value, np.float32)
+        assert not difference([ours.run(x)], [oracle.run(x)]), value
+
+
+def test_not_a_number_gives_some_result() -> None:
+    ours = host.load(identity(9, 2).build())
+    x = np.array([np.nan, np.inf, -np.inf, 1, 2, 3, 4, 5, np.nan], np.float32)
+    assert ours.run(x.reshape(1, 1, 9, 1)).shape == (1, 1, 9, 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "scales", "reason"),
+    [
+        ("DEPTHWISE_CONV_2D", (1, 1, 1, 2), 1, "give each channel its own"),
+        ("CONV_2D", (2, 1, 1, 1), 1, "give each filter its scale"),
+        ("CONV_2D", (2, 1, 40000, 2), 1, "may leave int32"),
+    ],
+)
+def test_what_has_no_reference(kind: str, shape: tuple[int, ...], scales: int, reason: str) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 1, 1, 2), dtype="float32")
+    m.output(hybrid(m, kind, x, np.full(shape, 127, np.int8), (0.5,) * scales))
+    with pytest.raises(UnsupportedModelError, match=reason):
+        compile_model(m.build())
