@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cases.hybrid import hybrid
 from cases.strategies import BRANCHES, Draw, builder, pair, typed_image
 from passes import assert_rewrite_exact, run_pass
 from tflite_builder import ModelBuilder, Quant, Tensor
@@ -81,6 +82,12 @@ def test_borders_of_images_and_channels_stay() -> None:
     # Filters of two channels fit the input with the border, in groups, and without it.
     y = m.pad(x, [(0, 0), (1, 0), (0, 0), (2, 0)])
     m.output(m.conv2d(y, weights=m.weights((4, 2, 2, 2))))
+    assert_rewrite_exact(m, NAME, changes=False)
+
+
+def test_borders_before_dynamic_quantization_stay() -> None:
+    m, x = start("float32")
+    m.output(hybrid(m, "CONV_2D", m.pad(x, BORDER), m.weights((2, 3, 3, 2)), (0.5, 0.25)))
     assert_rewrite_exact(m, NAME, changes=False)
 
 

@@ -109,7 +109,7 @@ class Convolution(Operator):
 
     def _lower_hybrid(self, op: Op) -> list[KernelCall]:
         w = self.weighted(op)
-        params: dict[str, int | float] = dict(self.geometry(op)) | dict(self.hybrid_params(w))
+        params: dict[str, int | float] = {**self.geometry(op), **self.hybrid_params(w)}
         params["out_min"], params["out_max"] = float_activation_range(op)
         scales = np.broadcast_to(w.weights.q.scales, (w.channels,))
         constants = {"weights": constant(w.weights), "scale": scales, "bias": w.bias_values()}

@@ -7,6 +7,7 @@ import numpy as np
 from lotor.graph import DType, Graph, Op
 from lotor.ops import operators
 from lotor.ops.convolution import Convolution, ConvolutionAttributes
+from lotor.ops.hybrid import is_hybrid
 from lotor.ops.pad import paddings_of
 from lotor.ops.window import Axis
 from lotor.optimize.edit import Uses, compiles, rewritten
@@ -64,7 +65,8 @@ def _with_border(pad: Op, conv: Op) -> Op | None:
         return None
     operator = operators()[conv.kind]
     assert isinstance(operator, Convolution)
-    if not compiles(conv):
+    # Hybrid layers round by an input's place, which a border moves.
+    if not compiles(conv) or is_hybrid(operator.weighted(conv)):
         return None
     borders = paddings_of(pad)
     assert borders is not None
