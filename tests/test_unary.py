@@ -237,6 +237,13 @@ def test_what_is_refused(build: Callable[[ModelBuilder], Tensor], words: str) ->
     assert words in refuse(build)
 
 
+def test_factors_of_prelu_are_kept_once() -> None:
+    for shape, size in (((1, 1, 5), 5), ((1,), 1), ((4, 1), 20), ((1, 3, 4, 5), 60)):
+        m = ModelBuilder()
+        m.output(prelu(m, m.input((1, 3, 4, 5), Quant(0.1, 0)), shape))
+        assert compile_model(m.build()).report["weights_bytes"] == size
+
+
 FLOATS = np.array([-7.5, -1.0, -0.5, -0.0, 0.0, 0.3, 1.0, 2.5, 6.1, 1e9, -1e9, 3.0], np.float32)
 
 

@@ -89,9 +89,7 @@ static inline float lotor_log(float x) {
     const float n = (float)exponent;
     const float s = f / (2.0f + f);
     const float z = s * s;
-    float tail = 2.0f / 13.0f;
-    tail = tail * z + 2.0f / 11.0f;
-    tail = tail * z + 2.0f / 9.0f;
+    float tail = 2.0f / 9.0f;
     tail = tail * z + 2.0f / 7.0f;
     tail = tail * z + 2.0f / 5.0f;
     tail = tail * z + 2.0f / 3.0f;

@@ -87,7 +87,6 @@ struct lotor_sign_int32_params {
 
 struct lotor_abs_int16_params {
     int32_t elements;
-    int32_t rescale; /* whether the output has another scale */
     int32_t multiplier, shift;
 };
 
@@ -260,10 +259,8 @@ static inline void lotor_sign_int32_portable(const struct lotor_sign_int32_param
 static inline void lotor_abs_int16_portable(const struct lotor_abs_int16_params *p,
                                             const int16_t *in, int16_t *out) {
     for (int32_t i = 0; i < p->elements; i++) {
-        int32_t value = in[i] < 0 ? -in[i] : in[i];
-        if (p->rescale) {
-            value = lotor_requantize(value, p->multiplier, p->shift);
-        }
+        const int32_t magnitude = in[i] < 0 ? -in[i] : in[i];
+        const int32_t value = lotor_requantize(magnitude, p->multiplier, p->shift);
         out[i] = (int16_t)lotor_clamp(value, INT16_MIN, INT16_MAX);
     }
 }

@@ -22,8 +22,7 @@ static inline void lotor_relu_int16_portable(const struct lotor_relu_int16_param
                                              const int16_t *in, int16_t *out) {
     for (int32_t i = 0; i < p->elements; i++) {
         const int32_t value = lotor_requantize(in[i], p->multiplier, p->shift);
-        /* Where the limits cross, the upper one wins. */
-        out[i] = (int16_t)lotor_min(lotor_max(value, p->out_min), p->out_max);
+        out[i] = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
     }
 }
 

@@ -130,6 +130,14 @@ def elementwise_extremes(m: ModelBuilder) -> None:
         m.output(unary(m, "LEAKY_RELU", x, Quant(0.5), Alpha=-2.0))
 
 
+@edge
+def every_int16(m: ModelBuilder) -> None:
+    for scale in (2.0**-12, 2.0**-11, float(np.float32(0.0003))):
+        x = m.input((1, 65536), Quant(scale), "int16")
+        m.output(unary(m, "LOGISTIC", x), unary(m, "TANH", x, Quant(2.0**-15)))
+    m.output(unary(m, "GELU", x))
+
+
 @random_models
 def random_elementwise(draw: Draw) -> ModelBuilder:
     m = builder(draw)

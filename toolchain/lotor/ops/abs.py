@@ -21,13 +21,12 @@ class Abs(Unary):
         return factor_problems(_factor(op)) if quantized else []
 
     def table(self, op: Op) -> Array:
-        values = np.abs(BYTES - op.input(0).q.zero_point)
-        if op.input(0).q.scale != op.outputs[0].q.scale:
-            values = requantize(values, fixed_point(_factor(op)))
+        magnitudes = np.abs(BYTES - op.input(0).q.zero_point)
+        values = requantize(magnitudes, fixed_point(_factor(op)))  # unchanged by a factor of 1
         return clamped8(values + op.outputs[0].q.zero_point)
 
     def call(self, op: Op) -> KernelCall:
-        x, y = op.input(0), op.outputs[0]
+        x = op.input(0)
         if x.dtype is DType.FLOAT32:
             return plain_call(op, "elementwise", "abs_float")
         if x.dtype is DType.INT32:
@@ -37,7 +36,6 @@ class Abs(Unary):
             op,
             "elementwise",
             "abs_int16",
-            rescale=int(x.q.scale != y.q.scale),
             multiplier=factor.multiplier,
             shift=factor.shift,
         )

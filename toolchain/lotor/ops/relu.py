@@ -37,9 +37,7 @@ class Relu(Unary):
     def table(self, op: Op) -> Array:
         low, high = self.bounds(op)
         values = requantize(BYTES - op.input(0).q.zero_point, fixed_point(_factor(op)))
-        # First the lower limit: where they cross, the upper one wins.
-        clamped = np.minimum(np.maximum(values + op.outputs[0].q.zero_point, low), high)
-        return clamped8(clamped)
+        return clamped8(np.clip(values + op.outputs[0].q.zero_point, low, high))
 
     def call(self, op: Op) -> KernelCall:
         if op.input(0).dtype is DType.FLOAT32:

@@ -74,6 +74,5 @@ def _joined(op: Op, low: int, high: int) -> tuple[int, int]:
     """Return the limits of a layer after which another clamp follows."""
     limits = np.iinfo(op.outputs[0].np_dtype)
     first = op.clamp or (int(limits.min), int(limits.max))
-    # Where the limits cross, the upper one wins, as in the kernels.
     joined = [min(max(limit, low), high) for limit in first]
     return joined[0], joined[1]
