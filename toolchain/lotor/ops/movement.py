@@ -57,8 +57,10 @@ class Movement(Mover):
 
     def lower(self, op: Op) -> list[KernelCall]:
         copies = self.copies(op)
-        if len(copies) == 1 and copies[0].whole and copies[0].source.tensor.data is None:
-            return [alias_call(copies[0].source.tensor, op.outputs[0])]
+        x, y = copies[0].source.tensor, op.outputs[0]
+        # A tensor that was given a place cannot be another one's bytes.
+        if len(copies) == 1 and copies[0].whole and x.data is None and y.within is None:
+            return [alias_call(x, y)]
         left = [copy for copy in copies if not copy.in_place]
         if not left:
             return [KernelCall("", "", self.moved(op)[: -len(op.outputs)], [], alias=True)]
