@@ -169,6 +169,16 @@ def test_the_head_of_a_network() -> None:
     assert {op.name: op.outputs[0].shape for op in result.graph.ops}[flat.name] == (1, 8 * 3)
 
 
+def test_a_border_without_quantization() -> None:
+    m = ModelBuilder()
+    x = m.tensor((1, 4, 4, 2))
+    m.inputs.append(x)
+    m.output(m.pad(x, [(0, 0), (1, 1), (0, 0), (0, 0)]))
+    graph = read_model(m.build(), "model")
+    assert graph.inputs[0].quant is None
+    assert channel_ranges(graph)[graph.outputs[0]].low.tolist() == [-128, -128]
+
+
 def test_a_layer_without_bias_gets_one() -> None:
     m, x = start()
     y = stuck(m, x, [0, BIG])

@@ -214,7 +214,7 @@ def _pad(op: Op, ranges: Ranges) -> Range | None:
     x, y = op.input(0), op.outputs[0]
     if x.row != y.row:
         return None
-    value = y.q.zero_point
+    value = 0 if y.quant is None else y.q.zero_point
     return Range(np.minimum(ranges[x].low, value), np.maximum(ranges[x].high, value))
 
 
