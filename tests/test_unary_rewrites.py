@@ -125,6 +125,21 @@ def test_floats_that_others_read_stay() -> None:
     assert kinds(result.graph) == ["DEQUANTIZE", "TABLE"]
 
 
+def test_floats_that_a_layer_reads_stay() -> None:
+    m = ModelBuilder(seed=5)
+    floats = m.dequantize(m.input((1, 256), Q))
+    m.output(unary(m, "ABS", floats), m.quantize(floats, Quant(0.02, 4)))
+    result = assert_rewrite_exact(m, "fold_quantize")
+    assert kinds(result.graph) == ["DEQUANTIZE", "ABS", "TABLE"]
+
+
+def test_only_detours_between_int8_are_tables() -> None:
+    m = ModelBuilder(seed=5)
+    m.output(m.quantize(m.dequantize(m.input((1, 99), Quant(0.01), "int16")), Quant(0.02, 4)))
+    m.output(m.quantize(m.dequantize(m.input((1, 99), Q)), Quant(0.01), "int16"))
+    assert_rewrite_exact(m, "fold_quantize", changes=False)
+
+
 def test_changes_of_sign_cancel() -> None:
     m = ModelBuilder(seed=5)
     x = m.input((1, 256), Quant(0.5, 9), "uint8")
