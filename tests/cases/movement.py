@@ -356,7 +356,7 @@ def uint8_inputs_of_other_scales(m: ModelBuilder) -> None:
     for scale, zero_point in ((0.25, 9), (1.0, 10), (0.37, 200), (0.003, 0), (90.0, 255)):
         y = m.input((1, 256), Quant(scale, zero_point), "uint8")
         m.output(concatenation(m, [x, y], 0), concatenation(m, [x, y], 1, y.quant))
-        m.output(concatenation(m, [y, x], 0, Quant(2.0, 7)))
+        m.output(concatenation(m, [y, x], 0, Quant(2.0, 7)), concatenation(m, [y], 1, x.quant))
 
 
 @edge
