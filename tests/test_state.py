@@ -1,5 +1,6 @@
 """What a model keeps from one run to the next: first values, resets, boards, refusals."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from cases import built
 from cases.resource_variables import resource_variables
 from cases.svdf import layers_over_time, svdf
-from cases.unidirectional_sequence_lstm import memory_cells
+from cases.unidirectional_sequence_lstm import lstm, memory_cells
 from exactness import as_list, difference, inputs_of
 from host_server import HostServer, build_host_server
 from lotor import host
@@ -99,6 +100,40 @@ def test_firmware_begins_anew_at_select_and_self_test(tmp_path: Path) -> None:
         assert session.self_test().passed
         assert [bytes(y) for y in session.infer(*runs[0])] == expected[0]
         assert first_bad_layer(session, model, *runs[0]) is None
+
+
+@pytest.mark.parametrize("gate", ["input", "cell"])
+def test_every_value_of_the_gates_functions(gate: str) -> None:
+    """One gate takes every int16, the other one its largest value; the cells keep the product."""
+    cells, steps = 256, 1
+    m = ModelBuilder()
+    x = m.input((1, steps, 1), Quant(2.0**-6, 0))
+    y = lstm(m, x, cells, exponent=-15, hidden=Quant(2.0**-7, 0))
+    op = m.operators[-1]
+    place = {"input": 0, "cell": 2}
+    high = np.full(cells, 2**20, np.int32)
+    low = -high
+    for number in range(4):
+        inside, back, bias = (m.tensors[op.inputs[base + number]] for base in (1, 5, 12))
+        chosen = number == place[gate]
+        # Factor 1 into Q3.12: the bias is the gate's value for inputs of zero.
+        value = (np.arange(cells) * 256 - 2**15).astype(np.int32) if chosen else high
+        value = low if number == 1 else value  # forget everything
+        weights = np.full((cells, 1), int(chosen), np.int8)
+        m.tensors[inside.index] = replace(inside, data=weights, quant=Quant(2.0**-6))
+        m.tensors[back.index] = replace(back, data=np.zeros_like(back.data), quant=Quant(2.0**-6))
+        m.tensors[bias.index] = replace(bias, data=value)
+    m.output(y)
+    content = m.build()
+    ours, oracle = host.load(content), Oracle(content)
+    kept = op.inputs[19]
+    seen = set()
+    for low_byte in range(-128, 128):
+        inputs = np.full((1, steps, 1), low_byte, np.int8)
+        assert difference([ours.run(inputs)], [oracle.run(inputs)]) == ""
+        assert oracle.tensor(kept).tobytes() in ours.state
+        seen |= set(oracle.tensor(kept).reshape(-1).tolist())
+    assert len(seen) > 9_000
 
 
 def _refusal(m: ModelBuilder) -> str:
