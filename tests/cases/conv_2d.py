@@ -24,6 +24,7 @@ def conv_2d(m: ModelBuilder) -> None:
     m.output(m.conv2d(x, 7, (3, 3), (2, 1), activation="RELU6"))
     m.output(m.conv2d(x, 5, (2, 3), dilation=(2, 2), padding="VALID", per_channel=False))
     m.output(m.conv2d(x, 3, weight_dtype="int4", activation="RELU"))
+    m.output(m.conv2d(x, 3, (2, 2)))  # padded after the last pixel only
 
 
 @case
@@ -42,8 +43,9 @@ def int16_sums(m: ModelBuilder) -> None:
     x = m.input((1, 8, 8, 1), Quant(2.0**-5), "int16")
     weights = np.arange(-8, 8, dtype=np.int8).reshape(16, 1, 1, 1)
     one = Quant(2.0**-6)
-    for shift in (-5, -2, 0, 1, 2, 7):
-        quant = Quant(2.0 ** (-11 + shift))
+    # A factor just below 1 does not fit the 15 bits of its multiplier.
+    for scale in (2.0**-16, 2.0**-13, 2.0**-11 * 1.00001, 2.0**-11, 2.0**-10, 2.0**-9, 2.0**-4):
+        quant = Quant(float(np.float32(scale)))
         bias = np.arange(16) - 8
         m.output(m.conv2d(x, weights=weights, weight_quant=one, bias=bias, quant=quant))
     for bits in (31, 40, 45):
@@ -58,6 +60,14 @@ def int16_sums_of_32_bits(m: ModelBuilder) -> None:
     for multiplier in (1e-4, 2.0**-12, 0.7, 3.0):
         y = m.conv2d(x, 3, (2, 2), multiplier=multiplier)
         m.output(m.narrow_bias(y))
+
+
+@edge
+def uint8_groups(m: ModelBuilder) -> None:
+    x = m.input((1, 4, 4, 6), Quant(0.05, 11))
+    for depth in (2, 3):
+        m.output(m.conv2d(x, weights=m.weights((6, 2, 2, depth)), per_channel=False))
+    m.to_uint8(77)
 
 
 @edge
