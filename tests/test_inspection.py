@@ -1,6 +1,5 @@
 """What `inspect` says of a model, before a board is touched."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from lotor.board import load_board
 from lotor.build import build_firmware
 from lotor.compiler import compile_model
 from lotor.inspection import as_text, inspect
-from lotor.ops import operators
+from lotor.operator_list import as_markdown, operator_list
 from tflite_builder import ModelBuilder
 
 
@@ -59,8 +58,8 @@ def test_what_cannot_be_compiled_has_the_same_keys(
     assert lotor("inspect", path).returncode == 1
 
 
-def test_the_readme_lists_the_operators() -> None:
-    text = (CHECKOUT / "README.md").read_text()
-    section = text[text.index("## What it compiles") : text.index("## Commands")]
-    named = set(re.findall(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|[A-Z]{3,}", section))
-    assert set(operators()) <= named
+def test_the_docs_list_the_operators() -> None:
+    """The table is what `lotor operators --markdown` prints."""
+    assert as_markdown(operator_list()) in (CHECKOUT / "docs/operators.md").read_text()
+    assert "TABLE" not in {row["operator"] for row in operator_list()}
+    assert all(row["takes"] for row in operator_list())

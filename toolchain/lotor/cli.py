@@ -351,6 +351,18 @@ def _monitor(args: argparse.Namespace) -> Result:
     return Result(None, "")
 
 
+def _add_operators(commands: _Commands) -> None:
+    parser = commands.add("operators", "every operator that can be compiled", _operators)
+    parser.add_argument("--markdown", action="store_true", help="print the table of the docs")
+
+
+def _operators(args: argparse.Namespace) -> Result:
+    from lotor.operator_list import as_markdown, as_text, operator_list
+
+    rows = operator_list()
+    return Result({"operators": rows}, (as_markdown if args.markdown else as_text)(rows))
+
+
 def _add_profile(commands: _Commands) -> None:
     parser = commands.add("profile", "what every layer takes on a board", _profile)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -435,6 +447,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_hil,
     _add_inspect,
     _add_monitor,
+    _add_operators,
     _add_profile,
     _add_run,
     _add_train,

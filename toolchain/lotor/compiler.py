@@ -13,7 +13,7 @@ from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
 from lotor.graph import Array, DType, Graph, Op, short_name
 from lotor.memory import Plan, plan_memory
-from lotor.ops import KernelCall, operators
+from lotor.ops import KernelCall, model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.place_parts import place_parts
 from lotor.schedule import schedule
@@ -204,7 +204,7 @@ def _refuse(graph: Graph, problems: Sequence[Problem]) -> NoReturn:
     layers = dict.fromkeys(p.layer for p in problems if p.kind != _BORDER)
     reasons = "; ".join(f"{short_name(p.layer)} ({p.kind}): {p.reason}" for p in problems)
     if any(op.kind not in operators() for op in graph.ops):
-        reasons += f"; supported operators: {', '.join(sorted(operators()))}"
+        reasons += f"; supported operators: {', '.join(model_operators())}"
     raise UnsupportedModelError(
         f"{graph.name}: {len(layers)} of {len(graph.ops)} layers cannot be compiled: {reasons}",
         problems,

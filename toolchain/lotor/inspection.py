@@ -14,7 +14,7 @@ from lotor.compiler import (
 )
 from lotor.frontend.tflite import read_model
 from lotor.graph import Op, short_name
-from lotor.ops import operators
+from lotor.ops import model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.report import report_passes
 from lotor.sizes import code_bytes
@@ -101,7 +101,7 @@ def as_text(data: dict[str, Any]) -> str:
     if data["unsupported"]:
         lines.append("cannot be compiled:")
         lines += [f"  {p['layer']} ({p['kind']}): {p['reason']}" for p in data["unsupported"]]
-        lines.append(f"supported operators: {', '.join(sorted(operators()))}")
+        lines.append(f"supported operators: {', '.join(model_operators())}")
         return "\n".join(lines)
     peak = f", peak at {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
     lines.append(

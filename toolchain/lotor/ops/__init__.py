@@ -8,7 +8,7 @@ from typing import Any
 
 from lotor.ops.operator import KernelCall, Operator
 
-__all__ = ["KernelCall", "Operator", "operators"]
+__all__ = ["KernelCall", "Operator", "model_operators", "operators"]
 
 
 @cache
@@ -18,6 +18,13 @@ def operators() -> dict[str, Operator]:
         importlib.import_module(f"{__name__}.{module.name}")
     found: Any = Operator  # abstract, so not a plain type[Operator]
     return {cls.kind: cls() for cls in _subclasses(found) if hasattr(cls, "kind")}
+
+
+def model_operators() -> dict[str, Operator]:
+    """Return the operators that model files can hold, sorted by their kind."""
+    return {
+        kind: operator for kind, operator in sorted(operators().items()) if not operator.internal
+    }
 
 
 def _subclasses(cls: type[Operator]) -> Iterator[type[Operator]]:

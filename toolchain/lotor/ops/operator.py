@@ -42,6 +42,7 @@ class Operator(abc.ABC):
 
     Attributes:
         kind: name in the model format.
+        internal: whether rewrites alone make it, and no model file holds it.
         inputs: how many inputs must be present.
         outputs: how many outputs it has; None for any number.
         options: name of the table that holds its attributes, None where there is nothing to read.
@@ -52,6 +53,7 @@ class Operator(abc.ABC):
     """
 
     kind: ClassVar[str]
+    internal: ClassVar[bool] = False
     inputs: ClassVar[int] = 1
     outputs: ClassVar[int | None] = 1
     options: ClassVar[str | None] = None

@@ -20,6 +20,7 @@ class Table(Unary):
     """int8."""
 
     kind = "TABLE"
+    internal = True
     dtypes = (DType.INT8,)
     uint8 = True
 
