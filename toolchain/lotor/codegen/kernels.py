@@ -1,6 +1,7 @@
 """The kernel headers that a model uses, merged so that the generated file needs no library."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ _FUNCTION = re.compile(
     r"^static inline [^;{}]*?\b(?P<name>\w+)\([^;{}]*\) \{(?:[^\n]*\}|\n[\s\S]*?^\})\n\n?",
     re.MULTILINE,
 )
+_WORD = re.compile(r"\w+")
 _GUARD = re.compile(r"^#(ifndef|define) LOTOR_\w+_H\n|^#endif\n?\Z", re.MULTILINE)
 
 
@@ -33,14 +35,25 @@ def merge_headers(headers: Iterable[Path], called: Iterable[str]) -> str:
 
 
 def _without_unused(text: str, called: set[str]) -> str:
+    functions = list(_FUNCTION.finditer(text))
+    own = {match: Counter(_WORD.findall(match[0])) for match in functions}
+    uses = Counter(_WORD.findall(text))
+    kept = functions
     while True:
-        for match in _FUNCTION.finditer(text):
-            rest = text[: match.start()] + text[match.end() :]
-            if match["name"] not in called and not re.search(rf"\b{match['name']}\b", rest):
-                text = rest
-                break
-        else:
-            return text
+        unused = [
+            m for m in kept if m["name"] not in called and uses[m["name"]] == own[m][m["name"]]
+        ]
+        if not unused:
+            break
+        for match in unused:
+            uses.subtract(own.pop(match))
+        kept = [match for match in kept if match in own]
+    parts, end = [], 0
+    for match in functions:
+        if match not in own:
+            parts.append(text[end : match.start()])
+            end = match.end()
+    return "".join([*parts, text[end:]])
 
 
 def _merge(header: Path, merged: dict[Path, str]) -> None:
