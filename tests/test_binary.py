@@ -1,4 +1,4 @@
-"""What the operators of two inputs refuse, in one line each."""
+"""How operators of two inputs walk over them, and what they refuse, in one line each."""
 
 import numpy as np
 import pytest
@@ -6,6 +6,7 @@ import pytest
 from cases.binary import binary
 from cases.comparison import select
 from lotor.compiler import UnsupportedModelError, compile_model
+from lotor.ops.broadcast import walk
 from tflite_builder import ModelBuilder, Quant, Tensor
 
 
@@ -15,6 +16,27 @@ def _reason(m: ModelBuilder, *outputs: Tensor) -> str:
         compile_model(m.build())
     (problem,) = caught.value.problems
     return problem.reason
+
+
+SHAPES_AND_LOOPS: list[tuple[list[tuple[int, ...]], int, int]] = [
+    ([(2, 3, 4, 5), (2, 3, 4, 5)], 120, 0),
+    ([(1, 1, 2, 3, 4), (3, 4)], 12, 1),
+    ([(2, 3, 4), ()], 24, 0),
+    ([(1, 8, 9, 6), (1, 1, 1, 6)], 6, 1),
+    ([(2, 8, 9, 6), (2, 1, 1, 6)], 6, 2),
+    ([(2, 8, 9, 6), (1, 8, 9, 1)], 6, 2),
+    ([(7, 1, 5, 1), (7, 1, 5, 1)], 35, 0),
+    ([(1, 4, 1, 3), (2, 1, 5, 1)], 3, 3),
+    ([(2, 3), (2, 3), (1, 3)], 3, 1),
+    ([(), ()], 1, 0),
+]
+
+
+@pytest.mark.parametrize(("shapes", "row", "loops"), SHAPES_AND_LOOPS)
+def test_walks_have_long_rows(shapes: list[tuple[int, ...]], row: int, loops: int) -> None:
+    found = walk(shapes, np.broadcast_shapes(*shapes))
+    assert (found.row, found.loops[0]) == (row, loops)
+    assert found.loops.size == 1 + loops * (1 + len(shapes))
 
 
 @pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "LESS", "DIV", "FLOOR_MOD"])

@@ -276,6 +276,27 @@ def folded_constants(m: ModelBuilder) -> None:
 
 
 @edge
+def factors_of_single_precision(m: ModelBuilder) -> None:
+    """A power of two only where each step is rounded to float32 in turn: it makes ties."""
+    ramp = m.constant(np.arange(-128, 128)[:, None], Quant(0.1, -5))
+    products, quotients = 0, 0
+    for n in range(400):
+        a, b = np.float32(0.1), np.float32(0.07 + n / 3000)
+        y = np.float32(a * b * np.float32(8))
+        if a * b / y == 1 / 8 != float(a) * float(b) / float(y) and products < 3:
+            products += 1
+            x = m.input((20,), Quant(float(b), 3))
+            m.output(binary(m, "MUL", ramp, x, Quant(float(y))))
+        y = np.nextafter(np.float32(a / b / np.float32(16)), np.float32(1))
+        if a / (b * y) == 16 not in (a / b / y, float(a) / float(b) / float(y)) and quotients < 3:
+            quotients += 1
+            x = m.input((1, 20), Quant(float(a), 3))
+            divisors = m.constant(np.array([[32], [-32], [48], [7]]), Quant(float(b), 0))
+            m.output(binary(m, "DIV", x, divisors, Quant(float(y), 0)))
+    assert (products, quotients) == (3, 3)
+
+
+@edge
 def products_of_17_bits(m: ModelBuilder) -> None:
     """All below zero but the offset; vectors of 16 bits would have too few."""
     ramp = m.constant(np.arange(-128, 128)[:, None], Quant(0.1, 127))
