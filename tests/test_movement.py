@@ -377,6 +377,14 @@ def test_indices_outside_read_nothing(kind: str, tmp_path: Path) -> None:
         assert sanitized.run_program(built, b"".join(cases), len(cases)) == ""
 
 
+def test_an_ellipsis_that_is_a_new_axis_too() -> None:
+    m = ModelBuilder()
+    x = m.input((2, 3, 4), Quant(0.1, 0))
+    rows = [[0, 0, 1, 0], [1, 1, 2, 4], [1, 1, 1, 2]]
+    m.output(strided(m, x, rows, (1, 2, 1, 2), EllipsisMask=2, NewAxisMask=3))
+    assert_exact(m)
+
+
 def test_what_moves_nothing_costs_nothing() -> None:
     m = ModelBuilder()
     x = m.input((1, 3, 1, 4), Quant(0.1, 0))

@@ -265,6 +265,7 @@ def gathered(m: ModelBuilder) -> None:
         m.output(gather_nd(m, x, ints(m, [[2, 3], [0, 1]])))
     places = ints(m, [[1, 0], [2, 2], [0, 3]])
     m.output(gather(m, x, places, 1, 1), gather(m, x, places, -1, -1), gather_nd(m, x, places))
+    m.output(gather(m, x, ints(m, [[0], [1], [2]]), 1, 1))
     m.output(gather_nd(m, x, ints(m, [[[2, 3, 4]], [[0, 0, 0]]], "int64")))
     # Indices that come at run time: the table is a constant.
     table = m.constant(m.rng.integers(-128, 128, (256, 3)), _QUANT)
@@ -318,6 +319,7 @@ def bordered(m: ModelBuilder) -> None:
             m.output(zeros_like(m, x))
     x = source(m, (1, 2, 1, 2, 2))
     m.output(padded(m, x, ((0, 1), (1, 0), (1, 1), (0, 2), (1, 0)), "PAD"))
+    m.output(padded(m, m.input((2,), Quant(0.1, 7), "int16"), ((1, 2),), "PAD"))
     for dtype in ("int8", "int64", "float32"):
         m.output(fill(m, (2, 3), source(m, (), dtype), "int64" if dtype == "int8" else "int32"))
 
@@ -357,6 +359,10 @@ def uint8_inputs_of_other_scales(m: ModelBuilder) -> None:
         y = m.input((1, 256), Quant(scale, zero_point), "uint8")
         m.output(concatenation(m, [x, y], 0), concatenation(m, [x, y], 1, y.quant))
         m.output(concatenation(m, [y, x], 0, Quant(2.0, 7)), concatenation(m, [y], 1, x.quant))
+    # Where division, a fused product or double precision round other bytes.
+    for scale, zero_point, out in ((0.21, 246, Quant(0.84, 95)), (0.13, 134, Quant(0.76, 176))):
+        y = m.input((1, 256), Quant(scale, zero_point), "uint8")
+        m.output(concatenation(m, [y], 0, out))
 
 
 @edge
@@ -400,6 +406,8 @@ def constants_of_every_type(m: ModelBuilder) -> None:
         if dtype != "bool":
             m.output(*split(m, table, 2, 0))
         m.output(gather(m, table, ints(m, [1, 1, 0]), -1), gather_nd(m, table, ints(m, [[1, 0]])))
+    quantized = m.constant(np.array([5, 250], np.uint8), Quant(0.5, 9), "uint8")
+    m.output(padded(m, quantized, ((1, 2),), "PAD"), concatenation(m, [quantized], 0, Quant(0.2)))
     x = m.constant(m.weights((4, 2, 3, 1)), _QUANT)
     m.output(
         batch_to_space(m, x, (2, 2), ((1, 0), (0, 1))), space_to_batch(m, x, (2, 3), ((0, 0),) * 2)
