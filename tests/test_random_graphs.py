@@ -1,0 +1,130 @@
+"""Random graphs of 2 to 12 operators: every tensor that survives the rewrites equals the reference.
+
+    python tests/test_random_graphs.py COUNT [FIRST]    # the same without pytest, with figures
+
+A graph that differs is shrunk and saved under tests/regressions/, where it is a test from then on.
+"""
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import random_graphs
+from lotor.errors import LotorError
+from lotor.ops import operators
+from lotor.ops.conv_2d import Conv2D
+from lotor.oracle import Oracle
+from random_graphs import MAKERS, Recipe, Step, first_difference, grown, quick_build
+
+FAST, MANY = 150, 2000
+
+
+class Runner:
+    """Counts what the graphs were made of."""
+
+    def __init__(self) -> None:
+        self.graphs = 0
+        self.kinds: Counter[str] = Counter()
+        self.skipped: Counter[str] = Counter()
+
+    def difference(self, recipe: Recipe) -> tuple[str, bytes]:
+        """Where a graph differs, and its file; a graph that the reference refuses is skipped."""
+        g = grown(recipe)
+        if not g.m.outputs:
+            return "", b""
+        content = g.m.build()
+        try:
+            Oracle(content)
+        except LotorError as error:
+            self.skipped[str(error)[:200]] += 1
+            return "", content
+        self.graphs += 1
+        self.kinds.update(op.kind for op in g.m.operators)
+        try:
+            wrong = first_difference(content, g.m, g.approximate)
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {error}"
+        return (f"{wrong}\n{recipe}\n{g.m!r}" if wrong else ""), content
+
+
+def explore(first: int, count: int, runner: Runner) -> None:
+    """Check graphs `first`, `first + 1`, ...; one that fails is shrunk, saved and raised."""
+    with quick_build():
+        for number in range(first, first + count):
+            recipe = random_graphs.recipe(number)
+            if not runner.difference(recipe)[0]:
+                continue
+            smallest = random_graphs.shrunk(recipe, lambda r: bool(Runner().difference(r)[0]))
+            wrong, content = Runner().difference(smallest)
+            path = random_graphs.save(content)
+            raise AssertionError(f"graph {number}, {path.name}: {wrong}")
+
+
+def test_random_graphs() -> None:
+    runner = Runner()
+    explore(0, FAST, runner)
+    assert runner.graphs > 0.95 * FAST, runner.skipped
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_many_random_graphs() -> None:
+    runner = Runner()
+    explore(1_000_000, MANY, runner)
+    print(f"{runner.graphs} graphs of {runner.kinds.total()} operators: {dict(runner.kinds)}")
+    assert runner.graphs > 0.95 * MANY, runner.skipped
+    assert set(random_graphs.kinds()) <= set(runner.kinds)
+    assert len(set(operators()) - set(random_graphs.kinds())) <= 1, "no maker and no case"
+
+
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_every_maker_makes_its_operator(kind: str) -> None:
+    for seed in range(3):
+        g = grown(Recipe((Step("CONV_2D", 0, seed), Step(kind, 0, seed)), seed))
+        assert kind in {op.kind for op in g.m.operators}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(random_graphs.REGRESSIONS.glob("*.tflite")), ids=lambda path: path.stem
+)
+def test_graphs_that_once_differed(path: Path) -> None:
+    assert not random_graphs.file_difference(path.read_bytes())
+
+
+def test_a_difference_is_found_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Conv2D.lower
+
+    def wrong(self: Conv2D, op: object) -> object:
+        calls = real(self, op)  # type: ignore[arg-type]
+        for call in calls:
+            if "out_offset" in call.params:
+                call.params = {**call.params, "out_offset": int(call.params["out_offset"]) + 1}
+        return calls
+
+    monkeypatch.setattr(Conv2D, "lower", wrong)
+    monkeypatch.setattr(random_graphs, "save", lambda _: Path("found"))
+    steps = tuple(Step(kind, 0, 5) for kind in ("RELU", "CONV_2D", "TANH", "SPLIT"))
+    monkeypatch.setattr(random_graphs, "recipe", lambda number: Recipe(steps, number))
+    with pytest.raises(AssertionError, match=r"graph 3, found: .*CONV_2D") as caught:
+        explore(3, 1, Runner())
+    assert str(caught.value).count("Step(") == 1
+
+
+def main() -> None:
+    """Check many graphs and print the figures."""
+    runner, begun = Runner(), time.monotonic()
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    for number in range(first, first + int(sys.argv[1])):
+        try:
+            explore(number, 1, runner)
+        except AssertionError as error:
+            print(error, flush=True)
+    print(f"{runner.graphs} graphs in {time.monotonic() - begun:.0f} s; {runner.skipped}")
+    print(runner.kinds)
+
+
+if __name__ == "__main__":
+    main()
