@@ -106,13 +106,8 @@ class _Layout:
                 self.ops.append(with_tensors(op, reads))
 
     def result(self) -> Graph:
-        """Return the graph without layers that became superfluous."""
-        old = set(self.graph.ops)
-        if set(self.ops) == old:
-            return self.graph
-        needed = {t for op in self.ops for t in op.inputs} | self.outputs
-        kept = [op for op in self.ops if op in old or any(t in needed for t in op.outputs)]
-        return replace(self.graph, ops=kept)
+        """Return the graph with the layers that were made, the given one if these are its own."""
+        return self.graph if self.ops == self.graph.ops else replace(self.graph, ops=self.ops)
 
     def in_vain(self) -> list[Op]:
         """Return the TRANSPOSE layers of regions that were changed and gained nothing."""
