@@ -12,6 +12,7 @@ from lotor.frontend.tflite import read_model
 from lotor.graph import Graph
 from lotor.optimize import trace
 from lotor.optimize.cancel_transposes import cancel_transposes, moves_nothing, order_of
+from lotor.optimize.fold_transpose_into_weights import fold_transpose_into_weights
 from passes import assert_rewrite_exact, run_pass
 from tflite_builder import ModelBuilder, Quant, Tensor
 
@@ -309,6 +310,17 @@ def test_weights_cannot_take_every_order() -> None:
     z = m.tensor((1, 3), None, "float32")
     m.output(m.operator("FULLY_CONNECTED", [y, weights], [z], "FullyConnectedOptions"))
     assert not run_pass(m, FOLD).added  # sums of floats depend on the order
+
+
+def test_weights_that_layers_share_keep_their_order() -> None:
+    m, x = start()
+    for _ in range(2):
+        m.output(m.fully_connected(transpose(m, m.conv2d(x, 3), TO_NCHW), 2))
+    graph = read_model(m.build(), "model")
+    assert fold_transpose_into_weights(graph) is not graph
+    first, second = (op for op in graph.ops if op.kind == "FULLY_CONNECTED")
+    second.inputs[1] = first.inputs[1]
+    assert fold_transpose_into_weights(graph) is graph
 
 
 def test_both_rewrites_meet() -> None:
