@@ -12,7 +12,7 @@ from cases.conv_2d import conv_2d
 from cases.network import network
 from lotor.compiler import Compiled, compile_model
 from lotor.verify import TOLERANCE, difference, random_inputs, verify
-from tflite_builder import ModelBuilder
+from tflite_builder import ModelBuilder, Quant
 
 
 @pytest.fixture
@@ -90,6 +90,14 @@ def test_difference_counts_bits_not_values() -> None:
     a, b = np.array([-128, 5, 9], np.int8), np.array([127, 5, 8], np.int8)
     assert difference(a, b) == (2, 255.0)
     assert difference(a, a.copy()) == (0, 0.0)
+
+
+def test_inputs_without_dimensions() -> None:
+    m = ModelBuilder()
+    x, flag = m.input((), Quant(0.1, 3)), m.input((), dtype="bool")
+    m.output(m.reshape(x, (1,)), m.reshape(flag, (1, 1)))
+    for inputs in random_inputs(compile_model(m.build()).graph, 8, seed=1):
+        assert [(x.shape, str(x.dtype)) for x in inputs] == [((), "int8"), ((), "bool")]
 
 
 def test_inputs_follow_from_the_seed_and_reach_the_extremes() -> None:

@@ -92,7 +92,7 @@ def _random(tensor: Tensor, rng: np.random.Generator, flat: bool) -> Array:
     else:
         limits = np.iinfo(tensor.np_dtype)
         values = rng.integers(limits.min, limits.max, shape, tensor.np_dtype, endpoint=True)
-    return np.ascontiguousarray(np.broadcast_to(values, tensor.shape))
+    return np.array(np.broadcast_to(values, tensor.shape))
 
 
 def verify(model: str, samples: int, seed: int, board: str | None = None) -> Verification:
