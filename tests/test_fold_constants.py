@@ -11,6 +11,7 @@ from exactness import as_list, assert_exact
 from lotor import host
 from lotor.compiler import UnsupportedModelError, compile_model
 from lotor.frontend.tflite import read_model
+from lotor.ops.shape import Shape
 from lotor.optimize.fold_constants import fold_constants
 from lotor.oracle import Oracle
 from passes import assert_rewrite_exact, run_pass
@@ -91,6 +92,14 @@ def test_a_wrong_shape_is_not_folded() -> None:
     assert not run_pass(m, "fold_constants").removed
     with pytest.raises(UnsupportedModelError, match="SHAPE"):
         compile_model(m.build())
+
+
+def test_values_of_another_shape_or_type_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = read_model(built(mv.shape_chains).build(), "model")
+    for values in (np.zeros(5, np.int32), np.zeros(4, np.int64)):
+        monkeypatch.setattr(Shape, "evaluate", lambda self, op, found=values: [found])
+        kinds = [op.kind for op in fold_constants(graph).ops]
+        assert "SHAPE" in kinds and "RANK" not in kinds
 
 
 def test_huge_values_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,7 +340,7 @@ def shape_chains(m: ModelBuilder) -> None:
     # Values that the model gives out: constants to the compiler, copies to the device.
     zeros = fill(m, (2, 2), m.constant(np.float32(0.5), None, "float32"))
     m.output(shape_of(m, z, "int64"), m.operator("RANK", [z], [m.tensor((), None, "int32")]), zeros)
-    m.output(range_(m, 3, -8, -2, "int32"), range_(m, 0.1, 1.0, 0.1, "float32"), joined)
+    m.output(range_(m, 3, -8, -2, "int32"), range_(m, 0.1, 1.0, 0.3, "float32"), joined)
     weights = m.constant(m.weights((3, 4)), Quant(0.02))
     turned = transpose(m, m.reshape(weights, (4, 3)), (1, 0))
     rows_out = m.tensor((6, 3), Quant(0.1))
