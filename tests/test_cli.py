@@ -194,16 +194,6 @@ def test_a_file_name_of_two_lines(tmp_path: Path, lotor: Lotor) -> None:
 # A mistake each: what is typed, and what the one line must name.
 
 
-def _float_model() -> bytes:
-    m = ModelBuilder(seed=4)
-    x = m.input((1, 4, 4, 2), Quant(0.1, 0))
-    real = m.dequantize(x)
-    total = m.tensor(real.shape, None, "float32")
-    options = {"FusedActivationFunction": 0}
-    m.output(m.rename(m.operator("ADD", [real, real], [total], "AddOptions", **options), "total"))
-    return m.build()
-
-
 def _unsupported_model() -> bytes:
     m = ModelBuilder(seed=5)
     x = m.input((1, 4, 4, 2), Quant(0.1, 0))
@@ -303,13 +293,6 @@ def test_mistakes(
     np.save(tmp_path / "dtype.npy", np.zeros((1, 8, 8, 3), np.float32))
     done = lotor(*(argument.format(small=small, tmp=tmp_path) for argument in arguments))
     _one_line(done.returncode, done.stderr, *words)
-
-
-def test_float_model(tmp_path: Path, lotor: Lotor) -> None:
-    path = tmp_path / "float.tflite"
-    path.write_bytes(_float_model())
-    done = lotor("compile", path, "--target", "portable", "-o", tmp_path / "out")
-    _one_line(done.returncode, done.stderr, "float32", "int8")
 
 
 def test_every_unsupported_operator_is_named_at_once(tmp_path: Path, lotor: Lotor) -> None:
