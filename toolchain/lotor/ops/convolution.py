@@ -23,6 +23,7 @@ class ConvolutionAttributes:
 
     `pads` (before, after) of height and width replace `same` where a PAD was folded in.
     `bias_type` is the number of the bias' type that int16 layers name; 0 where they do not.
+    `zero_point_folded`: the bias holds what the input's zero point adds.
     """
 
     same: bool
@@ -31,6 +32,7 @@ class ConvolutionAttributes:
     activation: int
     pads: tuple[tuple[int, int], tuple[int, int]] | None = None
     bias_type: int = 0
+    zero_point_folded: bool = False
 
 
 class Convolution(Operator):
@@ -69,6 +71,7 @@ class Convolution(Operator):
             self.channel_axis,
             op.uint8,
             a.bias_type,
+            a.zero_point_folded,
         )
 
     def window(self, op: Op) -> tuple[Axis, Axis]:
@@ -164,8 +167,6 @@ class Convolution(Operator):
         else:
             if w.x.dtype is DType.INT8:
                 params["in_offset"] = w.in_offset
-                if not self.padded(op):
-                    params["in_offset"], constants["bias"] = 0, w.folded_bias()
                 params["weights_offset"] = w.weights_offset
                 params["out_offset"] = w.y.q.zero_point
             elif self.narrow:

@@ -31,6 +31,7 @@ class Weighted:
         axis: the axis of the weights that the output channels lie on.
         uint8: whether the layer was a uint8 one; then weights may have a zero point.
         bias_type: the bias' type as the options of an int16 layer name it, 0 where they do not.
+        zero_point_folded: whether the bias holds what the input's zero point adds.
     """
 
     x: Tensor
@@ -40,6 +41,7 @@ class Weighted:
     axis: int
     uint8: bool = False
     bias_type: int = 0
+    zero_point_folded: bool = False
 
     @property
     def channels(self) -> int:
@@ -54,7 +56,7 @@ class Weighted:
     @property
     def in_offset(self) -> int:
         """What is added to an input before it is multiplied."""
-        return -self.x.q.zero_point
+        return 0 if self.zero_point_folded else -self.x.q.zero_point
 
     @property
     def weights_offset(self) -> int:

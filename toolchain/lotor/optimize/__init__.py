@@ -10,6 +10,7 @@ from lotor.optimize.fold_constants import fold_constants
 from lotor.optimize.fold_pad import fold_pad
 from lotor.optimize.fold_quantize import fold_quantize
 from lotor.optimize.fold_transpose_into_weights import fold_transpose_into_weights
+from lotor.optimize.fold_zero_point import fold_zero_point
 from lotor.optimize.fuse_tables import fuse_tables
 from lotor.optimize.place_parts import place_parts
 from lotor.optimize.remove_constant_channels import remove_constant_channels
@@ -30,6 +31,7 @@ PASSES: tuple[Rewrite, ...] = (
     fold_activations,
     fuse_tables,
     remove_constant_channels,
+    fold_zero_point,
     remove_dead,
     place_parts,
 )
