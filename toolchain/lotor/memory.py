@@ -95,6 +95,12 @@ class _Storage:
     last: int
     parts: list[tuple[Tensor, int]] = field(default_factory=list)
 
+    @property
+    def item(self) -> int:
+        """Bytes of the largest element that lies in it."""
+        tensors = [*self.tensors, *(tensor for tensor, _ in self.parts)]
+        return max(tensor.np_dtype.itemsize for tensor in tensors)
+
 
 def plan_memory(graph: Graph, steps: Sequence[Sequence[KernelCall]], alignment: int) -> Plan:
     """Return the placement of every activation.
@@ -102,7 +108,7 @@ def plan_memory(graph: Graph, steps: Sequence[Sequence[KernelCall]], alignment: 
     Args:
         graph: the model, for its inputs and outputs.
         steps: the kernel calls of every layer, in the order in which they run.
-        alignment: bytes that every offset is a multiple of.
+        alignment: bytes that every offset is a multiple of; larger elements ask for their own size.
     """
     storages = _storages(graph, steps)
     live = [
@@ -199,13 +205,13 @@ def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Stor
 def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
     placed: list[Placement] = []
     for storage in order:
-        offset = 0
+        offset, multiple = 0, max(alignment, storage.item)
         for other in sorted(placed, key=lambda p: p.offset):
             if other.last < storage.first or storage.last < other.first:
                 continue
             if offset + storage.nbytes <= other.offset:
                 break
-            offset = max(offset, _aligned(other.end, alignment))
+            offset = max(offset, _aligned(other.end, multiple))
         placed.append(
             Placement(
                 tuple(storage.tensors),
