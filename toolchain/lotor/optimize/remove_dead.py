@@ -4,7 +4,7 @@ from lotor.graph import Graph, Tensor
 
 
 def remove_dead(graph: Graph) -> Graph:
-    """Return the graph without the layers that no output depends on."""
+    """Remove layers that no output depends on."""
     needed = set(map(id, graph.outputs))
     kept = []
     for op in reversed(graph.ops):
