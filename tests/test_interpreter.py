@@ -10,7 +10,8 @@ from ai_edge_litert.interpreter import Interpreter as LiteRT
 
 from cases import built
 from cases.network import network
-from exactness import as_list
+from cases.svdf import layers_over_time
+from exactness import as_list, difference, inputs_of
 from lotor.compiler import UnsupportedModelError
 from lotor.errors import LotorError
 from lotor.interpreter import Interpreter, InterpreterError, NotReadyError, load_delegate
@@ -123,6 +124,27 @@ def test_constants_and_preserved_tensors() -> None:
     inside = next(iter(ours._layers))
     with pytest.raises(InterpreterError, match="experimental_preserve_all_tensors"):
         plain.get_tensor(inside)
+
+
+@pytest.mark.parametrize("preserve", [False, True])
+def test_what_a_model_keeps_is_reset_as_by_litert(preserve: bool) -> None:
+    model = built(layers_over_time)
+    content = model.build()
+    ours = Interpreter(model_content=content, experimental_preserve_all_tensors=preserve)
+    oracle = Oracle(content)
+    ours.allocate_tensors()
+    runs = list(inputs_of(model))
+    for reset in (False, True, False):
+        if reset:
+            ours.reset_all_variables()
+            oracle.reset()
+        for inputs in runs:
+            for detail, x in zip(ours.get_input_details(), inputs, strict=True):
+                ours.set_tensor(detail["index"], x)
+            ours.invoke()
+            want = as_list(oracle.run(*inputs))
+            got = [ours.get_tensor(d["index"]) for d in ours.get_output_details()]
+            assert not difference(got, want)
 
 
 def test_a_path_and_thread_count_are_taken(tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ class Interpreter:
         self._values: dict[int, Array] | None = None
 
     def allocate_tensors(self) -> None:
-        """Make the arrays of inputs and outputs; needed once before they are used."""
+        """Make the arrays of inputs and outputs, needed once; forget what runs have left."""
+        self._model.reset()
         if self._values is None:
             places = {*self._inputs, *self._outputs}
             self._values = {
@@ -299,9 +300,15 @@ class Interpreter:
         values = self._allocated()
         inputs = [values[i] for i in self._inputs]
         if self._preserve:
+            before = self._model.state
             self._layers = _preserved(self._model, inputs)
+            self._model.state = before
         for index, output in zip(self._outputs, as_list(self._model.run(*inputs)), strict=True):
             values[index][...] = output
+
+    def reset_all_variables(self) -> None:
+        """Forget what the model keeps from one run to the next."""
+        self._model.reset()
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
         """Return the names of inputs and outputs of each signature."""
