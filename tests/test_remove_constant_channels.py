@@ -161,7 +161,7 @@ def test_the_head_of_a_network() -> None:
     m, x = start()
     y = stuck(m, x, [0, -BIG, BIG, 0])
     y = m.pad(m.average_pool2d(y), [(0, 0), (1, 1), (0, 0), (0, 0)])  # BIG's is not constant now
-    flat = m.reshape(y, (1, -1))
+    flat = m.reshape(y, (1, 32))
     hidden = m.fully_connected(flat, weights=m.weights((4, flat.shape[1])), bias=[0, BIG, 0, -BIG])
     m.output(m.softmax(m.fully_connected(hidden, 3)))
     m.output(m.fully_connected(m.mean(y), 3))
@@ -316,6 +316,15 @@ def test_ranges_hold(drawn: str) -> None:
         assert_within(m)
 
     property_()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ranges_of_sums_and_products_hold(seed: int) -> None:
+    m = ModelBuilder(seed)
+    a, b = m.unary("RELU", m.input((1, 2, 2, 8), Quant(0.05, 5))), m.input((1, 2, 2, 8))
+    for kind in ("ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"):
+        m.output(combined(m, kind, a, b))
+    assert_within(m)
 
 
 @settings(max_examples=15, deadline=None, database=None, derandomize=True)

@@ -154,9 +154,6 @@ class _Elementwise(_Layer):
         row = self.op.outputs[0].row
         given = [t for t in (*self.op.inputs, *self.op.outputs) if t is not None]
         tensors = [t for t in given if t.row == row and t.data is None]
-        for tensor in given:
-            if tensor.row != row:
-                needs.need_all(tensor)
         needed = np.logical_or.reduce([needs.of(tensor) for tensor in tensors])
         for tensor in tensors:
             needs.need(tensor, needed)
