@@ -374,3 +374,10 @@ def test_requantization_is_that_of_the_kernels(tmp_path: Path) -> None:
         count, *[c.ctypes.data_as(ctypes.c_void_p) for c in [*columns, out]]
     )
     assert np.array_equal(requantize_each(x, multiplier, shift), out)
+
+
+def test_rows_too_long_to_be_channels() -> None:
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 70_000), Quant(0.1, 3))
+    m.output(m.fully_connected(m.unary("TANH", x, Quant(1 / 128)), 2, multiplier=1e-6))
+    assert_rewrite_exact(m, "remove_constant_channels", changes=False)

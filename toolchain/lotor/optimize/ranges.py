@@ -23,6 +23,7 @@ from lotor.ops.window import Axis
 from lotor.optimize.edit import compiles
 
 _INT32 = np.iinfo(np.int32)
+_MOST_CHANNELS = 1 << 16  # rows that are longer are no channels
 _LIMIT = 1 << 16  # of rounded sums in FULLY_CONNECTED, beyond every int8
 
 
@@ -57,7 +58,7 @@ def channel_ranges(graph: Graph) -> dict[Tensor, Range]:
 
 
 def _note(ranges: dict[Tensor, Range], tensor: Tensor, found: Range | None) -> None:
-    if tensor.dtype is not DType.INT8 or tensor.elements == 0:
+    if tensor.dtype is not DType.INT8 or tensor.elements == 0 or tensor.row > _MOST_CHANNELS:
         return
     if tensor.data is not None:
         rows = tensor.data.reshape(-1, tensor.row).astype(np.int64)
@@ -73,7 +74,8 @@ def _layer_range(op: Op, ranges: Ranges) -> Range | None:
     if len(op.outputs) != 1 or op.outputs[0].dtype is not DType.INT8 or not op.inputs:
         return None
     x = op.inputs[0]
-    if x is None or x not in ranges or not compiles(op):
+    known = all(t in ranges for t in op.inputs if t is not None and t.dtype is DType.INT8)
+    if x is None or x not in ranges or not known or not compiles(op):
         return None
     if rule is not None:
         return rule(op, ranges)

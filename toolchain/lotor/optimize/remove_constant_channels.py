@@ -318,7 +318,7 @@ def _weights_are_its_own(op: Op, uses: Uses) -> bool:
 
 def _convolution(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
     grouped = op.input(1).shape[3] != op.input(0).row
-    if grouped or not _weights_are_its_own(op, uses):
+    if grouped or op.input(0) not in ranges or not _weights_are_its_own(op, uses):
         return _Whole(op)
     return _Weighted(op, ranges)
 
@@ -332,7 +332,7 @@ def _depthwise(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
 def _fully_connected(op: Op, ranges: Ranges, uses: Uses) -> _Layer:
     outputs, inputs = op.input(1).shape
     fits = inputs % op.input(0).row == 0 and op.outputs[0].row == outputs
-    if not fits or not _weights_are_its_own(op, uses):
+    if not fits or op.input(0) not in ranges or not _weights_are_its_own(op, uses):
         return _Whole(op)
     return _Weighted(op, ranges)
 
