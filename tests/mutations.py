@@ -516,7 +516,8 @@ def try_one(number: int, build: float) -> Outcome:
     except LotorError as error:
         kind, detail = "refused", str(error)
         # The frontend takes every exception for damage; a mistake in an operator is none.
-        within = traceback.extract_tb(error.__cause__.__traceback__) if error.__cause__ else []
+        cause = None if isinstance(error.__cause__, ValueError) else error.__cause__
+        within = traceback.extract_tb(cause.__traceback__) if cause else []
         if not detail.isprintable() or (within and "/ops/" in within[-1].filename):
             kind = "failed"
     except (_HungError, Exception) as error:

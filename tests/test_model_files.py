@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
 from cases import built
 from cases.conv_2d import conv_2d
+from cases.detection_postprocess import detection_postprocess
 from cases.network import network
 from exactness import as_list, difference, inputs_of
 from lotor import host
@@ -18,6 +20,7 @@ from lotor.compiler import compile_model
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model, read_tensors
 from lotor.graph import DType
+from lotor.optimize import trace
 from lotor.oracle import Oracle
 from lotor.zoo import find_model
 from model_files import pack, signature, unpack, with_buffers_outside, with_labels
@@ -280,3 +283,22 @@ def test_input_listed_twice() -> None:
         model.subgraphs[0].inputs = [0, 0]
 
     assert "listed twice" in _refusal(_edited(_softmax(), twice))
+
+
+@pytest.mark.parametrize("size", [0, 1 << 27])
+def test_shapes_that_no_rewrite_copes_with(size: int) -> None:
+    m = ModelBuilder()
+    m.output(m.unary("RELU", m.unary("ABS", m.input((1, size), Quant(0.1, 0)))))
+    graph = read_model(m.build(), "m")
+    assert list(trace(graph)) == []
+    assert (size > 0) or "without elements" in _refusal(m.build())
+
+
+def test_detections_without_their_options_are_refused() -> None:
+    def strip(model: Any) -> None:
+        for op in model.subgraphs[0].operators:
+            op.customOptions = list(flexbuffers.Dumps({"max_detections": 3}))
+
+    assert "the options lack max_classes_per_detection, nms" in _refusal(
+        _edited(built(detection_postprocess).build(), strip)
+    )

@@ -13,6 +13,10 @@ from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.typed import typed_problems
 
 _PER_CLASS = 100  # where the model does not say it
+_NEEDED = (
+    *("max_detections", "max_classes_per_detection", "nms_score_threshold", "nms_iou_threshold"),
+    *("num_classes", "y_scale", "x_scale", "h_scale", "w_scale"),
+)
 _BYTES = np.arange(-128, 128)
 
 
@@ -51,6 +55,9 @@ class DetectionPostprocess(Operator):
 
     def read(self, options: Any) -> DetectionAttributes:
         fields = _fields(options)
+        missing = [name for name in _NEEDED if name not in fields]
+        if missing:
+            raise ValueError(f"the options lack {', '.join(missing)}")
         y, x, h, w = (_float(fields[f"{name}_scale"]) for name in "yxhw")
         return DetectionAttributes(
             int(fields["max_detections"]),

@@ -36,6 +36,8 @@ PASSES: tuple[Rewrite, ...] = (
     place_parts,
 )
 
+_MOST_CHANNELS = 1 << 24  # of all activations together
+
 
 @dataclass(frozen=True)
 class PassResult:
@@ -65,8 +67,8 @@ def optimize(graph: Graph, skip: Collection[str] = ()) -> Graph:
 
 def trace(graph: Graph, skip: Collection[str] = ()) -> Iterator[PassResult]:
     """Run every rewrite but those whose names are in `skip`, and yield what it has done."""
-    if _has_empty_activations(graph):
-        return  # refused afterwards; no rewrite has to cope with them
+    if _out_of_reach(graph):
+        return  # refused afterwards, or beyond any memory; no rewrite has to cope with it
     for rewrite in PASSES:
         if rewrite.__name__ in skip:
             continue
@@ -89,6 +91,9 @@ def _named_as(before: Graph, after: Graph) -> Graph:
     )
 
 
-def _has_empty_activations(graph: Graph) -> bool:
-    tensors = (t for op in graph.ops for t in (*op.inputs, *op.outputs))
-    return any(t is not None and t.data is None and t.elements == 0 for t in tensors)
+def _out_of_reach(graph: Graph) -> bool:
+    """Return whether activations are empty, or of so many channels that to follow each is long."""
+    tensors = [t for op in graph.ops for t in (*op.inputs, *op.outputs)]
+    rows = [t.row for t in tensors if t is not None and t.data is None]
+    empty = any(t is not None and t.data is None and t.elements == 0 for t in tensors)
+    return empty or sum(rows) > _MOST_CHANNELS
