@@ -62,6 +62,16 @@ def test_command(folder: Path, lotor: Lotor, tmp_path: Path) -> None:
     assert "2 exact" in again.stdout
 
 
+def test_the_page_is_checked_before_the_models(lotor: Lotor, tmp_path: Path) -> None:
+    page = tmp_path / "none" / "page.md"
+    done = lotor("conformance", tmp_path, "-o", page)
+    assert done.returncode == 2
+    assert f"cannot write {page}: No such file or directory; give another file" in done.stderr
+    page = tmp_path / "page.md"
+    assert "no .tflite file" in lotor("conformance", tmp_path, "-o", page).stderr
+    assert not page.exists()
+
+
 def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(LotorError, match=r"no \.tflite file"):
         conformance.conformance([tmp_path], samples=1)

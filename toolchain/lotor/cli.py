@@ -164,16 +164,30 @@ def _add_conformance(commands: _Commands) -> None:
 def _conformance(args: argparse.Namespace) -> Result:
     from lotor.conformance import DIFFERS, FAILED, as_page, as_text, conformance
 
+    if args.output:  # before the long work
+        _write_page(args.output, None)
     records = conformance(args.folders, args.samples)
     if args.output:
         folders = " ".join(map(str, args.folders))
-        page = as_page(records, args.samples, f"lotor conformance {folders}")
-        try:
-            args.output.write_text(page, "utf-8")
-        except OSError as error:
-            raise LotorError(f"cannot write {args.output}: {error.strerror}") from error
+        _write_page(args.output, as_page(records, args.samples, f"lotor conformance {folders}"))
     good = all(r.status not in (DIFFERS, FAILED) for r in records)
     return Result({"models": [asdict(r) for r in records]}, as_text(records), ok=good)
+
+
+def _write_page(path: Path, page: str | None) -> None:
+    """Write a page; None only sees whether that is possible, and leaves everything as it was."""
+    try:
+        if page is None:
+            new = not path.exists()
+            path.open("a").close()
+            if new:
+                path.unlink()
+        else:
+            path.write_text(page, "utf-8")
+    except OSError as error:
+        raise LotorError(
+            f"cannot write {path}: {error.strerror}; give another file with -o"
+        ) from error
 
 
 def _add_data(commands: _Commands) -> None:
