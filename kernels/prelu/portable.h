@@ -6,14 +6,16 @@
 
 struct lotor_prelu_params {
     int32_t periods, period;
-    int32_t in_offset, alpha_offset, out_offset;
+    int32_t in_offset, alpha_offset;
     int32_t multiplier, shift;             /* of values >= 0 */
     int32_t alpha_multiplier, alpha_shift; /* of products with alpha */
+    int32_t low, high;                     /* of the result without the offset */
+    int32_t out_offset;
 };
 
 struct lotor_prelu_int16_params {
     int32_t periods, period;
-    int32_t in_offset, alpha_offset, out_offset;
+    int32_t in_offset, alpha_offset;
     int32_t multiplier, shift, alpha_multiplier, alpha_shift;
 };
 
@@ -29,8 +31,8 @@ static inline void lotor_prelu_portable(const struct lotor_prelu_params *p, cons
             const int32_t value = x >= 0 ? lotor_requantize(x, p->multiplier, p->shift)
                                          : lotor_requantize(x * (alpha[i] + p->alpha_offset),
                                                             p->alpha_multiplier, p->alpha_shift);
-            out[i] = (int8_t)lotor_clamp(lotor_clamp(value, -65536, 65536) + p->out_offset,
-                                         INT8_MIN, INT8_MAX);
+            /* The offset comes last: gcc 12 vectors lack bits between shift and clamp. */
+            out[i] = (int8_t)(lotor_clamp(value, p->low, p->high) + p->out_offset);
         }
         in += p->period;
         out += p->period;

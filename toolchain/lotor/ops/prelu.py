@@ -52,11 +52,16 @@ class Prelu(Operator):
             params |= {
                 "in_offset": -x.q.zero_point,
                 "alpha_offset": -op.input(1).q.zero_point,
-                "out_offset": y.q.zero_point,
                 "multiplier": positive.multiplier,
                 "shift": positive.shift,
                 "alpha_multiplier": negative.multiplier,
                 "alpha_shift": negative.shift,
+            }
+        if x.dtype is DType.INT8:
+            params |= {
+                "low": -128 - y.q.zero_point,
+                "high": 127 - y.q.zero_point,
+                "out_offset": y.q.zero_point,
             }
         return [KernelCall("prelu", _FUNCTIONS[x.dtype], [x], [y], params, {"alpha": alpha})]
 
