@@ -3,13 +3,12 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from conftest import Lotor
 from lotor.graph import DType, Graph, Op, Tensor
 from lotor.optimize import PASSES
-from lotor.optimize.edit import Uses, in_order, rewritten
+from lotor.optimize.edit import Uses, rewritten
 from lotor.optimize.report import as_text, report_passes
 from passes import assert_rewrite_exact, run_pass
 from tflite_builder import ModelBuilder
@@ -109,18 +108,3 @@ def test_uses() -> None:
     assert uses.readers(c) == ()
     assert uses.is_output(c)
     assert not uses.is_output(b)
-
-
-def test_order() -> None:
-    rng = np.random.default_rng(4)
-    tensors = [tensor(str(i)) for i in range(1001)]
-    ops = [
-        op(str(i), [tensors[j] for j in {i, int(rng.integers(0, i + 1))}], tensors[i + 1])
-        for i in range(1000)
-    ]
-    graph = Graph("g", [tensors[0]], [tensors[-1]], ops)
-    assert in_order(graph).ops == ops
-    shuffled = [ops[i] for i in rng.permutation(1000)]
-    assert in_order(Graph("g", [tensors[0]], [tensors[-1]], shuffled)).ops == ops
-    cycle = [op("p", [tensors[2]], tensors[1]), op("q", [tensors[1]], tensors[2])]
-    assert len(in_order(Graph("g", [], [], cycle)).ops) == 2

@@ -47,7 +47,6 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble
 # What the firmware itself takes; RAM for the link's buffers, the profile's table, the C library.
 FIRMWARE_RAM = 5_000
 FIRMWARE_FLASH = 9_000
-_FLASH_SECTIONS = (".vectors", ".kernels", ".weights", ".text", ".data")
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")

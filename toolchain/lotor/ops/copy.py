@@ -254,8 +254,3 @@ def integers(tensor: Tensor | None, count: int) -> list[int] | None:
 def axis_of(axis: int, rank: int) -> int | None:
     """Return an axis counted from the first one, None if there is no such axis."""
     return axis % rank if -rank <= axis < rank else None
-
-
-def constant_tensor(name: str, values: Array, dtype: DType) -> Tensor:
-    """Return a constant."""
-    return Tensor(name, values.shape, dtype, data=values)

@@ -91,25 +91,3 @@ def _followed(tensors: Mapping[Tensor, Tensor]) -> dict[Tensor, Tensor]:
         end = final.get(tensor, tensor)
         final.update(dict.fromkeys(chain, end))
     return final
-
-
-def in_order(graph: Graph) -> Graph:
-    """Return the graph with every layer after those whose outputs it reads.
-
-    Layers keep their order as far as that allows.
-    """
-    producers = {tensor: op for op in graph.ops for tensor in op.outputs}
-    placed: dict[Op, None] = {}
-    begun: set[Op] = set()
-    for last in graph.ops:
-        waiting = [last]
-        while waiting:
-            op = waiting[-1]
-            before = [] if op in begun else [producers[t] for t in op.inputs if t in producers]
-            begun.add(op)
-            missing = [p for p in before if p not in begun]
-            if missing:
-                waiting.extend(reversed(missing))
-            else:
-                placed.setdefault(waiting.pop())
-    return replace(graph, ops=list(placed))

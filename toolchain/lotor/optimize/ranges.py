@@ -23,7 +23,7 @@ from lotor.ops.window import Axis
 from lotor.optimize.edit import compiles
 
 _INT32 = np.iinfo(np.int32)
-_MOST_CHANNELS = 1 << 16  # rows that are longer are no channels
+_LONGEST_ROW = 1 << 16  # rows that are longer are no channels
 _LIMIT = 1 << 16  # of rounded sums in FULLY_CONNECTED, beyond every int8
 
 
@@ -58,7 +58,7 @@ def channel_ranges(graph: Graph) -> dict[Tensor, Range]:
 
 
 def _note(ranges: dict[Tensor, Range], tensor: Tensor, found: Range | None) -> None:
-    if tensor.dtype is not DType.INT8 or tensor.elements == 0 or tensor.row > _MOST_CHANNELS:
+    if tensor.dtype is not DType.INT8 or tensor.elements == 0 or tensor.row > _LONGEST_ROW:
         return
     if tensor.data is not None:
         rows = tensor.data.reshape(-1, tensor.row).astype(np.int64)
@@ -87,11 +87,7 @@ def _layer_range(op: Op, ranges: Ranges) -> Range | None:
 
 def reads_padding(x: Tensor, height: Axis, width: Axis) -> bool:
     """Return whether a window over [N,H,W,C] ever lies partly outside its input."""
-    for axis, size in ((height, x.shape[1]), (width, x.shape[2])):
-        last = (axis.output(size) - 1) * axis.stride + axis.extent
-        if axis.padding(size) > 0 or last - axis.padding(size) > size:
-            return True
-    return False
+    return height.pads(x.shape[1]) or width.pads(x.shape[2])
 
 
 def _clamped(found: Range, op: Op) -> Range | None:
