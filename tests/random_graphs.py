@@ -1,20 +1,21 @@
 """Random graphs of any operators, with branches and joins, and their comparison with the reference.
 
 A graph follows from a `Recipe`: a list of steps, each an operator's name, a place to start from and
-a seed for its details. A recipe with fewer steps is a smaller graph, so that one that fails shrinks
-by leaving steps out.
+a seed for its details. Hypothesis draws recipes, and shrinks one that fails: fewer steps are a
+smaller graph.
 """
 
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 from cases import Build, built, cases
 from cases.arg_max import arg
@@ -735,40 +736,13 @@ def kinds() -> list[str]:
     return [*sorted(MAKERS), *sorted(grafts()), *_OFTEN]
 
 
-def recipe(seed: int, longest: int = 12) -> Recipe:
-    """A recipe of 2 to `longest` operators, each as likely as it is often among `kinds()`."""
-    r = np.random.default_rng(seed)
-    names = kinds()
-    steps = tuple(
-        Step(names[int(r.integers(len(names)))], int(r.integers(4)), int(r.integers(1 << 16)))
-        for _ in range(int(r.integers(2, longest + 1)))
-    )
-    return Recipe(steps, seed, uint8=bool(r.random() < 0.1))
-
-
-def shrunk(failing: Recipe, fails: Callable[[Recipe], bool]) -> Recipe:
-    """The smallest recipe that still fails, by leaving steps out and taking simpler seeds."""
-    smaller = True
-    while smaller:
-        smaller = False
-        for simpler in _simpler(failing):
-            if fails(simpler):
-                failing, smaller = simpler, True
-                break
-    return failing
-
-
-def _simpler(recipe: Recipe) -> Iterator[Recipe]:
-    steps = recipe.steps
-    for at in range(len(steps)):
-        if len(steps) > 1:
-            yield replace(recipe, steps=steps[:at] + steps[at + 1 :])
-    for at, step in enumerate(steps):
-        for plain in (replace(step, place=0), replace(step, seed=0)):
-            if plain != step:
-                yield replace(recipe, steps=(*steps[:at], plain, *steps[at + 1 :]))
-    if recipe.seed:
-        yield replace(recipe, seed=0)
+def recipes(longest: int = 12) -> st.SearchStrategy[Recipe]:
+    """Recipes of 2 to `longest` operators, each as likely as it is often among `kinds()`."""
+    step = st.builds(Step, st.sampled_from(kinds()), st.integers(0, 3), st.integers(0, 65535))
+    sizes = st.integers(2, longest)  # drawn first, as lists by themselves are mostly short
+    steps = sizes.flatmap(lambda n: st.lists(step, min_size=n, max_size=n)).map(tuple)
+    uint8 = st.sampled_from([False] * 9 + [True])
+    return st.builds(Recipe, steps, st.integers(0, 1 << 30), uint8)
 
 
 def grown(recipe: Recipe) -> Grower:
