@@ -6,7 +6,7 @@ import pytest
 from cases.binary import binary
 from cases.comparison import select
 from lotor.compiler import UnsupportedModelError, compile_model
-from lotor.ops.broadcast import walk
+from lotor.ops.broadcast import Operand, walk
 from tflite_builder import ModelBuilder, Quant, Tensor
 
 
@@ -32,11 +32,16 @@ SHAPES_AND_LOOPS: list[tuple[list[tuple[int, ...]], int, int]] = [
 ]
 
 
+def _dense(shape: tuple[int, ...]) -> Operand:
+    return Operand(shape, shape[-1] if shape else 1)
+
+
 @pytest.mark.parametrize(("shapes", "row", "loops"), SHAPES_AND_LOOPS)
 def test_walks_have_long_rows(shapes: list[tuple[int, ...]], row: int, loops: int) -> None:
-    found = walk(shapes, np.broadcast_shapes(*shapes))
+    output = np.broadcast_shapes(*shapes)
+    found = walk([_dense(s) for s in shapes], _dense(output))
     assert (found.row, found.loops[0]) == (row, loops)
-    assert found.loops.size == 1 + loops * (1 + len(shapes))
+    assert found.loops.size == 1 + loops * (2 + len(shapes))
 
 
 @pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "LESS", "DIV", "FLOOR_MOD"])

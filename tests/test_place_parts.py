@@ -5,6 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from cases.binary import binary
+from cases.comparison import compare, select
+from cases.movement import strided_slice
 from exactness import assert_exact
 from lotor.compiler import Compiled, compile_model
 from passes import assert_rewrite_exact
@@ -94,7 +97,47 @@ def reshaped_and_joined(m: ModelBuilder) -> None:
     m.output(m.softmax(join(m, 1, *heads)))
 
 
+def joined_sums(m: ModelBuilder) -> None:
+    x, row = m.input((2, 3, 4, 4), Q), m.input((1, 1, 4, 4), Q)
+    a, b = conv(m, x), m.depthwise_conv2d(x, quant=Q)
+    parts = [m.add(a, b, quant=Q), binary(m, "MUL", a, row, Q), binary(m, "SUB", b, a, Q)]
+    m.output(conv(m, join(m, 3, *parts), 3, 3))
+
+
+def large_before(m: ModelBuilder, channels: int) -> Tensor:
+    """So much memory is needed before that a part may live longer in its place."""
+    return m.conv2d(m.input((2, 9, 12, 8), Q), channels, (1, 1), (3, 3), quant=Q)
+
+
+def a_single_channel_of_differences(m: ModelBuilder) -> None:
+    x = large_before(m, 4)
+    y = binary(m, "SUB", conv(m, x, 1), conv(m, x, 1), Q)
+    m.output(conv(m, join(m, 3, conv(m, x), y), 3, 3))
+
+
+def sums_of_split_channels(m: ModelBuilder) -> None:
+    a, b, c = split(m, large_before(m, 12), 3, 3)
+    m.output(m.add(a, b), binary(m, "MAXIMUM", c, a), select(m, compare(m, "LESS", a, c), b, c))
+
+
+def sums_of_single_channels(m: ModelBuilder) -> None:
+    x = conv(m, m.input((1, 4, 5, 3), Q), 8)
+    a, b = strided_slice(m, x, ..., slice(0, 1)), strided_slice(m, x, ..., slice(4, 5))
+    m.output(m.add(a, b), m.add(b, conv(m, x, 5)), binary(m, "MUL", x, b, Q))
+
+
+def words_of_split_channels(m: ModelBuilder) -> None:
+    x = m.dequantize(conv(m, m.input((1, 4, 5, 3), Q), 8))
+    a, b = split(m, x, 3, 2)
+    m.output(binary(m, "ADD", a, b), binary(m, "FLOOR_MOD", b, b), binary(m, "DIV", b, a))
+
+
 PLACED: list[Build] = [
+    joined_sums,
+    a_single_channel_of_differences,
+    sums_of_split_channels,
+    sums_of_single_channels,
+    words_of_split_channels,
     joined_rows,
     joined_channels,
     joined_channels_of_pools_that_others_read,

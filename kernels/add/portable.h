@@ -63,11 +63,11 @@ static inline void lotor_add_portable(const struct lotor_add_params *p, const in
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int8_t)lotor_add_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int8_t)lotor_add_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_add_int16_portable(const struct lotor_add_int16_params *p,
@@ -77,11 +77,11 @@ static inline void lotor_add_int16_portable(const struct lotor_add_int16_params 
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int16_t)lotor_add_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int16_t)lotor_add_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t lotor_add_pot_int16_value(const struct lotor_add_pot_int16_params *p,
@@ -99,12 +99,12 @@ static inline void lotor_add_pot_int16_portable(const struct lotor_add_pot_int16
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] =
+            to[i] =
                 (int16_t)lotor_add_pot_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_add_int32_portable(const struct lotor_add_int32_params *p,
@@ -114,12 +114,12 @@ static inline void lotor_add_int32_portable(const struct lotor_add_int32_params 
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_clamp(lotor_wrapping_add(left[i * p->a_step], right[i * p->b_step]),
-                                 p->out_min, p->out_max);
+            to[i] = lotor_clamp(lotor_wrapping_add(left[i * p->a_step], right[i * p->b_step]),
+                                p->out_min, p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_add_float_portable(const struct lotor_add_float_params *p, const float *a,
@@ -128,12 +128,12 @@ static inline void lotor_add_float_portable(const struct lotor_add_float_params 
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_clamp_float(left[i * p->a_step] + right[i * p->b_step], p->out_min,
-                                       p->out_max);
+            to[i] = lotor_clamp_float(left[i * p->a_step] + right[i * p->b_step], p->out_min,
+                                      p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

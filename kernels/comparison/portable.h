@@ -95,12 +95,12 @@ static inline void lotor_equal_scaled_int8_portable(const struct lotor_equal_sca
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)lotor_equal_scaled_int8_value(p, left[i * p->a_step],
-                                                            right[i * p->b_step]);
+            to[i] = (uint8_t)lotor_equal_scaled_int8_value(p, left[i * p->a_step],
+                                                           right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t
@@ -118,12 +118,12 @@ lotor_equal_scaled_int16_portable(const struct lotor_equal_scaled_int16_params *
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)lotor_equal_scaled_int16_value(p, left[i * p->a_step],
-                                                             right[i * p->b_step]);
+            to[i] = (uint8_t)lotor_equal_scaled_int16_value(p, left[i * p->a_step],
+                                                            right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_equal_bool_portable(const struct lotor_equal_bool_params *p,
@@ -133,11 +133,11 @@ static inline void lotor_equal_bool_portable(const struct lotor_equal_bool_param
     do {
         const uint8_t *left = a + rows.at[0];
         const uint8_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_equal_int16_portable(const struct lotor_equal_int16_params *p,
@@ -147,11 +147,11 @@ static inline void lotor_equal_int16_portable(const struct lotor_equal_int16_par
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_equal_int32_portable(const struct lotor_equal_int32_params *p,
@@ -161,11 +161,11 @@ static inline void lotor_equal_int32_portable(const struct lotor_equal_int32_par
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_equal_float_portable(const struct lotor_equal_float_params *p,
@@ -175,11 +175,11 @@ static inline void lotor_equal_float_portable(const struct lotor_equal_float_par
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] == right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t lotor_less_scaled_int8_value(const struct lotor_less_scaled_int8_params *p,
@@ -196,12 +196,12 @@ static inline void lotor_less_scaled_int8_portable(const struct lotor_less_scale
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] =
+            to[i] =
                 (uint8_t)lotor_less_scaled_int8_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t lotor_less_scaled_int16_value(const struct lotor_less_scaled_int16_params *p,
@@ -218,12 +218,12 @@ static inline void lotor_less_scaled_int16_portable(const struct lotor_less_scal
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)lotor_less_scaled_int16_value(p, left[i * p->a_step],
-                                                            right[i * p->b_step]);
+            to[i] = (uint8_t)lotor_less_scaled_int16_value(p, left[i * p->a_step],
+                                                           right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_less_int16_portable(const struct lotor_less_int16_params *p,
@@ -233,11 +233,11 @@ static inline void lotor_less_int16_portable(const struct lotor_less_int16_param
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_less_int32_portable(const struct lotor_less_int32_params *p,
@@ -247,11 +247,11 @@ static inline void lotor_less_int32_portable(const struct lotor_less_int32_param
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_less_float_portable(const struct lotor_less_float_params *p,
@@ -261,11 +261,11 @@ static inline void lotor_less_float_portable(const struct lotor_less_float_param
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
+            to[i] = (uint8_t)((left[i * p->a_step] < right[i * p->b_step]) != p->invert);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_less_equal_float_portable(const struct lotor_less_equal_float_params *p,
@@ -275,11 +275,11 @@ static inline void lotor_less_equal_float_portable(const struct lotor_less_equal
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] <= right[i * p->b_step];
+            to[i] = left[i * p->a_step] <= right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

@@ -74,11 +74,11 @@ static inline void lotor_div_portable(const struct lotor_div_params *p, const in
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int8_t)lotor_div_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int8_t)lotor_div_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t lotor_div_int16_value(const struct lotor_div_int16_params *p, int32_t a,
@@ -93,11 +93,11 @@ static inline void lotor_div_int16_portable(const struct lotor_div_int16_params 
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int16_t)lotor_div_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int16_t)lotor_div_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 /* By 0, where the reference stops, 0; the lowest number by -1 wraps to itself. */
@@ -115,12 +115,12 @@ static inline void lotor_div_int32_portable(const struct lotor_div_int32_params 
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_clamp(lotor_div_int32_value(left[i * p->a_step], right[i * p->b_step]),
-                                 p->out_min, p->out_max);
+            to[i] = lotor_clamp(lotor_div_int32_value(left[i * p->a_step], right[i * p->b_step]),
+                                p->out_min, p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 /* By 0 as IEEE 754 says, which C leaves open: infinite, or of 0 not-a-number. */
@@ -144,13 +144,13 @@ static inline void lotor_div_float_portable(const struct lotor_div_float_params 
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] =
+            to[i] =
                 lotor_clamp_float(lotor_div_float_value(left[i * p->a_step], right[i * p->b_step]),
                                   p->out_min, p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

@@ -105,11 +105,11 @@ static inline void lotor_floor_mod_portable(const struct lotor_floor_mod_params 
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int8_t)lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int8_t)lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_floor_mod_int16_portable(const struct lotor_floor_mod_int16_params *p,
@@ -119,11 +119,11 @@ static inline void lotor_floor_mod_int16_portable(const struct lotor_floor_mod_i
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int16_t)lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int16_t)lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_floor_mod_int32_portable(const struct lotor_floor_mod_int32_params *p,
@@ -133,11 +133,11 @@ static inline void lotor_floor_mod_int32_portable(const struct lotor_floor_mod_i
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
+            to[i] = lotor_floor_mod_value(left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_floor_mod_float_portable(const struct lotor_floor_mod_float_params *p,
@@ -147,11 +147,11 @@ static inline void lotor_floor_mod_float_portable(const struct lotor_floor_mod_f
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_floor_mod_float_value(left[i * p->a_step], right[i * p->b_step]);
+            to[i] = lotor_floor_mod_float_value(left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

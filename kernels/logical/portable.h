@@ -23,11 +23,11 @@ static inline void lotor_logical_and_portable(const struct lotor_logical_and_par
     do {
         const uint8_t *left = a + rows.at[0];
         const uint8_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] && right[i * p->b_step];
+            to[i] = left[i * p->a_step] && right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_logical_or_portable(const struct lotor_logical_or_params *p,
@@ -37,11 +37,11 @@ static inline void lotor_logical_or_portable(const struct lotor_logical_or_param
     do {
         const uint8_t *left = a + rows.at[0];
         const uint8_t *right = b + rows.at[1];
+        uint8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] || right[i * p->b_step];
+            to[i] = left[i * p->a_step] || right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_logical_not_portable(const struct lotor_logical_not_params *p,

@@ -26,12 +26,12 @@ static inline void lotor_minimum_portable(const struct lotor_minimum_params *p, 
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
-                                                                : right[i * p->b_step];
+            to[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
+                                                               : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_minimum_int16_portable(const struct lotor_minimum_int16_params *p,
@@ -41,12 +41,12 @@ static inline void lotor_minimum_int16_portable(const struct lotor_minimum_int16
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
-                                                                : right[i * p->b_step];
+            to[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
+                                                               : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_minimum_int32_portable(const struct lotor_minimum_int32_params *p,
@@ -56,12 +56,12 @@ static inline void lotor_minimum_int32_portable(const struct lotor_minimum_int32
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
-                                                                : right[i * p->b_step];
+            to[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
+                                                               : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 /* The second where one is not-a-number. */
@@ -72,12 +72,12 @@ static inline void lotor_minimum_float_portable(const struct lotor_minimum_float
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
-                                                                : right[i * p->b_step];
+            to[i] = left[i * p->a_step] < right[i * p->b_step] ? left[i * p->a_step]
+                                                               : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

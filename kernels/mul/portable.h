@@ -42,11 +42,11 @@ static inline void lotor_mul_portable(const struct lotor_mul_params *p, const in
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int8_t)lotor_mul_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int8_t)lotor_mul_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline int32_t lotor_mul_int16_value(const struct lotor_mul_int16_params *p, int32_t a,
@@ -61,11 +61,11 @@ static inline void lotor_mul_int16_portable(const struct lotor_mul_int16_params 
     do {
         const int16_t *left = a + rows.at[0];
         const int16_t *right = b + rows.at[1];
+        int16_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int16_t)lotor_mul_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
+            to[i] = (int16_t)lotor_mul_int16_value(p, left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_mul_int32_portable(const struct lotor_mul_int32_params *p,
@@ -75,12 +75,12 @@ static inline void lotor_mul_int32_portable(const struct lotor_mul_int32_params 
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_clamp(lotor_wrapping_mul(left[i * p->a_step], right[i * p->b_step]),
-                                 p->out_min, p->out_max);
+            to[i] = lotor_clamp(lotor_wrapping_mul(left[i * p->a_step], right[i * p->b_step]),
+                                p->out_min, p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void lotor_mul_float_portable(const struct lotor_mul_float_params *p, const float *a,
@@ -89,12 +89,12 @@ static inline void lotor_mul_float_portable(const struct lotor_mul_float_params 
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_clamp_float(left[i * p->a_step] * right[i * p->b_step], p->out_min,
-                                       p->out_max);
+            to[i] = lotor_clamp_float(left[i * p->a_step] * right[i * p->b_step], p->out_min,
+                                      p->out_max);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

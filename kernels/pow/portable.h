@@ -32,11 +32,11 @@ static inline void lotor_pow_int32_portable(const struct lotor_pow_int32_params 
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_pow_value(left[i * p->a_step], right[i * p->b_step]);
+            to[i] = lotor_pow_value(left[i * p->a_step], right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

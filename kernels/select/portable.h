@@ -33,11 +33,11 @@ static inline void lotor_select_uint8_portable(const struct lotor_select_uint8_p
         const uint8_t *choice = condition + rows.at[0];
         const uint8_t *left = a + rows.at[1];
         const uint8_t *right = b + rows.at[2];
+        uint8_t *to = out + rows.at[3];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
+            to[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 3));
+    } while (lotor_next_row(&rows, loops, 4));
 }
 
 static inline void lotor_select_int8_portable(const struct lotor_select_int8_params *p,
@@ -48,11 +48,11 @@ static inline void lotor_select_int8_portable(const struct lotor_select_int8_par
         const uint8_t *choice = condition + rows.at[0];
         const int8_t *left = a + rows.at[1];
         const int8_t *right = b + rows.at[2];
+        int8_t *to = out + rows.at[3];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
+            to[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 3));
+    } while (lotor_next_row(&rows, loops, 4));
 }
 
 static inline void lotor_select_int16_portable(const struct lotor_select_int16_params *p,
@@ -64,11 +64,11 @@ static inline void lotor_select_int16_portable(const struct lotor_select_int16_p
         const uint8_t *choice = condition + rows.at[0];
         const int16_t *left = a + rows.at[1];
         const int16_t *right = b + rows.at[2];
+        int16_t *to = out + rows.at[3];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
+            to[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 3));
+    } while (lotor_next_row(&rows, loops, 4));
 }
 
 static inline void lotor_select_int32_portable(const struct lotor_select_int32_params *p,
@@ -80,11 +80,11 @@ static inline void lotor_select_int32_portable(const struct lotor_select_int32_p
         const uint8_t *choice = condition + rows.at[0];
         const int32_t *left = a + rows.at[1];
         const int32_t *right = b + rows.at[2];
+        int32_t *to = out + rows.at[3];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
+            to[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 3));
+    } while (lotor_next_row(&rows, loops, 4));
 }
 
 static inline void lotor_select_float_portable(const struct lotor_select_float_params *p,
@@ -95,11 +95,11 @@ static inline void lotor_select_float_portable(const struct lotor_select_float_p
         const uint8_t *choice = condition + rows.at[0];
         const float *left = a + rows.at[1];
         const float *right = b + rows.at[2];
+        float *to = out + rows.at[3];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
+            to[i] = choice[i * p->condition_step] ? left[i * p->a_step] : right[i * p->b_step];
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 3));
+    } while (lotor_next_row(&rows, loops, 4));
 }
 
 #endif

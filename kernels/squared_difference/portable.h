@@ -45,12 +45,12 @@ lotor_squared_difference_portable(const struct lotor_squared_difference_params *
     do {
         const int8_t *left = a + rows.at[0];
         const int8_t *right = b + rows.at[1];
+        int8_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = (int8_t)lotor_squared_difference_value(p, left[i * p->a_step],
-                                                            right[i * p->b_step]);
+            to[i] = (int8_t)lotor_squared_difference_value(p, left[i * p->a_step],
+                                                           right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void
@@ -61,12 +61,12 @@ lotor_squared_difference_int32_portable(const struct lotor_squared_difference_in
     do {
         const int32_t *left = a + rows.at[0];
         const int32_t *right = b + rows.at[1];
+        int32_t *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] =
+            to[i] =
                 lotor_square_int32(lotor_wrapping_sub(left[i * p->a_step], right[i * p->b_step]));
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 static inline void
@@ -77,11 +77,11 @@ lotor_squared_difference_float_portable(const struct lotor_squared_difference_fl
     do {
         const float *left = a + rows.at[0];
         const float *right = b + rows.at[1];
+        float *to = out + rows.at[2];
         for (int32_t i = 0; i < p->row; i++) {
-            out[i] = lotor_square_float(left[i * p->a_step] - right[i * p->b_step]);
+            to[i] = lotor_square_float(left[i * p->a_step] - right[i * p->b_step]);
         }
-        out += p->row;
-    } while (lotor_next_row(&rows, loops, 2));
+    } while (lotor_next_row(&rows, loops, 3));
 }
 
 #endif

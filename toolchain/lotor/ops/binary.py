@@ -64,6 +64,9 @@ class Binary(Operator):
         """Return what else stops a layer whose types, shapes and quantization are in order."""
         return []
 
+    def strided(self, op: Op) -> bool:
+        return True
+
     def lower(self, op: Op) -> list[KernelCall]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]
         kernel = self.kind.lower()

@@ -18,14 +18,41 @@ _NO_LOOPS = np.zeros(1, np.int32)
 
 
 @dataclass(frozen=True)
+class Operand:
+    """What a walk goes over.
+
+    Attributes:
+        shape: dimensions, outermost first.
+        step: elements from one row of the last axis to the next in memory.
+    """
+
+    shape: tuple[int, ...]
+    step: int
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> "Operand":
+        """Return a tensor as it lies in memory."""
+        return cls(tensor.shape, tensor.step)
+
+    def strides(self, rank: int) -> list[int]:
+        """Return the elements from one to the next on every axis, 0 where one serves them all."""
+        shape = (1,) * (rank - len(self.shape)) + self.shape
+        found, stride = [], 1
+        for axis in reversed(range(rank)):
+            found.append(0 if shape[axis] == 1 else stride)
+            stride = self.step if axis == rank - 1 else stride * shape[axis]
+        return found[::-1]
+
+
+@dataclass(frozen=True)
 class Walk:
-    """A walk over the output, row by row.
+    """A walk over the output, row by row; in a row the outputs lie side by side.
 
     Attributes:
         row: elements of a row.
-        steps: of each input in a row: 1, or 0 where one element serves the whole row.
+        steps: of each input in a row; 0 where one element serves the whole row.
         loops: int32: the number of loops around the rows; for each, innermost first, its turns and
-            what the next turn adds to the place in every input.
+            what the next turn adds to the place in every input and in the output.
     """
 
     row: int
@@ -47,39 +74,35 @@ def broadcast_problems(inputs: Sequence[Tensor], y: Tensor) -> list[str]:
     return []
 
 
-def walk(shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]) -> Walk:
-    """Return the walk over inputs of some shapes that broadcast to the output's."""
-    axes = _collapsed(shapes, output)
+def walk(inputs: Sequence[Operand], output: Operand) -> Walk:
+    """Return the walk over inputs whose shapes broadcast to the output's."""
+    axes = _collapsed([*inputs, output], output.shape)
+    if axes[0][1][-1] != 1:  # the outputs lie apart: each is a row
+        axes.insert(0, (1, [1] * (len(inputs) + 1)))
     (row, steps), around = axes[0], axes[1:]
     if not around:
-        return Walk(row, tuple(steps), _NO_LOOPS)
+        return Walk(row, tuple(steps[:-1]), _NO_LOOPS)
     loops = [len(around)]
-    back = [0] * len(shapes)  # how far the loops inside have moved on
+    back = [0] * len(steps)  # how far the loops inside have moved on
     for turns, strides in around:
         loops += [turns, *(s - b for s, b in zip(strides, back, strict=True))]
         back = [b + (turns - 1) * s for s, b in zip(strides, back, strict=True)]
-    return Walk(row, tuple(steps), np.array(loops, np.int32))
+    return Walk(row, tuple(steps[:-1]), np.array(loops, np.int32))
 
 
-def _collapsed(
-    shapes: Sequence[tuple[int, ...]], output: tuple[int, ...]
-) -> list[tuple[int, list[int]]]:
-    """Return sizes and each input's strides, innermost first, with neighbours joined."""
-    rank = len(output)
-    padded = [(1,) * (rank - len(shape)) + tuple(shape) for shape in shapes]
-    strides = [1] * len(shapes)  # of the axis at hand, were it not broadcast
+def _collapsed(operands: Sequence[Operand], shape: tuple[int, ...]) -> list[tuple[int, list[int]]]:
+    """Return sizes and each operand's strides, innermost first, with neighbours joined."""
+    strides = [operand.strides(len(shape)) for operand in operands]
     axes: list[tuple[int, list[int]]] = []
-    for axis in reversed(range(rank)):
-        size = output[axis]
+    for axis in reversed(range(len(shape))):
+        size, now = shape[axis], [s[axis] for s in strides]
         if size == 1:
             continue
-        now = [0 if p[axis] == 1 else s for p, s in zip(padded, strides, strict=True)]
         if axes and now == [size_s * axes[-1][0] for size_s in axes[-1][1]]:
             axes[-1] = (axes[-1][0] * size, axes[-1][1])
         else:
             axes.append((size, now))
-        strides = [s * p[axis] for p, s in zip(padded, strides, strict=True)]
-    return axes or [(1, [1] * len(shapes))]
+    return axes or [(1, [1] * len(operands))]
 
 
 def broadcast_call(
@@ -90,7 +113,7 @@ def broadcast_call(
     params: Mapping[str, int | float],
 ) -> KernelCall:
     """Return the call of a kernel that walks over two inputs, or over a condition and two."""
-    found = walk([t.shape for t in inputs], y.shape)
+    found = walk([Operand.of(t) for t in inputs], Operand.of(y))
     names = ("condition_step", "a_step", "b_step")[-len(inputs) :]
     geometry: dict[str, int | float] = {"row": found.row}
     geometry |= dict(zip(names, found.steps, strict=True))

@@ -4,7 +4,7 @@ import numpy as np
 
 from lotor.graph import Array, DType, Op
 from lotor.ops.binary import constant_inputs
-from lotor.ops.broadcast import broadcast_problems, walk
+from lotor.ops.broadcast import Operand, broadcast_problems, walk
 from lotor.ops.operator import KernelCall, Operator, dtype_problems
 
 _TYPES = {
@@ -42,9 +42,16 @@ class SelectV2(Operator):
         """Return what is wrong with the shapes."""
         return broadcast_problems([op.input(i) for i in range(3)], op.outputs[0])
 
+    def strided(self, op: Op) -> bool:
+        return True
+
     def lower(self, op: Op) -> list[KernelCall]:
         inputs, y = [op.input(i) for i in range(3)], op.outputs[0]
-        found = walk(self.shapes(op), y.shape)
+        operands = [Operand.of(t) for t in inputs]
+        shape = self.shapes(op)[0]
+        if shape != inputs[0].shape:  # a vector along the first axis
+            operands[0] = Operand(shape, 1)
+        found = walk(operands, Operand.of(y))
         names = ("condition_step", "a_step", "b_step")
         params = {"row": found.row} | dict(zip(names, found.steps, strict=True))
         function = f"select_{_TYPES[y.dtype]}"

@@ -109,6 +109,8 @@ class _Parts:
         gaps = above is not None and not _dense(above, base)
         if rows in ([], [(part.elements, 1, 1)]) and not gaps:
             return _Part(base, offset, part.row)
+        if part.row == 1:  # a copy has no loop for it
+            rows.append((1, 1, 1))
         if len(rows) != 2 or rows[1] != (part.row, 1, 1) or rows[0][1] != part.row:
             return None
         if not gaps:
