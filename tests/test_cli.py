@@ -246,6 +246,22 @@ def test_no_model(command: str, kind: str, tmp_path: Path, lotor: Lotor) -> None
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", ["inspect", "compile", "verify"])
+@pytest.mark.parametrize(
+    ("head", "words"), [(b"\0" * 8, "not a TensorFlow Lite model"), (b"\x1c\0\0\0TFL3", "at most")]
+)
+def test_a_file_larger_than_the_memory(
+    command: str, head: bytes, words: str, tmp_path: Path, lotor: Lotor
+) -> None:
+    path = tmp_path / "giant.tflite"
+    with path.open("wb") as file:
+        file.write(head)
+        file.truncate(1 << 39)
+    rest = ["-o", tmp_path / "out"] if command == "compile" else []
+    done = lotor(command, path, *rest)
+    _one_line(done.returncode, done.stderr, "giant", words)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -99,10 +99,11 @@ class LiteRtClassifier(_Borders):
     """Any `.tflite` in LiteRT's reference kernels, float ones too; needs ai-edge-litert."""
 
     def __init__(self, model: ModelFile) -> None:
+        from lotor.compiler import read_content
         from lotor.frontend.tflite import read_model
         from lotor.oracle import Oracle
 
-        super().__init__(model, read_model(model.path.read_bytes(), model.name))
+        super().__init__(model, read_model(read_content(model.path)[0], model.name))
         self._oracle = Oracle(model.path)
         self.version = self._oracle.version
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NoReturn
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, Step, borders, identifier, render_header, render_source
 from lotor.errors import LotorError
-from lotor.frontend.tflite import read_model
+from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import Array, DType, Graph, Op, short_name
 from lotor.memory import Plan, plan_memory
 from lotor.ops import KernelCall, model_operators, operators
@@ -20,6 +21,7 @@ from lotor.schedule import schedule
 from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
+_MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
 
@@ -88,12 +90,21 @@ def read_content(model: Path | bytes) -> tuple[bytes, str]:
     """Return a model's bytes and a name for messages.
 
     Raises:
-        LotorError: the file cannot be read.
+        LotorError: the file cannot be read, or is no model or too large, which is seen before it is
+            read.
     """
     if isinstance(model, bytes):
         return model, "model"
     try:
-        return model.read_bytes(), model.stem
+        with model.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            head = file.read(1 << 10)
+            check_magic(head, model.stem)
+            if size > _MAX_FILE:
+                raise LotorError(
+                    f"{model.stem}: {size:,} bytes; Lotor reads models of at most {_MAX_FILE:,}"
+                )
+            return head + file.read(_MAX_FILE), model.stem
     except OSError as error:
         raise LotorError(
             f"cannot read model {model}: {error.strerror}; give the path of a .tflite file"

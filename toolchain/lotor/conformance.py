@@ -173,13 +173,13 @@ def examine(path: Path, name: str, samples: int, seed: int) -> Record:
         samples: inputs, at most.
         seed: decides them.
     """
-    from lotor.compiler import compile_model, find_problems
+    from lotor.compiler import compile_model, find_problems, read_content
     from lotor.frontend.tflite import read_model
     from lotor.optimize import optimize
     from lotor.oracle import Oracle
 
     try:
-        graph = read_model(path.read_bytes(), path.stem)
+        graph = read_model(*read_content(path))
     except LotorError as error:
         return Record(name, REFUSED, reason=str(error))
     facts: dict[str, Any] = {

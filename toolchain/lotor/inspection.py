@@ -48,7 +48,7 @@ def _cost(path: Path, target: str | None, board: Board | None) -> dict[str, Any]
     try:
         compiled = compile_model(path, target or (board.target if board else "portable"))
     except UnsupportedModelError:
-        return _unsupported(path.read_bytes())
+        return _unsupported(read_content(path)[0])
     data = {
         "ops": [
             {key: layer[key] for key in ("name", "kind", "shape", "macs", "kernel")}

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lotor.compiler import UnsupportedModelError, compile_model
+from lotor.compiler import UnsupportedModelError, compile_model, read_content
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model, read_tensors
 from lotor.graph import Array, DType, Signature, Tensor
@@ -359,9 +359,9 @@ def _content(path: str | Path | None, content: bytes | None) -> bytes:
     if content is not None:
         return bytes(content)
     try:
-        return Path(str(path)).read_bytes()
-    except OSError as error:
-        raise InterpreterError(f"Could not open '{path}': {error.strerror}") from error
+        return read_content(Path(str(path)))[0]
+    except LotorError as error:
+        raise InterpreterError(f"Could not open '{path}': {error}") from error
 
 
 def _litert(*args: Any, **kwargs: Any) -> Any:

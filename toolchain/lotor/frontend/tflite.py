@@ -80,12 +80,21 @@ def read_tensors(content: bytes, name: str) -> list[Tensor]:
     return _read(content, name, lambda reader: reader.main.tensors)
 
 
-def _read(content: bytes, name: str, get: "Callable[[_Reader], _T]") -> _T:
-    if len(content) < 8 or content[4:8] != b"TFL3":
+def check_magic(content: bytes, name: str) -> None:
+    """Refuse what does not begin as a .tflite file does.
+
+    Raises:
+        LotorError: bytes 4 to 7 are others.
+    """
+    if content[4:8] != b"TFL3":
         raise LotorError(
             f"{name}: not a TensorFlow Lite model (bytes 4-7 are not 'TFL3'); "
             "give a .tflite file made by the TensorFlow Lite converter"
         )
+
+
+def _read(content: bytes, name: str, get: "Callable[[_Reader], _T]") -> _T:
+    check_magic(content, name)
     operators()  # their modules are loaded here, so that a mistake in one is no damaged file
     try:
         return get(_Reader(content, name))
