@@ -177,7 +177,17 @@ def strided_slice_of_an_empty_ellipsis(m: ModelBuilder, x: Tensor) -> Tensor:
 
 @refused("has no end")
 def strided_slice_beyond_its_offset(m: ModelBuilder, x: Tensor) -> Tensor:
-    return strided(m, x, [[1], [5], [1]], (1, 3, 4), Offset=True)
+    return strided(m, x, [[1, 0, 0], [5, 3, 4], [1] * 3], (1, 3, 4), Offset=True)
+
+
+@refused("ends at -1 of 2")
+def strided_slice_backwards_beyond_its_offset(m: ModelBuilder, x: Tensor) -> Tensor:
+    return strided(m, x, [[1, 0, 0], [-2, 3, 4], [-1, 1, 1]], (2, 3, 4), Offset=True)
+
+
+@refused("lengths for 1 axes; 3 needed")
+def strided_slice_by_lengths_of_some_axes(m: ModelBuilder, x: Tensor) -> Tensor:
+    return strided(m, x, [[0], [1], [1]], (1, 3, 4), Offset=True)
 
 
 @refused("constant integers each")

@@ -55,6 +55,18 @@ def test_floats_beyond_int32_saturate() -> None:
     assert got.tolist() == [[127, -128, 127, -128, 127, -128]]
 
 
+def test_casts_of_floats_beyond_a_type_saturate() -> None:
+    # As undefined in C; not-a-number is the highest.
+    m = ModelBuilder()
+    x = m.input((5,), dtype="float32")
+    types = ("int8", "uint8", "int16", "int32", "int64")
+    m.output(*(m.operator("CAST", [x], [m.tensor((5,), None, dtype)]) for dtype in types))
+    values = np.array([np.nan, np.inf, 1e30, -np.inf, -1e30], np.float32)
+    for got, dtype in zip(host.load(m.build()).run(values), types, strict=True):
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        assert got.tolist() == [high, high, high, low, low], dtype
+
+
 def test_softmax_over_more_classes_than_the_reference_can_count() -> None:
     # 512 equal logits make the reference abort; every probability is below half a step here.
     m = ModelBuilder()

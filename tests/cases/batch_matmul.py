@@ -48,6 +48,9 @@ def matrices_of_any_batch(m: ModelBuilder) -> None:
         for b in inputs:
             m.output(batch_matmul(m, a, b, adjoint_b=True))
     m.output(batch_matmul(m, inputs[1], inputs[4], adjoint_a=True))
+    for dtype, quant in (("int16", Quant(0.001)), ("float32", None)):
+        a, b = m.input((2, 1, 4, 2, 3), quant, dtype), m.input((1, 3, 1, 2, 3), quant, dtype)
+        m.output(batch_matmul(m, a, b, adjoint_b=True), batch_matmul(m, b, a, adjoint_b=True))
 
 
 @edge

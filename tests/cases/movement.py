@@ -418,6 +418,26 @@ def constants_of_every_type(m: ModelBuilder) -> None:
     m.output(m.max_pool2d(source(m, (1, 2, 2, 1))))
 
 
+@edge
+def strided_slices_by_lengths(m: ModelBuilder) -> None:
+    """Ends that count from the begins."""
+    x = source(m, (5, 4))
+    for begin, length, step, mask in (
+        (1, 3, 1, 0),
+        (-4, 3, 2, 0),
+        (3, -2, -1, 0),
+        (-1, -4, -2, 0),
+        (7, 4, 1, 1),
+        (0, -3, -1, 1),
+    ):
+        start = (0 if step > 0 else 4) if mask else begin % 5
+        count = len(range(start, start + length, step))
+        indices = [ints(m, pair) for pair in ([begin, 0], [length, 4], [step, 1])]
+        y = like(m, x, (count, 4))
+        masks = {"BeginMask": mask, "Offset": True}
+        m.output(m.operator("STRIDED_SLICE", [x, *indices], [y], "StridedSliceOptions", **masks))
+
+
 dtypes = st.sampled_from(TYPES)
 
 

@@ -128,6 +128,8 @@ def elementwise_extremes(m: ModelBuilder) -> None:
                 if kind != "EXP" or scale < 0.002:
                     m.output(unary(m, kind, x, Quant(float(np.float32(out)))))
         m.output(unary(m, "LEAKY_RELU", x, Quant(0.5), Alpha=-2.0))
+    # Of zeros a negative alpha changes the sign.
+    m.output(unary(m, "LEAKY_RELU", m.input((1, 64), dtype="float32"), Alpha=-2.0))
 
 
 @edge

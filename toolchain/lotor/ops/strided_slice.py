@@ -93,6 +93,8 @@ class StridedSlice(Movement):
             return f"has indices for {given} axes of {len(x.shape)}"
         if given == len(x.shape) and a.ellipsis and not _bit(a.ellipsis, count - 1):
             return "has an ellipsis that stands for no axis; the reference errs there, leave it out"
+        if a.offset and given < len(x.shape):
+            return f"has lengths for {given} axes; {len(x.shape)} needed, as the reference crashes"
         found: list[_Range] = []
         axes = iter(x.shape)
         for i in range(count):
@@ -125,9 +127,10 @@ def _range(
         return _Range(start, 1, 1, dropped=True)
     if a.offset:
         end += start
-        if not low <= end <= high or _bit(a.end, index):
-            return f"index {index} ends at {end} of {size}, or has no end"
-    stop = min(max(end + size if end < 0 and not a.offset else end, low), high)
+        # Backwards to the very first element, so to an end of -1, the reference copies nothing.
+        if not 0 <= end <= high or _bit(a.end, index):
+            return f"index {index} ends at {end} of {size}, or has no end; give ends, not lengths"
+    stop = min(max(end + size if end < 0 else end, low), high)
     if _bit(a.end, index):
         stop = size if step > 0 else -1
     return _Range(start, max(0, -((start - stop) // step)), step)
