@@ -434,7 +434,7 @@ def strided_slices_by_lengths(m: ModelBuilder) -> None:
         count = len(range(start, start + length, step))
         indices = [ints(m, pair) for pair in ([begin, 0], [length, 4], [step, 1])]
         y = like(m, x, (count, 4))
-        masks = {"BeginMask": mask, "Offset": True}
+        masks: dict[str, Any] = {"BeginMask": mask, "Offset": True}
         m.output(m.operator("STRIDED_SLICE", [x, *indices], [y], "StridedSliceOptions", **masks))
 
 
