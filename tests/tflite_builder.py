@@ -330,10 +330,13 @@ class ModelBuilder:
         depth: int,
         axis: int,
         scaling: Scaling,
+        product: float,
     ) -> tuple[Quant, Quant]:
-        """Quantization of weights and output, so that results of `depth` products fit int8."""
-        # 5400 is the standard deviation of one product of two uniform int8 values.
-        wanted = scaling.multiplier or 45 / (5400 * depth**0.5)
+        """Quantization of weights and output, so that results of `depth` products fit int8.
+
+        `product` is the standard deviation of one.
+        """
+        wanted = scaling.multiplier or 45 / (product * depth**0.5)
         weights, output = scaling.weight_quant, scaling.quant
         zero_point = 0 if x.dtype == "int16" else None
         if weights is None:
@@ -369,20 +372,22 @@ class ModelBuilder:
                 bias = self.rng.normal(0, depth**0.5, channels)
             w = self.constant(weights, None, "float32")
             return w, None if bias is False else self.constant(bias, None, "float32"), None
-        weight_quant, quant = self._scaling(x, channels, depth, axis, scaling)
+        product = 340 if weight_dtype == "int4" else 5400  # of two uniform values
+        weight_quant, quant = self._scaling(x, channels, depth, axis, scaling, product)
         if weight_dtype == "int4":
             weights = np.asarray(weights >> 4 if np.abs(weights).max() > 8 else weights)
         w = self.constant(weights, weight_quant, weight_dtype)
-        return w, self._bias(x, weight_quant, channels, depth, bias), quant
+        spread = product * 5 / 9 * depth**0.5
+        return w, self._bias(x, weight_quant, channels, spread, bias), quant
 
     def _bias(
-        self, x: Tensor, weight_quant: Quant, channels: int, depth: int, bias: Any
+        self, x: Tensor, weight_quant: Quant, channels: int, spread: float, bias: Any
     ) -> Tensor | None:
         if bias is False:
             return None
         if bias is None:
-            spread = int(3000 * depth**0.5) * (256 if x.dtype == "int16" else 1)
-            bias = self.rng.integers(-spread, spread + 1, channels)
+            most = int(spread) * (256 if x.dtype == "int16" else 1)
+            bias = self.rng.integers(-most, most + 1, channels)
         scales = tuple(float(np.float32(x.scale) * np.float32(s)) for s in weight_quant.scales)
         dtype = "int64" if x.dtype == "int16" else "int32"
         return self.constant(bias, Quant(scales), dtype)
@@ -484,6 +489,7 @@ class ModelBuilder:
         quant: Quant | None = None,
         multiplier: float | None = None,
         keep_dims: bool = False,
+        weight_dtype: str = "int8",
     ) -> Tensor:
         """FULLY_CONNECTED; without `keep_dims` the input counts as rows of the weights' depth."""
         if weights is None:
@@ -491,7 +497,7 @@ class ModelBuilder:
             weights = self.weights((units, depth))
         units, depth = weights.shape
         scaling = Scaling(activation, per_channel, weight_quant, quant, multiplier)
-        w, b, quant = self.operands(x, weights, 0, depth, bias, scaling)
+        w, b, quant = self.operands(x, weights, 0, depth, bias, scaling, weight_dtype)
         shape = (*x.shape[:-1], units) if keep_dims else (prod(x.shape) // depth, units)
         y = self.tensor(shape, quant, x.dtype)
         return self.operator(

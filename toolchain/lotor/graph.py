@@ -4,6 +4,7 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def short_name(name: str) -> str:
 class DType(enum.Enum):
     """Element type of a tensor; the value is its name in reports and in numpy."""
 
-    INT4 = "int4"  # constants only; held as one int8 an element
+    INT4 = "int4"  # constants only; `Tensor.data` holds one int8 an element
     INT8 = "int8"
     UINT8 = "uint8"
     INT16 = "int16"
@@ -140,6 +141,21 @@ class Tensor:
     def nbytes(self) -> int:
         """Its size in bytes."""
         return self.elements * self.np_dtype.itemsize
+
+    @cached_property
+    def packed(self) -> Array:
+        """The value of an int4 constant as int8[rows of the first axis, bytes of a row].
+
+        Two to a byte, the first in the low half, as in the model file; but every row begins at a
+        byte, so that kernels need not look where in a byte theirs does. Always the same array, so
+        that layers that share a constant share it packed.
+        """
+        if self.data is None or self.dtype is not DType.INT4:
+            raise ValueError(f"tensor '{self.name}' is not an int4 constant")
+        rows = (self.data.reshape(self.shape[0], -1) & 15).astype(np.uint8)
+        even = np.pad(rows, ((0, 0), (0, rows.shape[1] % 2)))
+        found: Array = (even[:, ::2] | even[:, 1::2] << 4).view(np.int8)
+        return found
 
     @property
     def reset_value(self) -> Array:

@@ -288,7 +288,7 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
     for number, step in enumerate(layer.steps):
         suffix = f"_{number}" if len(layer.steps) > 1 else ""
         arguments = _arguments(program, step.call, f"layer_{index}{suffix}", arrays, shared)
-        struct = f"struct lotor_{step.call.function}_params"
+        struct = f"struct lotor_{step.call.structure or step.call.function}_params"
         joined = "".join(f",\n        {argument}" for argument in arguments)
         params = f"params{suffix}"
         body += (

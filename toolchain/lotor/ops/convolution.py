@@ -8,6 +8,7 @@ import numpy as np
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.activation import float_activation_range
 from lotor.ops.hybrid import hybrid_problems, is_hybrid, quantize_call
+from lotor.ops.int4 import with_packed_weights
 from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.quantization import activation_problems, activation_range
 from lotor.ops.typed import suffix
@@ -118,10 +119,8 @@ class Convolution(Operator):
         constants = {"weights": constant(w.weights), "scale": scales, "bias": w.bias_values()}
         quantize = quantize_call(w.x, self.hybrid_symmetric(w))
         function = f"hybrid_{self.kind.lower()}"
-        return [
-            quantize,
-            KernelCall("hybrid", function, quantize.outputs, [w.y], params, constants),
-        ]
+        call = KernelCall("hybrid", function, quantize.outputs, [w.y], params, constants)
+        return [quantize, with_packed_weights(call, w.weights, w.filter_size)]
 
     def padded(self, op: Op) -> bool:
         """Return whether some window reaches beyond the input, so that inputs differ in number."""
@@ -175,4 +174,5 @@ class Convolution(Operator):
             constants |= w.requantization()
         kernel = self.kind.lower()
         function = kernel + suffix(w.x.dtype)
-        return [KernelCall(kernel, function, [w.x], [w.y], params, constants)]
+        call = KernelCall(kernel, function, [w.x], [w.y], params, constants)
+        return [with_packed_weights(call, w.weights, w.filter_size)]

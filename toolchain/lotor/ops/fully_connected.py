@@ -9,6 +9,7 @@ import numpy as np
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.activation import float_activation_range
 from lotor.ops.exact_scale import exact_scale
+from lotor.ops.int4 import with_packed_weights
 from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.quantization import (
     activation_problems,
@@ -17,6 +18,7 @@ from lotor.ops.quantization import (
     factor_problems,
 )
 from lotor.ops.typed import typed_problems
+from lotor.ops.weighted import INT4_BESIDE_UINT8, constant
 
 _INT32 = 2  # its number in the model format
 _MAX_SUM = 1 << 31
@@ -94,8 +96,9 @@ class FullyConnected(Operator):
         }
         if x.dtype is DType.INT16:
             params["narrow"] = int(op.attrs.bias_type == _INT32)
-            constants = {"bias": _bias_values(op), "scale": scales}
-            return [KernelCall(kernel, f"{kernel}_int16", [x, weights], [y], params, constants)]
+            constants = {"weights": constant(weights), "bias": _bias_values(op), "scale": scales}
+            call = KernelCall(kernel, f"{kernel}_int16", [x], [y], params, constants)
+            return [with_packed_weights(call, weights)]
         params["out_offset"] = y.q.zero_point
         if weights.data is None:
             params["in_offset"] = -x.q.zero_point
@@ -105,8 +108,10 @@ class FullyConnected(Operator):
         integers = _integer_scales(op, scales, low, high)
         if integers is None:
             constants["scale"] = scales
-            return [KernelCall(kernel, f"{kernel}_double", [x], [y], params, constants)]
-        return [KernelCall(kernel, kernel, [x], [y], params, constants | integers)]
+            call = KernelCall(kernel, f"{kernel}_double", [x], [y], params, constants)
+        else:
+            call = KernelCall(kernel, kernel, [x], [y], params, constants | integers)
+        return [with_packed_weights(call, weights)]
 
 
 def _shape_problems(op: Op) -> list[str]:
@@ -139,6 +144,8 @@ def _weights_problems(op: Op) -> list[str]:
         return [
             f"weights '{weights.name}' are {weights.dtype.value}; quantized int8 or int4 needed"
         ]
+    if op.uint8 and weights.dtype is DType.INT4:
+        return [INT4_BESIDE_UINT8]
     if weights.data is None and (weights.dtype is DType.INT4 or x.dtype is DType.INT16):
         return [f"weights '{weights.name}' are computed at run time; constants needed"]
     q, found = weights.q, []

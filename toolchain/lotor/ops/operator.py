@@ -24,6 +24,7 @@ class KernelCall:
         params: fields of the parameter structure.
         constants: further constant arrays, in the order of the C arguments.
         alias: the output is the input under another shape; nothing is called.
+        structure: the function whose parameter structure it takes; None for its own.
     """
 
     kernel: str
@@ -33,6 +34,7 @@ class KernelCall:
     params: Mapping[str, int | float] = field(default_factory=dict)
     constants: Mapping[str, Array] = field(default_factory=dict)
     alias: bool = False
+    structure: str | None = None
 
 
 class Operator(abc.ABC):

@@ -18,6 +18,9 @@ _WIDE_FACTOR = 1 << 7
 _WIDE_SUM = 1 << 47
 _REDUCED_ONE = 0x7FFF
 
+# The reference stops, or reads two of them as one uint8.
+INT4_BESIDE_UINT8 = "int4 weights beside uint8 activations have no reference; use int8 ones"
+
 
 @dataclass(frozen=True)
 class Weighted:
@@ -47,6 +50,11 @@ class Weighted:
     def channels(self) -> int:
         """Output channels."""
         return self.weights.shape[self.axis]
+
+    @property
+    def filter_size(self) -> int:
+        """How many weights an output channel has."""
+        return self.weights.elements // self.channels
 
     @property
     def narrow(self) -> bool:
@@ -98,6 +106,8 @@ class Weighted:
 
     def _weights_problems(self, allowed: tuple[DType, ...]) -> list[str]:
         weights, channels = self.weights, self.channels
+        if self.uint8 and weights.dtype is DType.INT4:
+            return [INT4_BESIDE_UINT8]
         if weights.dtype not in allowed or weights.quant is None:
             names = " or ".join(dtype.value for dtype in allowed)
             return [f"weights '{weights.name}' are {weights.dtype.value}; quantized {names} needed"]

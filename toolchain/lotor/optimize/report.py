@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from lotor.graph import Graph, Op, short_name
+from lotor.graph import DType, Graph, Op, Tensor, short_name
 from lotor.ops import operators
 from lotor.optimize import trace
 from lotor.optimize.edit import compiles
@@ -102,7 +102,7 @@ class _Costs:
         return {
             "ops": len(graph.ops),
             "macs": sum(macs for macs, _ in layers),
-            "weights_bytes": sum(t.nbytes for t in read if t.data is not None),
+            "weights_bytes": sum(_stored(t) for t in read if t.data is not None),
             "activation_bytes": sum(size for _, size in layers),
         }
 
@@ -110,6 +110,11 @@ class _Costs:
         if op not in self._layers:
             self._layers[op] = _layer_costs(op)
         return self._layers[op]
+
+
+def _stored(constant: Tensor) -> int:
+    """Return the bytes of a constant in flash, but for what aligns odd rows of int4."""
+    return (constant.elements + 1) // 2 if constant.dtype is DType.INT4 else constant.nbytes
 
 
 def _layer_costs(op: Op) -> tuple[int, int]:
