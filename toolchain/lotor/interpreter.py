@@ -13,6 +13,7 @@ LiteRT's Python interpreter, so that scripts that catch them go on working.
 import enum
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from lotor.compiler import UnsupportedModelError, compile_model, read_content
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model, read_tensors
-from lotor.graph import Array, DType, Signature, Tensor
+from lotor.graph import Array, DType, Graph, Signature, Tensor
 from lotor.host import HostModel
 from lotor.infer import as_list
 from lotor.optimize.uint8_to_int8 import as_in_file
@@ -179,7 +180,7 @@ class Interpreter:
         compiled = compile_model(Path(model_path) if model_path else content, target)
         self._model = HostModel(compiled)
         self._signatures = graph.signatures
-        self._tensors = tensors
+        self._tensors = _settled(tensors, compiled.graph)
         self._inputs = [_source(t) for t in graph.inputs]
         self._outputs = [_source(t) for t in graph.outputs]
         self._preserve = experimental_preserve_all_tensors
@@ -373,6 +374,12 @@ def _litert(*args: Any, **kwargs: Any) -> Any:
         ) from error
     own = ("target", "experimental_op_resolver_type")
     return LiteRT(*args, **{k: v for k, v in kwargs.items() if k not in own})
+
+
+def _settled(tensors: Sequence[Tensor], graph: Graph) -> list[Tensor]:
+    """Return the file's tensors with the shapes that the compiler found for those left open."""
+    shapes = {t.source: t.shape for op in graph.ops for t in op.outputs}
+    return [replace(t, shape=shapes.get(i, t.shape)) for i, t in enumerate(tensors)]
 
 
 def _source(tensor: Tensor) -> int:

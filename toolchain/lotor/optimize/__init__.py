@@ -67,9 +67,9 @@ def optimize(graph: Graph, skip: Collection[str] = ()) -> Graph:
 
 def trace(graph: Graph, skip: Collection[str] = ()) -> Iterator[PassResult]:
     """Run every rewrite but those whose names are in `skip`, and yield what it has done."""
-    if _out_of_reach(graph):
-        return  # refused afterwards, or beyond any memory; no rewrite has to cope with it
     for rewrite in PASSES:
+        if _out_of_reach(graph):
+            return  # refused afterwards, or beyond any memory; no rewrite has to cope with it
         if rewrite.__name__ in skip:
             continue
         before = {id(op): op for op in graph.ops}

@@ -1,0 +1,165 @@
+"""The shapes that follow from layers, for tensors whose sizes the model file leaves open.
+
+The converter writes 1 for a size that it does not know, and keeps the -1 in the signature. For a
+batch that is right; behind a RESHAPE to a computed shape it is not, and every layer after it is
+wrong, too. The reference computes all shapes anew, and so does this, for the operators that stand
+behind such layers in real models; the others keep the file's shape.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from lotor.graph import DType, Op, Tensor
+from lotor.ops.copy import axis_of, integers
+
+Shape = tuple[int, ...]
+
+
+def settled(op: Op) -> Op:
+    """Return a layer whose output has the shape that follows; the same object if it has."""
+    find = _SHAPES.get(op.kind)
+    if find is None or len(op.outputs) != 1 or not op.inputs or op.inputs[0] is None:
+        return op
+    y = op.outputs[0]
+    if y.variable or y.data is not None or -1 not in (y.shape_signature or ()):
+        return op
+    shape = find(op)
+    if shape is None or shape == y.shape or min(shape, default=1) < 1:
+        return op
+    return replace(op, outputs=[replace(y, shape=shape)])
+
+
+def _same(op: Op) -> Shape | None:
+    return op.input(0).shape
+
+
+def _broadcast(op: Op) -> Shape | None:
+    try:
+        return np.broadcast_shapes(*(t.shape for t in op.inputs if t is not None))
+    except ValueError:
+        return None
+
+
+def _given(op: Op) -> Tensor | None:
+    """The second input, where there is one."""
+    return op.inputs[1] if len(op.inputs) > 1 else None
+
+
+def _reshape(op: Op) -> Shape | None:
+    shape = _given(op)
+    if shape is not None and shape.dtype is not DType.INT32:
+        return None
+    new = list(op.attrs or ()) if shape is None else integers(shape, shape.elements)
+    if not new or new.count(-1) > 1 or min(new, default=0) < -1:
+        return None
+    known = math.prod(n for n in new if n != -1)
+    if known == 0:
+        return None
+    return tuple(op.input(0).elements // known if n == -1 else n for n in new)
+
+
+def _reduction(op: Op) -> Shape | None:
+    shape, given = op.input(0).shape, _given(op)
+    numbers = None if given is None else integers(given, given.elements)
+    if numbers is None:
+        return None
+    axes = {axis_of(axis, len(shape)) for axis in numbers}
+    if op.attrs.keep_dims:
+        return tuple(1 if i in axes else n for i, n in enumerate(shape))
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def _fully_connected(op: Op) -> Shape | None:
+    weights = _given(op)
+    if weights is None or len(weights.shape) != 2 or 0 in weights.shape:
+        return None
+    outputs, inputs = weights.shape
+    if op.attrs.keep_dims:
+        return (*op.input(0).shape[:-1], outputs)
+    return (op.input(0).elements // inputs, outputs)
+
+
+def _matrices(op: Op) -> Shape | None:
+    other = _given(op)
+    if other is None or min(len(op.input(0).shape), len(other.shape)) < 2:
+        return None
+    a, b = op.input(0).shape, other.shape
+    try:
+        batches = np.broadcast_shapes(a[:-2], b[:-2])
+    except ValueError:
+        return None
+    return (*batches, a[-1 if op.attrs.adjoint_a else -2], b[-2 if op.attrs.adjoint_b else -1])
+
+
+def _transpose(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    axes = [axis_of(a, len(shape)) for a in integers(_given(op), len(shape)) or ()]
+    order = [a for a in axes if a is not None]
+    return tuple(shape[a] for a in order) if sorted(order) == list(range(len(shape))) else None
+
+
+def _concatenation(op: Op) -> Shape | None:
+    shapes = [t.shape for t in op.inputs if t is not None]
+    axis = axis_of(op.attrs.axis, len(shapes[0]))
+    if axis is None or any(len(s) != len(shapes[0]) for s in shapes):
+        return None
+    return (*shapes[0][:axis], sum(s[axis] for s in shapes), *shapes[0][axis + 1 :])
+
+
+def _tile(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    multiples = integers(_given(op), len(shape))
+    return (
+        None if multiples is None else tuple(n * m for n, m in zip(shape, multiples, strict=True))
+    )
+
+
+def _broadcast_to(op: Op) -> Shape | None:
+    given = _given(op)
+    shape = None if given is None else integers(given, given.elements)
+    return None if shape is None else tuple(shape)
+
+
+def _expand_dims(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    axis = [axis_of(a, len(shape) + 1) for a in integers(_given(op), 1) or ()]
+    return None if axis in ([], [None]) else (*shape[: axis[0]], 1, *shape[axis[0] :])
+
+
+_SHAPES: dict[str, Callable[[Op], Shape | None]] = {
+    "RESHAPE": _reshape,
+    "FULLY_CONNECTED": _fully_connected,
+    "BATCH_MATMUL": _matrices,
+    "TRANSPOSE": _transpose,
+    "CONCATENATION": _concatenation,
+    "TILE": _tile,
+    "BROADCAST_TO": _broadcast_to,
+    "EXPAND_DIMS": _expand_dims,
+    **dict.fromkeys(
+        (
+            *("ABS", "CAST", "COS", "DEQUANTIZE", "EXP", "FLOOR", "GELU", "HARD_SWISH"),
+            *("L2_NORMALIZATION", "LEAKY_RELU", "LOG", "LOGICAL_NOT", "LOGISTIC", "LOG_SOFTMAX"),
+            *("NEG", "QUANTIZE", "RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "REVERSE_V2"),
+            *("RSQRT", "SIGN", "SIN", "SOFTMAX", "SQRT", "SQUARE", "TANH", "ZEROS_LIKE"),
+        ),
+        _same,
+    ),
+    **dict.fromkeys(
+        (
+            *("ADD", "DIV", "EQUAL", "FLOOR_DIV", "FLOOR_MOD", "GREATER", "GREATER_EQUAL", "LESS"),
+            *("LESS_EQUAL", "LOGICAL_AND", "LOGICAL_OR", "MAXIMUM", "MINIMUM", "MUL", "NOT_EQUAL"),
+            *("POW", "PRELU", "SELECT_V2", "SQUARED_DIFFERENCE", "SUB"),
+        ),
+        _broadcast,
+    ),
+    **dict.fromkeys(
+        (
+            *("MEAN", "SUM", "REDUCE_ALL", "REDUCE_ANY", "REDUCE_MAX", "REDUCE_MIN"),
+            "REDUCE_PROD",
+        ),
+        _reduction,
+    ),
+}
