@@ -56,7 +56,7 @@ def _object(compiled: Compiled, compiler: str, folder: Path, *flags: str) -> Pat
     target = folder / "model.o"
     source = f"{compiled.name}.c"
     done = subprocess.run(
-        [*command, *WARNINGS, "-pedantic", *flags, "-c", source, "-o", str(target)],
+        [*command, *WARNINGS, *flags, "-c", source, "-o", str(target)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -69,6 +69,58 @@ def _object(compiled: Compiled, compiler: str, folder: Path, *flags: str) -> Pat
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_compiles_without_a_warning(build: Build, compiler: str, tmp_path: Path) -> None:
     _object(_compiled(build), compiler, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dynamic_range", "resize_bilinear_uint8"])
+@pytest.mark.parametrize(
+    ("compiler", "flags"),
+    [
+        ("gcc", ["-mfma"]),
+        ("clang", ["-mfma"]),
+        ("arm-none-eabi-gcc", ["-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]),
+    ],
+)
+def test_is_never_fused(compiler: str, flags: list[str], name: str, tmp_path: Path) -> None:
+    """Whatever the standard that a project asks for: sums of products keep both roundings."""
+    command = COMPILERS[compiler]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    build = next(build for build in cases() + edges() if build.__name__ == name)
+    compiled = _compiled(build)
+    compiled.write(tmp_path)
+    listing = [*command, *flags, "-std=gnu11", "-S", f"{name}.c", "-o", "-"]
+    done = subprocess.run(listing, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\bv?muls?s?\.?", done.stdout), "it multiplies floats"
+    assert not re.search(r"\bv?f(n?m(add|sub)|m[as])", done.stdout)
+
+
+@every_operator
+def test_header_serves_other_compilers(build: Build, tmp_path: Path) -> None:
+    """From C++, and with the warnings of cautious projects."""
+    compiled = _compiled(build)
+    compiled.write(tmp_path)
+    for command in (["g++", "-x", "c++", "-std=c++11"], ["gcc", "-x", "c", "-std=c99"]):
+        if shutil.which(command[0]) is None:
+            pytest.skip(f"{command[0]} is not installed")
+        flags = ["-Wall", "-Wextra", "-Wundef", "-Wstrict-prototypes", "-pedantic", "-Werror"]
+        chosen = [f for f in flags if command[0] == "gcc" or f != "-Wstrict-prototypes"]
+        header = [f"{compiled.name}.h", "-DLOTOR_PROFILE", "-fsyntax-only"]
+        done = subprocess.run(
+            [*command, *chosen, *header], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@every_operator
+def test_holds_nothing_that_it_does_not_use(build: Build) -> None:
+    source = _compiled(build).source
+    code = re.sub(r"/\*[\s\S]*?\*/", "", source)
+    for name in re.findall(r"^struct (\w+) \{", code, re.MULTILINE):
+        assert len(re.findall(rf"\b{name}\b", code)) > 1, name
+    # Between two comments there is something that one of them speaks of.
+    kernels = source[source.index("#define LAYER_DONE") : source.index("/* Tables and calls")]
+    assert not re.search(r"\*/\n+/\* [A-Z][^*]*\*/\n+/\*", kernels)
 
 
 @every_operator
