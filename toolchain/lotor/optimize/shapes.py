@@ -14,6 +14,8 @@ import numpy as np
 
 from lotor.graph import DType, Op, Tensor
 from lotor.ops.copy import axis_of, integers
+from lotor.ops.pool_2d import Pool2DAttributes
+from lotor.ops.window import Axis
 
 Shape = tuple[int, ...]
 
@@ -129,6 +131,73 @@ def _expand_dims(op: Op) -> Shape | None:
     return None if axis in ([], [None]) else (*shape[: axis[0]], 1, *shape[axis[0] :])
 
 
+def _squeeze(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    axes = {axis_of(a, len(shape)) for a in op.attrs or ()}
+    if not op.attrs:
+        axes = {i for i, n in enumerate(shape) if n == 1}
+    if any(a is None or shape[a] != 1 for a in axes):
+        return None
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def _blocks(op: Op) -> tuple[list[int], list[int]] | None:
+    """Blocks of the axes after the first, and how much is added to or cut from each."""
+    axes = len(op.input(0).shape) - 2
+    sizes = integers(_given(op), axes)
+    margins = integers(op.inputs[2], 2 * axes) if len(op.inputs) > 2 else None
+    if axes < 1 or sizes is None or margins is None or min(sizes) < 1:
+        return None
+    return sizes, [sum(margins[2 * i : 2 * i + 2]) for i in range(axes)]
+
+
+def _space_to_batch(op: Op) -> Shape | None:
+    found = _blocks(op)
+    if found is None:
+        return None
+    batch, *axes, channels = op.input(0).shape
+    inner = [(n + m) // size for n, size, m in zip(axes, *found, strict=True)]
+    return (batch * math.prod(found[0]), *inner, channels)
+
+
+def _batch_to_space(op: Op) -> Shape | None:
+    found = _blocks(op)
+    if found is None:
+        return None
+    batch, *axes, channels = op.input(0).shape
+    inner = [n * size - m for n, size, m in zip(axes, *found, strict=True)]
+    return (batch // math.prod(found[0]), *inner, channels)
+
+
+def _pad(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    given = integers(_given(op), 2 * len(shape))
+    if given is None:
+        return None
+    return tuple(n + sum(given[2 * i : 2 * i + 2]) for i, n in enumerate(shape))
+
+
+def _windowed(op: Op) -> Shape | None:
+    a, x, y, weights = op.attrs, op.input(0).shape, op.outputs[0].shape, _given(op)
+    if len(x) != 4 or len(y) != 4:
+        return None
+    if isinstance(a, Pool2DAttributes):
+        kernel, dilation = a.window, (1, 1)
+    elif weights is not None and len(weights.shape) == 4:
+        kernel, dilation = weights.shape[1:3], a.dilation
+    else:
+        return None
+    if min(*kernel, *a.stride, *dilation) < 1:
+        return None
+    steps = zip(kernel, a.stride, dilation, x[1:3], strict=True)
+    return (x[0], *(Axis(k, s, d, a.same).output(n) for k, s, d, n in steps), y[3])
+
+
+def _images(op: Op) -> Shape | None:
+    """As many images as there are; the file knows the rest."""
+    return (op.input(0).shape[0], *op.outputs[0].shape[1:]) if op.input(0).shape else None
+
+
 _SHAPES: dict[str, Callable[[Op], Shape | None]] = {
     "RESHAPE": _reshape,
     "FULLY_CONNECTED": _fully_connected,
@@ -138,6 +207,18 @@ _SHAPES: dict[str, Callable[[Op], Shape | None]] = {
     "TILE": _tile,
     "BROADCAST_TO": _broadcast_to,
     "EXPAND_DIMS": _expand_dims,
+    "SQUEEZE": _squeeze,
+    "SPACE_TO_BATCH_ND": _space_to_batch,
+    "BATCH_TO_SPACE_ND": _batch_to_space,
+    **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD"), _pad),
+    **dict.fromkeys(
+        (*("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "L2_POOL_2D", "MAX_POOL_2D"),),
+        _windowed,
+    ),
+    **dict.fromkeys(
+        ("DEPTH_TO_SPACE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH"),
+        _images,
+    ),
     **dict.fromkeys(
         (
             *("ABS", "CAST", "COS", "DEQUANTIZE", "EXP", "FLOOR", "GELU", "HARD_SWISH"),
