@@ -141,6 +141,37 @@ def test_several_subgraphs() -> None:
     assert "2 subgraphs" in _refusal(m)
 
 
+def _same(m: ModelBuilder, kind: str, x: Tensor) -> Tensor:
+    return m.operator(kind, [x], [m.tensor(x.shape, x.quant)])
+
+
+def test_control_flow_is_listed_with_all_other_layers() -> None:
+    m = ModelBuilder()
+    x = _same(m, "WHILE", m.input((1, 9)))
+    m.output(_same(m, "ROUND", _same(m, "IF", x)))
+    m.extra_subgraphs = 4
+    with pytest.raises(UnsupportedModelError) as caught:
+        compile_model(m.build())
+    assert [p.kind for p in caught.value.problems] == ["WHILE", "IF", "ROUND"]
+    assert "unrolled" in caught.value.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "mend"),
+    [
+        ("CUSTOM:FlexErf", "SELECT_TF_OPS"),
+        ("CUSTOM:ethos-u", "accelerator"),
+        ("CUSTOM:edgetpu-custom-op", "accelerator"),
+        ("CUSTOM:Mine", "code is not in the file"),
+        ("ROUND", "lotor operators"),
+    ],
+)
+def test_says_what_to_do_about_an_unknown_layer(kind: str, mend: str) -> None:
+    m = ModelBuilder()
+    m.output(_same(m, kind, m.input((1, 9))))
+    assert mend in _refusal(m)
+
+
 def test_dynamic_batch_is_compiled_as_stored() -> None:
     m = ModelBuilder()
     x = m.input((1, 4, 4, 2), Quant(0.1, 0), signature=(-1, 4, 4, 2))

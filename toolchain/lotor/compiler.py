@@ -22,6 +22,8 @@ from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
+_ACCELERATED = ("CUSTOM:ethos-u", "CUSTOM:edgetpu-custom-op")
+_CONTROL_FLOW = ("IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_WHILE")
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
 
@@ -189,6 +191,19 @@ def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]
     return lowered, plan_memory(graph, [calls for _, calls in lowered], target.alignment)
 
 
+def _way_out(kind: str) -> str:
+    """Return what can be done about a layer that Lotor does not know."""
+    if kind.startswith("CUSTOM:Flex"):
+        return "convert without TensorFlow's own operators (SELECT_TF_OPS)"
+    if kind in _ACCELERATED:
+        return "it was compiled for an accelerator, give the model as it was before"
+    if kind.startswith("CUSTOM:"):
+        return "its code is not in the file, compute it before or after the model"
+    if kind in _CONTROL_FLOW:
+        return "export the model without control flow, its loops unrolled"
+    return "build it from those of `lotor operators`, or compute it before or after the model"
+
+
 def find_problems(graph: Graph) -> list[Problem]:
     """Return everything that stops a graph from being compiled."""
     found = []
@@ -196,9 +211,11 @@ def find_problems(graph: Graph) -> list[Problem]:
         operator = operators().get(op.kind)
         used = [t for t in (*op.inputs, *op.outputs) if t is not None and t.data is None]
         if any(t.elements == 0 for t in used):
-            reasons = ["reads or writes a tensor without elements"]
+            reasons = [
+                "reads or writes a tensor without elements; fix the sizes that were left open"
+            ]
         elif operator is None:
-            reasons = ["operator not supported"]
+            reasons = [f"operator not supported; {_way_out(op.kind)}"]
         elif not operator.stateful and (kept := [t.name for t in used if t.variable]):
             reasons = [f"'{name}' keeps its value between runs, not supported" for name in kept]
         else:

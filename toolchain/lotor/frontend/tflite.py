@@ -152,14 +152,18 @@ class _Reader:
             raise _Damaged(f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs")
         graph.signatures = self.signatures()
         graph.labels = self.labels()
-        graph.subgraphs = self.subgraphs()
+        graph.subgraphs = self.subgraphs(graph)
         return graph
 
-    def subgraphs(self) -> dict[int, Graph]:
-        """Return the graphs that CALL_ONCE layers run; others are refused."""
+    def subgraphs(self, graph: Graph) -> dict[int, Graph]:
+        """Return the graphs that CALL_ONCE layers run; others are refused.
+
+        But not where the main graph has layers that are not supported: they may be what runs them,
+        and are then listed one by one.
+        """
         total = self.count(self.model.SubgraphsLength)
         called = self.main.initialisers
-        if total > 1 + len(called):
+        if total > 1 + len(called) and all(op.kind in operators() for op in graph.ops):
             raise LotorError(
                 f"{self.name}: has {total} subgraphs (control flow or several signatures), "
                 f"{'1 supported' if not called else 'only initialisers supported beside the first'}"
