@@ -127,7 +127,8 @@ def _table16(
         error = away((following + value) / real(2)) - middle
         last = away(function(np.array([high])) * inverse)
         entries = np.concatenate([value - away(error / real(2)), last])
-        return saturated(entries, -32768, 32767).astype(np.int16)
+        # Not-a-number, of infinities, becomes 0: what the lower half of its conversion leaves.
+        return saturated(np.where(np.isnan(entries), 0, entries), -32768, 32767).astype(np.int16)
 
 
 exp = library("expf", math.exp)
