@@ -113,6 +113,24 @@ def test_header_serves_other_compilers(build: Build, tmp_path: Path) -> None:
 
 
 @every_operator
+def test_usage_in_the_header_is_a_program(build: Build, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    compiled = _compiled(build)
+    compiled.write(tmp_path)
+    usage = re.search(r"/\* Usage[\s\S]*?\*/", compiled.header)
+    assert usage is not None
+    lines = re.findall(r"^ \*     (.*)$", usage[0], re.MULTILINE)
+    body = "\n".join(lines).replace("{ }", "{ return 0; }")
+    text = f'#include "{compiled.name}.h"\nint main(void) {{\n{body}\nreturn 1;\n}}\n'
+    (tmp_path / "main.c").write_text(text)
+    command = ["gcc", *WARNINGS, "main.c", f"{compiled.name}.c", "-o", "program"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([tmp_path / "program"], check=True, timeout=60)
+
+
+@every_operator
 def test_holds_nothing_that_it_does_not_use(build: Build) -> None:
     source = _compiled(build).source
     code = re.sub(r"/\*[\s\S]*?\*/", "", source)

@@ -237,6 +237,7 @@ def test_calls_before_allocation(call: str) -> None:
     with pytest.raises(RuntimeError, match="allocate_tensors") as caught:
         getattr(ours, call)(*arguments[call])
     assert isinstance(caught.value, NotReadyError)
+    assert isinstance(caught.value, ValueError), "which LiteRT raises for set_tensor"
 
 
 def test_litert_stands_in_only_where_it_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:

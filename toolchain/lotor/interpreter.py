@@ -36,8 +36,8 @@ class InterpreterError(LotorError, ValueError):
     """A wrong argument; also a `ValueError`, which is what LiteRT raises."""
 
 
-class NotReadyError(LotorError, RuntimeError):
-    """A call before `allocate_tensors`; also a `RuntimeError`, which is what LiteRT raises."""
+class NotReadyError(LotorError, RuntimeError, ValueError):
+    """A call before `allocate_tensors`; LiteRT raises a `RuntimeError` or a `ValueError`."""
 
 
 class OpResolverType(enum.Enum):

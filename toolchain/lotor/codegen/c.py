@@ -148,6 +148,7 @@ def render_header(program: Program) -> str:
 #include <stdint.h>
 
 /* clang-format off */
+{_usage(program)}
 {defines}
 /* clang-format on */
 
@@ -178,6 +179,24 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
 
 #endif
 """
+
+
+def _usage(program: Program) -> str:
+    """Return a comment with a program's lines for one run."""
+    upper = program.name.upper()
+    lines = [f"static _Alignas({upper}_ARENA_ALIGN) uint8_t arena[{upper}_ARENA_BYTES];"]
+    named = borders(program.graph)
+    lines += [f"static {tensor.dtype.c_name} {name}[{tensor.elements}];" for name, tensor in named]
+    if program.plan.variables:
+        lines.append(f"{program.name}_reset(arena);")
+    arguments = ", ".join(["arena", *(name for name, _ in named)])
+    lines.append(f"if ({program.name}_run({arguments}) == 0) {{ }}")
+    quantized = any(tensor.quant is not None for _, tensor in named)
+    scale = (
+        " *\n * A quantized number q stands for SCALE * (q - ZERO_POINT).\n" if quantized else ""
+    )
+    code = "".join(f" *     {line}\n" for line in lines)
+    return f"/* Usage, in C++ with alignas:\n *\n{code}{scale} */"
 
 
 def render_source(program: Program) -> str:
