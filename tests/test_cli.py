@@ -287,6 +287,10 @@ def test_a_file_larger_than_the_memory(
         (["run", "{small}", "--input", "{tmp}/huge.npy", "--output", "{tmp}/y.npy"], ["huge.npy"]),
         (["compile", "{small}", "--target", "portable", "-o", "{small}"], ["small.tflite"]),
         (
+            ["compile", "{small}", "--target", "portable", "-o", "{tmp}/o", "--name", "x" * 300],
+            ["300 letters"],
+        ),
+        (
             ["compile", "{small}", "--target", "portable", "-o", "{tmp}/o", "--name", "1 x"],
             ["1 x"],
         ),

@@ -22,6 +22,7 @@ from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
+_LONGEST_NAME = 200  # letters; files cannot have names much longer
 _ACCELERATED = ("CUSTOM:ethos-u", "CUSTOM:edgetpu-custom-op")
 _CONTROL_FLOW = ("IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_WHILE")
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
@@ -135,6 +136,8 @@ def compile_model(
     """
     chosen = find_target(target)
     content, stem = read_content(model)
+    if name is not None and len(name) > _LONGEST_NAME:
+        raise LotorError(f"a name of {len(name)} letters; give one of at most {_LONGEST_NAME}")
     if name is not None and identifier(name) != name:
         raise LotorError(
             f"'{name}' is no usable C name; use lower-case letters, digits and _, "
