@@ -9,7 +9,10 @@ from lotor.ops.space_to_depth import blocks
 
 
 class DepthToSpace(Movement):
-    """Input [n,h,w,c], output [n,h*block,w*block,c/block/block]; `attrs` is the block size."""
+    """Any input [n,h,w,c], output [n,h*block,w*block,c/block/block].
+
+    `attrs` is the block size.
+    """
 
     kind = "DEPTH_TO_SPACE"
     options = "DepthToSpaceOptions"

@@ -7,7 +7,7 @@ from lotor.ops.operator import KernelCall, Operator, dtype_problems
 
 
 class LogicalAnd(Binary):
-    """Both; with broadcasting."""
+    """bool; with broadcasting."""
 
     kind = "LOGICAL_AND"
     dtypes = (DType.BOOL,)
@@ -22,7 +22,7 @@ class LogicalAnd(Binary):
 
 
 class LogicalOr(LogicalAnd):
-    """One or both; with broadcasting."""
+    """bool; with broadcasting."""
 
     kind = "LOGICAL_OR"
 
@@ -31,7 +31,7 @@ class LogicalOr(LogicalAnd):
 
 
 class LogicalNot(Operator):
-    """The opposite."""
+    """bool."""
 
     kind = "LOGICAL_NOT"
 

@@ -22,7 +22,10 @@ class Maximum(Binary):
 
 
 class Minimum(Binary):
-    """int8, int16, int32, float32; with broadcasting; see `Maximum`."""
+    """int8, int16, int32, float32; with broadcasting.
+
+    As `Maximum`, the smaller one.
+    """
 
     kind = "MINIMUM"
     dtypes = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)

@@ -68,7 +68,7 @@ class SelectV2(Operator):
 
 
 class Select(SelectV2):
-    """The same of tensors of one shape; a vector as condition chooses along the first axis."""
+    """As SELECT_V2, of one shape; a vector as condition chooses along the first axis."""
 
     kind = "SELECT"
 

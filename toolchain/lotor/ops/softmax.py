@@ -26,7 +26,7 @@ class SoftmaxAttributes:
 
 
 class Softmax(Operator):
-    """Input and output [..., C].
+    """Input and output [..., C]; int8, int8 to int16, int16, float32 within 2 ulp of exponentials.
 
     int8 with output scale 1/256 and zero point -128 (uint8 models: any, as the reference takes no
     notice of it); int8 to int16; int16 with output scale 2^-15; float32, where each exponential is

@@ -25,7 +25,10 @@ def blocks(wide: Tensor, deep: Tensor, block: int) -> tuple[View, View]:
 
 
 class SpaceToDepth(Movement):
-    """Input [n,h,w,c], output [n,h/block,w/block,c*block*block]; `attrs` is the block size."""
+    """Any input [n,h,w,c], output [n,h/block,w/block,c*block*block].
+
+    `attrs` is the block size.
+    """
 
     kind = "SPACE_TO_DEPTH"
     options = "SpaceToDepthOptions"

@@ -35,7 +35,10 @@ def split_copies(op: Op, x: Tensor, axis: Tensor) -> list[Copy]:
 
 
 class Split(Movement):
-    """Axis int32 constant, any input that it divides; `attrs` is the number of parts."""
+    """Any input, axis int32 constant; the parts are of one size.
+
+    `attrs` is the number of parts.
+    """
 
     kind = "SPLIT"
     inputs = 2

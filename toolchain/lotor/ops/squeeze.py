@@ -8,7 +8,10 @@ from lotor.ops.movement import Alias, wrong_shape
 
 
 class Squeeze(Alias):
-    """`attrs` are the axes to drop, each of size 1; none: all of size 1."""
+    """Any input; drops the axes of size 1 that are named, without names all of them.
+
+    `attrs` are their numbers.
+    """
 
     kind = "SQUEEZE"
     options = "SqueezeOptions"
