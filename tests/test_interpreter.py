@@ -211,6 +211,7 @@ def mistakes() -> list[tuple[str, Any, str]]:
         ("signature", lambda: ready().get_signature_runner("x"), "x"),
         ("no signature", lambda: ready().get_signature_runner(), "0 Signatures"),
         ("subgraph", lambda: ready().get_tensor_details(1), "subgraph"),
+        ("tensor of a subgraph", lambda: ready().get_tensor(0, 1), "subgraph"),
         ("delegate", lambda: load_delegate("libedgetpu.so.1"), "libedgetpu"),
     ]
 

@@ -210,8 +210,7 @@ class Interpreter:
         Raises:
             InterpreterError: another subgraph than the first.
         """
-        if subgraph_index != 0:
-            raise InterpreterError(f"subgraph_index is {subgraph_index}; the model has 1 subgraph")
+        _check_subgraph(subgraph_index)
         return [_details(i, t) for i, t in enumerate(self._tensors) if t.dtype is not DType.OTHER]
 
     def set_tensor(self, tensor_index: int, value: Any) -> None:
@@ -258,9 +257,11 @@ class Interpreter:
         """Return a copy of an input, an output, a constant or a preserved tensor.
 
         Raises:
-            InterpreterError: no such tensor, or one whose value was not kept.
+            InterpreterError: no such tensor, one whose value was not kept, or another subgraph than
+                the first.
             NotReadyError: `allocate_tensors` was not called.
         """
+        _check_subgraph(subgraph_index)
         tensor = self._tensor(tensor_index)
         values = self._allocated()
         if tensor_index in values:
@@ -374,6 +375,11 @@ def _litert(*args: Any, **kwargs: Any) -> Any:
         ) from error
     own = ("target", "experimental_op_resolver_type")
     return LiteRT(*args, **{k: v for k, v in kwargs.items() if k not in own})
+
+
+def _check_subgraph(index: int) -> None:
+    if index != 0:
+        raise InterpreterError(f"subgraph_index is {index}; the model has 1 subgraph")
 
 
 def _settled(tensors: Sequence[Tensor], graph: Graph) -> list[Tensor]:
