@@ -120,7 +120,7 @@ def find_models(folder: Path) -> list[Path]:
     Raises:
         LotorError: there is none.
     """
-    found = sorted(folder.rglob("*.tflite"))
+    found = sorted(path for path in folder.rglob("*.tflite") if path.is_file())
     if not found:
         raise LotorError(f"no .tflite file in {folder}; give a folder that holds models")
     return found
@@ -210,7 +210,7 @@ def examine(path: Path, name: str, samples: int, seed: int) -> Record:
     print("comparing", flush=True)
     macs = max(compiled.report["macs"], 1)
     try:
-        result = verify(str(path), max(_FEWEST, min(samples, _MACS // macs)), seed)
+        result = verify(str(path), min(samples, max(_FEWEST, _MACS // macs)), seed)
     except LotorError as error:
         return Record(name, FAILED, **facts, reason=_first_line(str(error)))
     except RuntimeError as error:  # what LiteRT raises when a layer cannot be run
