@@ -1,5 +1,6 @@
 """What real model files have besides layers: signatures, labels, odd storage, old habits."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,17 @@ def test_scales_of_float_tensors_mean_nothing() -> None:
     m = ModelBuilder()
     m.output(m.quantize(m.input((1, 4), dtype="float32"), Quant(0.1, 0)))
     assert compile_model(_edited(m.build(), zero)).graph.inputs[0].quant is None
-    assert "not a positive number" in _refusal(_edited(_softmax(), zero))
+    # As the converter writes for int16 tensors that were zero in all representative data.
+    text = _refusal(_edited(_softmax(), zero))
+    assert "scale 0" in text and "representative data" in text and "damaged" not in text
+
+
+@pytest.mark.parametrize("scale", [-1.0, math.nan, math.inf])
+def test_scales_that_are_no_positive_number(scale: float) -> None:
+    def wrong(model: Any) -> None:
+        model.subgraphs[0].tensors[0].quantization.scale = [scale]
+
+    assert "not a positive number" in _refusal(_edited(_softmax(), wrong))
 
 
 def test_constants_without_elements() -> None:

@@ -359,6 +359,12 @@ class _Subgraph:
         if not np.all(np.isfinite(values)) or np.any(values <= 0):
             if dtype is DType.FLOAT32:
                 return None  # it means nothing there
+            if np.all(np.isfinite(values)) and np.all(values >= 0):
+                raise LotorError(
+                    f"{self.reader.name}: tensor '{name}' has scale 0: the converter saw nothing "
+                    "but 0 in it; give it representative data as real images have, or leave the "
+                    "quantization to int16 out"
+                )
             raise _Damaged(f"tensor '{name}' has a scale that is not a positive number")
         points = self.count(table.ZeroPointLength)
         if points not in (0, scales):
