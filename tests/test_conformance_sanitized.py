@@ -1,11 +1,11 @@
-"""The C of every real model under the sanitizers, each result equal to the reference's."""
+"""The C of every real model under the sanitizers, equal to the reference where it can run."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from exactness import as_list, difference
+from exactness import Array, as_list, difference
 from lotor import host
 from lotor.compiler import compile_model
 from lotor.errors import LotorError
@@ -20,6 +20,21 @@ _MACS = 700_000_000
 _TOLERANCE = 1e-6  # of float32 functions, as in the conformance table
 
 
+def _reference(path: Path) -> Oracle | None:
+    try:
+        return Oracle(path)
+    except LotorError:
+        return None
+
+
+def _expected(reference: Oracle | None, inputs: list[Array]) -> list[Array] | None:
+    """Return what the reference computes; None where it cannot run what Lotor compiles."""
+    try:
+        return None if reference is None else as_list(reference.run(*inputs))
+    except RuntimeError:
+        return None
+
+
 @pytest.mark.parametrize(
     "path",
     sorted(_MODELS.rglob("*.tflite")) or [pytest.param(None, marks=pytest.mark.skip("no models"))],
@@ -30,20 +45,16 @@ def test_model_is_clean_and_exact(path: Path, tmp_path: Path) -> None:
         pytest.skip("no C compiler with sanitizers")
     try:
         compiled = compile_model(path, "portable", "model")
-        oracle = Oracle(path)
     except LotorError as error:
         pytest.skip(str(error)[:200])
     if compiled.report["macs"] > _MACS:
         pytest.skip(f"{compiled.report['macs']:,} MACs take too long")
     ours = host.HostModel(compiled)
+    reference = _reference(path)
     cases = []
     for inputs in random_inputs(compiled.graph, 2, seed=7):
-        try:
-            expected = as_list(oracle.run(*inputs))
-        except RuntimeError as error:
-            pytest.skip(f"the reference cannot run it: {str(error)[:200]}")
         got = as_list(ours.run(*inputs))
-        for a, b in zip(got, expected, strict=True):
+        for a, b in zip(got, _expected(reference, inputs) or got, strict=True):
             near = a.dtype == np.float32 and np.allclose(a, b, 0, _TOLERANCE * abs(b).max())
             assert near or not difference([a], [b])
         cases.append(b"".join(a.tobytes() for a in [*inputs, *got]))
