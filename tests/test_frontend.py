@@ -172,6 +172,14 @@ def test_says_what_to_do_about_an_unknown_layer(kind: str, mend: str) -> None:
     assert mend in _refusal(m)
 
 
+def test_a_type_that_no_kernel_knows() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 9))
+    m.output(m.operator("CAST", [x], [m.tensor(x.shape, None, "complex64")]))
+    text = _refusal(m)
+    assert text.count("is of an unknown type; ") == 2, "of the layer, and of the model's output"
+
+
 def test_dynamic_batch_is_compiled_as_stored() -> None:
     m = ModelBuilder()
     x = m.input((1, 4, 4, 2), Quant(0.1, 0), signature=(-1, 4, 4, 2))

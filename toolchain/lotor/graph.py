@@ -33,7 +33,7 @@ class DType(enum.Enum):
     FLOAT16 = "float16"
     FLOAT32 = "float32"
     BOOL = "bool"
-    OTHER = "other"
+    OTHER = "of an unknown type"
 
     @property
     def numpy(self) -> np.dtype[Any]:
