@@ -178,6 +178,7 @@ def divisions(m: ModelBuilder) -> None:
         for scale in (0.124, 0.02):
             m.output(binary(m, "DIV", x, divisors, Quant(scale, 3 if dtype == "int8" else 0)))
         m.output(binary(m, "DIV", x, divisors, Quant(0.11, 0), "RELU6"))
+        m.output(binary(m, "DIV", x, divisors, Quant(0.12, 0), "RELU"))
     x = m.input((1, 40, 1), dtype="int32")
     m.output(binary(m, "DIV", x, m.constant([1, -2, 3, 10, -2147483648], None, "int32")))
     x = m.input((1, 40, 1), dtype="float32")
