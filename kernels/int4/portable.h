@@ -91,9 +91,7 @@ lotor_depthwise_conv_2d_int4_portable(const struct lotor_depthwise_conv_2d_param
                                       const int32_t *multiplier, const int8_t *shift, int8_t *out,
                                       int8_t *filter) {
     struct lotor_depthwise_conv_2d_params one = *p;
-    one.in_c = 1;
     one.out_c = 1;
-    one.depth_multiplier = 1;
     for (int32_t c = 0; c < p->out_c; c++) {
         lotor_int4_unpack(weights, c, p->out_c, p->kernel_h * p->kernel_w, filter);
         lotor_depthwise_conv_2d_portable(&one, in + c / p->depth_multiplier, filter, bias + c,

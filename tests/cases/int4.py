@@ -63,6 +63,7 @@ def int4_weights_with_scales_no_integer_equals(m: ModelBuilder) -> None:
     x = m.input((256, 1), Quant(1.0, 0))
     for scale in (1e-7, 3e-9):
         ends = m.rng.integers(-(2**31), 2**31, 40)
+        ends[:2] = 2**31 - 1, -(2**31)  # the sums wrap
         quant = Quant(float(np.float32(0.001 / scale)), 0)
         m.output(
             m.fully_connected(
@@ -74,6 +75,16 @@ def int4_weights_with_scales_no_integer_equals(m: ModelBuilder) -> None:
                 weight_dtype="int4",
             )
         )
+
+
+@edge
+def int4_weights_with_sums_beyond_32_bits(m: ModelBuilder) -> None:
+    x = m.input((2, 9), Quant(0.01), "int16")
+    weights = m.constant(values(m, 4, 9), Quant(0.01), "int4")
+    ends = m.constant([2**31 - 1, -(2**31), 0, 5], None, "int32")
+    m.output(dense(m, x, weights, ends, Quant(3.7), bias_type="int32"))
+    far = m.constant([2**40, -(2**41), 0, 2**31 - 1], None, "int64")
+    m.output(dense(m, x, weights, far, Quant(2.0**14)))
 
 
 @random_models
