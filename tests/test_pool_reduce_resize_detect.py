@@ -100,6 +100,15 @@ def _topk(k: int) -> ModelBuilder:
     return m
 
 
+def _l2_normalization(scale: float = 1 / 128, activation: int = 0) -> ModelBuilder:
+    m = ModelBuilder()
+    x = m.input((2, 3), Q)
+    fields: dict[str, Any] = {"FusedActivationFunction": activation}
+    y = m.tensor(x.shape, Quant(scale))
+    m.output(m.operator("L2_NORMALIZATION", [x], [y], "L2NormOptions", 2, **fields))
+    return m
+
+
 def _cumsum(axis: int) -> ModelBuilder:
     m = ModelBuilder()
     m.output(cumsum(m, m.input((2, 3), None, "float32"), axis))
@@ -136,6 +145,8 @@ REFUSED: dict[str, tuple[Callable[[], ModelBuilder], str]] = {
     "resize flags": (_both_flags, "exclude each other"),
     "k too large": (lambda: _topk(4), "k is 4"),
     "k of nothing": (lambda: _topk(0), "k is 0"),
+    "l2 activation": (lambda: _l2_normalization(activation=1), "takes no fused activation"),
+    "l2 scale": (lambda: _l2_normalization(1 / 127), "scale 1/128"),
     "cumsum axis": (lambda: _cumsum(-3), "outside"),
     "columns": (lambda: _detections(6), "with a background class"),
     "overlap": (lambda: _detections(nms_iou_threshold=0.0), "above 0"),
