@@ -6,10 +6,9 @@
 #ifndef LOTOR_HYBRID_PORTABLE_H
 #define LOTOR_HYBRID_PORTABLE_H
 
-#include "../common/fixed_point.h"
 #include "../common/float_clamp.h"
 #include "../common/inline.h"
-#include "../common/rounding.h"
+#include "../common/quantize_row.h"
 
 struct lotor_hybrid_quantize_params {
     int32_t batches, elements; /* of each batch */
@@ -33,57 +32,14 @@ struct lotor_hybrid_depthwise_conv_2d_params {
     float out_min, out_max;
 };
 
-/* The zero point from that end of the range where it errs less. In double, as in the reference: a
- * few operations for each image. */
-static inline int32_t lotor_hybrid_zero_point(double low, double high, double scale) {
-    const double from_low = -128.0 - low / scale;
-    const double from_high = 127.0 - high / scale;
-    const double error_low = 128.0 - low / scale;
-    const double error_high = 127.0 + high / scale;
-    const double chosen = error_low < error_high ? from_low : from_high;
-    return lotor_clamp(lotor_round_double(chosen), -128, 127);
-}
-
-/* LiteRT on x86 adds a half and truncates, in float32: just below a half that rounds up. It does so
- * in groups of eight; what is left over it rounds half away from zero. */
-static inline int32_t lotor_hybrid_round(float x, int32_t grouped) {
-    if (!grouped || x < -1000.0f || !(x < 1000.0f)) {
-        return lotor_round_float(x);
-    }
-    return (int32_t)(x < 0.0f ? x - 0.5f : x + 0.5f);
-}
-
 /* Quantize each image with a scale and a zero point of its own. */
 static inline void lotor_hybrid_quantize_portable(const struct lotor_hybrid_quantize_params *p,
                                                   const float *in, int8_t *out, float *scale,
                                                   int32_t *zero_point) {
     for (int32_t n = 0; n < p->batches; n++) {
-        float low = 0.0f;
-        float high = 0.0f;
-        for (int32_t i = 0; i < p->elements; i++) {
-            low = in[i] < low ? in[i] : low;
-            high = in[i] > high ? in[i] : high;
-        }
-        const float range = -low > high ? -low : high;
-        float inverse = 0.0f; /* where all is zero */
-        scale[n] = 1.0f;
-        zero_point[n] = 0;
-        if (low < high && p->symmetric) {
-            scale[n] = range / 127.0f;
-            inverse = 127.0f / range;
-        } else if (low < high) {
-            const double step = (double)(high - low) / 255.0;
-            scale[n] = (float)step;
-            zero_point[n] = lotor_hybrid_zero_point((double)low, (double)high, step);
-            inverse = scale[n] > 0.0f ? 1.0f / scale[n] : 0.0f;
-        }
-        const int32_t least = p->symmetric ? -127 : -128;
-        for (int32_t i = 0; i < p->elements; i++) {
-            const int32_t steps = lotor_clamp(
-                lotor_hybrid_round(in[i] * inverse, i < p->elements / 8 * 8), -1000, 1000);
-            *out++ = (int8_t)lotor_clamp(steps + zero_point[n], least, 127);
-        }
+        lotor_quantize_row(in, p->elements, p->symmetric, out, scale + n, zero_point + n);
         in += p->elements;
+        out += p->elements;
     }
 }
 

@@ -1,4 +1,4 @@
-"""UNIDIRECTIONAL_SEQUENCE_LSTM: long short-term memory, int8 with int16 cells."""
+"""UNIDIRECTIONAL_SEQUENCE_LSTM: long short-term memory, int8 with int16 cells, or float32."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lotor.graph import Array, DType, Op, Tensor
+from lotor.ops.lstm_float import FloatLstm, float_lstm_problems, lower_float_lstm
 from lotor.ops.operator import KernelCall, Operator, int8_problems
 from lotor.ops.quantization import FixedPoint, factor_problems, fixed_point
 from lotor.ops.sigmoid16 import binary_exponent
@@ -27,18 +28,30 @@ _TANH = 4  # its number among the fused activations
 
 @dataclass(frozen=True)
 class LstmAttributes:
-    """Whether time is the first axis, the limit of the cells (0: none), the cells' function."""
+    """Options of the layer.
+
+    Attributes:
+        time_major: time is the first axis.
+        cell_clip: limit of the cells; 0 for none.
+        activation_number: the cells' function.
+        projection_clip: limit of the projection; 0 for none.
+        asymmetric: float32 is quantized with a zero point, where weights are int8.
+    """
 
     time_major: bool
     cell_clip: float
     activation_number: int
+    projection_clip: float
+    asymmetric: bool
 
 
 class UnidirectionalSequenceLstm(Operator):
-    """Input [N,T,I] (or [T,N,I]), output [N,T,C], variables [N,C]: int8 hidden, int16 cells.
+    """Input [N,T,I] (or [T,N,I]), output [N,T,O], variables [N,O] and [N,C]; int8, float32.
 
-    Four gates with weights [C,I] and [C,C] and int32 biases [C]; no peepholes, projection, layer
-    normalization or coupled gates. The outputs have no clamp that others may be folded into.
+    int8 with int16 cells: four gates with weights [C,I] and [C,C] and int32 biases [C]; no
+    peepholes, projection, layer normalization or coupled gates. float32, with weights of float32
+    or int8 (see `lstm_float.py`): all of these. The outputs have no clamp that others may be
+    folded into.
     """
 
     kind = "UNIDIRECTIONAL_SEQUENCE_LSTM"
@@ -47,13 +60,17 @@ class UnidirectionalSequenceLstm(Operator):
 
     def read(self, options: Any) -> LstmAttributes:
         return LstmAttributes(
-            bool(options.TimeMajor()), options.CellClip(), options.FusedActivationFunction()
+            bool(options.TimeMajor()),
+            options.CellClip(),
+            options.FusedActivationFunction(),
+            options.ProjClip(),
+            bool(options.AsymmetricQuantizeInputs()),
         )
 
     def problems(self, op: Op) -> list[str]:
         x, y = op.input(0), op.outputs[0]
         if x.dtype is DType.FLOAT32:
-            return ["float32 is not supported; convert to full int8 with int16 cells"]
+            return float_lstm_problems(op)
         found = int8_problems(x, y)
         if len(x.shape) != 3 or len(y.shape) != 3:
             return [*found, f"input {list(x.shape)} and output {list(y.shape)} need three axes"]
@@ -107,10 +124,14 @@ class UnidirectionalSequenceLstm(Operator):
 
     def macs(self, op: Op) -> int:
         x, cells = op.input(0), op.outputs[0].shape[2]
+        if x.dtype is DType.FLOAT32:
+            return FloatLstm(op).macs
         return x.shape[0] * x.shape[1] * 4 * cells * (x.shape[2] + cells)
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]
+        if x.dtype is DType.FLOAT32:
+            return lower_float_lstm(op)
         hidden, cells = op.input(_HIDDEN), op.input(_CELLS)
         batches, steps = _batches(op)
         factors = [fixed_point(factor) for factor in _factors(op)]
