@@ -37,6 +37,10 @@ class _Range:
     dropped: bool = False
 
 
+def _taken(ranges: list[_Range]) -> tuple[int, ...]:
+    return tuple(r.count for r in ranges if not r.dropped)
+
+
 def _bit(mask: int, index: int) -> bool:
     return bool(mask >> index & 1)
 
@@ -60,9 +64,12 @@ class StridedSlice(Movement):
 
     def form_problems(self, op: Op) -> list[str]:
         ranges = self._ranges(op)
-        if isinstance(ranges, str):
-            return [ranges]
-        return wrong_shape(op.outputs[0], tuple(r.count for r in ranges if not r.dropped))
+        return [ranges] if isinstance(ranges, str) else wrong_shape(op.outputs[0], _taken(ranges))
+
+    def shape(self, op: Op) -> tuple[int, ...] | None:
+        """Return the output's shape, None if it does not follow."""
+        ranges = self._ranges(op)
+        return None if isinstance(ranges, str) else _taken(ranges)
 
     def copies(self, op: Op) -> list[Copy]:
         view, axis = View.of(op.input(0)), 0

@@ -13,25 +13,35 @@ from dataclasses import replace
 import numpy as np
 
 from lotor.graph import DType, Op, Tensor
+from lotor.ops import operators
 from lotor.ops.copy import axis_of, integers
 from lotor.ops.pool_2d import Pool2DAttributes
+from lotor.ops.strided_slice import StridedSlice
 from lotor.ops.window import Axis
 
 Shape = tuple[int, ...]
 
 
 def settled(op: Op) -> Op:
-    """Return a layer whose output has the shape that follows; the same object if it has."""
-    find = _SHAPES.get(op.kind)
-    if find is None or len(op.outputs) != 1 or not op.inputs or op.inputs[0] is None:
+    """Return a layer whose outputs have the shapes that follow; the same object if they have."""
+    operator = operators().get(op.kind)
+    if operator is None or any(t is None for t in op.inputs[: operator.inputs]):
         return op
-    y = op.outputs[0]
+    outputs = [_settled(op, y) for y in op.outputs]
+    same = all(a is b for a, b in zip(outputs, op.outputs, strict=True))
+    return op if same else replace(op, outputs=outputs)
+
+
+def _settled(op: Op, y: Tensor) -> Tensor:
     if y.variable or y.data is not None or -1 not in (y.shape_signature or ()):
-        return op
-    shape = find(op)
+        return y
+    if op.kind in _SHAPES:
+        shape = _SHAPES[op.kind](op)
+    else:
+        shape = _PARTS[op.kind](op, y) if op.kind in _PARTS else None
     if shape is None or shape == y.shape or min(shape, default=1) < 1:
-        return op
-    return replace(op, outputs=[replace(y, shape=shape)])
+        return y
+    return replace(y, shape=shape)
 
 
 def _same(op: Op) -> Shape | None:
@@ -178,24 +188,94 @@ def _pad(op: Op) -> Shape | None:
 
 
 def _windowed(op: Op) -> Shape | None:
-    a, x, y, weights = op.attrs, op.input(0).shape, op.outputs[0].shape, _given(op)
-    if len(x) != 4 or len(y) != 4:
+    a, x, weights = op.attrs, op.input(0).shape, _given(op)
+    if len(x) != 4:
         return None
     if isinstance(a, Pool2DAttributes):
-        kernel, dilation = a.window, (1, 1)
+        kernel, dilation, channels = a.window, (1, 1), x[3]
     elif weights is not None and len(weights.shape) == 4:
         kernel, dilation = weights.shape[1:3], a.dilation
+        channels = weights.shape[0 if op.kind == "CONV_2D" else 3]
     else:
         return None
     if min(*kernel, *a.stride, *dilation) < 1:
         return None
     steps = zip(kernel, a.stride, dilation, x[1:3], strict=True)
-    return (x[0], *(Axis(k, s, d, a.same).output(n) for k, s, d, n in steps), y[3])
+    return (x[0], *(Axis(k, s, d, a.same).output(n) for k, s, d, n in steps), channels)
 
 
-def _images(op: Op) -> Shape | None:
-    """As many images as there are; the file knows the rest."""
-    return (op.input(0).shape[0], *op.outputs[0].shape[1:]) if op.input(0).shape else None
+def _resize(op: Op) -> Shape | None:
+    x, size = op.input(0).shape, integers(_given(op), 2)
+    return None if size is None or len(x) != 4 else (x[0], *size, x[3])
+
+
+def _depth_to_space(op: Op) -> Shape | None:
+    shape, block = op.input(0).shape, op.attrs
+    if len(shape) != 4 or block < 1:
+        return None
+    return (shape[0], shape[1] * block, shape[2] * block, shape[3] // (block * block))
+
+
+def _space_to_depth(op: Op) -> Shape | None:
+    shape, block = op.input(0).shape, op.attrs
+    if len(shape) != 4 or block < 1:
+        return None
+    return (shape[0], shape[1] // block, shape[2] // block, shape[3] * block * block)
+
+
+def _slice(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    begin, size = (integers(op.input(i), len(shape)) for i in (1, 2))
+    if begin is None or size is None:
+        return None
+    return tuple(n - b if s == -1 else s for n, b, s in zip(shape, begin, size, strict=True))
+
+
+def _gather(op: Op) -> Shape | None:
+    shape, indices, a = op.input(0).shape, op.input(1).shape, op.attrs
+    axis = axis_of(a.axis, len(shape))
+    if axis is None or not 0 <= a.batch_dims <= min(axis, len(indices)):
+        return None
+    return (*shape[:axis], *indices[a.batch_dims :], *shape[axis + 1 :])
+
+
+def _pack(op: Op) -> Shape | None:
+    shape = op.input(0).shape
+    axis = axis_of(op.attrs.axis, len(shape) + 1)
+    return None if axis is None else (*shape[:axis], len(op.inputs), *shape[axis:])
+
+
+def _unpack(op: Op, y: Tensor) -> Shape | None:
+    shape = op.input(0).shape
+    axis = axis_of(op.attrs.axis, len(shape))
+    return None if axis is None else shape[:axis] + shape[axis + 1 :]
+
+
+def _axis(given: Tensor, x: Tensor) -> int | None:
+    number = integers(given, 1)
+    return None if number is None else axis_of(number[0], len(x.shape))
+
+
+def _split(op: Op, y: Tensor) -> Shape | None:
+    x = op.input(1)
+    at = _axis(op.input(0), x)
+    return None if at is None else _with(x.shape, at, x.shape[at] // len(op.outputs))
+
+
+def _split_v(op: Op, y: Tensor) -> Shape | None:
+    """As the sizes are; where one is -1, it is the rest."""
+    x, sizes = op.input(0), integers(op.input(1), len(op.outputs))
+    at = _axis(op.input(2), x)
+    if sizes is None or at is None:
+        return None
+    size = sizes[[t is y for t in op.outputs].index(True)]
+    if size < 0:
+        size = x.shape[at] - sum(s for s in sizes if s >= 0)
+    return _with(x.shape, at, size)
+
+
+def _with(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 _SHAPES: dict[str, Callable[[Op], Shape | None]] = {
@@ -215,10 +295,13 @@ _SHAPES: dict[str, Callable[[Op], Shape | None]] = {
         (*("AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "L2_POOL_2D", "MAX_POOL_2D"),),
         _windowed,
     ),
-    **dict.fromkeys(
-        ("DEPTH_TO_SPACE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SPACE_TO_DEPTH"),
-        _images,
-    ),
+    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), _resize),
+    "DEPTH_TO_SPACE": _depth_to_space,
+    "SPACE_TO_DEPTH": _space_to_depth,
+    "SLICE": _slice,
+    "STRIDED_SLICE": StridedSlice().shape,
+    "GATHER": _gather,
+    "PACK": _pack,
     **dict.fromkeys(
         (
             *("ABS", "CAST", "COS", "DEQUANTIZE", "EXP", "FLOOR", "GELU", "HARD_SWISH"),
@@ -243,4 +326,11 @@ _SHAPES: dict[str, Callable[[Op], Shape | None]] = {
         ),
         _reduction,
     ),
+}
+
+# Of several outputs, one by one.
+_PARTS: dict[str, Callable[[Op, Tensor], Shape | None]] = {
+    "SPLIT": _split,
+    "SPLIT_V": _split_v,
+    "UNPACK": _unpack,
 }
