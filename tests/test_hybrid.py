@@ -1,14 +1,17 @@
 """Dynamic quantization where its roundings are decided."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from cases.hybrid import hybrid
+from cases.hybrid import hybrid, hybrid_dense
 from exactness import difference
 from lotor import host
 from lotor.compiler import UnsupportedModelError, compile_model
 from lotor.oracle import Oracle
-from tflite_builder import ModelBuilder
+from tflite_builder import ModelBuilder, Quant
 
 BELOW_HALF = float(np.nextafter(np.float32(0.5), np.float32(0)))
 
@@ -36,6 +39,44 @@ def test_ties_and_ranges(scales: int, top: float) -> None:
             x = rng.permutation(x * (top / 127)).astype(np.float32).reshape(1, 1, 23, 1)
             wrong = difference([ours.run(x)], [oracle.run(x)])
             assert not wrong, f"{x.ravel().tolist()}: {wrong}"
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("top", [127.0, 63.5, 1e-34, 3e38])
+def test_ties_and_ranges_of_dense_layers(asymmetric: bool, top: float) -> None:
+    steps = np.array([1, -1, 0.5, -0.5, BELOW_HALF, -BELOW_HALF, 1.5, -2.5, 126.5, 100.49999])
+    m = ModelBuilder(seed=5)
+    x = m.input((3, 23), dtype="float32")
+    m.output(hybrid_dense(m, x, 23, asymmetric=asymmetric, bias=False))
+    w = m.tensors[m.operators[-1].inputs[1]]
+    m.tensors[w.index] = replace(w, data=np.eye(23, dtype=np.int8))
+    oracle, ours = Oracle(m.build()), host.load(m.build())
+    rng = np.random.default_rng(3)
+    for low in (-127.0, -128.0, -3.0, 0.0):
+        for _ in range(20):
+            values = rng.choice(steps, (3, 23))
+            values[:, 0], values[:, 1] = 127.0, low
+            rows = rng.permuted(values * (top / 127), axis=1).astype(np.float32)
+            assert not difference([ours.run(rows)], [oracle.run(rows)])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"data": np.full((4, 9), -128, np.int8)}, "hold -128, which the reference miscounts"),
+        ({"quant": None}, "need scales, and zero point 0"),
+        ({"quant": Quant(0.1, 3)}, "need scales, and zero point 0"),
+        ({"quant": Quant((0.1,) * 9, 0, 1)}, "have 9 scales on axis 1; 1, or 4 on axis 0"),
+        ({"data": np.ones((4, 9), np.int16), "dtype": "int16"}, "float32, int8 or int4 needed"),
+    ],
+)
+def test_dense_layers_that_are_refused(change: dict[str, Any], reason: str) -> None:
+    m = ModelBuilder(seed=5)
+    m.output(hybrid_dense(m, m.input((3, 9), dtype="float32"), 4))
+    w = m.tensors[m.operators[-1].inputs[1]]
+    m.tensors[w.index] = replace(w, **change)
+    with pytest.raises(UnsupportedModelError, match=reason):
+        compile_model(m.build())
 
 
 def test_zeros_and_one_sign() -> None:

@@ -1,5 +1,5 @@
-/* Convolutions of float32 activations with int8 weights: the activations of each image are
- * quantized first, so that the sums are integers.
+/* Convolutions and dense layers of float32 activations with int8 weights: the activations of each
+ * image or row are quantized first, so that the sums are integers.
  *
  * Specification: LiteRT's reference kernels for dynamic-range quantized models.
  */
@@ -29,6 +29,13 @@ struct lotor_hybrid_depthwise_conv_2d_params {
     int32_t in_step, out_step;
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
+    float out_min, out_max;
+};
+
+struct lotor_hybrid_fully_connected_params {
+    int32_t batches, inputs, outputs;
+    int32_t scale_step; /* 1: a scale for each output; 0: one for all */
+    int32_t limits;     /* how many: the lower, which is what not-a-number becomes; the upper */
     float out_min, out_max;
 };
 
@@ -133,6 +140,45 @@ lotor_hybrid_depthwise_conv_2d_portable(const struct lotor_hybrid_depthwise_conv
             }
         }
         in += p->in_h * p->in_w * p->in_step;
+    }
+}
+
+/* Whether there is nothing to add, as the reference asks: it keeps a bias of minus zero then. */
+static inline int32_t lotor_hybrid_all_zero(const int8_t *in, int32_t count) {
+    for (int32_t i = 0; i < count; i++) {
+        if (in[i] != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static inline float lotor_hybrid_limit(float x, int32_t limits, float low, float high) {
+    if (limits == 0) {
+        return x;
+    }
+    const float below = limits == 2 && high < x ? high : x;
+    return low < below ? below : low;
+}
+
+static inline void
+lotor_hybrid_fully_connected_portable(const struct lotor_hybrid_fully_connected_params *p,
+                                      const int8_t *in, const float *in_scale,
+                                      const int32_t *zero_point, const int8_t *weights,
+                                      const float *scale, const float *bias, float *out) {
+    const int32_t nothing = lotor_hybrid_all_zero(in, p->batches * p->inputs);
+    for (int32_t n = 0; n < p->batches; n++) {
+        const int8_t *row = weights;
+        for (int32_t o = 0; o < p->outputs; o++) {
+            int32_t sum = 0;
+            for (int32_t i = 0; i < p->inputs; i++) {
+                sum += *row++ * (in[i] - zero_point[n]);
+            }
+            const float add = (float)sum * (scale[o * p->scale_step] * in_scale[n]);
+            *out++ = lotor_hybrid_limit(nothing ? bias[o] : bias[o] + add, p->limits, p->out_min,
+                                        p->out_max);
+        }
+        in += p->inputs;
     }
 }
 

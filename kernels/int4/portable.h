@@ -161,4 +161,25 @@ lotor_fully_connected_int16_int4_portable(const struct lotor_fully_connected_int
     }
 }
 
+static inline void
+lotor_hybrid_fully_connected_int4_portable(const struct lotor_hybrid_fully_connected_params *p,
+                                           const int8_t *in, const float *in_scale,
+                                           const int32_t *zero_point, const int8_t *weights,
+                                           const float *scale, const float *bias, float *out) {
+    const int32_t nothing = lotor_hybrid_all_zero(in, p->batches * p->inputs);
+    for (int32_t n = 0; n < p->batches; n++) {
+        for (int32_t o = 0; o < p->outputs; o++) {
+            const int8_t *row = weights + o * lotor_int4_row_bytes(p->inputs);
+            int32_t sum = 0;
+            for (int32_t i = 0; i < p->inputs; i++) {
+                sum += lotor_int4(row, i) * (in[i] - zero_point[n]);
+            }
+            const float add = (float)sum * (scale[o * p->scale_step] * in_scale[n]);
+            *out++ = lotor_hybrid_limit(nothing ? bias[o] : bias[o] + add, p->limits, p->out_min,
+                                        p->out_max);
+        }
+        in += p->inputs;
+    }
+}
+
 #endif

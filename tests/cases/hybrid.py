@@ -45,6 +45,37 @@ def hybrid(
     return m.operator(kind, [x, w, b], [y], KINDS[kind], 6, **fields)
 
 
+def hybrid_dense(
+    m: ModelBuilder,
+    x: Tensor,
+    units: int,
+    depth: int | None = None,
+    per_channel: bool = False,
+    activation: str = "NONE",
+    asymmetric: bool = False,
+    bias: bool = True,
+    weight_dtype: str = "int8",
+    keep_dims: bool = False,
+) -> Tensor:
+    """FULLY_CONNECTED on rows of `depth` (the last axis), with weights of 8 or 4 bits."""
+    depth = depth or x.shape[-1]
+    weights = m.weights((units, depth))
+    scales = scales_of(m, units if per_channel else 1)
+    w = m.constant(weights >> 4 if weight_dtype == "int4" else weights, Quant(scales), weight_dtype)
+    b = m.constant(m.rng.choice([-0.0, 0.7, -1.3, 5.9], units), None, "float32") if bias else None
+    shape = (*x.shape[:-1], units) if keep_dims else (int(np.prod(x.shape)) // depth, units)
+    return m.operator(
+        "FULLY_CONNECTED",
+        [x, w, b],
+        [m.tensor(shape, None, "float32")],
+        "FullyConnectedOptions",
+        12 if per_channel else 9,
+        FusedActivationFunction=getattr(tflite.ActivationFunctionType, activation),
+        AsymmetricQuantizeInputs=asymmetric,
+        KeepNumDims=keep_dims,
+    )
+
+
 def scales_of(m: ModelBuilder, count: int) -> tuple[float, ...]:
     return tuple(float(s) for s in m.rng.uniform(0.001, 0.02, count).astype(np.float32))
 
@@ -58,6 +89,15 @@ def dynamic_range(m: ModelBuilder) -> None:
     m.output(hybrid(m, "CONV_2D", x, small, scales_of(m, 4), weight_dtype="int4"))
     taps = m.weights((1, 3, 3, 8))
     m.output(hybrid(m, "DEPTHWISE_CONV_2D", x, taps, scales_of(m, 8), activation="RELU6"))
+
+
+@case
+def dynamic_range_dense(m: ModelBuilder) -> None:
+    x = m.input((3, 37), dtype="float32")
+    m.output(hybrid_dense(m, x, 5, activation="RELU"), hybrid_dense(m, x, 3, bias=False))
+    m.output(hybrid_dense(m, x, 4, per_channel=True, asymmetric=True, activation="RELU6"))
+    m.output(hybrid_dense(m, x, 6, weight_dtype="int4", per_channel=True))
+    m.output(hybrid_dense(m, x, 2, weight_dtype="int4", asymmetric=True, activation="RELU"))
 
 
 @random_models
@@ -80,4 +120,19 @@ def random_hybrid(draw: Draw) -> ModelBuilder:
             weights = m.weights((1, *kernel, channels))
         scales = scales_of(m, 1 if one else channels)
         m.output(hybrid(m, kind, x, weights, scales, activation=activation, **geometry))
+    return m
+
+
+@random_models
+def random_hybrid_dense(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    depth, groups = draw(st.integers(1, 60)), draw(st.integers(1, 3))
+    x = m.input((draw(st.integers(1, 3)), groups * depth), dtype="float32")
+    for _ in range(BRANCHES):
+        units = draw(st.integers(1, 9))
+        keep = groups == 1 and draw(st.booleans())
+        several, asymmetric, bias = (draw(st.booleans()) for _ in range(3))
+        dtype = draw(st.sampled_from(["int8", "int4"]))
+        kind = draw(activations)
+        m.output(hybrid_dense(m, x, units, depth, several, kind, asymmetric, bias, dtype, keep))
     return m

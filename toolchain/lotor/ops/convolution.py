@@ -117,7 +117,7 @@ class Convolution(Operator):
         params["out_min"], params["out_max"] = float_activation_range(op)
         scales = np.broadcast_to(w.weights.q.scales, (w.channels,))
         constants = {"weights": constant(w.weights), "scale": scales, "bias": w.bias_values()}
-        quantize = quantize_call(w.x, self.hybrid_symmetric(w))
+        quantize = quantize_call(w.x, self.hybrid_symmetric(w), w.x.shape[0])
         function = f"hybrid_{self.kind.lower()}"
         call = KernelCall("hybrid", function, quantize.outputs, [w.y], params, constants)
         return [quantize, with_packed_weights(call, w.weights, w.filter_size)]

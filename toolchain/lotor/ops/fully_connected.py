@@ -9,9 +9,11 @@ import numpy as np
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.activation import float_activation_range
 from lotor.ops.exact_scale import exact_scale
+from lotor.ops.hybrid import quantize_call, row_sum_problems
 from lotor.ops.int4 import with_packed_weights
 from lotor.ops.operator import KernelCall, Operator
 from lotor.ops.quantization import (
+    Activation,
     activation_problems,
     activation_range,
     channel_scales,
@@ -23,6 +25,7 @@ from lotor.ops.weighted import INT4_BESIDE_UINT8, constant
 _INT32 = 2  # its number in the model format
 _MAX_SUM = 1 << 31
 _MAX_WIDE_SUM = 1 << 62
+_LIMITS = {Activation.NONE: 0, Activation.RELU: 1}
 
 
 @dataclass(frozen=True)
@@ -34,21 +37,24 @@ class FullyConnectedAttributes:
         weights_format: 0 is the plain one.
         keep_dims: the output has the input's axes but the last, instead of two.
         bias_type: number of the bias' type that an int16 layer names; 0 where it does not.
+        asymmetric: float32 inputs of quantized weights are quantized with a zero point.
     """
 
     activation: int
     weights_format: int
     keep_dims: bool = False
     bias_type: int = 0
+    asymmetric: bool = False
 
 
 class FullyConnected(Operator):
     """Input [..., K] (flattened to rows of K), weights [O,K], bias [O] or none.
 
     int8 (uint8 too, then weights may have a zero point) with int8 or int4 weights, int16 with
-    those weights and a 64-bit bias, float32. Unlike every other operator, LiteRT's reference
-    requantizes it in float64, rounding half away from zero. So does the kernel, in integers where
-    these are proved to give the same. Weights may be computed at run time.
+    those weights and a 64-bit bias, float32; float32 with int8 or int4 weights, quantized while it
+    runs. Unlike every other operator, LiteRT's reference requantizes it in float64, rounding half
+    away from zero. So does the kernel, in integers where these are proved to give the same. int8
+    and float32 weights may be computed at run time.
     """
 
     kind = "FULLY_CONNECTED"
@@ -62,6 +68,7 @@ class FullyConnected(Operator):
             options.WeightsFormat(),
             options.KeepNumDims(),
             options.QuantizedBiasType(),
+            bool(options.AsymmetricQuantizeInputs()),
         )
 
     def problems(self, op: Op) -> list[str]:
@@ -82,6 +89,8 @@ class FullyConnected(Operator):
         outputs, inputs = weights.shape
         params: dict[str, int | float]
         params = {"batches": x.elements // inputs, "inputs": inputs, "outputs": outputs}
+        if x.dtype is DType.FLOAT32 and weights.dtype is not DType.FLOAT32:
+            return _lower_hybrid(op, params)
         if x.dtype is DType.FLOAT32:
             params["out_min"], params["out_max"] = float_activation_range(op)
             bias = {"bias": _bias_values(op)}
@@ -114,6 +123,23 @@ class FullyConnected(Operator):
         return [with_packed_weights(call, weights)]
 
 
+def _lower_hybrid(op: Op, params: dict[str, int | float]) -> list[KernelCall]:
+    """Return the calls of a layer with dynamic quantization."""
+    x, weights = op.input(0), op.input(1)
+    params["scale_step"] = int(weights.q.per_channel)
+    params["limits"] = _LIMITS.get(Activation(op.attrs.activation), 2)
+    params["out_min"], params["out_max"] = float_activation_range(op)
+    quantize = quantize_call(x, not op.attrs.asymmetric, int(params["batches"]))
+    constants = {
+        "weights": constant(weights),
+        "scale": weights.q.scales.astype(np.float32),
+        "bias": _bias_values(op),
+    }
+    function = "hybrid_fully_connected"
+    call = KernelCall("hybrid", function, quantize.outputs, [op.outputs[0]], params, constants)
+    return [quantize, with_packed_weights(call, weights)]
+
+
 def _shape_problems(op: Op) -> list[str]:
     x, weights, y = op.input(0), op.input(1), op.outputs[0]
     if len(weights.shape) != 2:
@@ -134,12 +160,7 @@ def _shape_problems(op: Op) -> list[str]:
 def _weights_problems(op: Op) -> list[str]:
     x, weights = op.input(0), op.input(1)
     if x.dtype is DType.FLOAT32:
-        if weights.dtype is DType.FLOAT32:
-            return []
-        return [
-            f"weights '{weights.name}' are {weights.dtype.value} beside float32 activations; "
-            "convert without dynamic-range quantization, or to full int8"
-        ]
+        return [] if weights.dtype is DType.FLOAT32 else _hybrid_problems(weights)
     if weights.dtype not in (DType.INT8, DType.INT4) or weights.quant is None:
         return [
             f"weights '{weights.name}' are {weights.dtype.value}; quantized int8 or int4 needed"
@@ -148,18 +169,36 @@ def _weights_problems(op: Op) -> list[str]:
         return [INT4_BESIDE_UINT8]
     if weights.data is None and (weights.dtype is DType.INT4 or x.dtype is DType.INT16):
         return [f"weights '{weights.name}' are computed at run time; constants needed"]
-    q, found = weights.q, []
-    if q.per_channel and (q.scales.size != weights.shape[0] or q.axis != 0):
-        found.append(
-            f"weights '{weights.name}' have {q.scales.size} scales on axis {q.axis}; "
-            f"1, or {weights.shape[0]} on axis 0, needed"
-        )
+    q, found = weights.q, _scales_problems(weights)
     symmetric = q.per_channel or weights.dtype is DType.INT4
     if symmetric and np.any(q.zero_points != 0):
         found.append(f"weights '{weights.name}' are asymmetric; zero point 0 needed")
     if not -128 <= q.zero_point <= 127:
         found.append(f"weights '{weights.name}' have zero point {q.zero_point}, no int8 value")
     return found
+
+
+def _scales_problems(weights: Tensor) -> list[str]:
+    q = weights.q
+    if q.per_channel and (q.scales.size != weights.shape[0] or q.axis != 0):
+        return [
+            f"weights '{weights.name}' have {q.scales.size} scales on axis {q.axis}; "
+            f"1, or {weights.shape[0]} on axis 0, needed"
+        ]
+    return []
+
+
+def _hybrid_problems(weights: Tensor) -> list[str]:
+    if weights.dtype not in (DType.INT8, DType.INT4):
+        return [
+            f"weights '{weights.name}' are {weights.dtype.value} beside float32 activations; "
+            "float32, int8 or int4 needed"
+        ]
+    if weights.data is None:
+        return [f"weights '{weights.name}' are computed at run time; constants needed"]
+    if weights.quant is None or np.any(weights.q.zero_points != 0):
+        return [f"weights '{weights.name}' need scales, and zero point 0"]
+    return _scales_problems(weights) + row_sum_problems("weights", weights)
 
 
 def _bias(op: Op) -> Tensor | None:

@@ -56,9 +56,32 @@ def hybrid_problems(w: Weighted) -> list[str]:
     return found
 
 
-def quantize_call(x: Tensor, symmetric: bool) -> KernelCall:
-    """Return the call that quantizes every image: int8 numbers, its scale, its zero point."""
-    batches = x.shape[0]
+def row_sum_problems(what: str, matrix: Tensor) -> list[str]:
+    """Return a line if sums of products with a constant's rows have no reference or leave int32.
+
+    Only for those that the reference computes with `MatrixBatchVectorMultiplyAccumulate`.
+
+    Args:
+        what: what the constant is called.
+        matrix: a constant of two axes.
+    """
+    weights = constant(matrix).astype(np.int64)
+    if int(weights.min()) == -128:
+        # The reference's code for x86 takes it for 128 beside a negative number.
+        return [f"{what} '{matrix.name}' hold -128, which the reference miscounts; -127 at least"]
+    if int(np.abs(weights).sum(axis=1).max()) * 255 >= 1 << 31:
+        return [f"sums of '{matrix.name}' may leave int32; fewer inputs needed"]
+    return []
+
+
+def quantize_call(x: Tensor, symmetric: bool, batches: int) -> KernelCall:
+    """Return the call that quantizes every image (or row): int8 numbers, its scale, its zero point.
+
+    Args:
+        x: the activations.
+        symmetric: from -127 to 127 around zero.
+        batches: how many images or rows there are.
+    """
     outputs = [
         Tensor(f"{x.name} as int8", x.shape, DType.INT8),
         Tensor(f"{x.name} scales", (batches,), DType.FLOAT32),

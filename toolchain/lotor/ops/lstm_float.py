@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.graph import Array, DType, Op, Tensor
+from lotor.ops.hybrid import row_sum_problems
 from lotor.ops.operator import KernelCall, dtype_problems
 from lotor.ops.state import constant_problems, optional, state_problems, symmetric_problems
 
@@ -137,20 +138,9 @@ def _weights_problems(lstm: FloatLstm) -> list[str]:
     for what, matrix, shape in matrices:
         wrong = constant_problems(what, matrix, dtype, shape)
         if lstm.hybrid and matrix is not None and not wrong:
-            wrong = symmetric_problems(matrix) or _sum_problems(what, matrix)
+            wrong = symmetric_problems(matrix) or row_sum_problems(what, matrix)
         found += wrong
     return found
-
-
-def _sum_problems(what: str, matrix: Tensor) -> list[str]:
-    """Return a line if quantized sums have no reference or leave int32."""
-    weights = _data(matrix).astype(np.int64)
-    if int(weights.min()) == -128:
-        # The reference's code for x86 takes it for 128 beside a negative number.
-        return [f"{what} '{matrix.name}' hold -128, which the reference miscounts; -127 at least"]
-    if int(np.abs(weights).sum(axis=1).max()) * 255 >= 1 << 31:
-        return [f"sums of '{matrix.name}' may leave int32; fewer inputs needed"]
-    return []
 
 
 def _vector_problems(lstm: FloatLstm) -> list[str]:
