@@ -142,6 +142,17 @@ def _refusal(m: ModelBuilder) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("narrow", [(2,), (4,), (2, 4)])
+def test_a_variable_that_the_reference_takes_for_int16(narrow: tuple[int, ...]) -> None:
+    m = ModelBuilder()
+    m.output(svdf(m, m.input((1, 4), Quant(0.1, 0)), 3))
+    for place in narrow:
+        t = m.tensors[m.operators[-1].inputs[place]]
+        data = None if t.data is None else t.data.astype(np.int8)
+        m.tensors[t.index] = replace(t, dtype="int8", data=data)
+    assert "have no reference in LiteRT, which takes them for int16" in _refusal(m)
+
+
 def test_variables_that_other_layers_read() -> None:
     m = ModelBuilder()
     kept = m.variable((1, 4), Quant(0.1, 0))

@@ -12,6 +12,11 @@ from lotor.ops.state import constant_problems, optional, state_problems, symmetr
 from lotor.ops.typed import typed_problems
 
 _BIAS, _STATE = 3, 4
+# It takes their bytes for int16, reads and writes beyond their ends, and crashes on real models.
+_NARROW = (
+    "int8 weights in time and an int8 variable have no reference in LiteRT, which takes them for "
+    "int16; convert with int16 ones, as its converter writes them"
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +50,12 @@ class Svdf(Operator):
         filters, rank = features.shape[0], op.attrs.rank
         if rank < 1 or filters % rank:
             return [*found, f"{filters} filters are no multiple of rank {rank}"]
+        quantized, state = x.dtype is DType.INT8, optional(op, _STATE)
+        if quantized and any(t is not None and t.dtype is DType.INT8 for t in (time, state)):
+            return [*found, _NARROW]
         batches, memory = x.shape[0], time.shape[1]
         if y.shape != (batches, filters // rank):
             found.append(f"output must be {[batches, filters // rank]}, not {list(y.shape)}")
-        quantized = x.dtype is DType.INT8
         wide = DType.INT16 if quantized else DType.FLOAT32
         found += constant_problems("features", features, x.dtype, (filters, x.shape[1]))
         found += constant_problems("weights in time", time, wide, (filters, memory))
