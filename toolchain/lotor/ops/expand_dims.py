@@ -2,10 +2,10 @@
 
 from lotor.graph import Op
 from lotor.ops.copy import axis_of, integers
-from lotor.ops.movement import Alias, wrong_shape
+from lotor.ops.movement import NewShape, wrong_shape
 
 
-class ExpandDims(Alias):
+class ExpandDims(NewShape):
     """Any input, axis int32 or int64 constant."""
 
     kind = "EXPAND_DIMS"

@@ -5,10 +5,10 @@ from typing import Any
 
 from lotor.graph import DType, Op
 from lotor.ops.copy import integers
-from lotor.ops.movement import Alias
+from lotor.ops.movement import NewShape
 
 
-class Reshape(Alias):
+class Reshape(NewShape):
     """Input and output of as many elements and one type; a new shape [n] int32, or an option.
 
     `attrs` are the option's dimensions, empty where there are none.

@@ -4,10 +4,10 @@ from typing import Any
 
 from lotor.graph import Op
 from lotor.ops.copy import axis_of
-from lotor.ops.movement import Alias, wrong_shape
+from lotor.ops.movement import NewShape, wrong_shape
 
 
-class Squeeze(Alias):
+class Squeeze(NewShape):
     """Any input; drops the axes of size 1 that are named, without names all of them.
 
     `attrs` are their numbers.

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
 from lotor.graph import Graph, Op
+from lotor.optimize.alias_shapes import alias_shapes
 from lotor.optimize.cancel_transposes import cancel_transposes
 from lotor.optimize.fold_activations import fold_activations
 from lotor.optimize.fold_constants import fold_constants
@@ -33,6 +34,7 @@ PASSES: tuple[Rewrite, ...] = (
     remove_constant_channels,
     fold_zero_point,
     remove_dead,
+    alias_shapes,
     place_parts,
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from lotor.graph import Graph, Op, Tensor, Within
 from lotor.ops import operators
 from lotor.ops.copy import Copy
-from lotor.ops.movement import Alias, Movement
+from lotor.ops.movement import Movement
 from lotor.optimize.edit import Uses, compiles, rewritten
 
 _JOINS = ("CONCATENATION", "PACK")
@@ -123,11 +123,9 @@ class _Parts:
     def _origin(self, x: Tensor) -> Tensor:
         """Return the tensor that a tensor is another shape of."""
         writer = self._uses.producer(x)
-        while writer is not None and isinstance(operators().get(writer.kind), Alias):
-            source = writer.input(0)
-            if source.data is not None:
-                break
-            x, writer = source, self._uses.producer(source)
+        while writer is not None and writer.kind == "ALIAS":
+            x = writer.input(0)
+            writer = self._uses.producer(x)
         return x
 
     def _scattered(self, tensor: Tensor, op: Op) -> bool:
