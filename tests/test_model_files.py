@@ -17,7 +17,7 @@ from cases.network import network
 from exactness import as_list, difference, inputs_of
 from lotor import host
 from lotor.classifier import HostClassifier
-from lotor.compiler import compile_model
+from lotor.compiler import UnsupportedModelError, compile_model
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model, read_tensors
 from lotor.graph import DType
@@ -154,6 +154,26 @@ def test_quantization_by_blocks_is_refused() -> None:
     assert "by blocks; quantize the model per channel" in _refusal(
         _edited(built(conv_2d).build(), block)
     )
+
+
+def test_all_layers_with_constants_that_cannot_be_read_are_listed() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4, 4, 2), Quant(0.1, 0))
+    y = m.conv2d(m.conv2d(m.unary("SKIP_GRAM", x), 3), 3)
+    m.output(m.conv2d(y, 3))
+
+    def spoil(model: Any) -> None:
+        _, second, third = [op for op in model.subgraphs[0].operators if len(op.inputs) == 3]
+        model.subgraphs[0].tensors[second.inputs[1]].sparsity = schema.SparsityParametersT()
+        model.subgraphs[0].tensors[third.inputs[1]].externalBuffer = 1
+
+    with pytest.raises(UnsupportedModelError) as caught:
+        compile_model(_edited(m.build(), spoil))
+    assert [(p.kind, p.reason.split(";")[0].split("' ")[-1]) for p in caught.value.problems] == [
+        ("SKIP_GRAM", "operator not supported"),
+        ("CONV_2D", "is sparse"),
+        ("CONV_2D", "lies in another file"),
+    ]
 
 
 def test_variables_are_refused_where_no_operator_keeps_them() -> None:

@@ -213,12 +213,16 @@ def find_problems(graph: Graph) -> list[Problem]:
     for op in graph.ops:
         operator = operators().get(op.kind)
         used = [t for t in (*op.inputs, *op.outputs) if t is not None and t.data is None]
+        tensors = (t for t in (*op.inputs, *op.outputs) if t is not None)
+        unreadable = list(dict.fromkeys(t.unreadable for t in tensors if t.unreadable))
         if any(t.elements == 0 for t in used):
             reasons = [
                 "reads or writes a tensor without elements; fix the sizes that were left open"
             ]
         elif operator is None:
             reasons = [f"operator not supported; {_way_out(op.kind)}"]
+        elif unreadable:
+            reasons = unreadable
         elif not operator.stateful and (kept := [t.name for t in used if t.variable]):
             reasons = [f"'{name}' keeps its value between runs, not supported" for name in kept]
         else:
@@ -226,7 +230,8 @@ def find_problems(graph: Graph) -> list[Problem]:
         found += [Problem(op.name, op.kind, reason) for reason in reasons]
     for tensor in [*graph.inputs, *graph.outputs]:
         if tensor.dtype in (DType.OTHER, DType.INT4, DType.FLOAT16):
-            reason = f"is {tensor.dtype.value}; quantized integers or float32 needed"
+            needed = f"is {tensor.dtype.value}; quantized integers or float32 needed"
+            reason = tensor.unreadable or needed
             found.append(Problem(tensor.name, _BORDER, reason))
     return found
 

@@ -114,6 +114,7 @@ class Tensor:
         initial: the value of a variable before the first run; None for zeros, in int8 for the
             zero point.
         shape_signature: the model's shape with -1 where a size was left open; None without.
+        unreadable: why its form is none that Lotor reads, and what to do; its type is OTHER then.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Tensor:
     variable: bool = False
     initial: Array | None = None
     shape_signature: tuple[int, ...] | None = None
+    unreadable: str = ""
 
     @property
     def np_dtype(self) -> np.dtype[Any]:

@@ -271,6 +271,8 @@ class _Subgraph:
             for read in op.inputs:
                 if read is None or read.data is not None or op.kind not in operators():
                     continue  # what an unknown operator reads (state, scratch) is its own affair
+                if read.dtype is DType.OTHER:
+                    continue  # perhaps a constant; refused with its layer
                 if id(read) not in known and not read.variable:
                     raise _Damaged(f"layer '{op.name}' reads '{read.name}' before it is computed")
             for tensor in op.outputs:
@@ -296,18 +298,21 @@ class _Subgraph:
         shape = self.shape(name, raw.ShapeLength, raw.ShapeAsNumpy)
         if any(not 0 <= n <= _MAX_ELEMENTS for n in shape) or math.prod(shape) > _MAX_ELEMENTS:
             raise _Damaged(f"tensor '{name}' has shape {list(shape)}")
-        self.refuse_storage(raw, name)
         dtype = _DTYPES.get(raw.Type(), DType.OTHER)
+        unreadable = self.unreadable(raw, name, dtype)
+        if unreadable:
+            dtype = DType.OTHER
         return Tensor(
             name,
             shape,
             dtype,
-            self.quantization(raw, name, shape, dtype),
+            None if unreadable else self.quantization(raw, name, shape, dtype),
             self.constant(raw.Buffer(), name, shape, dtype),
             index if self.is_main else None,
             variable=bool(raw.IsVariable()),
             shape_signature=self.shape(name, raw.ShapeSignatureLength, raw.ShapeSignatureAsNumpy)
             or None,
+            unreadable=unreadable,
         )
 
     def shape(self, name: str, length: _Vector, values: Callable[[], Any]) -> tuple[int, ...]:
@@ -315,23 +320,27 @@ class _Subgraph:
             raise _Damaged(f"tensor '{name}' has {length()} dimensions, at most {_MAX_RANK}")
         return tuple(self.numbers(values()))
 
-    def refuse_storage(self, raw: Any, name: str) -> None:
-        """Refuse forms of constants that Lotor cannot read."""
+    def unreadable(self, raw: Any, name: str, dtype: DType) -> str:
+        """Return why a tensor has a form that Lotor cannot read, empty if it has not."""
         if raw.Sparsity() is not None:
-            raise LotorError(
-                f"{self.name}: constant '{name}' is sparse; convert the model without sparsity"
-            )
+            return f"constant '{name}' is sparse; convert the model without sparsity"
         external = raw._tab.Offset(_EXTERNAL_BUFFER)
         if external and raw._tab.Get(number_types.Uint32Flags, raw._tab.Pos + external):
-            raise LotorError(
-                f"{self.name}: constant '{name}' lies in another file; convert the model with its "
-                "weights inside"
+            return (
+                f"constant '{name}' lies in another file; convert the model with its weights inside"
             )
         quant = raw.Quantization()
-        if quant is not None and quant.DetailsType() in _BLOCKWISE:
-            raise LotorError(
-                f"{self.name}: '{name}' is quantized by blocks; quantize the model per channel"
+        if quant is None:
+            return ""
+        if quant.DetailsType() in _BLOCKWISE:
+            return f"'{name}' is quantized by blocks; quantize the model per channel"
+        scales = np.array(quant.ScaleAsNumpy() if self.count(quant.ScaleLength) else [1])
+        if dtype is not DType.FLOAT32 and np.all(np.isfinite(scales)) and np.min(scales) == 0:
+            return (
+                f"tensor '{name}' has scale 0: the converter saw nothing but 0 in it; give it "
+                "representative data as real images have, or leave the quantization to int16 out"
             )
+        return ""
 
     def constant(
         self, buffer: int, name: str, shape: tuple[int, ...], dtype: DType
@@ -359,12 +368,6 @@ class _Subgraph:
         if not np.all(np.isfinite(values)) or np.any(values <= 0):
             if dtype is DType.FLOAT32:
                 return None  # it means nothing there
-            if np.all(np.isfinite(values)) and np.all(values >= 0):
-                raise LotorError(
-                    f"{self.reader.name}: tensor '{name}' has scale 0: the converter saw nothing "
-                    "but 0 in it; give it representative data as real images have, or leave the "
-                    "quantization to int16 out"
-                )
             raise _Damaged(f"tensor '{name}' has a scale that is not a positive number")
         points = self.count(table.ZeroPointLength)
         if points not in (0, scales):
