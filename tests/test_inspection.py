@@ -12,6 +12,7 @@ from lotor.build import build_firmware
 from lotor.compiler import compile_model
 from lotor.inspection import as_text, inspect
 from lotor.operator_list import as_markdown, operator_list
+from lotor.ops import operators
 from tflite_builder import ModelBuilder
 
 
@@ -63,3 +64,9 @@ def test_the_docs_list_the_operators() -> None:
     assert as_markdown(operator_list()) in (CHECKOUT / "docs/operators.md").read_text()
     assert "TABLE" not in {row["operator"] for row in operator_list()}
     assert all(row["takes"] for row in operator_list())
+
+
+def test_every_operator_has_the_file_of_its_name() -> None:
+    for kind, operator in operators().items():
+        name = kind.lower().removeprefix("custom:tflite_")
+        assert type(operator).__module__ == f"lotor.ops.{name}", kind

@@ -24,7 +24,8 @@ static inline void lotor_leaky_relu_int16_portable(const struct lotor_leaky_relu
             value = lotor_requantize(in[i], p->multiplier, p->shift);
         } else {
             const int32_t scaled = lotor_requantize(in[i], p->alpha_multiplier, p->alpha_shift);
-            value = p->alpha_sign < 0 ? -lotor_max(scaled, -INT32_MAX) : scaled;
+            /* Never INT32_MIN: the multiplier is below 2^31. */
+            value = p->alpha_sign < 0 ? -scaled : scaled;
         }
         out[i] = (int16_t)lotor_clamp(value, INT16_MIN, INT16_MAX);
     }

@@ -1,4 +1,4 @@
-"""EQUAL, NOT_EQUAL, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL: comparisons with broadcasting.
+"""What comparisons share: EQUAL, NOT_EQUAL, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL.
 
 Quantized numbers are compared after each was scaled to a fixed-point number of its real value, with
 the loss that this has in the reference: what differs by little may count as equal.
@@ -6,9 +6,7 @@ the loss that this has in the reference: what differs by little may count as equ
 
 from typing import ClassVar
 
-import numpy as np
-
-from lotor.graph import Array, DType, Op, Tensor
+from lotor.graph import DType, Op, Tensor
 from lotor.ops.binary import Binary
 from lotor.ops.broadcast import broadcast_call
 from lotor.ops.operator import KernelCall
@@ -76,71 +74,3 @@ def _scaling(prefix: str, tensor: Tensor) -> dict[str, int | float]:
         f"{prefix}_multiplier": point.multiplier,
         f"{prefix}_right": -point.shift,
     }
-
-
-class Equal(Comparison):
-    """int8 and int16 with quantizations of their own, int32, float32, bool."""
-
-    kind = "EQUAL"
-    dtypes = (*Comparison.dtypes, DType.BOOL)
-    function = "equal"
-
-    def scaled(self, op: Op) -> bool:
-        return op.input(0).dtype in (DType.INT8, DType.INT16)
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a == b)
-
-
-class NotEqual(Equal):
-    """int8 and int16 with quantizations of their own, int32, float32, bool."""
-
-    kind = "NOT_EQUAL"
-    inverted = True
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a != b)
-
-
-class Less(Comparison):
-    """int8 with quantizations of their own, int16 as plain numbers, int32, float32."""
-
-    kind = "LESS"
-    function = "less"
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a < b)
-
-
-class LessEqual(Comparison):
-    """int8 with quantizations of their own, int16 as plain numbers, int32, float32."""
-
-    kind = "LESS_EQUAL"
-    function = "less"
-    swapped = True
-    inverted = True
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a <= b)
-
-
-class Greater(Comparison):
-    """int8 with quantizations of their own, int16 as plain numbers, int32, float32."""
-
-    kind = "GREATER"
-    function = "less"
-    swapped = True
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a > b)
-
-
-class GreaterEqual(Comparison):
-    """int8 with quantizations of their own, int16 as plain numbers, int32, float32."""
-
-    kind = "GREATER_EQUAL"
-    function = "less"
-    inverted = True
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.asarray(a >= b)

@@ -1,4 +1,4 @@
-"""MAXIMUM and MINIMUM: the larger or smaller of two elements; integers as they are."""
+"""MAXIMUM: the larger of two elements; integers as they are."""
 
 import numpy as np
 
@@ -19,17 +19,3 @@ class Maximum(Binary):
 
     def compute(self, op: Op, a: Array, b: Array) -> Array | None:
         return np.where(a > b, a, b)
-
-
-class Minimum(Binary):
-    """int8, int16, int32, float32; with broadcasting.
-
-    As `Maximum`, the smaller one.
-    """
-
-    kind = "MINIMUM"
-    dtypes = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32)
-    plain = True
-
-    def compute(self, op: Op, a: Array, b: Array) -> Array | None:
-        return np.where(a < b, a, b)

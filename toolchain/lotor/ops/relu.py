@@ -1,4 +1,4 @@
-"""RELU and its bounded forms: a clamp, with another quantization of the output if need be."""
+"""RELU, the base of its bounded forms: a clamp, with another quantization if need be."""
 
 from typing import ClassVar
 
@@ -62,30 +62,6 @@ class Relu(Unary):
             return None
         above = np.where(x < self.low, np.float32(self.low), x)
         return [above if self.high is None else np.where(x > self.high, self.high, above)]
-
-
-class Relu6(Relu):
-    """min(max(x, 0), 6); int8, int16, float32."""
-
-    kind = "RELU6"
-    high = 6.0
-
-
-class ReluN1To1(Relu):
-    """min(max(x, -1), 1); int8, float32."""
-
-    kind = "RELU_N1_TO_1"
-    dtypes = (DType.INT8, DType.FLOAT32)
-    low = -1.0
-    high = 1.0
-
-
-class Relu0To1(Relu):
-    """min(max(x, 0), 1); int8, float32."""
-
-    kind = "RELU_0_TO_1"
-    dtypes = (DType.INT8, DType.FLOAT32)
-    high = 1.0
 
 
 def _factor(op: Op) -> float:
