@@ -2,13 +2,16 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cases import Build, built, cases, edges
+from cases.transpose_conv import transpose_conv
 from exactness import as_list, inputs_of
 from lotor.compiler import Compiled, compile_model
+from lotor.host import HostModel
 from lotor.oracle import Oracle
 from sanitized import compilers, program, run_program
 from tflite_builder import ModelBuilder, Quant
@@ -53,6 +56,25 @@ def test_floats_that_no_integer_holds(compiler: str, tmp_path: Path) -> None:
     golden = np.array([127, -128, 127, -128, 127, -128, -5], np.int8)
     program = _program(compile_model(m.build(), "portable", "floats"), tmp_path, compiler)
     _run(program, [values.tobytes() + golden.tobytes()])
+
+
+@every_compiler
+def test_sums_at_the_end_of_int32(compiler: str, tmp_path: Path) -> None:
+    """The reference's results are undefined there; ours wrap, on every compiler alike."""
+    m = ModelBuilder()
+    end: dict[str, Any] = {"bias": np.full(2, 2**31 - 1), "per_channel": False}
+    end |= {"weight_quant": Quant(1 + 2**-13), "quant": Quant(1.0, 127)}
+    x = m.input((1, 3, 3, 2), Quant(1 - 2**-13, 0))  # a factor of 1 - 2^-26
+    flat = m.input((1, 4), Quant(1 - 2**-13, 0))
+    m.output(m.conv2d(x, 2, (1, 1), **end), m.depthwise_conv2d(x, 1, kernel=(1, 1), **end))
+    m.output(m.fully_connected(flat, 2, **end), transpose_conv(m, x, (2, 1, 1), (6, 6), **end))
+    compiled = compile_model(m.build(), "host", "ends")
+    host = HostModel(compiled)
+    cases = []
+    for inputs in inputs_of(m):
+        results = as_list(host.run(*[np.copy(a) for a in inputs]))
+        cases.append(b"".join(a.tobytes() for a in [*inputs, *results]))
+    _run(_program(compile_model(m.build(), "portable", "ends"), tmp_path, compiler), cases)
 
 
 @every_compiler

@@ -37,7 +37,8 @@ static inline void lotor_batch_matmul_one(const struct lotor_batch_matmul_params
             for (int32_t k = 0; k < p->depth; k++) {
                 sum += (left[k * p->a_depth] + p->a_offset) * (right[k * p->b_depth] + p->b_offset);
             }
-            const int32_t value = lotor_requantize(sum, p->multiplier, p->shift) + p->out_offset;
+            const int32_t value =
+                lotor_wrapping_add(lotor_requantize(sum, p->multiplier, p->shift), p->out_offset);
             *out++ = (int8_t)lotor_clamp(value, INT8_MIN, INT8_MAX);
         }
     }

@@ -3,11 +3,7 @@
 #define LOTOR_COMMON_REQUANTIZE_H
 
 #include "fixed_point.h"
-
-/* a + b, wrapping as the reference does on two's complement machines. */
-static inline int32_t lotor_add_wrapping(int32_t a, int32_t b) {
-    return (int32_t)((uint32_t)a + (uint32_t)b);
-}
+#include "wrap.h"
 
 /* x * multiplier / 2^right, rounded half up; |x| < 2^47, the multiplier has 15 bits. */
 static inline int32_t lotor_requantize_wide(int64_t x, int32_t multiplier, int32_t right) {

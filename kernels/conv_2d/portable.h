@@ -102,9 +102,9 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_portable(const struct lotor_c
                     const int32_t sum =
                         lotor_conv_2d_window(p, group, weights + c * filter_size, top, left) +
                         zero_point_sum;
-                    const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
-                                                           multiplier[c], shift[c]) +
-                                          p->out_offset;
+                    const int32_t scaled =
+                        lotor_requantize(lotor_wrapping_add(sum, bias[c]), multiplier[c], shift[c]);
+                    const int32_t value = lotor_wrapping_add(scaled, p->out_offset);
                     out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
                 out += p->out_step;

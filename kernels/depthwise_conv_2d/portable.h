@@ -66,9 +66,9 @@ lotor_depthwise_conv_2d_portable(const struct lotor_depthwise_conv_2d_params *p,
                     const int32_t sum = lotor_depthwise_conv_2d_window(
                         p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
-                    const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
-                                                           multiplier[c], shift[c]) +
-                                          p->out_offset;
+                    const int32_t scaled =
+                        lotor_requantize(lotor_wrapping_add(sum, bias[c]), multiplier[c], shift[c]);
+                    const int32_t value = lotor_wrapping_add(scaled, p->out_offset);
                     out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
                 out += p->out_step;

@@ -77,10 +77,11 @@ static inline void lotor_fully_connected_portable(const struct lotor_fully_conne
         }
         for (int32_t o = 0; o < p->outputs; o++) {
             const int32_t dot = lotor_fully_connected_dot(in, weights + o * p->inputs, p->inputs);
-            const int32_t sum = lotor_add_wrapping(lotor_add_wrapping(dot, same), bias[o]);
+            const int32_t sum = lotor_wrapping_add(lotor_wrapping_add(dot, same), bias[o]);
             const int32_t at = o * p->scale_step;
             const int32_t value = lotor_scale_exactly(sum, multiplier[at], shift[at]);
-            *out++ = (int8_t)lotor_clamp(value + p->out_offset, p->out_min, p->out_max);
+            *out++ = (int8_t)lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min,
+                                         p->out_max);
         }
         in += p->inputs;
     }
@@ -98,9 +99,10 @@ lotor_fully_connected_double_portable(const struct lotor_fully_connected_double_
         }
         for (int32_t o = 0; o < p->outputs; o++) {
             const int32_t dot = lotor_fully_connected_dot(in, weights + o * p->inputs, p->inputs);
-            const int32_t sum = lotor_add_wrapping(lotor_add_wrapping(dot, same), bias[o]);
+            const int32_t sum = lotor_wrapping_add(lotor_wrapping_add(dot, same), bias[o]);
             const int32_t value = lotor_fully_connected_round(sum, scale[o * p->scale_step]);
-            *out++ = (int8_t)lotor_clamp(value + p->out_offset, p->out_min, p->out_max);
+            *out++ = (int8_t)lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min,
+                                         p->out_max);
         }
         in += p->inputs;
     }
@@ -116,9 +118,10 @@ lotor_fully_connected_dynamic_portable(const struct lotor_fully_connected_dynami
             for (int32_t i = 0; i < p->inputs; i++) {
                 dot += (in[i] + p->in_offset) * (weights[o * p->inputs + i] + p->weights_offset);
             }
-            const int32_t sum = lotor_add_wrapping(dot, bias[o]);
+            const int32_t sum = lotor_wrapping_add(dot, bias[o]);
             const int32_t value = lotor_fully_connected_round(sum, scale[o * p->scale_step]);
-            *out++ = (int8_t)lotor_clamp(value + p->out_offset, p->out_min, p->out_max);
+            *out++ = (int8_t)lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min,
+                                         p->out_max);
         }
         in += p->inputs;
     }

@@ -118,10 +118,11 @@ static inline void lotor_fully_connected_int4_portable(const struct lotor_fully_
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t o = 0; o < p->outputs; o++) {
             const int8_t *row = weights + o * lotor_int4_row_bytes(p->inputs);
-            const int32_t sum = lotor_add_wrapping(lotor_int4_dot(in, row, p->inputs), bias[o]);
+            const int32_t sum = lotor_wrapping_add(lotor_int4_dot(in, row, p->inputs), bias[o]);
             const int32_t at = o * p->scale_step;
             const int32_t value = lotor_scale_exactly(sum, multiplier[at], shift[at]);
-            *out++ = (int8_t)lotor_clamp(value + p->out_offset, p->out_min, p->out_max);
+            *out++ = (int8_t)lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min,
+                                         p->out_max);
         }
         in += p->inputs;
     }
@@ -134,9 +135,10 @@ lotor_fully_connected_double_int4_portable(const struct lotor_fully_connected_do
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t o = 0; o < p->outputs; o++) {
             const int8_t *row = weights + o * lotor_int4_row_bytes(p->inputs);
-            const int32_t sum = lotor_add_wrapping(lotor_int4_dot(in, row, p->inputs), bias[o]);
+            const int32_t sum = lotor_wrapping_add(lotor_int4_dot(in, row, p->inputs), bias[o]);
             const int32_t value = lotor_fully_connected_round(sum, scale[o * p->scale_step]);
-            *out++ = (int8_t)lotor_clamp(value + p->out_offset, p->out_min, p->out_max);
+            *out++ = (int8_t)lotor_clamp(lotor_wrapping_add(value, p->out_offset), p->out_min,
+                                         p->out_max);
         }
         in += p->inputs;
     }

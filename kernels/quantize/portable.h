@@ -4,6 +4,7 @@
 
 #include "../common/fixed_point.h"
 #include "../common/rounding.h"
+#include "../common/wrap.h"
 
 struct lotor_quantize_params {
     int32_t elements;
@@ -52,8 +53,8 @@ static inline void lotor_quantize_int16_portable(const struct lotor_quantize_int
 static inline void lotor_requantize_portable(const struct lotor_requantize_params *p,
                                              const int8_t *in, int8_t *out) {
     for (int32_t i = 0; i < p->elements; i++) {
-        const int32_t value =
-            lotor_requantize(in[i] + p->in_offset, p->multiplier, p->shift) + p->out_offset;
+        const int32_t value = lotor_wrapping_add(
+            lotor_requantize(in[i] + p->in_offset, p->multiplier, p->shift), p->out_offset);
         out[i] = (int8_t)lotor_clamp(value, INT8_MIN, INT8_MAX);
     }
 }

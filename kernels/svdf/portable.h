@@ -40,11 +40,11 @@ static inline void lotor_svdf_portable(const struct lotor_svdf_params *p, const 
                 memmove(line, line + 1, (size_t)(p->memory - 1) * sizeof *line);
                 line[p->memory - 1] = (int16_t)lotor_clamp(feature, INT16_MIN, INT16_MAX);
                 for (int32_t t = 0; t < p->memory; t++) {
-                    sum = lotor_add_wrapping(sum, time[f * p->memory + t] * line[t]);
+                    sum = lotor_wrapping_add(sum, time[f * p->memory + t] * line[t]);
                 }
             }
-            const int32_t value =
-                lotor_requantize(sum, p->out_multiplier, p->out_shift) + p->out_offset;
+            const int32_t value = lotor_wrapping_add(
+                lotor_requantize(sum, p->out_multiplier, p->out_shift), p->out_offset);
             *out++ = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
         }
         in += p->inputs;

@@ -70,9 +70,9 @@ lotor_transpose_conv_portable(const struct lotor_transpose_conv_params *p, const
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const int32_t sum = lotor_transpose_conv_sum(p, in, weights + c * filter_size,
                                                                  y + p->pad_h, x + p->pad_w);
-                    const int32_t value = lotor_requantize(lotor_add_wrapping(sum, bias[c]),
-                                                           multiplier[c], shift[c]) +
-                                          p->out_offset;
+                    const int32_t scaled =
+                        lotor_requantize(lotor_wrapping_add(sum, bias[c]), multiplier[c], shift[c]);
+                    const int32_t value = lotor_wrapping_add(scaled, p->out_offset);
                     out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
                 out += p->out_step;

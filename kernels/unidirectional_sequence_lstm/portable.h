@@ -62,8 +62,8 @@ static inline int32_t lotor_lstm_gate(const struct lotor_lstm_params *p, const i
     for (int32_t i = 0; i < p->cells; i++) {
         from_hidden += hidden[i] * hidden_weights[cell * p->cells + i];
     }
-    from_in = lotor_requantize(lotor_add_wrapping(from_in, in_bias[cell]), multiplier[0], shift[0]);
-    from_hidden = lotor_requantize(lotor_add_wrapping(from_hidden, hidden_bias[cell]),
+    from_in = lotor_requantize(lotor_wrapping_add(from_in, in_bias[cell]), multiplier[0], shift[0]);
+    from_hidden = lotor_requantize(lotor_wrapping_add(from_hidden, hidden_bias[cell]),
                                    multiplier[1], shift[1]);
     from_in = lotor_clamp(from_in, INT16_MIN, INT16_MAX);
     from_hidden = lotor_clamp(from_hidden, -(1 << 20), 1 << 20); /* so that the sum fits */
@@ -92,8 +92,8 @@ static inline void lotor_lstm_step(const struct lotor_lstm_params *p, const int8
         }
         cells[c] = (int16_t)cell;
         const int32_t product = gate[3] * lotor_tanh_int16(cell, p->cell_bits);
-        const int32_t value =
-            lotor_requantize(product, p->out_multiplier, p->out_shift) + p->out_offset;
+        const int32_t value = lotor_wrapping_add(
+            lotor_requantize(product, p->out_multiplier, p->out_shift), p->out_offset);
         out[c] = (int8_t)lotor_clamp(value, INT8_MIN, INT8_MAX);
     }
     memcpy(hidden, out, (size_t)p->cells);
