@@ -60,6 +60,27 @@ def test_ties_and_ranges_of_dense_layers(asymmetric: bool, top: float) -> None:
             assert not difference([ours.run(rows)], [oracle.run(rows)])
 
 
+@pytest.mark.parametrize("activation", ["NONE", "RELU", "RELU6"])
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_zeros_and_infinite_results_of_dense_layers(activation: str, asymmetric: bool) -> None:
+    m = ModelBuilder(seed=5)
+    x = m.input((2, 9), dtype="float32")
+    m.output(hybrid_dense(m, x, 7, activation=activation, asymmetric=asymmetric))
+    for t in list(m.tensors):
+        if t.dtype == "int8":
+            m.tensors[t.index] = replace(t, quant=Quant(300.0))
+        elif t.data is not None:
+            m.tensors[t.index] = replace(
+                t, data=np.array([-0.0, 0.0, -1.0, 5.0, -0.0, 2.0, 0.0], np.float32)
+            )
+    oracle, ours = Oracle(m.build()), host.load(m.build())
+    for value in (0.0, -0.0, 1e38, -1e38):
+        rows = np.full((2, 9), value, np.float32)
+        assert not difference([ours.run(rows)], [oracle.run(rows)]), value
+    rows[0] = 0.0
+    assert not difference([ours.run(rows)], [oracle.run(rows)])
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -136,8 +136,8 @@ def memory_cells_of_float32_in_every_form(m: ModelBuilder) -> None:
 @edge
 def memory_cells_one_by_one(m: ModelBuilder) -> None:
     # The reference sums single rows and small matrices in orders of their own.
-    x = m.input((1, 2, 37), dtype="float32")
-    m.output(float_lstm(m, x, 1, gain=0.05), float_lstm(m, x, 19, 1, gain=0.05))
+    x = m.input((1, 12, 61), dtype="float32")
+    m.output(float_lstm(m, x, 1, gain=0.05), float_lstm(m, x, 61, 1, gain=0.05))
     y = m.input((2, 3, 11), dtype="float32")
     z = m.input((2, 7, 19), dtype="float32")
     for cells in (1, 4, 5, 6, 7, 13, 15):
