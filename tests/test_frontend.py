@@ -310,6 +310,7 @@ def test_missing_operands() -> None:
         for number in sorted({kind: i for i, kind in enumerate(kinds)}.values()):
             m = built(build)
             op = m.operators[number]
+            float_ = m.tensors[op.outputs[0]].dtype == "float32"
             for keep in range(len(op.inputs)):
                 m.operators[number] = type(op)(
                     op.kind, op.inputs[:keep], op.outputs, op.options, op.version
@@ -320,7 +321,7 @@ def test_missing_operands() -> None:
                     ("DEPTHWISE_CONV_2D", 2),
                     ("FULLY_CONNECTED", 2),
                     ("RESHAPE", 1),
-                }
+                } or (op.kind == "UNIDIRECTIONAL_SEQUENCE_LSTM" and keep == 20 and float_)
                 assert (text is None) == optional, (op.kind, keep, text)
 
 
