@@ -310,7 +310,7 @@ def test_missing_operands() -> None:
         for number in sorted({kind: i for i, kind in enumerate(kinds)}.values()):
             m = built(build)
             op = m.operators[number]
-            float_ = m.tensors[op.outputs[0]].dtype == "float32"
+            float_ = all(m.tensors[i].dtype == "float32" for i in op.outputs)
             for keep in range(len(op.inputs)):
                 m.operators[number] = type(op)(
                     op.kind, op.inputs[:keep], op.outputs, op.options, op.version
