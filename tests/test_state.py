@@ -11,7 +11,7 @@ import pytest
 from cases import built
 from cases.resource_variables import resource_variables
 from cases.svdf import layers_over_time, svdf
-from cases.unidirectional_sequence_lstm import lstm, memory_cells
+from cases.unidirectional_sequence_lstm import lstm, memory_cells, memory_cells_of_float32
 from exactness import as_list, difference, inputs_of
 from host_server import HostServer, build_host_server
 from lotor import host
@@ -23,7 +23,7 @@ from lotor.oracle import Oracle
 from tflite_builder import ModelBuilder, Quant
 
 Array = npt.NDArray[Any]
-STATEFUL = [layers_over_time, memory_cells, resource_variables]
+STATEFUL = [layers_over_time, memory_cells, memory_cells_of_float32, resource_variables]
 every_model = pytest.mark.parametrize("build", STATEFUL, ids=lambda build: str(build.__name__))
 
 
@@ -40,7 +40,7 @@ def test_a_reset_begins_anew(build: Any) -> None:
     assert any(difference(a, b) for a, b in zip(again, first, strict=True))
 
 
-@pytest.mark.parametrize("build", STATEFUL[:2], ids=lambda build: str(build.__name__))
+@pytest.mark.parametrize("build", STATEFUL[:3], ids=lambda build: str(build.__name__))
 def test_a_reset_is_that_of_the_reference(build: Any) -> None:
     model = built(build)
     content = model.build()
