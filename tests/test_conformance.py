@@ -1,6 +1,7 @@
 """The conformance table: what it says of models that are right, wrong, refused and damaged."""
 
 import json
+import sys
 import os
 from pathlib import Path
 
@@ -87,10 +88,14 @@ def test_a_model_that_takes_too_long(folder: Path, monkeypatch: pytest.MonkeyPat
     assert (found.status, found.reason) == ("failed", "took more than 0.01 s")
 
 
-def test_a_process_that_dies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = conformance._in_a_process(tmp_path / "missing.tflite", "missing", 1, 0)
+def test_a_process_that_dies(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dying = tmp_path / "python"
+    dying.write_text("#!/bin/sh\necho compiling\necho out of memory >&2\nexit 3\n")
+    dying.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    found = conformance._in_a_process(folder / "conv.tflite", "conv", 1, 0)
     assert found.status == "failed"
-    assert "starting" in found.reason and "No such file" in found.reason
+    assert found.reason == "ended with status 3, compiling: out of memory"
 
 
 def test_what_differs_fails() -> None:
