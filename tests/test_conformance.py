@@ -1,8 +1,8 @@
 """The conformance table: what it says of models that are right, wrong, refused and damaged."""
 
 import json
-import sys
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
