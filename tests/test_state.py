@@ -40,7 +40,7 @@ def test_a_reset_begins_anew(build: Any) -> None:
     assert any(difference(a, b) for a, b in zip(again, first, strict=True))
 
 
-@pytest.mark.parametrize("build", STATEFUL[:3], ids=lambda build: str(build.__name__))
+@every_model
 def test_a_reset_is_that_of_the_reference(build: Any) -> None:
     model = built(build)
     content = model.build()

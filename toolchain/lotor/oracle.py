@@ -23,19 +23,13 @@ class Oracle:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             import ai_edge_litert
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as error:
             raise LotorError(
                 "LiteRT, the reference, is not installed; pip install 'lotor[verify]'"
             ) from error
-        content, name = read_content(model)
+        self._content, name = read_content(model)
         try:
-            self._interpreter: Any = Interpreter(
-                model_content=content,
-                experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-                experimental_preserve_all_tensors=True,
-            )
-            self._interpreter.allocate_tensors()
+            self.reset()
         except (ValueError, RuntimeError) as error:
             raise LotorError(f"{name}: LiteRT refuses the model: {error}") from error
         self.version: str = ai_edge_litert.__version__
@@ -51,7 +45,15 @@ class Oracle:
 
     def reset(self) -> None:
         """Forget what the model keeps from one run to the next."""
-        self._interpreter.reset_all_variables()
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        # A new interpreter: `reset_all_variables` leaves resource variables as they are.
+        self._interpreter: Any = Interpreter(
+            model_content=self._content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+            experimental_preserve_all_tensors=True,
+        )
+        self._interpreter.allocate_tensors()
 
     def tensor(self, index: int) -> Array:
         """Return a tensor of the last inference by its index in the model file."""
