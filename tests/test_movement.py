@@ -86,6 +86,12 @@ def concatenation_of_other_scales(m: ModelBuilder, x: Tensor) -> Tensor:
 
 
 @refused("differs from")
+def concatenation_with_a_number(m: ModelBuilder, x: Tensor) -> Tensor:
+    parts = [m.input((4,), x.quant), m.input((), x.quant)]
+    return layer(m, "CONCATENATION", parts, (5,), "ConcatenationOptions", Axis=0)
+
+
+@refused("differs from")
 def concatenation_of_other_shapes(m: ModelBuilder, x: Tensor) -> Tensor:
     y = m.input((2, 2, 4), x.quant)
     return layer(m, "CONCATENATION", [x, y], (4, 3, 4), "ConcatenationOptions", Axis=0)

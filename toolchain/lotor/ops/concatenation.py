@@ -41,7 +41,8 @@ class Concatenation(Movement):
         if axis is None:
             return [f"axis {op.attrs.axis} does not exist in {len(x.shape)} dimensions"]
         for t in self.moved(op):
-            if t.shape[:axis] + t.shape[axis + 1 :] != x.shape[:axis] + x.shape[axis + 1 :]:
+            same = t.shape[:axis] + t.shape[axis + 1 :] == x.shape[:axis] + x.shape[axis + 1 :]
+            if len(t.shape) != len(x.shape) or not same:
                 return [f"'{t.name}' {list(t.shape)} differs from {list(x.shape)} off axis {axis}"]
         if op.attrs.activation != Activation.NONE.value:
             return ["has a fused activation, which the reference refuses; use a layer of its own"]
