@@ -62,6 +62,55 @@ def test_no_two_tensors_share_bytes_while_both_are_needed(seed: int, alignment: 
     assert plan.arena_bytes >= plan.lower_bound
 
 
+@settings(max_examples=300)
+@given(st.integers(0, 10**9), st.sampled_from([1, 4, 16]))
+def test_only_what_may_overlap_does(seed: int, alignment: int) -> None:
+    graph, calls = random_graph(seed)
+    rng = random.Random(seed)
+    clearances = [
+        [rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in c.inputs] for c in calls
+    ]
+    plan = plan_memory(graph, [[c] for c in calls], alignment, clearances)
+    layers = itertools.count()
+    written = {
+        c.outputs[0]: (next(layers), c, found)
+        for c, found in zip(calls, clearances, strict=True)
+        if not c.alias
+    }
+    for a, b in itertools.permutations(plan.placements, 2):
+        if not overlap(a, b) or a.first < b.first:
+            continue
+        layer, call_, found = written[a.tensors[0]]
+        assert a.first == layer == b.last > b.first
+        read = [(t, c) for t, c in zip(call_.inputs, found, strict=True) if t in b.tensors]
+        assert read
+        assert all(c is not None and b.offset - a.offset >= c for _, c in read)
+    assert plan.lower_bound <= plan.arena_bytes == max(p.end for p in plan.placements)
+    assert all(p.offset % alignment == 0 for p in plan.placements)
+
+
+def test_an_output_lies_over_an_input_that_nobody_needs_any_more() -> None:
+    a, b, c = tensor("a", 100), tensor("b", 120), tensor("c", 30)
+    graph = Graph("g", [a], [c])
+    steps = [[call([a], b)], [call([b], c)]]
+    plan = plan_memory(graph, steps, 1, [[40], [-7]])
+    assert plan.arena_bytes == plan.lower_bound == 140
+    assert plan.offset(a) - plan.offset(b) == 40
+    kept = plan_memory(Graph("g", [a], [a, c]), steps, 1, [[40], [-7]])
+    assert kept.arena_bytes == kept.lower_bound == 220
+    both = plan_memory(graph, [[call([a], b)], [call([b, a], c)]], 1, [[40], [0, None]])
+    assert both.arena_bytes == both.lower_bound == 220  # `a` is read again, `c` lies over `b`
+
+
+def test_room_is_left_for_what_comes_later() -> None:
+    """As in a residual block: the second tensor gives way for the third, which lies over it."""
+    a, b, c, d = (tensor(name, 1000) for name in "abcd")
+    steps = [[call([a], b)], [call([b], c)], [call([a, c], d)]]
+    plan = plan_memory(Graph("g", [a], [d]), steps, 4, [[None], [30], [0, 0]])
+    assert plan.lower_bound == 2030
+    assert plan.arena_bytes == 2032
+
+
 def test_a_tensor_is_kept_until_its_last_reader_and_an_output_to_the_end() -> None:
     a, b, c, d = (tensor(n, 8) for n in "abcd")
     plan = plan_memory(

@@ -191,7 +191,12 @@ def compile_model(
 def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]]], Plan]:
     """Return the layers in their order with their kernel calls, and where their tensors live."""
     lowered = [(op, operators()[op.kind].lower(op)) for op in schedule(graph)]
-    return lowered, plan_memory(graph, [calls for _, calls in lowered], target.alignment)
+    steps = [calls for _, calls in lowered]
+    clearances = [
+        select_variant(calls[0], target).clearances(calls[0]) if len(calls) == 1 else ()
+        for calls in steps
+    ]
+    return lowered, plan_memory(graph, steps, target.alignment, clearances)
 
 
 def _way_out(kind: str) -> str:

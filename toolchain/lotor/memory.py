@@ -4,6 +4,9 @@ Algorithm: greedy placement at the lowest free offset, tensors in order of falli
 and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020); then the tensor that
 ends highest moves to the front of the order and all are placed anew, as long as the lower bound is
 not reached and for at most `_ROUNDS` rounds. The smallest plan wins.
+
+An output may lie over an input that its layer is the last to read, as far as the kernel's clearance
+allows (`targets/overlap.py`).
 """
 
 from collections.abc import Sequence
@@ -56,7 +59,8 @@ class Plan:
     Attributes:
         placements: in order of their first layer.
         arena_bytes: the exact size of the arena: inputs, outputs, activations and scratch.
-        lower_bound: the most bytes that any layer needs at once; no plan can be smaller.
+        lower_bound: the most bytes that any layer needs at once, what may overlap counted once; no
+            plan can be smaller.
         peak_layer: that layer, aliases not counted.
     """
 
@@ -85,7 +89,7 @@ class Plan:
         return found
 
 
-@dataclass
+@dataclass(eq=False)
 class _Storage:
     """A piece of memory that waits for its offset."""
 
@@ -102,32 +106,62 @@ class _Storage:
         return max(tensor.np_dtype.itemsize for tensor in tensors)
 
 
-def plan_memory(graph: Graph, steps: Sequence[Sequence[KernelCall]], alignment: int) -> Plan:
+# The memory of an output, that of an input, and by how many bytes the latter begins later at least.
+_Overlaps = dict[tuple[_Storage, _Storage], int]
+
+
+def plan_memory(
+    graph: Graph,
+    steps: Sequence[Sequence[KernelCall]],
+    alignment: int,
+    clearances: Sequence[Sequence[int | None]] = (),
+) -> Plan:
     """Return the placement of every activation.
 
     Args:
         graph: the model, for its inputs and outputs.
         steps: the kernel calls of every layer, in the order in which they run.
         alignment: bytes that every offset is a multiple of; larger elements ask for their own size.
+        clearances: for every layer, how many bytes each input of its call must begin behind the
+            output, None where they must not overlap; empty where no input may.
     """
-    storages = _storages(graph, steps)
+    storages, overlaps = _storages(graph, steps, clearances or [()] * len(steps))
     live = [
-        sum(s.nbytes for s in storages if s.first <= layer <= s.last)
+        _live_bytes(storages, overlaps, layer)
         for layer in range(sum(not calls[0].alias for calls in steps))
     ] or [sum(s.nbytes for s in storages)]
     lower_bound = max(live)
 
-    order = sorted(storages, key=lambda s: (-s.nbytes, s.first))
-    best = placed = _place(order, alignment)
-    for _ in range(_ROUNDS):
-        if _end(best) <= lower_bound:
-            break
-        highest = max(range(len(order)), key=lambda i: placed[i].end)
-        order.insert(0, order.pop(highest))
-        placed = _place(order, alignment)
-        best = min(best, placed, key=_end)
+    best: list[Placement] = []
+    # The second leaves room below an input for the output that lies over it.
+    for later in (1, -1):
+        order = sorted(storages, key=lambda s: (-s.nbytes, later * s.first))
+        for _ in range(_ROUNDS):
+            placed = _place(order, overlaps, alignment)
+            best = min(best or placed, placed, key=_end)
+            if _end(best) <= lower_bound:
+                break
+            highest = max(range(len(order)), key=lambda i: placed[i].end)
+            order.insert(0, order.pop(highest))
     placements = tuple(sorted(best, key=lambda p: (p.first, p.offset)))
     return Plan(placements, _end(placements), lower_bound, live.index(lower_bound))
+
+
+def _live_bytes(storages: Sequence[_Storage], overlaps: _Overlaps, layer: int) -> int:
+    """Return the bytes that a layer needs at least."""
+    live = [s for s in storages if s.first <= layer <= s.last]
+    total = sum(s.nbytes for s in live)
+    pairs = [(over, under) for over, under in overlaps if over.first == layer]
+    if not pairs:
+        return total
+    output = pairs[0][0]
+    sizes = {under: under.nbytes for _, under in pairs}
+    together = max(
+        output.nbytes,
+        sum(sizes.values()),
+        *(max(overlaps[pair], 0) + pair[1].nbytes for pair in pairs),
+    )
+    return total - output.nbytes - sum(sizes.values()) + together
 
 
 def _end(placements: Sequence[Placement]) -> int:
@@ -147,24 +181,25 @@ class _Storages:
 
     def use(self, tensor: Tensor, layer: int) -> None:
         """Note that a layer writes or reads a tensor."""
-        storage, _ = self._place(tensor)
+        storage, _ = self.place(tensor)
         storage.first = min(storage.first, layer)
         storage.last = max(storage.last, layer)
 
     def alias(self, tensor: Tensor, source: Tensor) -> None:
         """Note that a tensor is another one's bytes under another shape."""
-        storage, offset = self._place(source)
+        storage, offset = self.place(source)
         self._found[id(tensor)] = storage, offset
         self._keep(tensor, storage, offset)
 
-    def _place(self, tensor: Tensor) -> tuple[_Storage, int]:
+    def place(self, tensor: Tensor) -> tuple[_Storage, int]:
+        """Return the memory that a tensor lies in, and where in it."""
         if id(tensor) in self._found:
             return self._found[id(tensor)]
         if tensor.within is None:
             storage, offset = _Storage([], tensor.nbytes, _NEVER, -1), 0
             self.all.append(storage)
         else:
-            storage, start = self._place(tensor.within.base)
+            storage, start = self.place(tensor.within.base)
             offset = start + tensor.within.offset
         self._found[id(tensor)] = storage, offset
         self._keep(tensor, storage, offset)
@@ -178,13 +213,18 @@ class _Storages:
             storage.parts.append((tensor, offset))
 
 
-def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Storage]:
-    """Return the memory that is needed and its life, aliases and parts merged."""
+def _storages(
+    graph: Graph,
+    steps: Sequence[Sequence[KernelCall]],
+    clearances: Sequence[Sequence[int | None]],
+) -> tuple[list[_Storage], _Overlaps]:
+    """Return the memory that is needed, aliases and parts merged, and what of it overlaps."""
     storages = _Storages()
     for tensor in graph.inputs:
         storages.use(tensor, -1)
     layer = 0  # aliases take no step, as in the generated program
-    for calls in steps:
+    run = []
+    for calls, allowed in zip(steps, clearances, strict=True):
         if calls[0].alias:
             for tensor in calls[0].outputs:
                 storages.alias(tensor, calls[0].inputs[0])
@@ -193,33 +233,65 @@ def _storages(graph: Graph, steps: Sequence[Sequence[KernelCall]]) -> list[_Stor
             for tensor in (*call.inputs, *call.outputs):
                 if tensor.data is None:
                     storages.use(tensor, layer)
+        if any(clearance is not None for clearance in allowed):
+            run.append((layer, calls[0], allowed))
         layer += 1
     for tensor in graph.outputs:
         storages.use(tensor, layer)
     for storage in storages.all:
         if any(tensor.variable for tensor in storage.tensors):
             storage.first, storage.last = -1, layer
-    return storages.all
+    overlaps: _Overlaps = {}
+    for layer, call, allowed in run:
+        overlaps |= _overlaps(storages, layer, call, allowed)
+    return storages.all, overlaps
 
 
-def _place(order: Sequence[_Storage], alignment: int) -> list[Placement]:
-    placed: list[Placement] = []
+def _overlaps(
+    storages: _Storages, layer: int, call: KernelCall, clearances: Sequence[int | None]
+) -> _Overlaps:
+    """Return the memory of inputs that the output of a call may lie over."""
+    output, start = storages.place(call.outputs[0])
+    found: dict[_Storage, list[int | None]] = {}
+    for tensor, clearance in zip(call.inputs, clearances, strict=True):
+        if tensor.data is None:
+            storage, offset = storages.place(tensor)
+            found.setdefault(storage, []).append(
+                None if clearance is None else clearance + start - offset
+            )
+    return {
+        (output, storage): max(c for c in allowed if c is not None)
+        for storage, allowed in found.items()
+        if None not in allowed
+        and storage is not output
+        and storage.last == layer == output.first
+        and storage.first < layer
+    }
+
+
+def _place(order: Sequence[_Storage], overlaps: _Overlaps, alignment: int) -> list[Placement]:
+    placed: list[tuple[_Storage, int]] = []
     for storage in order:
-        offset, multiple = 0, max(alignment, storage.item)
-        for other in sorted(placed, key=lambda p: p.offset):
+        multiple = max(alignment, storage.item)
+        forbidden = []
+        for other, start in placed:
             if other.last < storage.first or storage.last < other.first:
                 continue
-            if offset + storage.nbytes <= other.offset:
+            low, high = start - storage.nbytes, start + other.nbytes
+            if (storage, other) in overlaps:
+                low = max(low, start - overlaps[storage, other])
+            if (other, storage) in overlaps:
+                high = min(high, start + overlaps[other, storage])
+            if low < high:
+                forbidden.append((low, high))
+        offset = 0
+        for low, high in sorted(forbidden):
+            if offset <= low:
                 break
-            offset = max(offset, _aligned(other.end, multiple))
-        placed.append(
-            Placement(
-                tuple(storage.tensors),
-                tuple(storage.parts),
-                offset,
-                storage.nbytes,
-                storage.first,
-                storage.last,
-            )
-        )
-    return placed
+            if offset < high:
+                offset = _aligned(high, multiple)
+        placed.append((storage, offset))
+    return [
+        Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, s.first, s.last)
+        for s, offset in placed
+    ]

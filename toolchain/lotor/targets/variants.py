@@ -5,13 +5,14 @@ more row here: the same predicate decides that it is chosen and what it needs, s
 never drift apart.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lotor.ops import KernelCall
 from lotor.resources import resource
 from lotor.targets import Target
+from lotor.targets.overlap import portable_clearances
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Variant:
         kernel: folder under `kernels/`.
         name: header in it and last part of the C function's name.
         accepts: whether it computes this call exactly.
+        clearances: how many bytes each input must begin behind the output (`overlap.py`).
     """
 
     kernel: str
     name: str
     accepts: Callable[[KernelCall], bool]
+    clearances: Callable[[KernelCall], Sequence[int | None]]
 
     @property
     def header(self) -> Path:
@@ -43,4 +46,4 @@ def select_variant(call: KernelCall, target: Target) -> Variant:
         for variant in _FASTER:
             if (variant.kernel, variant.name) == (call.kernel, name) and variant.accepts(call):
                 return variant
-    return Variant(call.kernel, "portable", lambda _: True)
+    return Variant(call.kernel, "portable", lambda _: True, portable_clearances)
