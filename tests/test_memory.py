@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lotor.graph import DType, Graph, Tensor
-from lotor.memory import Placement, Plan, plan_memory
+from lotor.memory import NO_CLEARANCE, Clearance, Placement, Plan, plan_memory, walks_backward
 from lotor.ops import KernelCall
 
 
@@ -40,6 +40,10 @@ def random_graph(seed: int) -> tuple[Graph, list[KernelCall]]:
     return Graph("random", [tensors[0]], list(outputs.values())), calls
 
 
+def forward(clearance: int) -> Clearance:
+    return Clearance(clearance, None)
+
+
 def overlap(a: Placement, b: Placement) -> bool:
     in_time = a.first <= b.last and b.first <= a.last
     return in_time and a.offset < b.end and b.offset < a.end
@@ -62,13 +66,17 @@ def test_no_two_tensors_share_bytes_while_both_are_needed(seed: int, alignment: 
     assert plan.arena_bytes >= plan.lower_bound
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, 10**9), st.sampled_from([1, 4, 16]))
 def test_only_what_may_overlap_does(seed: int, alignment: int) -> None:
     graph, calls = random_graph(seed)
     rng = random.Random(seed)
     clearances = [
-        [rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in c.inputs] for c in calls
+        [
+            Clearance(*(rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in "fb"))
+            for _ in c.inputs
+        ]
+        for c in calls
     ]
     plan = plan_memory(graph, [[c] for c in calls], alignment, clearances)
     layers = itertools.count()
@@ -84,7 +92,9 @@ def test_only_what_may_overlap_does(seed: int, alignment: int) -> None:
         assert a.first == layer == b.last > b.first
         read = [(t, c) for t, c in zip(call_.inputs, found, strict=True) if t in b.tensors]
         assert read
-        assert all(c is not None and b.offset - a.offset >= c for _, c in read)
+        before = [c.forward is not None and b.offset - a.offset >= c.forward for _, c in read]
+        behind = [c.backward is not None and a.end - b.end >= c.backward for _, c in read]
+        assert all(before) or all(behind)
     assert plan.lower_bound <= plan.arena_bytes == max(p.end for p in plan.placements)
     assert all(p.offset % alignment == 0 for p in plan.placements)
 
@@ -93,12 +103,14 @@ def test_an_output_lies_over_an_input_that_nobody_needs_any_more() -> None:
     a, b, c = tensor("a", 100), tensor("b", 120), tensor("c", 30)
     graph = Graph("g", [a], [c])
     steps = [[call([a], b)], [call([b], c)]]
-    plan = plan_memory(graph, steps, 1, [[40], [-7]])
+    plan = plan_memory(graph, steps, 1, [[forward(40)], [forward(-7)]])
     assert plan.arena_bytes == plan.lower_bound == 140
     assert plan.offset(a) - plan.offset(b) == 40
-    kept = plan_memory(Graph("g", [a], [a, c]), steps, 1, [[40], [-7]])
+    kept = plan_memory(Graph("g", [a], [a, c]), steps, 1, [[forward(40)], [forward(-7)]])
     assert kept.arena_bytes == kept.lower_bound == 220
-    both = plan_memory(graph, [[call([a], b)], [call([b, a], c)]], 1, [[40], [0, None]])
+    both = plan_memory(
+        graph, [[call([a], b)], [call([b, a], c)]], 1, [[forward(40)], [forward(0), NO_CLEARANCE]]
+    )
     assert both.arena_bytes == both.lower_bound == 220  # `a` is read again, `c` lies over `b`
 
 
@@ -106,7 +118,9 @@ def test_room_is_left_for_what_comes_later() -> None:
     """As in a residual block: the second tensor gives way for the third, which lies over it."""
     a, b, c, d = (tensor(name, 1000) for name in "abcd")
     steps = [[call([a], b)], [call([b], c)], [call([a, c], d)]]
-    plan = plan_memory(Graph("g", [a], [d]), steps, 4, [[None], [30], [0, 0]])
+    plan = plan_memory(
+        Graph("g", [a], [d]), steps, 4, [[NO_CLEARANCE], [forward(30)], [forward(0), forward(0)]]
+    )
     assert plan.lower_bound == 2030
     assert plan.arena_bytes == 2032
 
@@ -148,3 +162,14 @@ def test_large_elements_are_aligned_to_their_size() -> None:
     plan = plan_memory(Graph("g", [a], [b, c]), [[call([a], b)], [call([a, b], c)]], 4)
     assert plan.arena_bytes == 104 + 56  # the third fits between them
     assert plan.offset(b) == 104
+
+
+def test_layers_walk_backward_where_that_saves_memory() -> None:
+    a, b, c = (tensor(name, 1000) for name in "abc")
+    steps = [[call([a], b)], [call([b], c)]]
+    allowed = [[Clearance(80, 100)], [Clearance(80, 100)]]
+    plan = plan_memory(Graph("g", [a], [c]), steps, 4, allowed)
+    assert plan.lower_bound == 1080
+    assert plan.arena_bytes == 1100  # there and back
+    ways = [walks_backward(plan, s[0], found) for s, found in zip(steps, allowed, strict=True)]
+    assert sorted(ways) == [False, True]

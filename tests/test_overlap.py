@@ -21,13 +21,18 @@ from tflite_builder import ModelBuilder, Quant
 
 @dataclass(frozen=True)
 class Pair:
-    """An input that a layer's output may lie over, and by how many bytes it begins later."""
+    """An input that a layer's output may lie over, and how far."""
 
     case: str
     layer: int
     place: int
     function: str
+    backward: bool
     clearance: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.case}-{self.layer}-{self.place}" + "-backward" * self.backward
 
 
 def of_one_shape(m: ModelBuilder) -> None:
@@ -57,8 +62,11 @@ def _pairs() -> Iterator[Pair]:
             if len(layer.steps) > 1:
                 continue
             for place, clearance in enumerate(portable_clearances(call)):
-                if clearance is not None and call.inputs.count(call.inputs[place]) == 1:
-                    yield Pair(name, number, place, call.function, clearance)
+                if call.inputs.count(call.inputs[place]) > 1:
+                    continue
+                for backward, found in enumerate((clearance.forward, clearance.backward)):
+                    if found is not None:
+                        yield Pair(name, number, place, call.function, bool(backward), found)
 
 
 PAIRS = list(_pairs())
@@ -66,22 +74,29 @@ PAIRS = list(_pairs())
 
 def _moved(compiled: Compiled, pair: Pair, clearance: int) -> Compiled:
     """The model with every tensor in a place of its own but the output of one layer."""
-    call = compiled.layers[pair.layer].steps[0].call
-    under, over = call.inputs[pair.place], call.outputs[0]
+    (step,) = compiled.layers[pair.layer].steps
+    under, over = step.call.inputs[pair.place], step.call.outputs[0]
     room = -(-(abs(clearance) + under.nbytes + over.nbytes) // 64) * 64
-    places, offset = [], 2 * room
+    places, offset = [], 3 * room
+    distance = -clearance  # from the beginning of the input to that of the output
+    if pair.backward:
+        distance = clearance + under.nbytes - over.nbytes
     # The one with the larger elements is aligned.
-    shift = clearance if over.np_dtype.itemsize >= under.np_dtype.itemsize else 0
+    aligned = over.np_dtype.itemsize >= under.np_dtype.itemsize
+    at = room - distance if aligned else room
     for p in compiled.plan.placements:
         if over in p.tensors:
-            places.append(replace(p, offset=room + shift - clearance))
+            places.append(replace(p, offset=at + distance))
         elif under in p.tensors:
-            places.append(replace(p, offset=room + shift))
+            places.append(replace(p, offset=at))
         else:
             places.append(replace(p, offset=offset))
             offset += -(-p.nbytes // 64) * 64
     plan = Plan(tuple(places), offset + 64, 0, 0)
     layers, target = list(compiled.layers), compiled.target.name
+    if pair.backward:
+        call = replace(step.call, params={**step.call.params, "backward": 1})
+        layers[pair.layer] = replace(layers[pair.layer], steps=[replace(step, call=call)])
     program = Program(
         compiled.name, compiled.graph, layers, plan, compiled.model_hash, target, "0", ()
     )
@@ -112,11 +127,11 @@ def _closer(pair: Pair) -> int:
 
 def _parameters() -> list[Any]:
     """All pairs; but for one of each function they are slow."""
-    few = {pair.function: pair for pair in PAIRS}.values()
+    few = {(pair.function, pair.backward): pair for pair in PAIRS}.values()
     return [
         pytest.param(
             pair,
-            id=f"{pair.case}-{pair.layer}-{pair.place}",
+            id=pair.name,
             marks=[] if pair in few else [pytest.mark.slow],
         )
         for pair in PAIRS
@@ -128,7 +143,10 @@ def test_results_are_right_at_the_clearance(pair: Pair) -> None:
     assert _same(pair, pair.clearance)
 
 
-@pytest.mark.parametrize("function", sorted({p.function for p in PAIRS}))
-def test_clearances_are_tight(function: str) -> None:
-    pairs = [pair for pair in PAIRS if pair.function == function]
+FORMS = sorted({(pair.function, pair.backward) for pair in PAIRS})
+
+
+@pytest.mark.parametrize(("function", "backward"), FORMS)
+def test_clearances_are_tight(function: str, backward: bool) -> None:
+    pairs = [p for p in PAIRS if (p.function, p.backward) == (function, backward)]
     assert not all(_same(pair, pair.clearance - _closer(pair)) for pair in pairs)

@@ -9,10 +9,12 @@
 #include "../common/float_clamp.h"
 #include "../common/inline.h"
 #include "../common/requantize.h"
+#include "../common/turn.h"
 
 struct lotor_depthwise_conv_2d_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t in_step, out_step; /* elements from one pixel to the next */
+    int32_t backward;          /* from the last pixel to the first */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier; /* out_c = in_c * depth_multiplier */
     int32_t in_offset, weights_offset, out_offset, out_min, out_max;
@@ -21,6 +23,7 @@ struct lotor_depthwise_conv_2d_params {
 struct lotor_depthwise_conv_2d_int16_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t in_step, out_step; /* elements from one pixel to the next */
+    int32_t backward;          /* from the last pixel to the first */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
     int32_t out_min, out_max;
@@ -29,6 +32,7 @@ struct lotor_depthwise_conv_2d_int16_params {
 struct lotor_depthwise_conv_2d_float_params {
     int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
     int32_t in_step, out_step; /* elements from one pixel to the next */
+    int32_t backward;          /* from the last pixel to the first */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
     float out_min, out_max;
@@ -59,22 +63,25 @@ static inline LOTOR_SPECIALISED void
 lotor_depthwise_conv_2d_portable(const struct lotor_depthwise_conv_2d_params *p, const int8_t *in,
                                  const int8_t *weights, const int32_t *bias,
                                  const int32_t *multiplier, const int8_t *shift, int8_t *out) {
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->out_h; y++) {
-            for (int32_t x = 0; x < p->out_w; x++) {
+    for (int32_t i = 0; i < p->batches; i++) {
+        const int32_t n = lotor_turn(i, p->batches, p->backward);
+        const int8_t *image = in + n * p->in_h * p->in_w * p->in_step;
+        for (int32_t row = 0; row < p->out_h; row++) {
+            const int32_t y = lotor_turn(row, p->out_h, p->backward);
+            for (int32_t column = 0; column < p->out_w; column++) {
+                const int32_t x = lotor_turn(column, p->out_w, p->backward);
+                int8_t *to = out + ((n * p->out_h + y) * p->out_w + x) * p->out_step;
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const int32_t sum = lotor_depthwise_conv_2d_window(
-                        p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
+                        p, image + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
                     const int32_t scaled =
                         lotor_requantize(lotor_wrapping_add(sum, bias[c]), multiplier[c], shift[c]);
                     const int32_t value = lotor_wrapping_add(scaled, p->out_offset);
-                    out[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
+                    to[c] = (int8_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
-                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -101,21 +108,24 @@ static inline LOTOR_SPECIALISED int64_t lotor_depthwise_conv_2d_int16_window(
 static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_int16_portable(
     const struct lotor_depthwise_conv_2d_int16_params *p, const int16_t *in, const int8_t *weights,
     const int64_t *bias, const int32_t *multiplier, const int8_t *shift, int16_t *out) {
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->out_h; y++) {
-            for (int32_t x = 0; x < p->out_w; x++) {
+    for (int32_t i = 0; i < p->batches; i++) {
+        const int32_t n = lotor_turn(i, p->batches, p->backward);
+        const int16_t *image = in + n * p->in_h * p->in_w * p->in_step;
+        for (int32_t row = 0; row < p->out_h; row++) {
+            const int32_t y = lotor_turn(row, p->out_h, p->backward);
+            for (int32_t column = 0; column < p->out_w; column++) {
+                const int32_t x = lotor_turn(column, p->out_w, p->backward);
+                int16_t *to = out + ((n * p->out_h + y) * p->out_w + x) * p->out_step;
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const int64_t sum = lotor_depthwise_conv_2d_int16_window(
-                        p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
+                        p, image + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
                     const int32_t value =
                         lotor_requantize_wide(sum + bias[c], multiplier[c], shift[c]);
-                    out[c] = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
+                    to[c] = (int16_t)lotor_clamp(value, p->out_min, p->out_max);
                 }
-                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_step;
     }
 }
 
@@ -145,19 +155,22 @@ static inline LOTOR_SPECIALISED void
 lotor_depthwise_conv_2d_float_portable(const struct lotor_depthwise_conv_2d_float_params *p,
                                        const float *in, const float *weights, const float *bias,
                                        float *out) {
-    for (int32_t n = 0; n < p->batches; n++) {
-        for (int32_t y = 0; y < p->out_h; y++) {
-            for (int32_t x = 0; x < p->out_w; x++) {
+    for (int32_t i = 0; i < p->batches; i++) {
+        const int32_t n = lotor_turn(i, p->batches, p->backward);
+        const float *image = in + n * p->in_h * p->in_w * p->in_step;
+        for (int32_t row = 0; row < p->out_h; row++) {
+            const int32_t y = lotor_turn(row, p->out_h, p->backward);
+            for (int32_t column = 0; column < p->out_w; column++) {
+                const int32_t x = lotor_turn(column, p->out_w, p->backward);
+                float *to = out + ((n * p->out_h + y) * p->out_w + x) * p->out_step;
                 for (int32_t c = 0; c < p->out_c; c++) {
                     const float sum = lotor_depthwise_conv_2d_float_window(
-                        p, in + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
+                        p, image + c / p->depth_multiplier, weights + c, y * p->stride_h - p->pad_h,
                         x * p->stride_w - p->pad_w);
-                    out[c] = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
+                    to[c] = lotor_clamp_float(sum + bias[c], p->out_min, p->out_max);
                 }
-                out += p->out_step;
             }
         }
-        in += p->in_h * p->in_w * p->in_step;
     }
 }
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +13,7 @@ from lotor.codegen.c import Layer, Program, Step, borders, identifier, render_he
 from lotor.errors import LotorError
 from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import Array, DType, Graph, Op, short_name
-from lotor.memory import Plan, plan_memory
+from lotor.memory import Plan, plan_memory, walks_backward
 from lotor.ops import KernelCall, model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.place_parts import place_parts
@@ -193,10 +193,16 @@ def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]
     lowered = [(op, operators()[op.kind].lower(op)) for op in schedule(graph)]
     steps = [calls for _, calls in lowered]
     clearances = [
-        select_variant(calls[0], target).clearances(calls[0]) if len(calls) == 1 else ()
+        select_variant(calls[0], target).clearances(calls[0])
+        if len(calls) == 1 and not calls[0].alias
+        else ()
         for calls in steps
     ]
-    return lowered, plan_memory(graph, steps, target.alignment, clearances)
+    plan = plan_memory(graph, steps, target.alignment, clearances)
+    for (_, calls), allowed in zip(lowered, clearances, strict=True):
+        if allowed and walks_backward(plan, calls[0], allowed):
+            calls[0] = replace(calls[0], params={**calls[0].params, "backward": 1})
+    return lowered, plan
 
 
 def _way_out(kind: str) -> str:

@@ -3,14 +3,15 @@
 Algorithm: greedy placement at the lowest free offset, tensors in order of falling size (Pisarchyk
 and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020); then the tensor that
 ends highest moves to the front of the order and all are placed anew, as long as the lower bound is
-not reached and for at most `_ROUNDS` rounds. The smallest plan wins.
+not reached (but for alignment) and for at most `_ROUNDS` rounds. The smallest plan wins.
 
 An output may lie over an input that its layer is the last to read, as far as the kernel's clearance
 allows (`targets/overlap.py`).
 """
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lotor.graph import Graph, Tensor
@@ -18,6 +19,34 @@ from lotor.ops import KernelCall
 
 _ROUNDS = 200
 _NEVER = 1 << 30  # after every layer
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """How far the output of a kernel may lie over an input that is not needed any more.
+
+    Attributes:
+        forward: bytes that the input must begin behind the output, at least, for a kernel that
+            walks from the first element to the last; negative where the output may begin later,
+            None where they must not overlap.
+        backward: bytes that the output must end behind the input, at least, for one that walks
+            backward; None where it cannot.
+    """
+
+    forward: int | None
+    backward: int | None
+
+    def __bool__(self) -> bool:
+        return self.forward is not None or self.backward is not None
+
+    def moved(self, distance: int) -> "Clearance":
+        """Return that of memory in which the output begins that much later than the input."""
+        if distance == 0:
+            return self
+        return Clearance(None if self.forward is None else self.forward + distance, None)
+
+
+NO_CLEARANCE = Clearance(None, None)
 
 
 @dataclass(frozen=True)
@@ -106,15 +135,15 @@ class _Storage:
         return max(tensor.np_dtype.itemsize for tensor in tensors)
 
 
-# The memory of an output, that of an input, and by how many bytes the latter begins later at least.
-_Overlaps = dict[tuple[_Storage, _Storage], int]
+# The memory of an output, that of an input, and how they may overlap.
+_Overlaps = dict[tuple[_Storage, _Storage], Clearance]
 
 
 def plan_memory(
     graph: Graph,
     steps: Sequence[Sequence[KernelCall]],
     alignment: int,
-    clearances: Sequence[Sequence[int | None]] = (),
+    clearances: Sequence[Sequence[Clearance]] = (),
 ) -> Plan:
     """Return the placement of every activation.
 
@@ -122,8 +151,8 @@ def plan_memory(
         graph: the model, for its inputs and outputs.
         steps: the kernel calls of every layer, in the order in which they run.
         alignment: bytes that every offset is a multiple of; larger elements ask for their own size.
-        clearances: for every layer, how many bytes each input of its call must begin behind the
-            output, None where they must not overlap; empty where no input may.
+        clearances: for every layer, those of each input of its call to the output; empty where
+            none may overlap.
     """
     storages, overlaps = _storages(graph, steps, clearances or [()] * len(steps))
     live = [
@@ -132,19 +161,34 @@ def plan_memory(
     ] or [sum(s.nbytes for s in storages)]
     lower_bound = max(live)
 
+    # Walking backward costs a little time, so it must save memory.
+    forward = {pair: replace(c, backward=None) for pair, c in overlaps.items()}
     best: list[Placement] = []
-    # The second leaves room below an input for the output that lies over it.
-    for later in (1, -1):
+    # The later first leaves room below an input for the output that lies over it.
+    for allowed, later in itertools.product((forward, overlaps), (1, -1)):
         order = sorted(storages, key=lambda s: (-s.nbytes, later * s.first))
         for _ in range(_ROUNDS):
-            placed = _place(order, overlaps, alignment)
-            best = min(best or placed, placed, key=_end)
-            if _end(best) <= lower_bound:
+            if best and _end(best) < lower_bound + alignment:
                 break
+            placed = _place(order, allowed, alignment)
+            best = min(best or placed, placed, key=_end)
             highest = max(range(len(order)), key=lambda i: placed[i].end)
             order.insert(0, order.pop(highest))
     placements = tuple(sorted(best, key=lambda p: (p.first, p.offset)))
     return Plan(placements, _end(placements), lower_bound, live.index(lower_bound))
+
+
+def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]) -> bool:
+    """Return whether a layer's kernel must walk backward where its tensors lie."""
+    output = call.outputs[0]
+    for tensor, clearance in zip(call.inputs, clearances, strict=True):
+        if tensor.data is not None or clearance.backward is None:
+            continue
+        read, written = plan.offset(tensor), plan.offset(output)
+        apart = read + tensor.nbytes <= written or written + output.nbytes <= read
+        if not apart and (clearance.forward is None or read - written < clearance.forward):
+            return True
+    return False
 
 
 def _live_bytes(storages: Sequence[_Storage], overlaps: _Overlaps, layer: int) -> int:
@@ -156,11 +200,11 @@ def _live_bytes(storages: Sequence[_Storage], overlaps: _Overlaps, layer: int) -
         return total
     output = pairs[0][0]
     sizes = {under: under.nbytes for _, under in pairs}
-    together = max(
-        output.nbytes,
-        sum(sizes.values()),
-        *(max(overlaps[pair], 0) + pair[1].nbytes for pair in pairs),
-    )
+    together = max(output.nbytes, sum(sizes.values()))
+    for pair in pairs:
+        clearance = overlaps[pair]
+        apart = [n for n in (clearance.forward, clearance.backward) if n is not None]
+        together = max(together, max(min(apart), 0) + pair[1].nbytes)
     return total - output.nbytes - sum(sizes.values()) + together
 
 
@@ -216,7 +260,7 @@ class _Storages:
 def _storages(
     graph: Graph,
     steps: Sequence[Sequence[KernelCall]],
-    clearances: Sequence[Sequence[int | None]],
+    clearances: Sequence[Sequence[Clearance]],
 ) -> tuple[list[_Storage], _Overlaps]:
     """Return the memory that is needed, aliases and parts merged, and what of it overlaps."""
     storages = _Storages()
@@ -233,7 +277,7 @@ def _storages(
             for tensor in (*call.inputs, *call.outputs):
                 if tensor.data is None:
                     storages.use(tensor, layer)
-        if any(clearance is not None for clearance in allowed):
+        if any(allowed):
             run.append((layer, calls[0], allowed))
         layer += 1
     for tensor in graph.outputs:
@@ -248,25 +292,36 @@ def _storages(
 
 
 def _overlaps(
-    storages: _Storages, layer: int, call: KernelCall, clearances: Sequence[int | None]
+    storages: _Storages, layer: int, call: KernelCall, clearances: Sequence[Clearance]
 ) -> _Overlaps:
     """Return the memory of inputs that the output of a call may lie over."""
     output, start = storages.place(call.outputs[0])
-    found: dict[_Storage, list[int | None]] = {}
+    found: dict[_Storage, list[Clearance]] = {}
     for tensor, clearance in zip(call.inputs, clearances, strict=True):
         if tensor.data is None:
             storage, offset = storages.place(tensor)
-            found.setdefault(storage, []).append(
-                None if clearance is None else clearance + start - offset
-            )
+            moved = clearance.moved(start - offset)
+            if (tensor.nbytes, call.outputs[0].nbytes) != (storage.nbytes, output.nbytes):
+                moved = Clearance(moved.forward, None)
+            found.setdefault(storage, []).append(moved)
     return {
-        (output, storage): max(c for c in allowed if c is not None)
+        (output, storage): _strictest(allowed)
         for storage, allowed in found.items()
-        if None not in allowed
+        if _strictest(allowed)
         and storage is not output
         and storage.last == layer == output.first
         and storage.first < layer
     }
+
+
+def _strictest(clearances: Sequence[Clearance]) -> Clearance:
+    """Return what suffices for all."""
+    forward = [c.forward for c in clearances if c.forward is not None]
+    backward = [c.backward for c in clearances if c.backward is not None]
+    return Clearance(
+        max(forward) if len(forward) == len(clearances) else None,
+        max(backward) if len(backward) == len(clearances) else None,
+    )
 
 
 def _place(order: Sequence[_Storage], overlaps: _Overlaps, alignment: int) -> list[Placement]:
@@ -278,10 +333,16 @@ def _place(order: Sequence[_Storage], overlaps: _Overlaps, alignment: int) -> li
             if other.last < storage.first or storage.last < other.first:
                 continue
             low, high = start - storage.nbytes, start + other.nbytes
-            if (storage, other) in overlaps:
-                low = max(low, start - overlaps[storage, other])
-            if (other, storage) in overlaps:
-                high = min(high, start + overlaps[other, storage])
+            over, under = overlaps.get((storage, other)), overlaps.get((other, storage))
+            ends = start + other.nbytes - storage.nbytes  # where both would end together
+            if over is not None and over.forward is not None:
+                low = max(low, start - over.forward)
+            if over is not None and over.backward is not None:
+                high = min(high, ends + over.backward)
+            if under is not None and under.forward is not None:
+                high = min(high, start + under.forward)
+            if under is not None and under.backward is not None:
+                low = max(low, ends - under.backward)
             if low < high:
                 forbidden.append((low, high))
         offset = 0

@@ -6,7 +6,9 @@ its input when it writes the front of its output, so that the output may begin b
 run into what is no longer needed. How many bytes the input must begin behind the output at least is
 the clearance: the most by which any element's end lies before what is still to be read then.
 
-All functions here are about the portable kernels, and hold for every element type.
+A kernel that can also walk backward has a second clearance: how many bytes its output must end
+behind the input's end, at least. All functions here are about the portable kernels, and hold for
+every element type.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lotor.graph import DType, Tensor
+from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 
 Places = npt.NDArray[np.int64]
@@ -22,18 +25,15 @@ _NOTHING = np.int64(1) << 40  # the place of what is never read
 _BYTES = (DType.INT8, DType.UINT8, DType.BOOL)  # which C lets lie over any other type
 
 
-def portable_clearances(call: KernelCall) -> list[int | None]:
-    """Return how many bytes each input must begin behind the first output, at least.
-
-    None where the two must not share memory. Negative where it may even begin before.
-    """
+def portable_clearances(call: KernelCall) -> list[Clearance]:
+    """Return the clearances of each input of a call to its first output."""
     order = _ORDERS.get(call.function) or _KERNELS.get(call.kernel)
     if order is None or len(call.outputs) != 1:
-        return [None] * len(call.inputs)
-    found = order(call)
+        return [NO_CLEARANCE] * len(call.inputs)
+    pairs = zip(call.inputs, order(call), _backward(call), strict=True)
     return [
-        clearance if _mixable(tensor, call.outputs[0]) else None
-        for tensor, clearance in zip(call.inputs, found, strict=True)
+        Clearance(forward, backward) if _mixable(tensor, call.outputs[0]) else NO_CLEARANCE
+        for tensor, forward, backward in pairs
     ]
 
 
@@ -140,19 +140,69 @@ def _window(call: KernelCall, channels: Sequence[int]) -> list[int | None]:
 
 def _first_inputs(p: dict[str, int], axis: str) -> Places:
     """Return for each output of an axis the first input inside; `_NOTHING` if there is none."""
-    dilation = p.get(f"dilation_{axis}", 1)
-    starts = np.arange(p[f"out_{axis}"]) * p[f"stride_{axis}"] - p[f"pad_{axis}"]
+    starts, dilation = _window_starts(p, axis)
     taps = np.maximum(0, -(starts // dilation))  # those before the first input are passed over
     first = starts + taps * dilation
     inside = (taps < p[f"kernel_{axis}"]) & (first < p[f"in_{axis}"])
     return np.where(inside, first, _NOTHING)
 
 
+def _last_inputs(p: dict[str, int], axis: str) -> Places:
+    """Return for each output of an axis the last input inside; `-_NOTHING` if there is none."""
+    starts, dilation = _window_starts(p, axis)
+    room = p[f"in_{axis}"] - 1 - starts
+    taps = np.minimum(p[f"kernel_{axis}"] - 1, room // dilation)
+    last = starts + taps * dilation
+    return np.where((taps >= 0) & (last >= 0), last, -_NOTHING)
+
+
+def _window_starts(p: dict[str, int], axis: str) -> tuple[Places, int]:
+    starts = np.arange(p[f"out_{axis}"]) * p[f"stride_{axis}"] - p[f"pad_{axis}"]
+    return starts, p.get(f"dilation_{axis}", 1)
+
+
+def _window_backward(call: KernelCall, channels: Sequence[int], group: int) -> int:
+    """Return how many bytes the output must end behind the input's end in a walk backward.
+
+    Pixel by pixel from the last one, and in each the channels forward.
+
+    Args:
+        call: has the parameters of a sliding window.
+        channels: for each output channel, the first input channel that it reads.
+        group: how many it reads.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    bottoms, rights = _last_inputs(p, "h"), _last_inputs(p, "w")
+    images = np.arange(p["batches"]) * p["in_h"]
+    rows = np.where(bottoms >= 0, images[:, None] + bottoms, -_NOTHING).reshape(-1)
+    empty = (rows[:, None] < 0) | (rights < 0)
+    reads = np.where(empty, -_NOTHING, (rows[:, None] * p["in_w"] + rights) * p["in_step"])
+    reads = reads.reshape(-1)
+    x, y = call.inputs[0].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
+    starts = np.arange(len(reads)) * p["out_step"] * y
+    reads = np.where(reads > -_NOTHING, reads * x, -_NOTHING)
+    ends = (np.array(channels, np.int64) + group) * x
+    # When a channel is written, the later ones of its pixel and all earlier pixels are to be read.
+    later = np.maximum.accumulate(ends[::-1])[::-1][1:]
+    found = []
+    if len(later):
+        found.append(int((reads - starts).max() + (later - np.arange(len(later)) * y).max()))
+    if len(starts) > 1:
+        found.append(int((np.maximum.accumulate(reads)[:-1] + ends.max() - starts[1:]).max()))
+    if not found:
+        found.append(0)
+    return max(found) + call.outputs[0].nbytes - call.inputs[0].nbytes
+
+
 def _convolution(call: KernelCall) -> list[int | None]:
-    p = call.params
-    filters = int(p["out_c"]) // (int(p["in_c"]) // int(p["group_c"]))
-    groups = np.arange(int(p["out_c"])) // filters
-    return _window(call, [int(g) for g in groups * int(p["group_c"])])
+    return _window(call, _groups(call))
+
+
+def _groups(call: KernelCall) -> list[int]:
+    """Return for each output channel of a convolution the first input channel that it reads."""
+    p = {name: int(call.params[name]) for name in ("in_c", "out_c", "group_c")}
+    filters = p["out_c"] // (p["in_c"] // p["group_c"])
+    return [c // filters * p["group_c"] for c in range(p["out_c"])]
 
 
 def _depthwise(call: KernelCall) -> list[int | None]:
@@ -164,12 +214,26 @@ def _pool(call: KernelCall) -> list[int | None]:
     return _window(call, range(int(call.params["in_c"])))
 
 
+def _backward(call: KernelCall) -> list[int | None]:
+    """Return how many bytes the output must end behind each input's end; None: it cannot."""
+    none: list[int | None] = [None] * len(call.inputs)
+    p = call.params
+    if not (call.inputs[0].dense and call.outputs[0].dense):
+        return none
+    if call.function in _CONVOLUTIONS:
+        return [_window_backward(call, _groups(call), int(p["group_c"])), *none[1:]]
+    if call.function in _DEPTHWISE:
+        channels = [c // int(p["depth_multiplier"]) for c in range(int(p["out_c"]))]
+        return [_window_backward(call, channels, 1), *none[1:]]
+    return none
+
+
+_CONVOLUTIONS = ("conv_2d", "conv_2d_int16", "conv_2d_float")
+_DEPTHWISE = ("depthwise_conv_2d", "depthwise_conv_2d_int16", "depthwise_conv_2d_float")
 _ORDERS: dict[str, Callable[[KernelCall], list[int | None]]] = {
     "table": _table,
-    **dict.fromkeys(("conv_2d", "conv_2d_int16", "conv_2d_float"), _convolution),
-    **dict.fromkeys(
-        ("depthwise_conv_2d", "depthwise_conv_2d_int16", "depthwise_conv_2d_float"), _depthwise
-    ),
+    **dict.fromkeys(_CONVOLUTIONS, _convolution),
+    **dict.fromkeys(_DEPTHWISE, _depthwise),
     **dict.fromkeys(("quantize", "quantize_int16", "requantize", "change_sign"), _elementwise),
     **dict.fromkeys(("table_int16", "dequantize", "dequantize_int16"), _elementwise),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lotor.memory import Clearance
 from lotor.ops import KernelCall
 from lotor.resources import resource
 from lotor.targets import Target
@@ -23,13 +24,13 @@ class Variant:
         kernel: folder under `kernels/`.
         name: header in it and last part of the C function's name.
         accepts: whether it computes this call exactly.
-        clearances: how many bytes each input must begin behind the output (`overlap.py`).
+        clearances: how far the output may lie over each input (`overlap.py`).
     """
 
     kernel: str
     name: str
     accepts: Callable[[KernelCall], bool]
-    clearances: Callable[[KernelCall], Sequence[int | None]]
+    clearances: Callable[[KernelCall], Sequence[Clearance]]
 
     @property
     def header(self) -> Path:
