@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from exactness import Array, assert_file_exact
+from lotor.compiler import compile_model
 
 pytestmark = pytest.mark.shared
 
@@ -44,6 +45,16 @@ def test_random_inputs(model: Path, name: str) -> None:
     inputs = [rng.integers(-128, 128, shape, dtype=np.int8) for _ in range(SAMPLES - 2)]
     extremes = [np.full(shape, value, np.int8) for value in (-128, 127)]
     assert_file_exact(model, inputs + extremes)
+
+
+# What TensorFlow Lite Micro takes: 100,708, 54,996, 22,820 and 2,580 bytes.
+ARENA_BYTES = {"vww": 38_000, "ic": 35_000, "kws": 9_500, "ad": 1_300}
+
+
+@pytest.mark.parametrize("target", ["cortex-m4", "host"])
+@pytest.mark.parametrize(("model", "name"), [(n, n) for n in MODELS], indirect=["model"])
+def test_the_arena_is_small(model: Path, name: str, target: str) -> None:
+    assert compile_model(model, target).plan.arena_bytes <= ARENA_BYTES[name]
 
 
 @pytest.mark.parametrize("model", ["kws"], indirect=True)
