@@ -18,6 +18,7 @@ from lotor.graph import Graph, Tensor
 from lotor.ops import KernelCall
 
 _ROUNDS = 200
+_PAIRS = 1_000_000  # that all rounds look at, so that models of hundreds of tensors take no longer
 _NEVER = 1 << 30  # after every layer
 
 
@@ -163,11 +164,13 @@ def plan_memory(
 
     # Walking backward costs a little time, so it must save memory.
     forward = {pair: replace(c, backward=None) for pair, c in overlaps.items()}
+    rounds = max(1, min(_ROUNDS, _PAIRS // len(storages) ** 2))
     best: list[Placement] = []
     # The later first leaves room below an input for the output that lies over it.
-    for allowed, later in itertools.product((forward, overlaps), (1, -1)):
+    ways = [forward] if forward == overlaps else [forward, overlaps]
+    for allowed, later in itertools.product(ways, (1, -1)):
         order = sorted(storages, key=lambda s: (-s.nbytes, later * s.first))
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             if best and _end(best) < lower_bound + alignment:
                 break
             placed = _place(order, allowed, alignment)
