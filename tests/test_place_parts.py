@@ -37,6 +37,11 @@ def conv(m: ModelBuilder, x: Tensor, channels: int = 4, size: int = 1) -> Tensor
     return m.conv2d(x, channels, (size, size), quant=Q)
 
 
+def large_before(m: ModelBuilder, channels: int) -> Tensor:
+    """So much memory is needed before that a part may live longer in its place."""
+    return m.conv2d(m.input((2, 9, 12, 8), Q), channels, (1, 1), (3, 3), quant=Q)
+
+
 def joined_rows(m: ModelBuilder) -> None:
     x = m.input((1, 4, 4, 4), Q)
     m.output(conv(m, join(m, 1, conv(m, x), conv(m, x)), size=3))
@@ -49,7 +54,7 @@ def joined_channels(m: ModelBuilder) -> None:
 
 
 def joined_channels_of_pools_that_others_read(m: ModelBuilder) -> None:
-    x = m.input((2, 5, 4, 8), Q)
+    x = large_before(m, 8)
     a, b = m.max_pool2d(x, padding="SAME"), m.average_pool2d(x, padding="SAME")
     m.output(conv(m, join(m, 3, a, b)), m.max_pool2d(a, (3, 3), (1, 1), "SAME"), conv(m, b, 2, 3))
 
@@ -102,11 +107,6 @@ def joined_sums(m: ModelBuilder) -> None:
     a, b = conv(m, x), m.depthwise_conv2d(x, quant=Q)
     parts = [m.add(a, b, quant=Q), binary(m, "MUL", a, row, Q), binary(m, "SUB", b, a, Q)]
     m.output(conv(m, join(m, 3, *parts), 3, 3))
-
-
-def large_before(m: ModelBuilder, channels: int) -> Tensor:
-    """So much memory is needed before that a part may live longer in its place."""
-    return m.conv2d(m.input((2, 9, 12, 8), Q), channels, (1, 1), (3, 3), quant=Q)
 
 
 def a_single_channel_of_differences(m: ModelBuilder) -> None:
