@@ -150,3 +150,10 @@ FORMS = sorted({(pair.function, pair.backward) for pair in PAIRS})
 def test_clearances_are_tight(function: str, backward: bool) -> None:
     pairs = [p for p in PAIRS if (p.function, p.backward) == (function, backward)]
     assert not all(_same(pair, pair.clearance - _closer(pair)) for pair in pairs)
+
+
+def test_outputs_of_many_elements_overlap_nothing() -> None:
+    m = ModelBuilder()
+    m.output(m.add(*(m.input((2048, 2049), Quant(0.1, 3)) for _ in range(2))))
+    (layer,) = compile_model(m.build()).layers
+    assert not any(portable_clearances(layer.steps[0].call))

@@ -22,13 +22,14 @@ from lotor.ops import KernelCall
 
 Places = npt.NDArray[np.int64]
 _NOTHING = np.int64(1) << 40  # the place of what is never read
+_MOST = 1 << 22  # elements of an output; to walk through more takes long, and no device has them
 _BYTES = (DType.INT8, DType.UINT8, DType.BOOL)  # which C lets lie over any other type
 
 
 def portable_clearances(call: KernelCall) -> list[Clearance]:
     """Return the clearances of each input of a call to its first output."""
     order = _ORDERS.get(call.function) or _KERNELS.get(call.kernel)
-    if order is None or len(call.outputs) != 1:
+    if order is None or len(call.outputs) != 1 or call.outputs[0].elements > _MOST:
         return [NO_CLEARANCE] * len(call.inputs)
     pairs = zip(call.inputs, order(call), _backward(call), strict=True)
     return [
