@@ -1,11 +1,18 @@
 """What `inspect` says of a model, before a board is touched."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cases import built
+from cases import Build, built
 from cases.conv_2d import conv_2d
+from cases.detection_postprocess import detection_postprocess
+from cases.int4 import int4_weights
+from cases.svdf import layers_over_time
 from conftest import CHECKOUT, Lotor
 from lotor.board import load_board
 from lotor.build import build_firmware
@@ -43,6 +50,80 @@ def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
     assert data["ram_needed"] > data["ram_limit"] == 131072
     assert "does not fit netduinoplus2" in as_text(data)
     assert inspect(str(path), board="mps2-an386")["fits"]
+
+
+def overlapping(m: ModelBuilder) -> None:
+    """The peak is a layer whose output lies over its input."""
+    x = m.conv2d(m.input((1, 9, 9, 2)), channels=4, kernel=(1, 1))
+    m.output(m.max_pool2d(m.conv2d(x, channels=8, kernel=(1, 1)), (3, 3), (3, 3)))
+
+
+@pytest.mark.parametrize(
+    "case", [overlapping, conv_2d, int4_weights, layers_over_time, detection_postprocess]
+)
+def test_the_peak_is_where_most_bytes_are_in_use(case: Build) -> None:
+    """Counted byte by byte, apart from the report."""
+    compiled = compile_model(built(case).build())
+    report, plan = compiled.report, compiled.plan
+    assert case is not overlapping or report["peak"]["overlap_bytes"] > 100
+    layers = range(len(report["layers"]))
+    tenants = np.zeros((len(layers), plan.arena_bytes), int)
+    for p in plan.placements:
+        tenants[max(0, p.first) : p.last + 1, p.offset : p.end] += 1
+    live = np.count_nonzero(tenants, axis=1).tolist()
+    peak = report["peak"]
+    assert [layer["live_bytes"] for layer in report["layers"]] == live
+    assert peak["layers"] == [layer for layer in layers if live[layer] == max(live)]
+    assert peak["live_bytes"] == max(live)
+    assert peak["unused_bytes"] == plan.arena_bytes - max(live)
+    at = peak["layers"][0]
+    assert peak["overlap_bytes"] == int((tenants[at] - 1).clip(0).sum())
+    here = [p for p in plan.placements if p.first <= at <= p.last]
+    assert sorted((t["offset"], t["bytes"], t["overlap_bytes"]) for t in peak["tensors"]) == sorted(
+        (p.offset, p.nbytes, int((tenants[at, p.offset : p.end] > 1).sum())) for p in here
+    )
+
+
+def test_what_memory_is_for() -> None:
+    def tensors(case: Build, kind: str) -> set[str]:
+        memory = compile_model(built(case).build()).report["memory"]
+        return {entry["tensor"] for entry in memory if entry["kind"] == kind}
+
+    assert tensors(conv_2d, "input") == {"t0"}
+    assert tensors(conv_2d, "scratch") == {"t7 unpacked"}
+    assert tensors(detection_postprocess, "activation") == {"t0", "t1", "t7", "t8"}
+    kept = ("decoded", "best", "active", "order")
+    assert tensors(detection_postprocess, "scratch") == {
+        f"{t} {k}" for t in ("t3", "t10") for k in kept
+    }
+    assert len(tensors(detection_postprocess, "output")) == 8
+    assert tensors(layers_over_time, "state") == {"t4", "t9", "t15", "t20"}
+
+
+def test_the_table_draws_what_layers_need(tmp_path: Path) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 8, 8, 16))
+    m.output(m.max_pool2d(m.max_pool2d(x, (2, 2), (2, 2)), (2, 2), (2, 2)))
+    path = tmp_path / "pools.tflite"
+    path.write_bytes(m.build())
+    data = inspect(str(path))
+    rows = as_text(data).splitlines()
+    live = [op["live_bytes"] for op in data["ops"]]
+    assert live[0] > live[1]
+    assert rows[0].split() == ["#", "operator", "output", "MACs", "kernel", "in", "use", "layer"]
+    assert f"{live[0]:,}  {'█' * 10}" in rows[1]
+    assert rows[1].endswith("◄ peak")
+    assert rows[2].count("█") < 10
+    assert "peak" not in rows[2]
+    assert rows[4].startswith(f"in use at layer 0 MAX_POOL_2D: {live[0]:,} bytes")
+
+
+def test_letters_that_the_output_does_not_have(model: str) -> None:
+    command = [sys.executable, "-m", "lotor", "inspect", model]
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "?" in done.stdout
 
 
 def test_what_cannot_be_compiled_has_the_same_keys(

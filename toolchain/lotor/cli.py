@@ -76,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print(text: str) -> None:
     try:
-        print(text, flush=True)
+        # What the terminal has no letter for becomes a question mark.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
     except OSError as error:
         # Python must not try to flush what is left when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -339,15 +341,32 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--target", help="default: the board's, else portable")
     parser.add_argument("--board", help="also say whether it fits this board")
     parser.add_argument("--passes", action="store_true", help="what every rewrite did and saved")
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="draw the memory map: to a .png or .svg file, or without FILE in the terminal",
+    )
 
 
 def _inspect(args: argparse.Namespace) -> Result:
-    from lotor.inspection import as_text, inspect
+    from lotor.inspection import as_text, inspect, summary
+    from lotor.memory_map import check_file, for_terminal, save
     from lotor.optimize.report import as_text as passes_as_text
 
+    file = Path(args.plot) if args.plot else None
+    if file:
+        check_file(file)
     data = inspect(args.model, args.target, args.board, args.passes)
-    text = passes_as_text(data["passes"]) + "\n" + as_text(data) if args.passes else as_text(data)
-    return Result(data, text, ok=not data["unsupported"])
+    drawn = args.plot is not None and not data["unsupported"]
+    if drawn and file:
+        save(data, file, Path(args.model).stem)
+        data["plot"] = str(file)
+    texts = [passes_as_text(data["passes"])] if args.passes else []
+    texts += [for_terminal(data), summary(data)] if drawn and not file else [as_text(data)]
+    texts += [f"memory map: {file}"] if drawn and file else []
+    return Result(data, "\n".join(texts), ok=not data["unsupported"])
 
 
 def _add_monitor(commands: _Commands) -> None:

@@ -61,6 +61,7 @@ _EXTRAS = {
     "verify": "lotor verify, lotor bench",
     "flash": "building firmware",
     "hil": "lotor hil",
+    "plot": "lotor inspect --plot FILE",
     "train": "lotor train, lotor evaluate",
     "dev": "development: tests and linters",
 }

@@ -1,9 +1,13 @@
 """What `report.json` says of a compiled model."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lotor.codegen.c import Layer, Program, borders
 from lotor.graph import Array
+from lotor.memory import Placement
+
+KINDS = ("input", "output", "state", "activation", "scratch")  # what memory is for
 
 
 def report(program: Program) -> dict[str, Any]:
@@ -25,6 +29,8 @@ def report(program: Program) -> dict[str, Any]:
             if name.startswith(kind)
         ]
 
+    kinds = _kinds(program)
+    memory = [_placement(placement, kinds) for placement in plan.placements]
     layers = [
         {
             "index": index,
@@ -34,6 +40,7 @@ def report(program: Program) -> dict[str, Any]:
             "shape": list(layer.output.shape),
             "macs": layer.macs,
             "weights_bytes": _constant_bytes(layer),
+            "live_bytes": _union(_live(memory, index)),
         }
         for index, layer in enumerate(program.layers)
     ]
@@ -53,17 +60,99 @@ def report(program: Program) -> dict[str, Any]:
         "outputs": border("output"),
         "labels": list(program.labels),
         "layers": layers,
-        "memory": [
+        "peak": _peak(program, memory),
+        "memory": memory,
+    }
+
+
+# Where bytes begin and end in the arena.
+_Interval = tuple[int, int]
+
+
+def _placement(placement: Placement, kinds: Mapping[int, str]) -> dict[str, Any]:
+    here = [*placement.tensors, *(tensor for tensor, _ in placement.parts)]
+    found = {kinds.get(id(tensor), "scratch") for tensor in here}
+    return {
+        "tensor": " = ".join(tensor.name for tensor in placement.tensors),
+        "kind": "state" if placement.variable else min(found, key=KINDS.index),
+        "offset": placement.offset,
+        "bytes": placement.nbytes,
+        "first": placement.first,
+        "last": placement.last,
+        "segments": [
             {
-                "tensor": " = ".join(t.name for t in p.tensors),
-                "offset": p.offset,
-                "bytes": p.nbytes,
-                "first": p.first,
-                "last": p.last,
+                "offset": 0,
+                "bytes": placement.nbytes,
+                "first": placement.first,
+                "last": placement.last,
             }
-            for p in plan.placements
         ],
     }
+
+
+def _kinds(program: Program) -> dict[int, str]:
+    """Return what tensors are for, by their identity; those that only kernels know are scratch."""
+    flowing = [t for layer in program.layers for t in (*layer.op.inputs, *layer.op.outputs)]
+    return {
+        **{id(tensor): "activation" for tensor in flowing},
+        **{id(tensor): "output" for tensor in program.graph.outputs},
+        **{id(tensor): "input" for tensor in program.graph.inputs},
+    }
+
+
+def _peak(program: Program, memory: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return where the most bytes of the arena are in use at once, and by what.
+
+    Before the first layer only the inputs are there, after the last one only the outputs: these
+    moments count as the layers -1 and `len(layers)`.
+    """
+    count = len(program.layers)
+    live = {layer: _union(_live(memory, layer)) for layer in range(-1, count + 1)}
+    most = max(live.values())
+    inner = [layer for layer in range(count) if live[layer] == most]
+    layers = inner or [layer for layer in live if live[layer] == most]
+    tensors = []
+    for index, entry in enumerate(memory):
+        own = _live([entry], layers[0])
+        others = _live([*memory[:index], *memory[index + 1 :]], layers[0])
+        if own:
+            size = _union(own)
+            shared = size + _union(others) - _union([*own, *others])
+            tensors.append(
+                {
+                    "tensor": entry["tensor"],
+                    "kind": entry["kind"],
+                    "offset": own[0][0],
+                    "bytes": size,
+                    "overlap_bytes": shared,
+                }
+            )
+    return {
+        "layers": layers,
+        "live_bytes": most,
+        "unused_bytes": program.plan.arena_bytes - most,
+        "overlap_bytes": sum(tensor["bytes"] for tensor in tensors) - most,
+        "tensors": sorted(tensors, key=lambda tensor: (-tensor["bytes"], tensor["offset"])),
+    }
+
+
+def _live(memory: Iterable[dict[str, Any]], layer: int) -> list[_Interval]:
+    """Return the bytes of the arena that are in use while a layer runs."""
+    return [
+        (start := entry["offset"] + segment["offset"], start + segment["bytes"])
+        for entry in memory
+        for segment in entry["segments"]
+        if segment["first"] <= layer <= segment["last"]
+    ]
+
+
+def _union(intervals: Iterable[_Interval]) -> int:
+    """Return how many bytes intervals cover together."""
+    total, reached = 0, 0
+    for start, end in sorted(intervals):
+        total += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 def _constant_bytes(layer: Layer) -> int:
