@@ -124,13 +124,13 @@ _LETTERS = string.ascii_uppercase  # of the largest tensors
 _EMPTY, _LINE, _SMALL, _TWICE = ".", "-", "+", "#"
 _ENTRY = 38  # letters of an entry of the legend
 _TWICE_TEXT = "shared: an output over a used-up input"
-# Of the 256 colours of a terminal, two of each kind to tell neighbours.
+# Of the 256 colours of a terminal, some of each kind to tell neighbours.
 _TINTS = {
-    "input": (75, 69),
-    "output": (114, 71),
-    "state": (176, 133),
-    "activation": (222, 179),
-    "scratch": (250, 246),
+    "input": (75, 69, 111),
+    "output": (114, 71, 157),
+    "state": (176, 133, 183),
+    "activation": (222, 179, 229),
+    "scratch": (250, 246, 253),
 }
 _TINT_EMPTY, _TINT_LINE, _TINT_TWICE, _INK = 236, 240, 203, 16
 
@@ -155,7 +155,7 @@ def as_text(data: Inspection, columns: int = 80, colour: bool = False) -> str:
     """
     found, columns = boxes(data), max(columns, _ENTRY + 2)
     raster = _Raster(data, found, columns - _AXIS, 2 * _ROWS if colour else _ROWS)
-    rows = _coloured(raster) if colour else _lettered(raster, found)
+    rows = _coloured(raster, data) if colour else _lettered(raster, found)
     labels = _row_labels(data)
     edge = "▕" if colour else "|"
     lines = [f"{labels.get(row, ''):>{_AXIS - 1}}{edge}{text}" for row, text in enumerate(rows)]
@@ -273,18 +273,17 @@ def _letter_legend(data: Inspection, found: Sequence[Box], columns: int) -> list
     return [*lines, *([f"{_TWICE} {_TWICE_TEXT}"] if shared(found) else [])]
 
 
-def _coloured(raster: _Raster) -> list[str]:
+def _coloured(raster: _Raster, data: Inspection) -> list[str]:
     """Return lines of half blocks, two cells in each letter, with names where there is room."""
+    tints = _tints(raster)
 
     def tint(row: int, column: int) -> int:
         here = raster.cells[row][column]
         if not here:
             return _TINT_LINE if row in raster.lines else _TINT_EMPTY
-        if raster.twice(row, column):
-            return _TINT_TWICE
-        return _TINTS[here[0].kind][here[0].tensor % 2]
+        return _TINT_TWICE if raster.twice(row, column) else tints[here[0].tensor]
 
-    names = _names_in_colour(raster)
+    names = _names_in_colour(raster, data)
     lines = []
     for row in range(0, len(raster.cells), 2):
         line, last = "", None
@@ -300,23 +299,47 @@ def _coloured(raster: _Raster) -> list[str]:
     return lines
 
 
-def _names_in_colour(raster: _Raster) -> dict[tuple[int, int], str]:
-    """Return the letters of names and the cells that they stand in."""
-    own: dict[Box, dict[int, list[int]]] = {}  # rows, and the columns that are a box's alone
+def _tints(raster: _Raster) -> dict[int, int]:
+    """Return a tint for every tensor, if possible none that a neighbour has."""
+    rows = [[here[:1] for here in row] for row in raster.cells]
+    beside: dict[int, set[int]] = {}
+    for line in (*rows, *zip(*rows, strict=True)):
+        for one, other in itertools.pairwise(itertools.chain(*line)):
+            beside.setdefault(one.tensor, set()).add(other.tensor)
+            beside.setdefault(other.tensor, set()).add(one.tensor)
+    tints: dict[int, int] = {}
+    kinds = {box.tensor: box.kind for row in rows for here in row for box in here}
+    for tensor, kind in sorted(kinds.items()):
+        taken = {tints.get(other) for other in beside.get(tensor, ())}
+        free = [tint for tint in _TINTS[kind] if tint not in taken]
+        tints[tensor] = (free or _TINTS[kind])[0]
+    return tints
+
+
+def _names_in_colour(raster: _Raster, data: Inspection) -> dict[tuple[int, int], str]:
+    """Return the letters of names or sizes, and the cells that they stand in."""
+    runs: dict[int, list[tuple[int, int, int]]] = {}  # of a tensor alone: length, row, column
+    names = {}
     for row in range(0, len(raster.cells), 2):
-        for column in range(len(raster.columns)):
-            both = [raster.cells[row][column], raster.cells[row + 1][column]]
-            if both[0] == both[1] and len(both[0]) == 1:
-                own.setdefault(both[0][0], {}).setdefault(row, []).append(column)
+        cells = zip(
+            raster.cells[row], raster.cells[row + 1], range(len(raster.columns)), strict=True
+        )
+        for (alone, box), run in itertools.groupby(
+            cells, lambda cell: (cell[0] == cell[1] and len(cell[0]) == 1, cell[0][:1])
+        ):
+            if alone:
+                columns = [column for _, _, column in run]
+                runs.setdefault(box[0].tensor, []).append((len(columns), row, columns[0]))
+                names[box[0].tensor] = box[0].name
     letters = {}
-    for box, rows in own.items():
-        widest = max(map(len, rows.values()))
-        middle = [row for row, columns in rows.items() if len(columns) == widest]
-        row = middle[len(middle) // 2]
-        start, room = rows[row][0], widest - 1
-        if room >= min(len(box.name), 4):
-            for at, letter in enumerate(_shortened(box.name, room)):
-                letters[row, start + at] = letter
+    for tensor, places in runs.items():
+        room = max(length for length, _, _ in places)
+        widest = [place for place in places if place[0] == room]
+        _, row, column = widest[len(widest) // 2]
+        name, size = names[tensor], f"{data['memory'][tensor]['bytes']:,}"
+        fitting = [text for text in (name, name.split("/")[0], size) if len(text) < room]
+        for at, letter in enumerate(fitting[0] if fitting else ""):
+            letters[row, column + at] = letter
     return letters
 
 
