@@ -19,6 +19,7 @@ from lotor.optimize import optimize
 from lotor.optimize.place_parts import place_parts
 from lotor.report import report
 from lotor.schedule import schedule
+from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
 
@@ -121,6 +122,7 @@ def compile_model(
     name: str | None = None,
     labels: Sequence[str] = (),
     skip: Collection[str] = (),
+    ram: int | None = None,
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -130,9 +132,11 @@ def compile_model(
         name: C identifier for the model; by default made from the file's name.
         labels: class names of the output, kept in the header; by default those in the file.
         skip: names of rewrites to leave out.
+        ram: bytes that the arena may take: layers run in stripes where it would take more.
 
     Raises:
-        LotorError: the file is no usable model, the target or the name is wrong.
+        LotorError: the file is no usable model, the target or the name is wrong, or the model needs
+            more than `ram`.
         UnsupportedModelError: layers that cannot be compiled, all of them listed.
     """
     chosen = find_target(target)
@@ -157,6 +161,10 @@ def compile_model(
         copying = _plan(other, chosen)
         if copying[1].arena_bytes < plan.arena_bytes:
             graph, (lowered, plan) = other, copying
+    striped: tuple[Striped, ...] = ()
+    if ram is not None and plan.arena_bytes > ram:
+        graph, striped = _striped(graph, chosen, ram)
+        lowered, plan = _plan(graph, chosen)
     layers = [
         Layer(
             op,
@@ -187,6 +195,15 @@ def compile_model(
         report(program),
         model_hash,
     )
+
+
+def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Striped, ...]]:
+    """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
+    found = fit(graph, ram, lambda graph: _plan(graph, target)[1])
+    least = found.plan.arena_bytes
+    if least > ram:
+        raise LotorError(f"{least}")
+    return found.graph, found.striped
 
 
 def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]]], Plan]:

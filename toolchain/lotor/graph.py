@@ -144,6 +144,12 @@ class Tensor:
         """Its size in bytes."""
         return self.elements * self.np_dtype.itemsize
 
+    @property
+    def span(self) -> int:
+        """Bytes from its first element to the end of its last, gaps between rows counted."""
+        rows = self.elements // self.row if self.elements else 0
+        return ((rows - 1) * self.step + self.row) * self.np_dtype.itemsize if rows else 0
+
     @cached_property
     def packed(self) -> Array:
         """The value of an int4 constant as int8[rows of the first axis, bytes of a row].

@@ -1,25 +1,19 @@
 """Where every tensor lives in the arena, decided at compile time.
 
-Algorithm: greedy placement at the lowest free offset, tensors in order of falling size (Pisarchyk
-and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020); then the tensor that
-ends highest moves to the front of the order and all are placed anew, as long as the lower bound is
-not reached (but for alignment) and for at most `_ROUNDS` rounds. The smallest plan wins.
-
-An output may lie over an input that its layer is the last to read, as far as the kernel's clearance
-allows (`targets/overlap.py`).
+A tensor is needed from the layer that writes it to the last that reads it; one that is written or
+read in parts, part by part. Whatever is not needed at the same time may share memory. An output may
+besides lie over an input that its layer is the last to read, as far as the kernel's clearance
+allows (`targets/overlap.py`). `placement.py` finds the offsets.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lotor.graph import Graph, Tensor
 from lotor.ops import KernelCall
-
-_ROUNDS = 200
-_PAIRS = 1_000_000  # that all rounds look at, so that models of hundreds of tensors take no longer
-_NEVER = 1 << 30  # after every layer
+from lotor.placement import Conflicts, Interval, Piece, height, place
 
 
 @dataclass(frozen=True)
@@ -40,14 +34,31 @@ class Clearance:
     def __bool__(self) -> bool:
         return self.forward is not None or self.backward is not None
 
-    def moved(self, distance: int) -> "Clearance":
-        """Return that of memory in which the output begins that much later than the input."""
-        if distance == 0:
-            return self
-        return Clearance(None if self.forward is None else self.forward + distance, None)
-
 
 NO_CLEARANCE = Clearance(None, None)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes of a placement that are needed for one time.
+
+    Attributes:
+        offset: bytes from the start of the placement.
+        nbytes: size.
+        first: the layer that writes them; -1 for an input of the model, and for a variable.
+        last: the last layer that reads them; the number of layers for an output of the model, and
+            for a variable.
+    """
+
+    offset: int
+    nbytes: int
+    first: int
+    last: int
+
+    @property
+    def end(self) -> int:
+        """The offset after its last byte."""
+        return self.offset + self.nbytes
 
 
 @dataclass(frozen=True)
@@ -59,17 +70,24 @@ class Placement:
         parts: tensors that are written to or read from a part of it, and where they start in it.
         offset: bytes from the start of the arena.
         nbytes: size.
-        first: the layer that writes it; -1 for an input of the model, and for a variable.
-        last: the last layer that reads it; the number of layers for an output of the model, and for
-            a variable.
+        segments: what of it is needed when, from its start to its end.
     """
 
     tensors: tuple[Tensor, ...]
     parts: tuple[tuple[Tensor, int], ...]
     offset: int
     nbytes: int
-    first: int
-    last: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def first(self) -> int:
+        """The first layer that needs any of it; see `Segment`."""
+        return min(segment.first for segment in self.segments)
+
+    @property
+    def last(self) -> int:
+        """The last layer that needs any of it."""
+        return max(segment.last for segment in self.segments)
 
     @property
     def end(self) -> int:
@@ -92,12 +110,14 @@ class Plan:
         lower_bound: the most bytes that any layer needs at once, what may overlap counted once; no
             plan can be smaller.
         peak_layer: that layer, aliases not counted.
+        live_bytes: the same for every layer.
     """
 
     placements: tuple[Placement, ...]
     arena_bytes: int
     lower_bound: int
     peak_layer: int
+    live_bytes: tuple[int, ...]
 
     def offset(self, tensor: Tensor) -> int:
         """Return where a tensor starts."""
@@ -125,9 +145,9 @@ class _Storage:
 
     tensors: list[Tensor]
     nbytes: int
-    first: int
-    last: int
+    uses: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     parts: list[tuple[Tensor, int]] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
 
     @property
     def item(self) -> int:
@@ -135,9 +155,53 @@ class _Storage:
         tensors = [*self.tensors, *(tensor for tensor, _ in self.parts)]
         return max(tensor.np_dtype.itemsize for tensor in tensors)
 
+    @property
+    def first(self) -> int:
+        """The first layer that needs any of it."""
+        return min(segment.first for segment in self.segments)
 
-# The memory of an output, that of an input, and how they may overlap.
-_Overlaps = dict[tuple[_Storage, _Storage], Clearance]
+    @property
+    def last(self) -> int:
+        """The last layer that needs any of it."""
+        return max(segment.last for segment in self.segments)
+
+    def use(self, start: int, end: int, layer: int) -> None:
+        """Note that a layer writes or reads the bytes from `start` to `end`."""
+        first, last = self.uses.get((start, end), (layer, layer))
+        self.uses[start, end] = min(first, layer), max(last, layer)
+
+    def divide(self) -> None:
+        """Find the segments, when all uses are known."""
+        self.segments = []
+        for start, end in itertools.pairwise(sorted({edge for use in self.uses for edge in use})):
+            lives = [life for (low, high), life in self.uses.items() if low <= start < high]
+            if not lives:
+                continue  # nobody needs these bytes
+            first, last = min(a for a, _ in lives), max(b for _, b in lives)
+            before = self.segments[-1] if self.segments else None
+            if before and (before.end, before.first, before.last) == (start, first, last):
+                self.segments[-1] = replace(before, nbytes=end - before.offset)
+            else:
+                self.segments.append(Segment(start, end - start, first, last))
+
+
+@dataclass(frozen=True)
+class _Overlap:
+    """How memory that a layer writes may lie over memory that it uses up.
+
+    Attributes:
+        below: bytes that it must begin before the other, at least; None where that does not help.
+        above: bytes that it must begin behind the other, at least, for a walk backward.
+        apart: bytes of it that lie beside the other in any case.
+    """
+
+    below: int | None
+    above: int | None
+    apart: int
+
+
+# The memory of an output and that of an input: by layer, how the one may lie over the other.
+_Overlaps = dict[tuple[_Storage, _Storage], dict[int, _Overlap]]
 
 
 def plan_memory(
@@ -162,23 +226,24 @@ def plan_memory(
     ] or [sum(s.nbytes for s in storages)]
     lower_bound = max(live)
 
+    pieces = [Piece(s.nbytes, max(alignment, s.item), s.first) for s in storages]
     # Walking backward costs a little time, so it must save memory.
-    forward = {pair: replace(c, backward=None) for pair, c in overlaps.items()}
-    rounds = max(1, min(_ROUNDS, _PAIRS // len(storages) ** 2))
-    best: list[Placement] = []
-    # The later first leaves room below an input for the output that lies over it.
-    ways = [forward] if forward == overlaps else [forward, overlaps]
-    for allowed, later in itertools.product(ways, (1, -1)):
-        order = sorted(storages, key=lambda s: (-s.nbytes, later * s.first))
-        for _ in range(rounds):
-            if best and _end(best) < lower_bound + alignment:
-                break
-            placed = _place(order, allowed, alignment)
-            best = min(best or placed, placed, key=_end)
-            highest = max(range(len(order)), key=lambda i: placed[i].end)
-            order.insert(0, order.pop(highest))
-    placements = tuple(sorted(best, key=lambda p: (p.first, p.offset)))
-    return Plan(placements, _end(placements), lower_bound, live.index(lower_bound))
+    forward = {
+        pair: {layer: replace(found, above=None) for layer, found in layers.items()}
+        for pair, layers in overlaps.items()
+    }
+    offsets: list[int] = []
+    for allowed in [forward] if forward == overlaps else [forward, overlaps]:
+        if offsets and height(pieces, offsets) < lower_bound + alignment:
+            break
+        found = place(pieces, _conflicts(storages, allowed), lower_bound + alignment)
+        offsets = min(offsets or found, found, key=lambda offsets: height(pieces, offsets))
+    placements = [
+        Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, tuple(s.segments))
+        for s, offset in zip(storages, offsets, strict=True)
+    ]
+    placements.sort(key=lambda p: (p.first, p.offset))
+    return Plan(tuple(placements), height(pieces, offsets), lower_bound, live.index(lower_bound), tuple(live))
 
 
 def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]) -> bool:
@@ -196,27 +261,24 @@ def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]
 
 def _live_bytes(storages: Sequence[_Storage], overlaps: _Overlaps, layer: int) -> int:
     """Return the bytes that a layer needs at least."""
-    live = [s for s in storages if s.first <= layer <= s.last]
-    total = sum(s.nbytes for s in live)
-    pairs = [(over, under) for over, under in overlaps if over.first == layer]
+    total = sum(
+        segment.nbytes
+        for storage in storages
+        for segment in storage.segments
+        if segment.first <= layer <= segment.last
+    )
+    pairs = [(pair, found[layer]) for pair, found in overlaps.items() if layer in found]
     if not pairs:
         return total
-    output = pairs[0][0]
-    sizes = {under: under.nbytes for _, under in pairs}
-    together = max(output.nbytes, sum(sizes.values()))
-    for pair in pairs:
-        clearance = overlaps[pair]
-        apart = [n for n in (clearance.forward, clearance.backward) if n is not None]
-        together = max(together, max(min(apart), 0) + pair[1].nbytes)
-    return total - output.nbytes - sum(sizes.values()) + together
-
-
-def _end(placements: Sequence[Placement]) -> int:
-    return max(p.end for p in placements)
-
-
-def _aligned(size: int, alignment: int) -> int:
-    return -(-size // alignment) * alignment
+    written = sum(s.nbytes for s in pairs[0][0][0].segments if s.first == layer)
+    sizes = {
+        under: sum(s.nbytes for s in under.segments if s.first < layer == s.last)
+        for (_, under), _ in pairs
+    }
+    together = max(written, sum(sizes.values()))
+    for (_, under), overlap in pairs:
+        together = max(together, overlap.apart + sizes[under])
+    return total - written - sum(sizes.values()) + together
 
 
 class _Storages:
@@ -228,9 +290,8 @@ class _Storages:
 
     def use(self, tensor: Tensor, layer: int) -> None:
         """Note that a layer writes or reads a tensor."""
-        storage, _ = self.place(tensor)
-        storage.first = min(storage.first, layer)
-        storage.last = max(storage.last, layer)
+        storage, offset = self.place(tensor)
+        storage.use(offset, offset + tensor.span, layer)
 
     def alias(self, tensor: Tensor, source: Tensor) -> None:
         """Note that a tensor is another one's bytes under another shape."""
@@ -243,7 +304,7 @@ class _Storages:
         if id(tensor) in self._found:
             return self._found[id(tensor)]
         if tensor.within is None:
-            storage, offset = _Storage([], tensor.nbytes, _NEVER, -1), 0
+            storage, offset = _Storage([], tensor.nbytes), 0
             self.all.append(storage)
         else:
             storage, start = self.place(tensor.within.base)
@@ -287,34 +348,46 @@ def _storages(
         storages.use(tensor, layer)
     for storage in storages.all:
         if any(tensor.variable for tensor in storage.tensors):
-            storage.first, storage.last = -1, layer
+            storage.use(0, storage.nbytes, -1)
+            storage.use(0, storage.nbytes, layer)
+        storage.divide()
     overlaps: _Overlaps = {}
     for layer, call, allowed in run:
-        overlaps |= _overlaps(storages, layer, call, allowed)
+        for pair, overlap in _overlaps(storages, call, allowed):
+            overlaps.setdefault(pair, {})[layer] = overlap
     return storages.all, overlaps
 
 
 def _overlaps(
-    storages: _Storages, layer: int, call: KernelCall, clearances: Sequence[Clearance]
-) -> _Overlaps:
-    """Return the memory of inputs that the output of a call may lie over."""
-    output, start = storages.place(call.outputs[0])
-    found: dict[_Storage, list[Clearance]] = {}
-    for tensor, clearance in zip(call.inputs, clearances, strict=True):
-        if tensor.data is None:
-            storage, offset = storages.place(tensor)
-            moved = clearance.moved(start - offset)
-            if (tensor.nbytes, call.outputs[0].nbytes) != (storage.nbytes, output.nbytes):
-                moved = Clearance(moved.forward, None)
-            found.setdefault(storage, []).append(moved)
-    return {
-        (output, storage): _strictest(allowed)
-        for storage, allowed in found.items()
-        if _strictest(allowed)
-        and storage is not output
-        and storage.last == layer == output.first
-        and storage.first < layer
-    }
+    storages: _Storages, call: KernelCall, clearances: Sequence[Clearance]
+) -> Iterator[tuple[tuple[_Storage, _Storage], _Overlap]]:
+    """Yield the memory of inputs that the output of a call may lie over where it is used up."""
+    y = call.outputs[0]
+    output, start = storages.place(y)
+    inputs: dict[_Storage, list[tuple[Tensor, Clearance]]] = {}
+    for x, clearance in zip(call.inputs, clearances, strict=True):
+        if x.data is None:
+            inputs.setdefault(storages.place(x)[0], []).append((x, clearance))
+    for storage, found in inputs.items():
+        strictest = _strictest([clearance for _, clearance in found])
+        if not strictest or storage is output:
+            continue
+        below, above = [], []
+        for x, clearance in found:
+            ahead = start - storages.place(x)[1]
+            if clearance.forward is not None:
+                below.append(clearance.forward + ahead)
+            if clearance.backward is not None:
+                above.append(clearance.backward + x.span - y.span - ahead)
+        ways = [n for n in (strictest.forward, strictest.backward) if n is not None]
+        yield (
+            (output, storage),
+            _Overlap(
+                None if strictest.forward is None else max(below),
+                None if strictest.backward is None else max(above),
+                max(0, min(ways)),
+            ),
+        )
 
 
 def _strictest(clearances: Sequence[Clearance]) -> Clearance:
@@ -327,35 +400,62 @@ def _strictest(clearances: Sequence[Clearance]) -> Clearance:
     )
 
 
-def _place(order: Sequence[_Storage], overlaps: _Overlaps, alignment: int) -> list[Placement]:
-    placed: list[tuple[_Storage, int]] = []
-    for storage in order:
-        multiple = max(alignment, storage.item)
-        forbidden = []
-        for other, start in placed:
-            if other.last < storage.first or storage.last < other.first:
-                continue
-            low, high = start - storage.nbytes, start + other.nbytes
-            over, under = overlaps.get((storage, other)), overlaps.get((other, storage))
-            ends = start + other.nbytes - storage.nbytes  # where both would end together
-            if over is not None and over.forward is not None:
-                low = max(low, start - over.forward)
-            if over is not None and over.backward is not None:
-                high = min(high, ends + over.backward)
-            if under is not None and under.forward is not None:
-                high = min(high, start + under.forward)
-            if under is not None and under.backward is not None:
-                low = max(low, ends - under.backward)
-            if low < high:
-                forbidden.append((low, high))
-        offset = 0
-        for low, high in sorted(forbidden):
-            if offset <= low:
-                break
-            if offset < high:
-                offset = _aligned(high, multiple)
-        placed.append((storage, offset))
-    return [
-        Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, s.first, s.last)
-        for s, offset in placed
-    ]
+def _conflicts(storages: Sequence[_Storage], overlaps: _Overlaps) -> Conflicts:
+    """Return where pieces of memory must not begin, seen from each other."""
+    found: list[dict[int, list[Interval]]] = [{} for _ in storages]
+    lives = [(s.first, s.last) for s in storages]
+    for i, j in itertools.combinations(range(len(storages)), 2):
+        if lives[i][1] < lives[j][0] or lives[j][1] < lives[i][0]:
+            continue
+        a, b = storages[i], storages[j]
+        a_over, b_over = overlaps.get((a, b), {}), overlaps.get((b, a), {})
+        intervals = _joined(_intervals(a, b, a_over, b_over))
+        if intervals:
+            found[i][j] = intervals
+            found[j][i] = [(-high, -low) for low, high in intervals]
+    return found
+
+
+def _intervals(
+    a: _Storage,
+    b: _Storage,
+    a_over: Mapping[int, _Overlap],
+    b_over: Mapping[int, _Overlap],
+) -> Iterator[Interval]:
+    """Yield the offsets of `a` from that of `b` at which two of their segments collide.
+
+    Args:
+        a: memory with segments.
+        b: the other.
+        a_over: how `a` may lie over what a layer uses up of `b`.
+        b_over: how `b` may lie over what a layer uses up of `a`.
+    """
+    for mine, other in itertools.product(a.segments, b.segments):
+        if mine.last < other.first or other.last < mine.first:
+            continue
+        low, high = other.offset - mine.end, other.end - mine.offset
+        if other.first < other.last == mine.first and mine.first in a_over:
+            overlap = a_over[mine.first]
+            if overlap.below is not None:
+                low = max(low, -overlap.below)
+            if overlap.above is not None:
+                high = min(high, overlap.above)
+        elif mine.first < mine.last == other.first and other.first in b_over:
+            overlap = b_over[other.first]
+            if overlap.below is not None:
+                high = min(high, overlap.below)
+            if overlap.above is not None:
+                low = max(low, -overlap.above)
+        if low < high:
+            yield low, high
+
+
+def _joined(intervals: Iterator[Interval]) -> list[Interval]:
+    """Return the same offsets as few intervals; ends are not forbidden."""
+    joined: list[Interval] = []
+    for low, high in sorted(intervals):
+        if joined and low < joined[-1][1]:
+            joined[-1] = joined[-1][0], max(joined[-1][1], high)
+        else:
+            joined.append((low, high))
+    return joined

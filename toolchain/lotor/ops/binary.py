@@ -9,7 +9,7 @@ import numpy as np
 from lotor.graph import Array, DType, Op
 from lotor.ops.activation import float_activation_range
 from lotor.ops.broadcast import broadcast_call, broadcast_problems
-from lotor.ops.operator import KernelCall, Operator, dtype_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, dtype_problems, elementwise_stripe
 from lotor.ops.quantization import (
     Activation,
     activation_problems,
@@ -66,6 +66,9 @@ class Binary(Operator):
 
     def strided(self, op: Op) -> bool:
         return True
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def lower(self, op: Op) -> list[KernelCall]:
         a, b, y = op.input(0), op.input(1), op.outputs[0]

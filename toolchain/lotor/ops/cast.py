@@ -3,7 +3,7 @@
 import numpy as np
 
 from lotor.graph import Array, DType, Op
-from lotor.ops.operator import KernelCall, Operator, dtype_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, dtype_problems, elementwise_stripe
 
 # In the order of `enum lotor_number`.
 _TYPES = (
@@ -49,6 +49,9 @@ class Cast(Operator):
         if x.dtype in (*_TYPES, DType.FLOAT16):
             return [x.data.astype(y.np_dtype)]
         return None
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]

@@ -9,11 +9,11 @@ from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.activation import float_activation_range
 from lotor.ops.hybrid import hybrid_problems, is_hybrid, quantize_call
 from lotor.ops.int4 import with_packed_weights
-from lotor.ops.operator import KernelCall, Operator
+from lotor.ops.operator import KernelCall, Operator, Stripe
 from lotor.ops.quantization import activation_problems, activation_range
 from lotor.ops.typed import suffix
 from lotor.ops.weighted import Weighted, constant
-from lotor.ops.window import SAME, Axis, window_params, window_problems
+from lotor.ops.window import SAME, Axis, window_params, window_problems, window_stripe
 
 __all__ = ["Convolution", "ConvolutionAttributes", "constant"]
 
@@ -142,6 +142,12 @@ class Convolution(Operator):
 
     def strided(self, op: Op) -> bool:
         return not is_hybrid(self.weighted(op))
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        w = self.weighted(op)
+        if is_hybrid(w):
+            return None  # rounds by the range of the whole input
+        return window_stripe(op, self.window(op), first, end)
 
     def geometry(self, op: Op) -> dict[str, int]:
         """Return the fields of the parameters that all types have."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lotor.graph import Array, DType, Op
-from lotor.ops.operator import KernelCall, Operator, dtype_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, dtype_problems, elementwise_stripe
 from lotor.ops.typed import typed_problems
 
 _CONSTANTS = (DType.INT4, DType.INT8, DType.UINT8, DType.INT16)
@@ -43,6 +43,9 @@ class Dequantize(Operator):
             scales, zero_points = scales.reshape(along), zero_points.reshape(along)
         steps = x.data.astype(np.int64) - zero_points
         return [scales.astype(np.float32) * steps.astype(np.float32)]
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]

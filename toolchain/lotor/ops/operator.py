@@ -37,6 +37,19 @@ class KernelCall:
     structure: str | None = None
 
 
+@dataclass(frozen=True)
+class Stripe:
+    """What some rows of a layer's output [1, H, ...] need.
+
+    Attributes:
+        rows: for every input the rows (first, end) of its axis 1; None where all of it is needed.
+        attrs: the attributes of a layer that computes these rows from those.
+    """
+
+    rows: tuple[tuple[int, int] | None, ...]
+    attrs: Any
+
+
 class Operator(abc.ABC):
     """One operator: how it is read, what is accepted, what it costs, how it lowers.
 
@@ -90,6 +103,13 @@ class Operator(abc.ABC):
         """
         return False
 
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        """Return what the rows `first` to `end` of the output need; None if it cannot be split.
+
+        Rows are those of axis 1; the caller sees to it that axis 0 has one element.
+        """
+        return None
+
     def evaluate(self, op: Op) -> list[Array] | None:
         """Return the outputs of a layer whose inputs are all constants, exactly.
 
@@ -100,6 +120,19 @@ class Operator(abc.ABC):
     @abc.abstractmethod
     def lower(self, op: Op) -> list[KernelCall]:
         """Return the kernel calls, in order; only after `problems` found none."""
+
+
+def elementwise_stripe(op: Op, first: int, end: int) -> Stripe | None:
+    """Return what rows of a layer need that works element by element, with broadcasting."""
+    y = op.outputs[0]
+    rows: list[tuple[int, int] | None] = []
+    for x in op.inputs:
+        shape = () if x is None else (1,) * (len(y.shape) - len(x.shape)) + x.shape
+        same = len(shape) > 1 and shape[1] == y.shape[1] > 1
+        if same and x is not None and (x.data is not None or len(x.shape) != len(y.shape)):
+            return None  # constants are not cut
+        rows.append((first, end) if same else None)
+    return Stripe(tuple(rows), op.attrs)
 
 
 def dtype_problems(tensors: Sequence[Tensor], *allowed: DType) -> list[str]:

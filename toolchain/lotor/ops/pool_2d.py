@@ -5,20 +5,24 @@ from typing import Any, ClassVar
 
 from lotor.graph import DType, Op
 from lotor.ops.activation import float_activation_range
-from lotor.ops.operator import KernelCall, Operator, same_quantization_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, same_quantization_problems
 from lotor.ops.quantization import activation_problems, activation_range
 from lotor.ops.typed import suffix, typed_problems
-from lotor.ops.window import SAME, Axis, window_params, window_problems
+from lotor.ops.window import SAME, Axis, window_params, window_problems, window_stripe
 
 
 @dataclass(frozen=True)
 class Pool2DAttributes:
-    """Padding, window and strides (height, width), fused activation number."""
+    """Padding, window and strides (height, width), fused activation number.
+
+    `pads` (before, after) of height and width replace `same` in a part of a layer.
+    """
 
     same: bool
     window: tuple[int, int]
     stride: tuple[int, int]
     activation: int
+    pads: tuple[tuple[int, int], tuple[int, int]] | None = None
 
 
 class Pool2D(Operator):
@@ -60,6 +64,9 @@ class Pool2D(Operator):
         kernel = self.kind.lower()
         return [KernelCall(kernel, kernel + suffix(x.dtype), [x], [y], params)]
 
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return window_stripe(op, _window(op), first, end)
+
     def arithmetic(self, op: Op) -> dict[str, int]:
         """Return further fields of the parameter structure."""
         return {}
@@ -74,5 +81,6 @@ def window_elements(op: Op) -> int:
 
 def _window(op: Op) -> tuple[Axis, Axis]:
     a = op.attrs
-    height = Axis(a.window[0], a.stride[0], 1, a.same)
-    return height, Axis(a.window[1], a.stride[1], 1, a.same)
+    above, beside = a.pads or (None, None)
+    height = Axis(a.window[0], a.stride[0], 1, a.same, above)
+    return height, Axis(a.window[1], a.stride[1], 1, a.same, beside)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from lotor.graph import Array, DType, Op, Tensor
-from lotor.ops.operator import KernelCall, Operator, int8_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, elementwise_stripe, int8_problems
 from lotor.ops.quantization import factor_problems, fixed_point
 from lotor.ops.typed import typed_problems
 
@@ -42,6 +42,9 @@ class Prelu(Operator):
             return found
         positive, negative = _factors(op)
         return factor_problems(positive) + factor_problems(negative)
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]

@@ -5,7 +5,14 @@ import numpy as np
 from lotor.graph import Array, DType, Op, Tensor
 from lotor.ops.fixed import requantize
 from lotor.ops.lookup import BYTES, clamped8, quantized
-from lotor.ops.operator import KernelCall, Operator, dtype_problems, int8_problems
+from lotor.ops.operator import (
+    KernelCall,
+    Operator,
+    Stripe,
+    dtype_problems,
+    elementwise_stripe,
+    int8_problems,
+)
 from lotor.ops.quantization import factor_problems, fixed_point, same_numbers
 from lotor.ops.unary import Tabulated
 
@@ -61,6 +68,9 @@ class Quantize(Operator, Tabulated):
         limits = np.iinfo(y.np_dtype)
         values = _requantized(op, x.data.astype(np.int64))
         return [np.clip(values, limits.min, limits.max).astype(y.np_dtype)]
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def lower(self, op: Op) -> list[KernelCall]:
         x, y = op.input(0), op.outputs[0]

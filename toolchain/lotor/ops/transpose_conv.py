@@ -4,6 +4,7 @@ from typing import Any
 
 from lotor.graph import DType, Op, Tensor
 from lotor.ops.convolution import Convolution, ConvolutionAttributes
+from lotor.ops.operator import Stripe
 from lotor.ops.weighted import Weighted
 from lotor.ops.window import SAME, window_params, window_problems
 
@@ -65,6 +66,9 @@ class TransposeConv(Convolution):
     def macs(self, op: Op) -> int:
         w = self.weighted(op)
         return w.x.elements * w.weights.elements // w.weights.shape[3]
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return None
 
     def geometry(self, op: Op) -> dict[str, int]:
         w = self.weighted(op)

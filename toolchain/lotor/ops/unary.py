@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from lotor.graph import Array, DType, Op
-from lotor.ops.operator import KernelCall, Operator, dtype_problems
+from lotor.ops.operator import KernelCall, Operator, Stripe, dtype_problems, elementwise_stripe
 from lotor.ops.typed import typed_problems
 
 
@@ -47,6 +47,9 @@ class Unary(Operator, Tabulated):
     def limits(self, op: Op) -> list[str]:
         """Return what else stops a layer whose types, shapes and quantization are in order."""
         return []
+
+    def stripe(self, op: Op, first: int, end: int) -> Stripe | None:
+        return elementwise_stripe(op, first, end)
 
     def table(self, op: Op) -> Array:
         raise NotImplementedError(op.kind)  # of operators without an int8 form

@@ -1,8 +1,9 @@
 """Sliding windows: the geometry that convolution and pooling share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from lotor.graph import Tensor
+from lotor.graph import Op, Tensor
+from lotor.ops.operator import Stripe
 
 SAME = 0
 _MAX_EXTENT = 1 << 28  # window positions in the generated C are int32
@@ -48,6 +49,16 @@ class Axis:
         total = (self.output(size) - 1) * self.stride + self.extent - size
         return max(total, 0) // 2
 
+    def rows(self, size: int, first: int, end: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return what the outputs from `first` to `end` need of an input of this size.
+
+        That is the inputs (first, end), and the padding (before, after) that is left around them.
+        """
+        start = first * self.stride - self.padding(size)
+        stop = (end - 1) * self.stride + self.extent - self.padding(size)
+        low, high = max(start, 0), min(stop, size)
+        return (low, high), (low - start, stop - high)
+
     def pads(self, size: int) -> bool:
         """Return whether a window reaches beyond the input."""
         start = self.padding(size)
@@ -68,6 +79,18 @@ def window_problems(x: Tensor, y: Tensor, height: Axis, width: Axis) -> list[str
     if want != y.shape[:3]:
         return [f"output shape {list(y.shape)} does not follow from the input: {list(want)} + [C]"]
     return []
+
+
+def window_stripe(op: Op, window: tuple[Axis, Axis], first: int, end: int) -> Stripe | None:
+    """Return what rows of a layer need whose attributes have `pads` for its window."""
+    height, width = window
+    x = op.input(0)
+    rows, above = height.rows(x.shape[1], first, end)
+    if rows[0] >= rows[1]:
+        return None  # windows over nothing but padding
+    beside = width.rows(x.shape[2], 0, op.outputs[0].shape[2])[1]
+    others = [None] * (len(op.inputs) - 1)
+    return Stripe((rows, *others), replace(op.attrs, pads=(above, beside)))
 
 
 def window_params(x: Tensor, y: Tensor, height: Axis, width: Axis) -> dict[str, int]:
