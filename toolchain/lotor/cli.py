@@ -41,6 +41,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"lotor: {message}; see `{self.prog} --help`\n")
 
 
+def _add_ram(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ram", type=int, metavar="BYTES", help="run layers in stripes until the arena is as small"
+    )
+
+
 class _Commands:
     """The commands of `lotor`, each with `--json`."""
 
@@ -135,6 +141,7 @@ def _add_compile(commands: _Commands) -> None:
     parser.add_argument("--target", default="portable", help="default: portable")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--name", help="C identifier; default: from the file's name")
+    _add_ram(parser)
 
 
 def _compile(args: argparse.Namespace) -> Result:
@@ -143,7 +150,7 @@ def _compile(args: argparse.Namespace) -> Result:
     from lotor.zoo import find_model
 
     found = find_model(args.model)
-    compiled = compile_model(found.path, args.target, args.name, found.labels or ())
+    compiled = compile_model(found.path, args.target, args.name, found.labels or (), ram=args.ram)
     compiled.report["code_bytes"] = code_bytes(compiled)
     files = [str(path) for path in compiled.write(args.output)]
     keys = ("ram_bytes", "arena_bytes", "weights_bytes", "code_bytes", "macs")
@@ -299,6 +306,7 @@ def _add_flash(commands: _Commands) -> None:
     parser.add_argument("--board", help="the board's name (default: the default board)")
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
     parser.add_argument("--target", help="compile for; default: the board's")
+    _add_ram(parser)
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
 
 
@@ -314,7 +322,7 @@ def _flash(args: argparse.Namespace) -> Result:
         stopped = stop(board.name)
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
-    done = flash(board.name, args.model or [], args.target)
+    done = flash(board.name, args.model or [], args.target, args.ram)
     return Result(done.as_dict(), str(done))
 
 
@@ -400,12 +408,13 @@ def _add_profile(commands: _Commands) -> None:
     parser = commands.add("profile", "what every layer takes on a board", _profile)
     parser.add_argument("model", help="a model's name, or a .tflite file")
     parser.add_argument("--board", required=True, help="where to measure")
+    _add_ram(parser)
 
 
 def _profile(args: argparse.Namespace) -> Result:
     from lotor.profiling import profile
 
-    found = profile(args.model, args.board)
+    found = profile(args.model, args.board, ram=args.ram)
     return Result(asdict(found), str(found))
 
 
@@ -457,12 +466,13 @@ def _add_verify(commands: _Commands) -> None:
     parser.add_argument("--board", help="compare what this board computes")
     parser.add_argument("--samples", type=int, default=20, help="random inputs; default: 20")
     parser.add_argument("--seed", type=int, default=0, help="decides the inputs; default: 0")
+    _add_ram(parser)
 
 
 def _verify(args: argparse.Namespace) -> Result:
     from lotor.verify import verify
 
-    found = verify(args.model, args.samples, args.seed, args.board)
+    found = verify(args.model, args.samples, args.seed, args.board, args.ram)
     return Result(asdict(found), str(found), ok=found.ok)
 
 

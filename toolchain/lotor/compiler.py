@@ -61,6 +61,8 @@ class Compiled:
         header: text of NAME.h.
         report: what `report.json` says.
         model_hash: SHA-256 of the model file, hexadecimal.
+        ram: bytes that the arena might take; None without a limit.
+        striped: what runs in stripes to stay below it.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Compiled:
     header: str
     report: dict[str, Any]
     model_hash: str
+    ram: int | None = None
+    striped: tuple[Striped, ...] = ()
 
     def write(self, directory: Path) -> list[Path]:
         """Write NAME.c, NAME.h and report.json into a folder (made if needed)."""
@@ -194,6 +198,8 @@ def compile_model(
         render_header(program),
         report(program),
         model_hash,
+        ram,
+        striped,
     )
 
 
@@ -201,9 +207,16 @@ def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Strip
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
     found = fit(graph, ram, lambda graph: _plan(graph, target)[1])
     least = found.plan.arena_bytes
-    if least > ram:
-        raise LotorError(f"{least}")
-    return found.graph, found.striped
+    if least <= ram:
+        return found.graph, found.striped
+    steps = [op for op in found.graph.ops if not operators()[op.kind].lower(op)[0].alias]
+    peak = steps[found.plan.peak_layer]
+    raise LotorError(
+        f"{graph.name}: {ram:,} bytes of RAM are too few; with the layers before in stripes, "
+        f"{short_name(peak.name)} ({peak.kind}) needs {found.plan.lower_bound:,} and the whole "
+        f"model {least:,}: give --ram {least} or more, a model with a smaller input, or a board "
+        "with more RAM (`lotor boards`)"
+    )
 
 
 def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]]], Plan]:

@@ -166,12 +166,13 @@ def check_inputs(tensors: Sequence[Tensor], inputs: Sequence[Array]) -> list[Arr
     return checked
 
 
-def load(model: str | Path | bytes, target: str = "host") -> HostModel:
+def load(model: str | Path | bytes, target: str = "host", ram: int | None = None) -> HostModel:
     """Compile a model for this machine and load it.
 
     Args:
         model: a .tflite file, its bytes, or the name of a model that ships with Lotor.
         target: `host`, `portable` or another target that this machine can run.
+        ram: bytes that the arena may take; layers run in stripes where it would take more.
 
     Raises:
         LotorError: the model cannot be read or compiled, or there is no C compiler.
@@ -179,9 +180,9 @@ def load(model: str | Path | bytes, target: str = "host") -> HostModel:
     from lotor.zoo import find_model
 
     if isinstance(model, bytes):
-        return HostModel(compile_model(model, target))
+        return HostModel(compile_model(model, target, ram=ram))
     found = find_model(str(model))
-    return HostModel(compile_model(found.path, target, labels=found.labels or ()))
+    return HostModel(compile_model(found.path, target, labels=found.labels or (), ram=ram))
 
 
 def build_library(compiled: Compiled, trace: bool) -> Path:

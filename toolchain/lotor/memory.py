@@ -117,7 +117,7 @@ class Plan:
     arena_bytes: int
     lower_bound: int
     peak_layer: int
-    live_bytes: tuple[int, ...]
+    live_bytes: tuple[int, ...] = ()
 
     def offset(self, tensor: Tensor) -> int:
         """Return where a tensor starts."""
@@ -243,7 +243,13 @@ def plan_memory(
         for s, offset in zip(storages, offsets, strict=True)
     ]
     placements.sort(key=lambda p: (p.first, p.offset))
-    return Plan(tuple(placements), height(pieces, offsets), lower_bound, live.index(lower_bound), tuple(live))
+    return Plan(
+        tuple(placements),
+        height(pieces, offsets),
+        lower_bound,
+        live.index(lower_bound),
+        tuple(live),
+    )
 
 
 def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]) -> bool:

@@ -67,7 +67,7 @@ class Profile:
         return "\n".join(lines)
 
 
-def profile(model: str, board: str, seed: int = 0) -> Profile:
+def profile(model: str, board: str, seed: int = 0, ram: int | None = None) -> Profile:
     """Run one inference on a board and read what every layer took.
 
     The kernels' time does not depend on the data but for clamping, so one random input will do; the
@@ -77,7 +77,7 @@ def profile(model: str, board: str, seed: int = 0) -> Profile:
         LotorError: the model does not compile or is not on the board, or the board's trouble.
     """
     load_board(board)
-    compiled = compile_for(board, model)
+    compiled = compile_for(board, model, ram)
     with open_with_model(board, model, compiled) as session:
         session.progress = True
         (inputs,) = random_inputs(compiled.graph, 1, seed)

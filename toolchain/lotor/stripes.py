@@ -166,7 +166,7 @@ class _Regions:
 
     def candidates(self, over: int, limit: int) -> list[_Candidate]:
         """Return what includes a layer and may stay within the limit, cheapest first."""
-        found = []
+        found: list[_Candidate] = []
         for first in range(over, max(-1, over - _LONGEST), -1):
             if not self._splits(self._graph.ops[first]):
                 break

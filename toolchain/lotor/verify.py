@@ -95,7 +95,9 @@ def _random(tensor: Tensor, rng: np.random.Generator, flat: bool) -> Array:
     return np.array(np.broadcast_to(values, tensor.shape))
 
 
-def verify(model: str, samples: int, seed: int, board: str | None = None) -> Verification:
+def verify(
+    model: str, samples: int, seed: int, board: str | None = None, ram: int | None = None
+) -> Verification:
     """Compare a model on this machine or on a board with the reference.
 
     Args:
@@ -103,6 +105,7 @@ def verify(model: str, samples: int, seed: int, board: str | None = None) -> Ver
         samples: how many random inputs.
         seed: decides the inputs.
         board: the board; None for this machine.
+        ram: bytes that the arena may take; layers run in stripes where it would take more.
 
     Raises:
         LotorError: the model cannot be compiled, LiteRT is missing, or the board's trouble.
@@ -112,11 +115,11 @@ def verify(model: str, samples: int, seed: int, board: str | None = None) -> Ver
     if seed < 0:
         raise LotorError(f"--seed {seed}: 0 or more needed")
     found = find_model(model)
-    host, oracle = load(str(found.path)), Oracle(found.path)
+    host, oracle = load(str(found.path), ram=ram), Oracle(found.path)
     differing = elements = 0
     largest = relative = 0.0
     bad: str | None = None
-    with _open(model, board) as session, Progress("verify", samples, "inputs") as progress:
+    with _open(model, board, ram) as session, Progress("verify", samples, "inputs") as progress:
         infer = _runner(host, session)
         for inputs in random_inputs(host.compiled.graph, samples, seed):
             expected, before = as_list(oracle.run(*inputs)), host.state
@@ -178,12 +181,12 @@ def first_bad_layer(
     return "none: only the outputs differ"
 
 
-def _open(model: str, board: str | None) -> AbstractContextManager[Session | None]:
+def _open(model: str, board: str | None, ram: int | None) -> AbstractContextManager[Session | None]:
     if board is None:
         return nullcontext(None)
     from lotor.device.ready import compile_for, open_with_model
 
-    return open_with_model(board, model, compile_for(board, model))
+    return open_with_model(board, model, compile_for(board, model, ram))
 
 
 def _runner(

@@ -72,13 +72,19 @@ class FlashResult:
         )
 
 
-def flash(board: str, models: str | Sequence[str], target: str | None = None) -> FlashResult:
+def flash(
+    board: str,
+    models: str | Sequence[str],
+    target: str | None = None,
+    ram: int | None = None,
+) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
     Args:
         board: the board's name.
         models: one or several names or paths of models.
         target: what to compile for; the board's own target when None.
+        ram: bytes that the arena may take: layers run in stripes where it would take more.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -94,7 +100,7 @@ def flash(board: str, models: str | Sequence[str], target: str | None = None) ->
         compiled, tests = [], []
         for file in files:
             compiled.append(
-                compile_model(file.path, target or chosen.target, labels=file.labels or ())
+                compile_model(file.path, target or chosen.target, labels=file.labels or (), ram=ram)
             )
             progress.advance()
             tests.append(self_test(load(str(file.path))))

@@ -11,10 +11,11 @@ from lotor.device.session import Session
 from lotor.zoo import find_model
 
 
-def compile_for(board: str, model: str) -> Compiled:
-    """Compile a model (name or path) for a board's target."""
+def compile_for(board: str, model: str, ram: int | None = None) -> Compiled:
+    """Compile a model (name or path) for a board's target, with at most `ram` bytes of arena."""
     found = find_model(model)
-    return compile_model(found.path, load_board(board).target, labels=found.labels or ())
+    target = load_board(board).target
+    return compile_model(found.path, target, labels=found.labels or (), ram=ram)
 
 
 def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
@@ -34,7 +35,7 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
     """
     if load_board(board).emulated and not _runs(board, compiled):
         print(f"flashing {board} with {compiled.name}", file=sys.stderr)
-        flash(board, model)
+        flash(board, model, ram=compiled.ram)
     session = Session.open(board)
     try:
         session.require_model(compiled)
