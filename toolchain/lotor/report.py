@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lotor.codegen.c import Layer, Program, borders
+from lotor.codegen.c import Layer, Program, borders, constant_key
 from lotor.graph import Array
 from lotor.memory import Placement
 
@@ -39,7 +39,7 @@ def report(program: Program) -> dict[str, Any]:
             "kernel": layer.kernel,
             "shape": list(layer.output.shape),
             "macs": layer.macs,
-            "weights_bytes": _constant_bytes(layer),
+            "weights_bytes": _constant_bytes([layer]),
             "live_bytes": _union(_live(memory, index)),
         }
         for index, layer in enumerate(program.layers)
@@ -54,7 +54,7 @@ def report(program: Program) -> dict[str, Any]:
         "ram_lower_bound": plan.lower_bound,
         "state_bytes": sum(tensor.nbytes for tensor in plan.variables),
         "peak_layer": program.layers[plan.peak_layer].name if program.layers else None,
-        "weights_bytes": sum(_constant_bytes(layer) for layer in program.layers),
+        "weights_bytes": _constant_bytes(program.layers),
         "macs": sum(layer.macs for layer in program.layers),
         "inputs": border("input"),
         "outputs": border("output"),
@@ -80,12 +80,8 @@ def _placement(placement: Placement, kinds: Mapping[int, str]) -> dict[str, Any]
         "first": placement.first,
         "last": placement.last,
         "segments": [
-            {
-                "offset": 0,
-                "bytes": placement.nbytes,
-                "first": placement.first,
-                "last": placement.last,
-            }
+            {"offset": s.offset, "bytes": s.nbytes, "first": s.first, "last": s.last}
+            for s in placement.segments
         ],
     }
 
@@ -155,9 +151,11 @@ def _union(intervals: Iterable[_Interval]) -> int:
     return total
 
 
-def _constant_bytes(layer: Layer) -> int:
+def _constant_bytes(layers: Iterable[Layer]) -> int:
+    """Return the bytes of constants, those that several layers share once."""
     arrays: list[Array] = []
-    for step in layer.steps:
-        arrays += step.call.constants.values()
-        arrays += [t.data for t in step.call.inputs if t.data is not None]
-    return sum(int(a.nbytes) for a in arrays)
+    for layer in layers:
+        for step in layer.steps:
+            arrays += step.call.constants.values()
+            arrays += [t.data for t in step.call.inputs if t.data is not None]
+    return sum({constant_key(array): array.nbytes for array in arrays}.values())

@@ -1,5 +1,6 @@
 """The two generated C files."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -212,7 +213,7 @@ def render_source(program: Program) -> str:
         merge_headers([s.variant.header for s in steps], [s.function for s in steps]),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
-    shared: dict[int, str] = {}
+    shared: dict[str, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(program, index, layer, shared))
     parts += ["/* clang-format on */\n", *_reset(program), _run(program)]
@@ -301,7 +302,7 @@ def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
     return f"({c_type} *)(void *)(arena + {offset})"
 
 
-def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -> str:
+def _layer(program: Program, index: int, layer: Layer, shared: dict[str, str]) -> str:
     arrays: list[str] = []
     body: list[str] = []
     for number, step in enumerate(layer.steps):
@@ -330,8 +331,14 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[int, str]) -
     )
 
 
+def constant_key(values: Array) -> str:
+    """Return what constant arrays that can be one in the generated C have in common."""
+    content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+    return f"{values.dtype} {hashlib.sha256(content.tobytes()).hexdigest()}"
+
+
 def _arguments(
-    program: Program, call: KernelCall, name: str, arrays: list[str], shared: dict[int, str]
+    program: Program, call: KernelCall, name: str, arrays: list[str], shared: dict[str, str]
 ) -> list[str]:
     """Return the C arguments after the parameters; new constant arrays are added to `arrays`."""
     arguments = []
@@ -339,15 +346,17 @@ def _arguments(
         if tensor.data is None:
             arguments.append(_pointer(program, tensor, const=True))
             continue
-        if id(tensor) not in shared:
-            shared[id(tensor)] = f"{name}_input_{position}"
-            arrays.append(_array(shared[id(tensor)], tensor.data))
-        arguments.append(shared[id(tensor)])
+        key = constant_key(tensor.data)
+        if key not in shared:
+            shared[key] = f"{name}_input_{position}"
+            arrays.append(_array(shared[key], tensor.data))
+        arguments.append(shared[key])
     for constant, values in call.constants.items():
-        if id(values) not in shared:
-            shared[id(values)] = f"{name}_{constant}"
-            arrays.append(_array(shared[id(values)], values))
-        arguments.append(shared[id(values)])
+        key = constant_key(values)
+        if key not in shared:
+            shared[key] = f"{name}_{constant}"
+            arrays.append(_array(shared[key], values))
+        arguments.append(shared[key])
     return arguments + [_pointer(program, tensor, const=False) for tensor in call.outputs]
 
 
