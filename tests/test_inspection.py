@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,9 @@ from cases.detection_postprocess import detection_postprocess
 from cases.int4 import int4_weights
 from cases.svdf import layers_over_time
 from conftest import CHECKOUT, Lotor
-from lotor.board import load_board
-from lotor.build import build_firmware
-from lotor.compiler import compile_model
+from lotor.board import Board, load_board
+from lotor.build import FIRMWARE_RAM, build_firmware
+from lotor.compiler import RamError, compile_model
 from lotor.inspection import as_text, inspect
 from lotor.operator_list import as_markdown, operator_list
 from lotor.ops import operators
@@ -124,6 +126,100 @@ def test_letters_that_the_output_does_not_have(model: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "?" in done.stdout
+
+
+def _board(ram: int, flash: int = 1 << 20, name: str = "tiny") -> Board:
+    board = load_board("netduinoplus2")
+    regions = board.memory
+    memory = replace(
+        regions,
+        ram=replace(regions.ram, bytes=ram),
+        flash=replace(regions.flash, bytes=flash),
+    )
+    return replace(board, name=name, memory=memory)
+
+
+@pytest.fixture
+def boards(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let other boards be all that there are."""
+
+    def use(*found: Board) -> None:
+        by_name = {board.name: board for board in found}
+        monkeypatch.setattr("lotor.inspection.list_boards", lambda: sorted(by_name))
+        monkeypatch.setattr("lotor.inspection.load_board", by_name.__getitem__)
+
+    return use
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> str:
+    """A model whose largest tensor is between layers that can run in stripes."""
+    m = ModelBuilder(seed=2)
+    x = m.conv2d(m.input((1, 48, 48, 2)), channels=12, kernel=(3, 3))
+    x = m.max_pool2d(m.depthwise_conv2d(x, kernel=(3, 3)), (4, 4), (4, 4))
+    m.output(m.conv2d(x, channels=4, kernel=(3, 3)))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(m.build())
+    return str(path)
+
+
+def test_stripes_make_a_model_fit(wide: str, boards: Callable[..., None]) -> None:
+    whole = inspect(wide, "cortex-m4")
+    room = whole["arena_bytes"] // 2
+    needed = _board(0).build.stack_bytes + FIRMWARE_RAM
+    boards(_board(room + needed), _board(1 << 20, name="huge"), _board(1 << 17, name="large"))
+    data = inspect(wide, board="tiny")
+    assert not data["fits"]
+    assert data["ram_free"] == data["ram_limit"] - data["ram_needed"] < 0
+    assert data["flash_free"] == data["flash_limit"] - data["flash_needed"] > 0
+    way = data["way_out"]
+    assert [board["board"] for board in way["boards"]] == ["large", "huge"]
+    stripes = way["stripes"]
+    assert stripes["ram"] == room
+    assert stripes["ram_needed"] <= data["ram_limit"]
+    # What it says is what compiling so gives.
+    striped = inspect(wide, board="tiny", ram=stripes["ram"])
+    assert striped["fits"]
+    assert striped["arena_bytes"] == stripes["arena_bytes"] <= room
+    assert striped["macs"] - whole["macs"] == stripes["extra_macs"] == striped["extra_macs"] > 0
+    text = as_text(data)
+    assert f"fits with --ram {room}: " in text
+    assert f"{stripes['extra_macs']:,} MACs more" in text
+    assert "fits as it is: large (131,072 bytes RAM" in text
+    assert f"{-data['ram_free']:,} too many" in text
+    assert f"run in {striped['stripes'][0]['stripes']} stripes" in as_text(striped)
+
+
+def test_stripes_that_do_not_suffice(wide: str, boards: Callable[..., None]) -> None:
+    needed = _board(0).build.stack_bytes + FIRMWARE_RAM
+    boards(_board(needed + 100))
+    data = inspect(wide, board="tiny")
+    with pytest.raises(RamError) as refused:
+        compile_model(Path(wide), "cortex-m4", ram=100)
+    assert data["way_out"] == {
+        "stripes": None,
+        "least_arena_bytes": refused.value.least,
+        "boards": [],
+    }
+    assert f"down to {refused.value.least:,} bytes, the board has 100" in as_text(data)
+    assert "fits as it is: no known board" in as_text(data)
+    boards(_board(needed - 1))  # not even the firmware fits
+    assert f"down to {refused.value.least:,} bytes, the board has 0" in as_text(
+        inspect(wide, board="tiny")
+    )
+
+
+def test_flash_that_does_not_suffice(wide: str, boards: Callable[..., None]) -> None:
+    boards(_board(1 << 20, 4096), _board(1 << 20, 1 << 19, "roomy"))
+    data = inspect(wide, board="tiny")
+    assert not data["fits"]
+    assert data["ram_free"] > 0 > data["flash_free"]
+    assert data["way_out"]["stripes"] is None
+    assert [board["board"] for board in data["way_out"]["boards"]] == ["roomy"]
+    assert f"({-data['flash_free']:,} too many)" in as_text(data)
+    assert f"weights take {data['weights_bytes']:,} bytes" in as_text(data)
+    boards(_board(1 << 20))
+    assert inspect(wide, board="tiny")["way_out"] is None
 
 
 def test_what_cannot_be_compiled_has_the_same_keys(

@@ -349,6 +349,7 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--target", help="default: the board's, else portable")
     parser.add_argument("--board", help="also say whether it fits this board")
     parser.add_argument("--passes", action="store_true", help="what every rewrite did and saved")
+    _add_ram(parser)
     parser.add_argument(
         "--plot",
         nargs="?",
@@ -366,7 +367,7 @@ def _inspect(args: argparse.Namespace) -> Result:
     file = Path(args.plot) if args.plot else None
     if file:
         check_file(file)
-    data = inspect(args.model, args.target, args.board, args.passes)
+    data = inspect(args.model, args.target, args.board, args.passes, args.ram)
     drawn = args.plot is not None and not data["unsupported"]
     if drawn and file:
         save(data, file, Path(args.model).stem)

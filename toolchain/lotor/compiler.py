@@ -47,6 +47,14 @@ class UnsupportedModelError(LotorError):
         self.problems = list(problems)
 
 
+class RamError(LotorError):
+    """A model that needs more RAM than it may take; stripes get its arena to `least` bytes."""
+
+    def __init__(self, text: str, least: int) -> None:
+        super().__init__(text)
+        self.least = least
+
+
 @dataclass(frozen=True)
 class Compiled:
     """A compiled model.
@@ -139,8 +147,8 @@ def compile_model(
         ram: bytes that the arena may take: layers run in stripes where it would take more.
 
     Raises:
-        LotorError: the file is no usable model, the target or the name is wrong, or the model needs
-            more than `ram`.
+        LotorError: the file is no usable model, the target or the name is wrong.
+        RamError: the model needs more than `ram`.
         UnsupportedModelError: layers that cannot be compiled, all of them listed.
     """
     chosen = find_target(target)
@@ -211,11 +219,12 @@ def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Strip
         return found.graph, found.striped
     steps = [op for op in found.graph.ops if not operators()[op.kind].lower(op)[0].alias]
     peak = steps[found.plan.peak_layer]
-    raise LotorError(
+    raise RamError(
         f"{graph.name}: {ram:,} bytes of RAM are too few; with the layers before in stripes, "
         f"{short_name(peak.name)} ({peak.kind}) needs {found.plan.lower_bound:,} and the whole "
         f"model {least:,}: give --ram {least} or more, a model with a smaller input, or a board "
-        "with more RAM (`lotor boards`)"
+        "with more RAM (`lotor boards`)",
+        least,
     )
 
 

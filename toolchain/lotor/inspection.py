@@ -1,13 +1,15 @@
 """What a model is and what it will cost, before a board is touched."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lotor.board import Board, load_board
+from lotor.board import Board, list_boards, load_board
 from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
 from lotor.compiler import (
     Compiled,
+    RamError,
     UnsupportedModelError,
     compile_model,
     find_problems,
@@ -21,11 +23,13 @@ from lotor.optimize.report import report_passes
 from lotor.sizes import code_bytes
 from lotor.zoo import find_model
 
-_TRICKS = ("ram_saved", "stripes", "extra_macs")
-
 
 def inspect(
-    model: str, target: str | None = None, board: str | None = None, passes: bool = False
+    model: str,
+    target: str | None = None,
+    board: str | None = None,
+    passes: bool = False,
+    ram: int | None = None,
 ) -> dict[str, Any]:
     """Return layers, cost and memory of a model, and all that cannot be compiled.
 
@@ -34,22 +38,23 @@ def inspect(
         target: what it would be compiled for; the board's target, else portable.
         board: also say whether it fits there.
         passes: also say what every rewrite has done, under the key `passes`.
+        ram: bytes that the arena may take: layers run in stripes where it would take more.
 
     Raises:
-        LotorError: no usable model, or a wrong name of target or board.
+        LotorError: no usable model, a wrong name of target or board, or too small a `ram`.
     """
     found = find_model(model)
     chosen = load_board(board) if board else None
-    data = _cost(found.path, target, chosen)
+    data = _cost(found.path, target, chosen, ram)
     if passes:
         content, stem = read_content(found.path)
         data["passes"] = report_passes(read_model(content, stem))
     return data
 
 
-def _cost(path: Path, target: str | None, board: Board | None) -> dict[str, Any]:
+def _cost(path: Path, target: str | None, board: Board | None, ram: int | None) -> dict[str, Any]:
     try:
-        compiled = compile_model(path, target or (board.target if board else "portable"))
+        compiled = compile_model(path, target or (board.target if board else "portable"), ram=ram)
     except UnsupportedModelError:
         return _unsupported(read_content(path)[0])
     data = {
@@ -72,27 +77,105 @@ def _cost(path: Path, target: str | None, board: Board | None) -> dict[str, Any]
                 "memory",
             )
         },
-        # What only some plans have.
-        **{key: compiled.report.get(key) for key in _TRICKS},
+        "ram_saved": compiled.report.get("ram_saved"),
+        "stripes": [asdict(part) for part in compiled.striped],
+        "extra_macs": sum(part.extra_macs for part in compiled.striped),
         "unsupported": [],
     }
     if board is not None:
-        data |= _fit(compiled, board)
+        data |= _fit(path, compiled, board, target)
     return data
 
 
-def _fit(compiled: Compiled, board: Board) -> dict[str, Any]:
-    """Say whether an image of this one model fits a board, with all that the firmware adds."""
-    ram = compiled.plan.arena_bytes + board.build.stack_bytes + FIRMWARE_RAM
-    flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0) + FIRMWARE_FLASH
+def _fit(path: Path, compiled: Compiled, board: Board, target: str | None) -> dict[str, Any]:
+    """Say whether an image of this one model fits a board, by how much, and else what would."""
+    sizes = _sizes(compiled)
+    ram, flash = _ram(sizes.arena, board), sizes.flash
+    fits = ram <= board.ram_limit and flash <= board.flash_limit
     return {
         "board": board.name,
-        "fits": ram <= board.ram_limit and flash <= board.flash_limit,
+        "fits": fits,
         "ram_needed": ram,
         "ram_limit": board.ram_limit,
+        "ram_free": board.ram_limit - ram,
         "flash_needed": flash,
         "flash_limit": board.flash_limit,
+        "flash_free": board.flash_limit - flash,
+        "way_out": None
+        if fits
+        else {
+            **(_stripes(path, compiled, board) if flash <= board.flash_limit else _NO_STRIPES),
+            "boards": _larger_boards(path, {compiled.target.name: sizes}, target),
+        },
     }
+
+
+_NO_STRIPES = {"stripes": None, "least_arena_bytes": None}
+_SHOWN_BOARDS = 3
+
+
+class _Sizes(NamedTuple):
+    """Bytes of a model's arena, and about how many bytes of flash it takes with the firmware."""
+
+    arena: int
+    flash: int
+
+
+def _sizes(compiled: Compiled) -> _Sizes:
+    flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0) + FIRMWARE_FLASH
+    return _Sizes(compiled.plan.arena_bytes, flash)
+
+
+def _ram(arena: int, board: Board) -> int:
+    """Return about how many bytes of a board's RAM an image takes."""
+    return arena + board.build.stack_bytes + FIRMWARE_RAM
+
+
+def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
+    """Say what it costs to get the arena into the board's RAM in stripes, or how far they go."""
+    room = max(1, board.ram_limit - _ram(0, board))
+    try:
+        striped = compile_model(path, compiled.target.name, ram=room)
+    except RamError as error:
+        return {"stripes": None, "least_arena_bytes": error.least}
+    sizes = _sizes(striped)
+    if sizes.flash > board.flash_limit:  # every stripe has code of its own
+        return _NO_STRIPES
+    found = {
+        "ram": room,
+        "arena_bytes": sizes.arena,
+        "ram_needed": _ram(sizes.arena, board),
+        "flash_needed": sizes.flash,
+        "layers": sum(part.layers for part in striped.striped),
+        "stripes": max(part.stripes for part in striped.striped),
+        "extra_macs": sum(part.extra_macs for part in striped.striped),
+    }
+    return {"stripes": found, "least_arena_bytes": None}
+
+
+def _larger_boards(
+    path: Path, sizes: dict[str, _Sizes], target: str | None
+) -> list[dict[str, Any]]:
+    """Return the boards that a model fits as it is, those with the least memory first.
+
+    Args:
+        path: the model.
+        sizes: what is known of it, by target; it grows.
+        target: what it is compiled for; None for each board's own.
+    """
+    boards = sorted(map(load_board, list_boards()), key=lambda b: (b.ram_limit, b.flash_limit))
+    found: list[dict[str, Any]] = []
+    for board in boards:
+        if len(found) == _SHOWN_BOARDS:
+            break
+        name = target or board.target
+        if name not in sizes:
+            sizes[name] = _sizes(compile_model(path, name))
+        arena, flash = sizes[name]
+        if _ram(arena, board) <= board.ram_limit and flash <= board.flash_limit:
+            limits = {"ram_limit": board.ram_limit, "flash_limit": board.flash_limit}
+            found.append({"board": board.name, **limits})
+    return found
 
 
 def as_text(data: dict[str, Any]) -> str:
@@ -117,8 +200,11 @@ def summary(data: dict[str, Any]) -> str:
     if data["ram_saved"]:
         saved = ", ".join(f"{name} {count:,}" for name, count in data["ram_saved"].items() if count)
         lines.append(f"bytes of RAM saved by each: {saved or 'nothing'}")
-    if data["stripes"]:
-        lines.append(f"{len(data['stripes'])} stripes cost {data['extra_macs'] or 0:,} MACs more")
+    lines += [
+        f"{part['layers']} layers, {short_name(part['first'])} to {short_name(part['last'])}, run "
+        f"in {part['stripes']} stripes: {part['extra_macs']:,} MACs more"
+        for part in data["stripes"]
+    ]
     if "board" in data:
         lines += _fit_lines(data)
     return "\n".join(lines)
@@ -201,12 +287,47 @@ def layer_title(data: dict[str, Any], layer: int) -> str:
 
 
 def _fit_lines(data: dict[str, Any]) -> list[str]:
+    def memory(name: str) -> str:
+        free = data[f"{name}_free"]
+        rest = f"{free:,} free" if free >= 0 else f"{-free:,} too many"
+        return f"about {data[f'{name}_needed']:,} of {data[f'{name}_limit']:,} bytes ({rest})"
+
     verdict = "fits" if data["fits"] else "does not fit"
-    return [
-        f"{verdict} {data['board']} with the firmware: about {data['ram_needed']:,} of "
-        f"{data['ram_limit']:,} bytes RAM and {data['flash_needed']:,} of "
-        f"{data['flash_limit']:,} bytes flash"
+    lines = [
+        f"{verdict} {data['board']} with the firmware: RAM {memory('ram')}, flash {memory('flash')}"
     ]
+    if data["way_out"]:
+        lines += [f"  {line}" for line in _ways_out(data, **data["way_out"])]
+    return lines
+
+
+def _ways_out(
+    data: dict[str, Any],
+    stripes: dict[str, Any] | None,
+    least_arena_bytes: int | None,
+    boards: list[dict[str, Any]],
+) -> list[str]:
+    """Return what makes a model fit, the cheapest first."""
+    lines = []
+    if stripes:
+        share = stripes["extra_macs"] / data["macs"] if data["macs"] else 0
+        lines.append(
+            f"fits with --ram {stripes['ram']}: {stripes['layers']} layers in up to "
+            f"{stripes['stripes']} stripes, arena {stripes['arena_bytes']:,} bytes, "
+            f"{stripes['extra_macs']:,} MACs more ({share:.1%})"
+        )
+    elif least_arena_bytes is not None:
+        room = max(0, data["arena_bytes"] + data["ram_free"])
+        lines.append(
+            f"stripes get its arena down to {least_arena_bytes:,} bytes, the board has {room:,}"
+        )
+    fitting = [
+        f"{b['board']} ({b['ram_limit']:,} bytes RAM, {b['flash_limit']:,} flash)" for b in boards
+    ]
+    lines.append(f"fits as it is: {', '.join(fitting) or 'no known board'}")
+    if data["flash_free"] < 0:
+        lines.append(f"weights take {data['weights_bytes']:,} bytes of flash: fewer channels help")
+    return lines
 
 
 def _unsupported(content: bytes) -> dict[str, Any]:
@@ -232,7 +353,9 @@ def _unsupported(content: bytes) -> dict[str, Any]:
         "ram_lower_bound": None,
         "peak_layer": None,
         "peak": None,
-        **dict.fromkeys(_TRICKS),
+        "ram_saved": None,
+        "stripes": [],
+        "extra_macs": None,
         "weights_bytes": None,
         "inputs": [],
         "outputs": [],
