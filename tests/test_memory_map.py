@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from conftest import Lotor
+from conftest import CHECKOUT, Lotor
 from lotor.cli import main
 from lotor.compiler import Compiled, compile_model
 from lotor.errors import LotorError
 from lotor.inspection import inspect
-from lotor.memory_map import as_text, boxes, check_file, figure, save, shared
+from lotor.memory_map import as_text, boxes, check_file, figure, save
+from lotor.memory_map import shared as shared_bytes
 from tflite_builder import ModelBuilder, Quant
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -95,7 +96,7 @@ def test_shared_bytes_are_those_of_two_at_once(data: dict[str, Any]) -> None:
     for box in boxes(data):
         counted[box.first + 1 : box.last + 2, box.low : box.high] += 1
     drawn = np.zeros((layers + 2, arena), bool)
-    for both in shared(boxes(data)):
+    for both in shared_bytes(boxes(data)):
         drawn[both.first + 1 : both.last + 2, both.low : both.high] = True
     assert drawn.any()
     assert np.array_equal(drawn, counted > 1)
@@ -105,7 +106,7 @@ def test_parts_of_a_tensor_make_a_staircase() -> None:
     steps = [box for box in boxes(staircase()) if box.tensor == 0]
     corners = [(box.low, box.high, box.first, box.last) for box in steps]
     assert corners == [(120, 160, 0, 1), (160, 200, 1, 2), (200, 240, 2, 3)]
-    both = [(s.low, s.high, s.first, s.last) for s in shared(boxes(staircase()))]
+    both = [(s.low, s.high, s.first, s.last) for s in shared_bytes(boxes(staircase()))]
     assert both == [(120, 130, 0, 1)]
 
 
@@ -297,6 +298,20 @@ def test_a_drawn_file_is_named(model: Path, lotor: Lotor, tmp_path: Path) -> Non
     assert file.read_bytes().startswith(b"\x89PNG")
     drawn = lotor("inspect", model, "--plot")
     assert drawn.stdout.startswith(as_text(inspect(str(model))))
+
+
+@pytest.mark.shared
+def test_the_docs_have_the_true_arenas(shared: Path) -> None:
+    page = (CHECKOUT / "docs/memory.md").read_text()
+    figures = page.split("## Figures")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \|$", figures, re.MULTILINE)
+    files = {path.stem: path for path in (shared / "models").rglob("*.tflite")}
+    assert len(rows) == 7
+    for name, written in rows:
+        found = inspect(str(files.get(name, name)), "cortex-m4")
+        each = sum(entry["bytes"] for entry in found["memory"])
+        true = (len(found["ops"]), each, found["ram_lower_bound"], found["arena_bytes"])
+        assert written == " | ".join(f"{figure:,}" for figure in true), name
 
 
 def test_what_cannot_be_compiled_has_no_map(lotor: Lotor, tmp_path: Path) -> None:
