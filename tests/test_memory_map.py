@@ -90,6 +90,21 @@ def test_a_box_is_a_placement(data: dict[str, Any], compiled: Compiled) -> None:
     }
 
 
+def test_every_part_of_a_life_has_a_box() -> None:
+    m = ModelBuilder(seed=2)
+    x = m.conv2d(m.input((1, 48, 48, 2)), channels=12, kernel=(3, 3))
+    m.output(m.max_pool2d(m.depthwise_conv2d(x, kernel=(3, 3)), (4, 4), (4, 4)))
+    whole = compile_model(m.build())
+    striped = compile_model(m.build(), ram=whole.plan.arena_bytes // 2)
+    placements = striped.plan.placements
+    assert max(len(p.segments) for p in placements) > 1
+    assert [(b.low, b.high, b.first, b.last) for b in boxes(striped.report)] == [
+        (p.offset + s.offset, p.offset + s.end, s.first, s.last)
+        for p in placements
+        for s in p.segments
+    ]
+
+
 def test_shared_bytes_are_those_of_two_at_once(data: dict[str, Any]) -> None:
     layers, arena = len(data["ops"]), data["arena_bytes"]
     counted = np.zeros((layers + 2, arena), int)
