@@ -120,6 +120,14 @@ def test_the_table_draws_what_layers_need(tmp_path: Path) -> None:
     assert rows[4].startswith(f"in use at layer 0 MAX_POOL_2D: {live[0]:,} bytes")
 
 
+def test_what_each_trick_saved(model: str) -> None:
+    data = inspect(model)
+    saved = {"order": 1200, "overlap": 34, "stripes": 0}
+    text = as_text(data | {"ram_saved": saved})
+    assert "bytes of RAM saved by each: order 1,200, overlap 34" in text.splitlines()
+    assert "saved by each: nothing" in as_text(data | {"ram_saved": {"order": 0}})
+
+
 def test_letters_that_the_output_does_not_have(model: str) -> None:
     command = [sys.executable, "-m", "lotor", "inspect", model]
     env = os.environ | {"PYTHONIOENCODING": "ascii"}
