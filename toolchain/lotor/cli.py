@@ -158,7 +158,8 @@ def _compile(args: argparse.Namespace) -> Result:
     sizes = ", ".join(
         f"{k.removesuffix('_bytes')} {data[k]:,}" for k in keys if data[k] is not None
     )
-    return Result(data, "\n".join([*files, sizes]))
+    data |= {key: compiled.report[key] for key in ("stripes", "extra_macs")}
+    return Result(data, "\n".join([*files, sizes, *map(str, compiled.striped)]))
 
 
 def _add_conformance(commands: _Commands) -> None:

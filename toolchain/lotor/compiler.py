@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -204,7 +204,11 @@ def compile_model(
         plan,
         render_source(program),
         render_header(program),
-        report(program),
+        {
+            **report(program),
+            "stripes": [asdict(part) for part in striped],
+            "extra_macs": sum(part.extra_macs for part in striped),
+        },
         model_hash,
         ram,
         striped,

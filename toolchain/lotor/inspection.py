@@ -21,6 +21,7 @@ from lotor.ops import model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.report import report_passes
 from lotor.sizes import code_bytes
+from lotor.stripes import Striped
 from lotor.zoo import find_model
 
 
@@ -200,11 +201,7 @@ def summary(data: dict[str, Any]) -> str:
     if data["ram_saved"]:
         saved = ", ".join(f"{name} {count:,}" for name, count in data["ram_saved"].items() if count)
         lines.append(f"bytes of RAM saved by each: {saved or 'nothing'}")
-    lines += [
-        f"{part['layers']} layers, {short_name(part['first'])} to {short_name(part['last'])}, run "
-        f"in {part['stripes']} stripes: {part['extra_macs']:,} MACs more"
-        for part in data["stripes"]
-    ]
+    lines += [str(Striped(**part)) for part in data["stripes"]]
     if "board" in data:
         lines += _fit_lines(data)
     return "\n".join(lines)

@@ -48,6 +48,12 @@ class Striped:
     stripes: int
     extra_macs: int
 
+    def __str__(self) -> str:
+        return (
+            f"{self.layers} layers from {short_name(self.first)} to {short_name(self.last)} run in "
+            f"{self.stripes} stripes: {self.extra_macs:,} MACs more"
+        )
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -91,7 +97,7 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """The layers from number `first` to `end`, and the parts of all their stripes."""
 
     first: int
@@ -112,7 +118,7 @@ class _Search:
         """Return a solution within the limit, made of this one; None where there is none."""
         if solution.plan.arena_bytes <= self._limit:
             return solution
-        regions = _Regions(solution.graph, solution.plan)
+        regions = Regions(solution.graph, solution.plan)
         over = regions.first_over(self._limit)
         for candidate in regions.candidates(over, self._limit):
             if self._left == 0:
@@ -133,7 +139,7 @@ class _Search:
             if found.plan.arena_bytes <= self._limit:
                 return found
             layers = sum(map(len, candidate.stripes))
-            behind = _Regions(graph, found.plan).first_over(self._limit)
+            behind = Regions(graph, found.plan).first_over(self._limit)
             if behind >= candidate.first + layers:  # these layers fit now, later ones do not
                 deeper = self.run(found)
                 if deeper is not None:
@@ -141,7 +147,7 @@ class _Search:
         return None
 
 
-class _Regions:
+class Regions:
     """The parts of a graph that can run in stripes."""
 
     def __init__(self, graph: Graph, plan: Plan) -> None:
@@ -164,9 +170,9 @@ class _Regions:
                 return index
         return self._layers.index(self._plan.peak_layer)  # each fits, but not all side by side
 
-    def candidates(self, over: int, limit: int) -> list[_Candidate]:
+    def candidates(self, over: int, limit: int) -> list[Candidate]:
         """Return what includes a layer and may stay within the limit, cheapest first."""
-        found: list[_Candidate] = []
+        found: list[Candidate] = []
         for first in range(over, max(-1, over - _LONGEST), -1):
             if not self._splits(self._graph.ops[first]):
                 break
@@ -177,7 +183,7 @@ class _Regions:
                     found += self._heights(first, end, limit)
         return sorted(found, key=lambda c: (c.extra_macs, c.end - c.first, len(c.stripes)))
 
-    def split(self, candidate: _Candidate) -> Graph | None:
+    def split(self, candidate: Candidate) -> Graph | None:
         """Return the graph with stripes; None where rows would not be aligned."""
         ops = []
         last = self._graph.ops[candidate.end - 1].outputs[0]
@@ -236,7 +242,7 @@ class _Regions:
                 return False
         return all(ops[-1].outputs[0] not in op.inputs for op in ops)
 
-    def _heights(self, first: int, end: int, limit: int) -> Iterator[_Candidate]:
+    def _heights(self, first: int, end: int, limit: int) -> Iterator[Candidate]:
         """Yield these layers in stripes of every height that may stay within the limit."""
         ops = self._graph.ops[first:end]
         height = ops[-1].outputs[0].shape[1]
@@ -252,7 +258,7 @@ class _Regions:
             else:
                 if others + self._bound(stripes, end) <= limit:
                     total = sum(_part_macs(part) for stripe in stripes for part in stripe)
-                    yield _Candidate(first, end, tuple(stripes), total - macs)
+                    yield Candidate(first, end, tuple(stripes), total - macs)
 
     def _parts(self, ops: Sequence[Op], rows: Rows) -> tuple[_Part, ...] | None:
         """Return what the layers compute for some rows of the last one's output."""
