@@ -17,6 +17,7 @@ from lotor import compiler
 from lotor.compiler import Compiled, RamError, compile_model
 from lotor.graph import Graph
 from lotor.host import HostModel
+from lotor.ops.window import Axis
 from lotor.oracle import Oracle
 from lotor.stripes import Regions, Striped
 from lotor.targets import Target
@@ -236,3 +237,21 @@ def test_tensors_of_a_batch_are_not_cut() -> None:
     with pytest.raises(RamError) as caught:
         compile_model(m.build(), ram=1)
     assert caught.value.least == compile_model(m.build()).plan.arena_bytes
+
+
+@pytest.mark.parametrize(
+    ("axis", "size", "outputs", "want"),
+    [
+        (Axis(3, 2, 1, True), 48, (0, 12), ((0, 25), (0, 0))),
+        (Axis(3, 2, 1, True), 48, (12, 24), ((24, 48), (0, 1))),
+        (Axis(3, 1, 1, True), 10, (0, 5), ((0, 6), (1, 0))),
+        (Axis(3, 1, 1, True), 10, (5, 10), ((4, 10), (0, 1))),
+        (Axis(3, 1, 2, False), 10, (2, 4), ((2, 8), (0, 0))),
+        (Axis(1, 3, 1, False), 10, (1, 3), ((3, 7), (0, 0))),
+        (Axis(2, 1, 1, False, (3, 0)), 4, (0, 2), ((0, 0), (3, 0))),
+    ],
+)
+def test_only_the_rows_that_windows_see(
+    axis: Axis, size: int, outputs: tuple[int, int], want: tuple[tuple[int, int], tuple[int, int]]
+) -> None:
+    assert axis.rows(size, *outputs) == want
