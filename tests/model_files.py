@@ -83,3 +83,13 @@ def _names(tensors: dict[str, int]) -> Sequence[Any]:
         entry.name, entry.tensorIndex = name, index
         found.append(entry)
     return found
+
+
+def with_axes_in_place(content: bytes) -> bytes:
+    """The same model where biases do not name the weights' axis, which LiteRT refuses."""
+    model = unpack(content)
+    for tensor in model.subgraphs[0].tensors:
+        quant = tensor.quantization
+        if quant is not None and quant.quantizedDimension >= len(tensor.shape):
+            quant.quantizedDimension = 0
+    return pack(model)
