@@ -3,11 +3,12 @@
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lotor.graph import DType, Graph, Tensor
+from lotor.graph import DType, Graph, Tensor, Within
 from lotor.memory import NO_CLEARANCE, Clearance, Placement, Plan, plan_memory, walks_backward
 from lotor.ops import KernelCall
 
@@ -173,3 +174,106 @@ def test_layers_walk_backward_where_that_saves_memory() -> None:
     assert plan.arena_bytes == 1100  # there and back
     ways = [walks_backward(plan, s[0], found) for s, found in zip(steps, allowed, strict=True)]
     assert sorted(ways) == [False, True]
+
+
+def parted_graph(seed: int) -> tuple[Graph, list[KernelCall], list[list[Clearance]]]:
+    """Layers that read and write parts of larger tensors, some of them under another shape."""
+    rng = random.Random(seed)
+    tensors = [tensor("input", rng.randint(20, 400))]
+    calls: list[KernelCall] = []
+    for layer in range(rng.randint(2, 10)):
+        way = rng.random()
+        source = rng.choice(tensors[-4:])
+        if way < 0.3:  # several layers write a joined tensor
+            sizes = [rng.randint(1, 150) for _ in range(rng.randint(2, 4))]
+            joined = tensor(f"joined{layer}", sum(sizes))
+            at = 0
+            for size in sizes:
+                part = replace(tensor(f"part{layer}", size), within=Within(joined, at, size))
+                calls.append(call([rng.choice([source, rng.choice(tensors)])], part))
+                at += size
+            tensors.append(joined)
+        elif way < 0.6 and source.nbytes > 2:  # several layers read rows of one, which overlap
+            for number in range(rng.randint(1, 4)):
+                start = rng.randrange(source.nbytes - 1)
+                size = rng.randint(1, source.nbytes - start)
+                part = replace(tensor(f"rows{layer}", size), within=Within(source, start, size))
+                tensors.append(tensor(f"t{layer}_{number}", rng.randint(1, 200)))
+                calls.append(call([part], tensors[-1]))
+        else:
+            tensors.append(tensor(f"t{layer}", rng.randint(1, 300)))
+            others = rng.sample(tensors[:-1], min(len(tensors) - 1, rng.randint(0, 1)))
+            calls.append(call(list(dict.fromkeys([source, *others])), tensors[-1]))
+    clearances = [
+        [
+            Clearance(*(rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in "fb"))
+            for _ in c.inputs
+        ]
+        for c in calls
+    ]
+    return Graph("parts", [tensors[0]], rng.sample(tensors, 2)), calls, clearances
+
+
+def root(part: Tensor) -> tuple[Tensor, int]:
+    """The tensor that one is a part of, and where."""
+    at = 0
+    while part.within is not None:
+        part, at = part.within.base, at + part.within.offset
+    return part, at
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 10**9), st.sampled_from([1, 4]))
+def test_every_layer_finds_its_inputs(seed: int, alignment: int) -> None:
+    """Run on memory that remembers what every byte belongs to."""
+    graph, calls, clearances = parted_graph(seed)
+    plan = plan_memory(graph, [[c] for c in calls], alignment, clearances)
+    arena: list[tuple[Tensor, int] | None] = [None] * plan.arena_bytes
+
+    def write(t: Tensor) -> set[int]:
+        base, at = root(t)
+        places = range(plan.offset(t), plan.offset(t) + t.nbytes)
+        for number, place in enumerate(places):
+            arena[place] = base, at + number
+        return set(places)
+
+    def read(t: Tensor) -> set[int]:
+        base, at = root(t)
+        places = range(plan.offset(t), plan.offset(t) + t.nbytes)
+        assert [arena[place] for place in places] == [(base, at + i) for i in range(t.nbytes)]
+        return set(places)
+
+    for t in graph.inputs:
+        write(t)
+    for c, allowed in zip(calls, clearances, strict=True):
+        before = [read(t) for t in c.inputs]
+        y = c.outputs[0]
+        after = write(y)
+        over = [(t, a) for t, a, b in zip(c.inputs, allowed, before, strict=True) if after & b]
+        start, end = plan.offset(y), plan.offset(y) + y.nbytes
+        forward_ = all(
+            a.forward is not None and plan.offset(t) - start >= a.forward for t, a in over
+        )
+        backward = all(
+            a.backward is not None and end - plan.offset(t) - t.nbytes >= a.backward
+            for t, a in over
+        )
+        assert forward_ or backward
+    for t in graph.outputs:
+        read(t)
+    assert plan.lower_bound <= plan.arena_bytes == max(p.end for p in plan.placements)
+
+
+def test_rows_that_are_used_up_make_room() -> None:
+    """As with stripes: the output grows into what is no longer needed of the input."""
+    x, y = tensor("x", 400), tensor("y", 400)
+    calls = []
+    for start in range(0, 400, 100):
+        rows, out = Within(x, start, 100), Within(y, start, 100)
+        middle = tensor(f"m{start}", 20)
+        calls.append(call([replace(tensor("rows", 100), within=rows)], middle))
+        calls.append(call([middle], replace(tensor("out", 100), within=out)))
+    plan = plan_memory(Graph("g", [x], [y]), [[c] for c in calls], 1)
+    assert plan.arena_bytes == plan.lower_bound == 420
+    assert len(plan.placements[0].segments) == 4
+    assert plan.live_bytes[:2] == (420, 420)

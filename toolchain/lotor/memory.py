@@ -376,6 +376,8 @@ def _overlaps(
             inputs.setdefault(storages.place(x)[0], []).append((x, clearance))
     for storage, found in inputs.items():
         strictest = _strictest([clearance for _, clearance in found])
+        if len(inputs) > 1:  # one walk serves them all, and the others may need it forward
+            strictest = replace(strictest, backward=None)
         if not strictest or storage is output:
             continue
         below, above = [], []
