@@ -131,7 +131,7 @@ class _Forced:
         self.choice = 0
 
     def __call__(self, graph: Graph, target: Target, _: int) -> tuple[Graph, tuple[Striped, ...]]:
-        regions = Regions(graph, compiler._plan(graph, target)[1])
+        regions = Regions(graph, compiler._plan(graph, target, keep_order=True)[2])
         found = [
             candidate
             for over in range(len(graph.ops))

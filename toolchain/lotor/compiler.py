@@ -13,12 +13,12 @@ from lotor.codegen.c import Layer, Program, Step, identifier, render_header, ren
 from lotor.errors import LotorError
 from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import DType, Graph, Op, short_name
-from lotor.memory import Plan, plan_memory, walks_backward
+from lotor.memory import Memory, Plan, walks_backward
 from lotor.ops import KernelCall, model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.place_parts import place_parts
 from lotor.report import report
-from lotor.schedule import schedule
+from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
 from lotor.targets.variants import select_variant
@@ -166,17 +166,16 @@ def compile_model(
     if problems:
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
-    lowered, plan = _plan(graph, chosen)
+    graph, lowered, plan = _plan(graph, chosen)
     if any(placement.parts for placement in plan.placements):
         # A large tensor that waits for its last part may cost more memory than a copy.
-        other = optimize(read, {*skip, place_parts.__name__})
-        copying = _plan(other, chosen)
-        if copying[1].arena_bytes < plan.arena_bytes:
-            graph, (lowered, plan) = other, copying
+        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen)
+        if copying[2].arena_bytes < plan.arena_bytes:
+            graph, lowered, plan = copying
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         graph, striped = _striped(graph, chosen, ram)
-        lowered, plan = _plan(graph, chosen)
+        graph, lowered, plan = _plan(graph, chosen, keep_order=True)
     layers = [
         Layer(
             op,
@@ -217,7 +216,7 @@ def compile_model(
 
 def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
-    found = fit(graph, ram, lambda graph: _plan(graph, target)[1])
+    found = fit(graph, ram, lambda graph: _plan(graph, target, keep_order=True)[2])
     least = found.plan.arena_bytes
     if least <= ram:
         return found.graph, found.striped
@@ -232,21 +231,32 @@ def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Strip
     )
 
 
-def _plan(graph: Graph, target: Target) -> tuple[list[tuple[Op, list[KernelCall]]], Plan]:
-    """Return the layers in their order with their kernel calls, and where their tensors live."""
-    lowered = [(op, operators()[op.kind].lower(op)) for op in schedule(graph)]
-    steps = [calls for _, calls in lowered]
+def _plan(
+    graph: Graph, target: Target, keep_order: bool = False
+) -> tuple[Graph, list[tuple[Op, list[KernelCall]]], Plan]:
+    """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
+    lowered = [operators()[op.kind].lower(op) for op in graph.ops]
+    aliases = [calls[0].alias for calls in lowered]
     clearances = [
         select_variant(calls[0], target).clearances(calls[0])
         if len(calls) == 1 and not calls[0].alias
         else ()
-        for calls in steps
+        for calls in lowered
     ]
-    plan = plan_memory(graph, steps, target.alignment, clearances)
-    for (_, calls), allowed in zip(lowered, clearances, strict=True):
+    memory = Memory(graph, lowered, clearances)
+    ops = list(zip(graph.ops, lowered, strict=True))
+    if keep_order:
+        plan = memory.plan(target.alignment)
+    else:
+        found = schedule(memory, target.alignment, must_precede(graph.ops, aliases))
+        plan = found.plan
+        if not found.as_in_model:
+            ops = [ops[number] for number in in_order(graph.ops, aliases, found.layers)]
+            graph = replace(graph, ops=[op for op, _ in ops])
+    for calls, allowed in zip(lowered, clearances, strict=True):
         if allowed and walks_backward(plan, calls[0], allowed):
             calls[0] = replace(calls[0], params={**calls[0].params, "backward": 1})
-    return lowered, plan
+    return graph, ops, plan
 
 
 def _way_out(kind: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from lotor.graph import Graph, Tensor
+from lotor.liveness import Access, Needs, Overlap, members
 from lotor.ops import KernelCall
 from lotor.placement import Conflicts, Interval, Piece, height, place
 
@@ -145,63 +146,13 @@ class _Storage:
 
     tensors: list[Tensor]
     nbytes: int
-    uses: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     parts: list[tuple[Tensor, int]] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)
 
     @property
     def item(self) -> int:
         """Bytes of the largest element that lies in it."""
         tensors = [*self.tensors, *(tensor for tensor, _ in self.parts)]
         return max(tensor.np_dtype.itemsize for tensor in tensors)
-
-    @property
-    def first(self) -> int:
-        """The first layer that needs any of it."""
-        return min(segment.first for segment in self.segments)
-
-    @property
-    def last(self) -> int:
-        """The last layer that needs any of it."""
-        return max(segment.last for segment in self.segments)
-
-    def use(self, start: int, end: int, layer: int) -> None:
-        """Note that a layer writes or reads the bytes from `start` to `end`."""
-        first, last = self.uses.get((start, end), (layer, layer))
-        self.uses[start, end] = min(first, layer), max(last, layer)
-
-    def divide(self) -> None:
-        """Find the segments, when all uses are known."""
-        self.segments = []
-        for start, end in itertools.pairwise(sorted({edge for use in self.uses for edge in use})):
-            lives = [life for (low, high), life in self.uses.items() if low <= start < high]
-            if not lives:
-                continue  # nobody needs these bytes
-            first, last = min(a for a, _ in lives), max(b for _, b in lives)
-            before = self.segments[-1] if self.segments else None
-            if before and (before.end, before.first, before.last) == (start, first, last):
-                self.segments[-1] = replace(before, nbytes=end - before.offset)
-            else:
-                self.segments.append(Segment(start, end - start, first, last))
-
-
-@dataclass(frozen=True)
-class _Overlap:
-    """How memory that a layer writes may lie over memory that it uses up.
-
-    Attributes:
-        below: bytes that it must begin before the other, at least; None where that does not help.
-        above: bytes that it must begin behind the other, at least, for a walk backward.
-        apart: bytes of it that lie beside the other in any case.
-    """
-
-    below: int | None
-    above: int | None
-    apart: int
-
-
-# The memory of an output and that of an input: by layer, how the one may lie over the other.
-_Overlaps = dict[tuple[_Storage, _Storage], dict[int, _Overlap]]
 
 
 def plan_memory(
@@ -219,37 +170,81 @@ def plan_memory(
         clearances: for every layer, those of each input of its call to the output; empty where
             none may overlap.
     """
-    storages, overlaps = _storages(graph, steps, clearances or [()] * len(steps))
-    live = [
-        _live_bytes(storages, overlaps, layer)
-        for layer in range(sum(not calls[0].alias for calls in steps))
-    ] or [sum(s.nbytes for s in storages)]
-    lower_bound = max(live)
+    return Memory(graph, steps, clearances or [()] * len(steps)).plan(alignment)
 
-    pieces = [Piece(s.nbytes, max(alignment, s.item), s.first) for s in storages]
-    # Walking backward costs a little time, so it must save memory.
-    forward = {
-        pair: {layer: replace(found, above=None) for layer, found in layers.items()}
-        for pair, layers in overlaps.items()
-    }
-    offsets: list[int] = []
-    for allowed in [forward] if forward == overlaps else [forward, overlaps]:
-        if offsets and height(pieces, offsets) < lower_bound + alignment:
-            break
-        found = place(pieces, _conflicts(storages, allowed), lower_bound + alignment)
-        offsets = min(offsets or found, found, key=lambda offsets: height(pieces, offsets))
-    placements = [
-        Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, tuple(s.segments))
-        for s, offset in zip(storages, offsets, strict=True)
-    ]
-    placements.sort(key=lambda p: (p.first, p.offset))
-    return Plan(
-        tuple(placements),
-        height(pieces, offsets),
-        lower_bound,
-        live.index(lower_bound),
-        tuple(live),
-    )
+
+class Memory:
+    """The memory of a model, whatever the order of its layers.
+
+    Attributes:
+        needs: which layers use which of its bytes.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        steps: Sequence[Sequence[KernelCall]],
+        clearances: Sequence[Sequence[Clearance]],
+    ) -> None:
+        self._storages, self.needs = _needs(graph, steps, clearances)
+
+    def plan(self, alignment: int, order: Sequence[int] | None = None, effort: float = 1.0) -> Plan:
+        """Return the placement of every activation; see `plan_memory`.
+
+        Args:
+            alignment: bytes.
+            order: the numbers of the layers as they run; aliases have none. By default, the
+                model's order.
+            effort: how much of the time for the search for offsets is taken.
+        """
+        order = range(self.needs.layers) if order is None else order
+        live = self.needs.profile(order) or [sum(s.nbytes for s in self._storages)]
+        lower_bound = max(live)
+        segments = self._segments(order)
+        pieces = [
+            Piece(s.nbytes, max(alignment, s.item), min(part.first for part in found))
+            for s, found in zip(self._storages, segments, strict=True)
+        ]
+        overlaps = {
+            (o.output, o.input, order.index(layer)): o
+            for layer, found in self.needs.overlaps.items()
+            for o in found
+        }
+        # Walking backward costs a little time, so it must save memory.
+        forward = {key: replace(found, above=None) for key, found in overlaps.items()}
+        rounded = self.needs.rounded(alignment).profile(order)
+        enough = max([lower_bound + alignment, *(n + 1 for n in rounded)])
+        offsets: list[int] = []
+        for allowed in [forward] if forward == overlaps else [forward, overlaps]:
+            if offsets and height(pieces, offsets) < enough:
+                break
+            found = place(pieces, _conflicts(segments, allowed), enough, effort)
+            offsets = min(offsets or found, found, key=lambda offsets: height(pieces, offsets))
+        placements = [
+            Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, tuple(parts))
+            for s, offset, parts in zip(self._storages, offsets, segments, strict=True)
+        ]
+        placements.sort(key=lambda p: (p.first, p.offset))
+        top = height(pieces, offsets)
+        return Plan(tuple(placements), top, lower_bound, live.index(lower_bound), tuple(live))
+
+    def _segments(self, order: Sequence[int]) -> list[list[Segment]]:
+        """Return what of every piece of memory is needed when."""
+        times = {-1: -1, len(order): len(order)} | {layer: at for at, layer in enumerate(order)}
+        found: list[list[Segment]] = [[] for _ in self._storages]
+        for part in self.needs.bytes:
+            users = [times[layer] for layer in members(part.users)]
+            new = Segment(part.start, part.nbytes, min(users), max(users))
+            before = found[part.memory][-1:]
+            if before and (before[0].end, before[0].first, before[0].last) == (
+                new.offset,
+                new.first,
+                new.last,
+            ):
+                found[part.memory][-1] = replace(before[0], nbytes=new.end - before[0].offset)
+            else:
+                found[part.memory].append(new)
+        return found
 
 
 def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]) -> bool:
@@ -265,59 +260,43 @@ def walks_backward(plan: Plan, call: KernelCall, clearances: Sequence[Clearance]
     return False
 
 
-def _live_bytes(storages: Sequence[_Storage], overlaps: _Overlaps, layer: int) -> int:
-    """Return the bytes that a layer needs at least."""
-    total = sum(
-        segment.nbytes
-        for storage in storages
-        for segment in storage.segments
-        if segment.first <= layer <= segment.last
-    )
-    pairs = [(pair, found[layer]) for pair, found in overlaps.items() if layer in found]
-    if not pairs:
-        return total
-    written = sum(s.nbytes for s in pairs[0][0][0].segments if s.first == layer)
-    sizes = {
-        under: sum(s.nbytes for s in under.segments if s.first < layer == s.last)
-        for (_, under), _ in pairs
-    }
-    together = max(written, sum(sizes.values()))
-    for (_, under), overlap in pairs:
-        together = max(together, overlap.apart + sizes[under])
-    return total - written - sum(sizes.values()) + together
-
-
 class _Storages:
     """The memory that is needed and its life; aliases and parts share their tensor's."""
 
     def __init__(self) -> None:
         self.all: list[_Storage] = []
-        self._found: dict[int, tuple[_Storage, int]] = {}
+        self.accesses: list[Access] = []
+        self._found: dict[int, tuple[int, int]] = {}
 
-    def use(self, tensor: Tensor, layer: int) -> None:
+    def use(self, tensor: Tensor, layer: int, writes: bool) -> None:
         """Note that a layer writes or reads a tensor."""
-        storage, offset = self.place(tensor)
-        storage.use(offset, offset + tensor.span, layer)
+        memory, start = self.place(tensor)
+        item = tensor.np_dtype.itemsize
+        rows, row, step = tensor.elements // max(tensor.row, 1), tensor.row, tensor.step
+        if tensor.dense:
+            rows, row, step = 1, tensor.elements, tensor.elements
+        access = Access(layer, memory, start, row * item, step * item, rows, writes)
+        self.accesses.append(access)
 
     def alias(self, tensor: Tensor, source: Tensor) -> None:
         """Note that a tensor is another one's bytes under another shape."""
-        storage, offset = self.place(source)
-        self._found[id(tensor)] = storage, offset
-        self._keep(tensor, storage, offset)
+        memory, offset = self.place(source)
+        self._found[id(tensor)] = memory, offset
+        self._keep(tensor, self.all[memory], offset)
 
-    def place(self, tensor: Tensor) -> tuple[_Storage, int]:
+    def place(self, tensor: Tensor) -> tuple[int, int]:
         """Return the memory that a tensor lies in, and where in it."""
         if id(tensor) in self._found:
             return self._found[id(tensor)]
         if tensor.within is None:
-            storage, offset = _Storage([], tensor.nbytes), 0
-            self.all.append(storage)
+            memory, offset = len(self.all), 0
+            self.all.append(_Storage([], tensor.nbytes))
         else:
-            storage, start = self.place(tensor.within.base)
+            memory, start = self.place(tensor.within.base)
             offset = start + tensor.within.offset
-        self._found[id(tensor)] = storage, offset
-        self._keep(tensor, storage, offset)
-        return storage, offset
+        self._found[id(tensor)] = memory, offset
+        self._keep(tensor, self.all[memory], offset)
+        return memory, offset
 
     @staticmethod
     def _keep(tensor: Tensor, storage: _Storage, offset: int) -> None:
@@ -327,15 +306,15 @@ class _Storages:
             storage.parts.append((tensor, offset))
 
 
-def _storages(
+def _needs(
     graph: Graph,
     steps: Sequence[Sequence[KernelCall]],
     clearances: Sequence[Sequence[Clearance]],
-) -> tuple[list[_Storage], _Overlaps]:
-    """Return the memory that is needed, aliases and parts merged, and what of it overlaps."""
+) -> tuple[list[_Storage], Needs]:
+    """Return the memory that is needed, aliases and parts merged, and what uses it."""
     storages = _Storages()
     for tensor in graph.inputs:
-        storages.use(tensor, -1)
+        storages.use(tensor, -1, True)
     layer = 0  # aliases take no step, as in the generated program
     run = []
     for calls, allowed in zip(steps, clearances, strict=True):
@@ -344,41 +323,42 @@ def _storages(
                 storages.alias(tensor, calls[0].inputs[0])
             continue
         for call in calls:
-            for tensor in (*call.inputs, *call.outputs):
+            for tensor in call.inputs:
                 if tensor.data is None:
-                    storages.use(tensor, layer)
+                    storages.use(tensor, layer, False)
+            for tensor in call.outputs:
+                storages.use(tensor, layer, True)
         if any(allowed):
             run.append((layer, calls[0], allowed))
         layer += 1
     for tensor in graph.outputs:
-        storages.use(tensor, layer)
-    for storage in storages.all:
+        storages.use(tensor, layer, False)
+    for memory, storage in enumerate(storages.all):
         if any(tensor.variable for tensor in storage.tensors):
-            storage.use(0, storage.nbytes, -1)
-            storage.use(0, storage.nbytes, layer)
-        storage.divide()
-    overlaps: _Overlaps = {}
-    for layer, call, allowed in run:
-        for pair, overlap in _overlaps(storages, call, allowed):
-            overlaps.setdefault(pair, {})[layer] = overlap
-    return storages.all, overlaps
+            # Every access counts as a write: layers that share a variable keep their order.
+            storages.accesses = [
+                replace(a, writes=True) if a.memory == memory else a for a in storages.accesses
+            ] + [Access(when, memory, 0, storage.nbytes, 0, 1, True) for when in (-1, layer)]
+    overlaps = {at: list(_overlaps(storages, call, allowed)) for at, call, allowed in run}
+    needs = Needs(layer, storages.accesses, {at: found for at, found in overlaps.items() if found})
+    return storages.all, needs
 
 
 def _overlaps(
     storages: _Storages, call: KernelCall, clearances: Sequence[Clearance]
-) -> Iterator[tuple[tuple[_Storage, _Storage], _Overlap]]:
+) -> Iterator[Overlap]:
     """Yield the memory of inputs that the output of a call may lie over where it is used up."""
     y = call.outputs[0]
     output, start = storages.place(y)
-    inputs: dict[_Storage, list[tuple[Tensor, Clearance]]] = {}
+    inputs: dict[int, list[tuple[Tensor, Clearance]]] = {}
     for x, clearance in zip(call.inputs, clearances, strict=True):
         if x.data is None:
             inputs.setdefault(storages.place(x)[0], []).append((x, clearance))
-    for storage, found in inputs.items():
+    for memory, found in inputs.items():
         strictest = _strictest([clearance for _, clearance in found])
         if len(inputs) > 1:  # one walk serves them all, and the others may need it forward
             strictest = replace(strictest, backward=None)
-        if not strictest or storage is output:
+        if not strictest or memory == output:
             continue
         below, above = [], []
         for x, clearance in found:
@@ -387,14 +367,11 @@ def _overlaps(
                 below.append(clearance.forward + ahead)
             if clearance.backward is not None:
                 above.append(clearance.backward + x.span - y.span - ahead)
-        ways = [n for n in (strictest.forward, strictest.backward) if n is not None]
-        yield (
-            (output, storage),
-            _Overlap(
-                None if strictest.forward is None else max(below),
-                None if strictest.backward is None else max(above),
-                max(0, min(ways)),
-            ),
+        yield Overlap(
+            output,
+            memory,
+            None if strictest.forward is None else max(below),
+            None if strictest.backward is None else max(above),
         )
 
 
@@ -408,16 +385,26 @@ def _strictest(clearances: Sequence[Clearance]) -> Clearance:
     )
 
 
-def _conflicts(storages: Sequence[_Storage], overlaps: _Overlaps) -> Conflicts:
-    """Return where pieces of memory must not begin, seen from each other."""
-    found: list[dict[int, list[Interval]]] = [{} for _ in storages]
-    lives = [(s.first, s.last) for s in storages]
-    for i, j in itertools.combinations(range(len(storages)), 2):
+def _conflicts(
+    segments: Sequence[Sequence[Segment]], overlaps: Mapping[tuple[int, int, int], Overlap]
+) -> Conflicts:
+    """Return where pieces of memory must not begin, seen from each other.
+
+    Args:
+        segments: of each piece of memory.
+        overlaps: by output, input and the time at which the one may lie over the other.
+    """
+    found: list[dict[int, list[Interval]]] = [{} for _ in segments]
+    lives = [(min(s.first for s in of), max(s.last for s in of)) for of in segments]
+    over: dict[tuple[int, int], dict[int, Overlap]] = {}
+    for (output, under, time), overlap in overlaps.items():
+        over.setdefault((output, under), {})[time] = overlap
+    for i, j in itertools.combinations(range(len(segments)), 2):
         if lives[i][1] < lives[j][0] or lives[j][1] < lives[i][0]:
             continue
-        a, b = storages[i], storages[j]
-        a_over, b_over = overlaps.get((a, b), {}), overlaps.get((b, a), {})
-        intervals = _joined(_intervals(a, b, a_over, b_over))
+        intervals = _joined(
+            _intervals(segments[i], segments[j], over.get((i, j), {}), over.get((j, i), {}))
+        )
         if intervals:
             found[i][j] = intervals
             found[j][i] = [(-high, -low) for low, high in intervals]
@@ -425,20 +412,20 @@ def _conflicts(storages: Sequence[_Storage], overlaps: _Overlaps) -> Conflicts:
 
 
 def _intervals(
-    a: _Storage,
-    b: _Storage,
-    a_over: Mapping[int, _Overlap],
-    b_over: Mapping[int, _Overlap],
+    a: Sequence[Segment],
+    b: Sequence[Segment],
+    a_over: Mapping[int, Overlap],
+    b_over: Mapping[int, Overlap],
 ) -> Iterator[Interval]:
-    """Yield the offsets of `a` from that of `b` at which two of their segments collide.
+    """Yield the offsets of one piece from that of another at which two of their segments collide.
 
     Args:
-        a: memory with segments.
-        b: the other.
-        a_over: how `a` may lie over what a layer uses up of `b`.
+        a: the segments of the one.
+        b: those of the other.
+        a_over: how `a` may lie over what a layer uses up of `b`, by the time of the layer.
         b_over: how `b` may lie over what a layer uses up of `a`.
     """
-    for mine, other in itertools.product(a.segments, b.segments):
+    for mine, other in itertools.product(a, b):
         if mine.last < other.first or other.last < mine.first:
             continue
         low, high = other.offset - mine.end, other.end - mine.offset
