@@ -217,8 +217,8 @@ def parted_graph(seed: int) -> tuple[Graph, list[KernelCall], list[list[Clearanc
 def root(part: Tensor) -> tuple[Tensor, int]:
     """The tensor that one is a part of, and where."""
     at = 0
-    while part.within is not None:
-        part, at = part.within.base, at + part.within.offset
+    while (within := part.within) is not None:
+        part, at = within.base, at + within.offset
     return part, at
 
 

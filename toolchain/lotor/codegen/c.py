@@ -210,12 +210,15 @@ def render_source(program: Program) -> str:
         "#ifdef LOTOR_PROFILE\n"
         "#define LAYER_DONE(layer, output, bytes) lotor_layer_done(layer, output, bytes)\n"
         "#else\n#define LAYER_DONE(layer, output, bytes) ((void)0)\n#endif\n",
+        # Compilers would make other code for other distances between tensors, often worse.
+        "/* Every layer is a function of its own, whatever the places of its tensors. */\n"
+        "#ifndef LOTOR_LAYER\n#define LOTOR_LAYER __attribute__((noinline))\n#endif\n",
         merge_headers([s.variant.header for s in steps], [s.function for s in steps]),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     shared: dict[str, str] = {}
     for index, layer in enumerate(program.layers):
-        parts.append(_layer(program, index, layer, shared))
+        parts.append(_layer(index, layer, shared))
     parts += ["/* clang-format on */\n", *_reset(program), _run(program)]
     return "\n".join(parts)
 
@@ -295,19 +298,14 @@ def _array(name: str, values: Array) -> str:
     return f"static const {c_type} {name}[{flat.size}] = {{\n    {body}}};\n"
 
 
-def _pointer(program: Program, tensor: Tensor, const: bool) -> str:
-    offset = program.plan.offset(tensor)
-    c_type = ("const " if const else "") + tensor.dtype.c_name
-    # Through void *: the plan keeps every offset aligned for its type.
-    return f"({c_type} *)(void *)(arena + {offset})"
-
-
-def _layer(program: Program, index: int, layer: Layer, shared: dict[str, str]) -> str:
+def _layer(index: int, layer: Layer, shared: dict[str, str]) -> str:
+    """Return the function of a layer, after the constants that it is the first to need."""
     arrays: list[str] = []
     body: list[str] = []
+    names = _names(layer)
     for number, step in enumerate(layer.steps):
         suffix = f"_{number}" if len(layer.steps) > 1 else ""
-        arguments = _arguments(program, step.call, f"layer_{index}{suffix}", arrays, shared)
+        arguments = _arguments(step.call, f"layer_{index}{suffix}", names, arrays, shared)
         struct = f"struct lotor_{step.call.structure or step.call.function}_params"
         joined = "".join(f",\n        {argument}" for argument in arguments)
         params = f"params{suffix}"
@@ -317,18 +315,47 @@ def _layer(program: Program, index: int, layer: Layer, shared: dict[str, str]) -
         )
     title = f"{layer.kind} {_comment(short_name(layer.name))}"
     macs = f", {layer.macs} MACs" if layer.macs else ""
-    offset = program.plan.offset(layer.output)
-    # A part with gaps has no bytes of its own that could be looked at in one piece.
-    nbytes = layer.output.nbytes if layer.output.dense else 0
+    written = {id(tensor) for step in layer.steps for tensor in step.call.outputs}
+    parameters = [
+        f"{'' if id(tensor) in written else 'const '}{tensor.dtype.c_name} *{names[id(tensor)]}"
+        for tensor in _tensors(layer)
+    ]
     return "".join(
         (
             f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
             *arrays,
-            f"static void layer_{index}(uint8_t *arena) {{\n",
+            "LOTOR_LAYER\n",
+            _wrapped(f"static void layer_{index}(", parameters, ") {"),
+            "\n",
             *body,
-            f"    LAYER_DONE({index}, arena + {offset}, {nbytes});\n}}\n",
+            "}\n",
         )
     )
+
+
+def _tensors(layer: Layer) -> list[Tensor]:
+    """Return the tensors in the arena that a layer reads and writes, each once."""
+    found: dict[int, Tensor] = {}
+    for step in layer.steps:
+        for tensor in (*step.call.inputs, *step.call.outputs):
+            if tensor.data is None:
+                found.setdefault(id(tensor), tensor)
+    return list(found.values())
+
+
+def _names(layer: Layer) -> dict[int, str]:
+    """Return the C names of a layer's tensors, by their identity."""
+    written = {id(tensor) for step in layer.steps for tensor in step.call.outputs}
+    results = {id(tensor) for tensor in layer.op.outputs}
+    kinds: dict[str, list[int]] = {"input": [], "output": [], "scratch": []}
+    for tensor in _tensors(layer):
+        kind = "scratch" if id(tensor) in written else "input"
+        kinds["output" if id(tensor) in results else kind].append(id(tensor))
+    return {
+        key: f"{kind}_{number}" if number else kind
+        for kind, keys in kinds.items()
+        for number, key in enumerate(keys)
+    }
 
 
 def constant_key(values: Array) -> str:
@@ -338,13 +365,17 @@ def constant_key(values: Array) -> str:
 
 
 def _arguments(
-    program: Program, call: KernelCall, name: str, arrays: list[str], shared: dict[str, str]
+    call: KernelCall,
+    name: str,
+    names: Mapping[int, str],
+    arrays: list[str],
+    shared: dict[str, str],
 ) -> list[str]:
     """Return the C arguments after the parameters; new constant arrays are added to `arrays`."""
     arguments = []
     for position, tensor in enumerate(call.inputs):
         if tensor.data is None:
-            arguments.append(_pointer(program, tensor, const=True))
+            arguments.append(names[id(tensor)])
             continue
         key = constant_key(tensor.data)
         if key not in shared:
@@ -357,7 +388,7 @@ def _arguments(
             shared[key] = f"{name}_{constant}"
             arrays.append(_array(shared[key], values))
         arguments.append(shared[key])
-    return arguments + [_pointer(program, tensor, const=False) for tensor in call.outputs]
+    return arguments + [names[id(tensor)] for tensor in call.outputs]
 
 
 def _fields(params: Mapping[str, int | float]) -> str:
@@ -374,11 +405,16 @@ def _fields(params: Mapping[str, int | float]) -> str:
 
 
 def _prototype(program: Program, end: str) -> str:
-    """Return the signature and `end` in lines of at most 100 columns, as clang-format does."""
+    """Return the signature and `end` in lines of at most 100 columns."""
     head, arguments = signature(program).removesuffix(")").split("(", 1)
-    lines, margin = [f"{head}("], " " * (len(head) + 1)
-    *others, last = arguments.split(", ")
-    for argument in (*(f"{other}," for other in others), f"{last}){end}"):
+    return _wrapped(f"{head}(", arguments.split(", "), f"){end}")
+
+
+def _wrapped(head: str, arguments: Sequence[str], end: str) -> str:
+    """Return `head`, arguments and `end` in lines of at most 100 columns, as clang-format does."""
+    lines, margin = [head], " " * len(head)
+    *others, last = arguments
+    for argument in (*(f"{other}," for other in others), f"{last}{end}"):
         joined = lines[-1] + ("" if lines[-1].endswith("(") else " ") + argument
         if len(joined) <= 100 or lines[-1].endswith("("):
             lines[-1] = joined
@@ -436,7 +472,14 @@ def _run(program: Program) -> str:
         if name.startswith("input"):
             lines += _copy(f"bytes + {program.plan.offset(tensor)}", name, name, tensor.nbytes)
     lines.append("    LAYER_DONE(-1, NULL, 0);")
-    lines += [f"    layer_{index}(bytes);" for index in range(len(program.layers))]
+    for index, layer in enumerate(program.layers):
+        # Through void *: the plan keeps every offset aligned for its type.
+        places = [f"(void *)(bytes + {program.plan.offset(t)})" for t in _tensors(layer)]
+        lines.append(_wrapped(f"    layer_{index}(", places, ");"))
+        # A part with gaps has no bytes of its own that could be looked at in one piece.
+        nbytes = layer.output.nbytes if layer.output.dense else 0
+        offset = program.plan.offset(layer.output)
+        lines.append(f"    LAYER_DONE({index}, bytes + {offset}, {nbytes});")
     for name, tensor in named:
         if name.startswith("output"):
             lines += _copy(name, f"bytes + {program.plan.offset(tensor)}", name, tensor.nbytes)
