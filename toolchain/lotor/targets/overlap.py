@@ -9,6 +9,13 @@ the clearance: the most by which any element's end lies before what is still to 
 A kernel that can also walk backward has a second clearance: how many bytes its output must end
 behind the input's end, at least. All functions here are about the portable kernels, and hold for
 every element type.
+
+What is moved with `memcpy` must not lie over itself, so that it is still to be read when it is
+written. A single element may: it lies in its own place or in another, never partly in both.
+
+A kernel that is missing here begins by writing its whole output, reads where its inputs say, needs
+scratch memory, or goes through its input more than once: convolutions of four-bit weights do so for
+each output channel.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,9 +40,16 @@ def portable_clearances(call: KernelCall) -> list[Clearance]:
         return [NO_CLEARANCE] * len(call.inputs)
     pairs = zip(call.inputs, order(call), _backward(call), strict=True)
     return [
-        Clearance(forward, backward) if _mixable(tensor, call.outputs[0]) else NO_CLEARANCE
+        Clearance(_apart(forward, tensor), _apart(backward, tensor))
+        if _mixable(tensor, call.outputs[0])
+        else NO_CLEARANCE
         for tensor, forward, backward in pairs
     ]
+
+
+def _apart(clearance: int | None, tensor: Tensor) -> int | None:
+    """Return a clearance no lower than that of an output beyond the input: it may read nothing."""
+    return None if clearance is None else max(clearance, -tensor.nbytes)
 
 
 def _mixable(a: Tensor, b: Tensor) -> bool:
@@ -45,9 +59,63 @@ def _mixable(a: Tensor, b: Tensor) -> bool:
 
 def _elementwise(call: KernelCall) -> list[int | None]:
     """One input element for each output element, in their order."""
-    x, y = call.inputs[0].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
-    elements = int(call.params["elements"])
-    return [max((y - x) * (elements - 1), y - x)]
+    x, y = _items(call)
+    return [max((y - x) * (call.outputs[0].elements - 1), y - x)]
+
+
+def _items(call: KernelCall) -> tuple[int, int]:
+    """Return the bytes of an element of the first input and of the output."""
+    return call.inputs[0].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
+
+
+def _integers(call: KernelCall) -> dict[str, int]:
+    """Return the parameters that are integers: sizes and steps among them."""
+    return {name: n for name, n in call.params.items() if not isinstance(n, float)}
+
+
+def _walk(ends: Places, reads: Places, item: int) -> int:
+    """Return the clearance of outputs that are written one after the other.
+
+    Args:
+        ends: where each of them ends, in bytes.
+        reads: the first byte that is read for each of them, before it is written.
+        item: bytes of an input element.
+    """
+    if len(ends) == 1:
+        return int(ends[0] - reads[0] - item)
+    return int((ends[:-1] - _still_read(reads)[1:]).max())
+
+
+def _one_by_one(call: KernelCall, reads: Places, place: int = 0) -> int:
+    """Return the clearance of an input to elements that are written in their order.
+
+    Args:
+        call: its output matters.
+        reads: for each of its elements, the first of the input that is read.
+        place: of the input.
+    """
+    x, y = call.inputs[place].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
+    return _walk(np.arange(1, reads.size + 1) * y, reads.reshape(-1) * x, x)
+
+
+def _still_read(reads: Places) -> Places:
+    """Return for each place the lowest from there on."""
+    return np.minimum.accumulate(reads[::-1])[::-1]
+
+
+def _moves(call: KernelCall, written: Places, read: Places, run: int) -> int:
+    """Return the clearance of runs of bytes that are moved one after the other.
+
+    Args:
+        call: moves from its first input to its output.
+        written: where each run begins in the output, in bytes.
+        read: where it begins in the input.
+        run: its bytes.
+    """
+    item, _ = _items(call)
+    if run == item:
+        return _walk(written + run, read, item)
+    return int((written + run - _still_read(read)).max())
 
 
 def _table(call: KernelCall) -> list[int | None]:
@@ -75,10 +143,47 @@ def _rows_clearance(
     columns = np.arange(row)
     ends = ((out[:, None] + columns + 1) * out_item).reshape(-1)
     reads = ((read[:, None] + columns * step) * in_item).reshape(-1)
-    later = np.minimum.accumulate(reads[::-1])[::-1]
-    if len(ends) == 1:
-        return int(ends[0] - reads[0] - in_item)
-    return int((ends[:-1] - later[1:]).max())
+    return _walk(ends, reads, in_item)
+
+
+def _copy(call: KernelCall) -> list[int | None]:
+    """Runs in the order of six nested loops."""
+    written, read = _copied(call, 6)
+    return [_moves(call, written, read, int(call.params["run"]))]
+
+
+def _copy_table(call: KernelCall) -> list[int | None]:
+    """Bytes in the order of three."""
+    return [_rows_clearance(*_copied(call, 2), int(call.params["run"]), 1, 1, 1)]
+
+
+def _copied(call: KernelCall, loops: int) -> tuple[Places, Places]:
+    """Return where each run of a copy is written and where it is read, in bytes."""
+    p = _integers(call)
+    written: Places = np.array([p["out_start"]])
+    read: Places = np.array([p["in_start"]])
+    for k in range(loops):
+        turns = np.arange(p[f"size_{k}"])
+        written = (written[:, None] + turns * p[f"out_{k}"]).reshape(-1)
+        read = (read[:, None] + turns * p[f"in_{k}"]).reshape(-1)
+    return written, read
+
+
+def _gather(call: KernelCall) -> list[int | None]:
+    """Slices; where indices come at run time, each may be the first of its axis."""
+    p, indices = _integers(call), call.inputs[1]
+    shape = (p["batch"], p["outer"], p["count"])
+    chosen = np.zeros((p["batch"], 1, p["count"]), np.int64)
+    if indices.data is not None:
+        chosen += indices.data.reshape(chosen.shape)
+    blocks = np.arange(p["batch"] * p["outer"]).reshape(p["batch"], -1, 1)
+    read = (blocks * p["axis"] + chosen).reshape(-1) * p["run"]
+    written = np.arange(len(read)) * p["run"]
+    looked_up = np.arange(chosen.size).reshape(chosen.shape) * p["index_bytes"]
+    return [
+        _moves(call, written, read, p["run"]),
+        _walk(written + p["run"], np.broadcast_to(looked_up, shape).reshape(-1), p["index_bytes"]),
+    ]
 
 
 def _broadcast(call: KernelCall) -> list[int | None]:
@@ -113,30 +218,51 @@ def _window(call: KernelCall, channels: Sequence[int]) -> list[int | None]:
         call: has the parameters of a sliding window.
         channels: for each output channel, the first input channel that it reads.
     """
-    p = {name: int(value) for name, value in call.params.items()}
-    tops = _first_inputs(p, "h")
-    lefts = _first_inputs(p, "w")
+    p = _integers(call)
+    return [_image(call, _first_inputs(p, "h"), _first_inputs(p, "w"), channels)]
+
+
+def _image(call: KernelCall, tops: Places, lefts: Places, channels: Sequence[int]) -> int:
+    """Return the clearance of images, pixel by pixel.
+
+    Args:
+        call: has the sizes and steps of input and output.
+        tops: for each row of the output, the first one of the input that it reads; or `_NOTHING`.
+        lefts: the same of columns.
+        channels: for each output channel, the first input channel that it reads.
+    """
+    p = _integers(call)
     images = np.arange(p["batches"]) * p["in_h"]
     rows = np.where(tops < _NOTHING, images[:, None] + tops, _NOTHING).reshape(-1)
     reads = rows[:, None] * p["in_w"] + lefts
     empty = (rows[:, None] >= _NOTHING) | (lefts >= _NOTHING)
     reads = np.where(empty, _NOTHING, reads * p["in_step"]).reshape(-1)
-    starts = np.arange(len(reads)) * p["out_step"]
-    x, y = call.inputs[0].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
+    return _pixels(call, reads, p["out_step"], channels)
+
+
+def _pixels(call: KernelCall, reads: Places, out_step: int, channels: Sequence[int]) -> int:
+    """Return the clearance of pixels or rows one after the other, in each channel by channel.
+
+    Args:
+        call: its first input and its output matter.
+        reads: for each pixel, the first element of the input that its window holds; or `_NOTHING`.
+        out_step: elements from one pixel of the output to the next.
+        channels: for each output channel, how far from there the first element lies that it reads.
+    """
+    x, y = _items(call)
     first = np.array(channels, np.int64)
     # Of one channel and the next of the same pixel, then of the last one and the next pixel.
     written = np.arange(1, len(first)) * y
-    later = np.minimum.accumulate(first[::-1])[::-1][1:] * x
-    within = int((written - later).max(initial=-_NOTHING))
-    starts, reads = starts * y, np.where(reads < _NOTHING, reads * x, _NOTHING)
-    next_ = np.minimum.accumulate(reads[::-1])[::-1]
+    within = int((written - _still_read(first)[1:] * x).max(initial=-_NOTHING))
+    starts = np.arange(len(reads)) * out_step * y
+    reads = np.where(reads < _NOTHING, reads * x, _NOTHING)
     found = [int((starts - reads).max()) + within] if within > -_NOTHING else []
     if len(starts) > 1:
-        between = starts[:-1] + len(first) * y - (next_[1:] + int(first.min()) * x)
-        found.append(int(between.max()))
+        ends = starts[:-1] + len(first) * y
+        found.append(int((ends - (_still_read(reads)[1:] + int(first.min()) * x)).max()))
     if not found:  # a single number: it is read before it is written
-        return [int(y - x - reads[0]) if reads[0] < _NOTHING else 0]
-    return [max(found)]
+        return int(y - x - reads[0]) if reads[0] < _NOTHING else 0
+    return max(found)
 
 
 def _first_inputs(p: dict[str, int], axis: str) -> Places:
@@ -172,14 +298,14 @@ def _window_backward(call: KernelCall, channels: Sequence[int], group: int) -> i
         channels: for each output channel, the first input channel that it reads.
         group: how many it reads.
     """
-    p = {name: int(value) for name, value in call.params.items()}
+    p = _integers(call)
     bottoms, rights = _last_inputs(p, "h"), _last_inputs(p, "w")
     images = np.arange(p["batches"]) * p["in_h"]
     rows = np.where(bottoms >= 0, images[:, None] + bottoms, -_NOTHING).reshape(-1)
     empty = (rows[:, None] < 0) | (rights < 0)
     reads = np.where(empty, -_NOTHING, (rows[:, None] * p["in_w"] + rights) * p["in_step"])
     reads = reads.reshape(-1)
-    x, y = call.inputs[0].np_dtype.itemsize, call.outputs[0].np_dtype.itemsize
+    x, y = _items(call)
     starts = np.arange(len(reads)) * p["out_step"] * y
     reads = np.where(reads > -_NOTHING, reads * x, -_NOTHING)
     ends = (np.array(channels, np.int64) + group) * x
@@ -215,6 +341,91 @@ def _pool(call: KernelCall) -> list[int | None]:
     return _window(call, range(int(call.params["in_c"])))
 
 
+def _transpose_conv(call: KernelCall) -> list[int | None]:
+    """Each output collects the inputs whose filters reach it."""
+    p = _integers(call)
+    return [_image(call, _reaching(p, "h"), _reaching(p, "w"), [0] * p["out_c"])]
+
+
+def _reaching(p: dict[str, int], axis: str) -> Places:
+    """Return for each output of an axis the first input whose filter reaches it; or `_NOTHING`."""
+    ends, stride = np.arange(p[f"out_{axis}"]) + p[f"pad_{axis}"], p[f"stride_{axis}"]
+    first = np.maximum(0, (ends - p[f"kernel_{axis}"]) // stride + 1)
+    reaches = (first < p[f"in_{axis}"]) & (first * stride <= ends)
+    return np.where(reaches, first, _NOTHING)
+
+
+def _resize_bilinear(call: KernelCall) -> list[int | None]:
+    """As a window of two by two around each place."""
+    rows, columns = (
+        call.constants[name].astype(np.int64).reshape(-1, 2).min(axis=1)
+        for name in ("rows", "columns")
+    )
+    return [_image(call, rows, columns, range(int(call.params["channels"])))]
+
+
+def _resize_nearest_neighbor(call: KernelCall) -> list[int | None]:
+    """Pixels, moved one by one."""
+    p = _integers(call)
+    rows, columns = (call.constants[name].astype(np.int64) for name in ("rows", "columns"))
+    images = np.arange(p["batches"])[:, None] * p["in_h"]
+    read = ((images + rows).reshape(-1, 1) * p["in_w"] + columns).reshape(-1) * p["in_step"]
+    written = np.arange(len(read)) * p["out_step"]
+    return [_moves(call, written, read, p["pixel"])]
+
+
+def _fully_connected(call: KernelCall) -> list[int | None]:
+    """Row by row; the input's row is read for each output, and so are all weights for each row."""
+    p = _integers(call)
+    rows = np.arange(p["batches"]) * p["inputs"]
+    found: list[int | None] = [_pixels(call, rows, p["outputs"], [0] * p["outputs"])]
+    for place in range(1, len(call.inputs)):
+        weights = np.tile(np.arange(p["outputs"]) * p["inputs"], p["batches"])
+        found.append(_one_by_one(call, weights, place))
+    return found
+
+
+def _batch_matmul(call: KernelCall) -> list[int | None]:
+    """Row by row of each product: a row of the first matrix, all of the second."""
+    p = _integers(call)
+    batches = (p["batches_0"], p["batches_1"], p["batches_2"], p["rows"], p["columns"])
+    found: list[int | None] = []
+    for place, name in enumerate("ab"):
+        steps = [p[f"{name}_step_{axis}"] for axis in range(3)]
+        steps += [p["a_row"], 0] if name == "a" else [0, p["b_column"]]
+        at = np.indices(batches, sparse=True)
+        reads = sum(i * step for i, step in zip(at, steps, strict=True))
+        found.append(_one_by_one(call, np.broadcast_to(reads, batches), place))
+    return found
+
+
+def _reduction(call: KernelCall) -> list[int | None]:
+    """One output after the other; `kernels/common/reduction.h` says where its inputs begin."""
+    at = {name.removeprefix("at."): value for name, value in _integers(call).items()}
+    rest, reads = np.arange(at["outputs"]), np.zeros(at["outputs"], np.int64)
+    for k in (3, 2, 1):
+        reads += rest % at[f"kept_{k}"] * at[f"kept_step_{k}"]
+        rest = rest // at[f"kept_{k}"]
+    return [_one_by_one(call, reads + rest * at["kept_step_0"])]
+
+
+def _arg_max(call: KernelCall) -> list[int | None]:
+    """One index after the other."""
+    p = _integers(call)
+    lines = np.arange(p["outer"])[:, None] * p["size"] * p["inner"]
+    return [_one_by_one(call, lines + np.arange(p["inner"]))]
+
+
+def _cumsum(call: KernelCall) -> list[int | None]:
+    """Line by line, each from its beginning or from its end."""
+    p = _integers(call)
+    along = np.arange(p["size"])[:: -1 if p["reverse"] else 1] * p["inner"]
+    lines = np.arange(p["outer"])[:, None] * p["size"] * p["inner"] + np.arange(p["inner"])
+    at = (lines[:, :, None] + along).reshape(-1)
+    x, y = _items(call)
+    return [_walk((at + 1) * y, at * x, x)]
+
+
 def _backward(call: KernelCall) -> list[int | None]:
     """Return how many bytes the output must end behind each input's end; None: it cannot."""
     none: list[int | None] = [None] * len(call.inputs)
@@ -231,20 +442,35 @@ def _backward(call: KernelCall) -> list[int | None]:
 
 _CONVOLUTIONS = ("conv_2d", "conv_2d_int16", "conv_2d_float")
 _DEPTHWISE = ("depthwise_conv_2d", "depthwise_conv_2d_int16", "depthwise_conv_2d_float")
+_DENSE_INT4 = ("fully_connected_int4", "fully_connected_double_int4", "fully_connected_int16_int4")
 _ORDERS: dict[str, Callable[[KernelCall], list[int | None]]] = {
     "table": _table,
+    "copy": _copy,
+    "copy_table": _copy_table,
+    "gather": _gather,
     **dict.fromkeys(_CONVOLUTIONS, _convolution),
     **dict.fromkeys(_DEPTHWISE, _depthwise),
-    **dict.fromkeys(("quantize", "quantize_int16", "requantize", "change_sign"), _elementwise),
-    **dict.fromkeys(("table_int16", "dequantize", "dequantize_int16"), _elementwise),
+    **dict.fromkeys(_DENSE_INT4, _fully_connected),
+    **dict.fromkeys(("table_int16", "logical_not"), _elementwise),
 }
 _KERNELS: dict[str, Callable[[KernelCall], list[int | None]]] = {
+    "transpose_conv": _transpose_conv,
+    "resize_bilinear": _resize_bilinear,
+    "resize_nearest_neighbor": _resize_nearest_neighbor,
+    "fully_connected": _fully_connected,
+    "batch_matmul": _batch_matmul,
+    "arg_max": _arg_max,
+    "cumsum": _cumsum,
+    **dict.fromkeys(("mean", "reduce"), _reduction),
     **dict.fromkeys(("average_pool_2d", "max_pool_2d", "l2_pool_2d"), _pool),
-    **dict.fromkeys(("relu", "leaky_relu", "hard_swish", "elementwise"), _elementwise),
+    **dict.fromkeys(("relu", "leaky_relu", "prelu", "hard_swish", "elementwise"), _elementwise),
+    **dict.fromkeys(("quantize", "dequantize", "cast"), _elementwise),
+    # They read a row as often as they like, then element by element, and write each in its turn.
+    **dict.fromkeys(("softmax", "log_softmax", "l2_normalization"), _elementwise),
     **dict.fromkeys(
         (
             *("add", "sub", "mul", "div", "maximum", "minimum", "squared_difference"),
-            *("floor_div", "floor_mod", "pow", "comparison", "select"),
+            *("floor_div", "floor_mod", "pow", "comparison", "select", "logical"),
         ),
         _broadcast,
     ),
