@@ -255,3 +255,16 @@ def test_every_operator_has_the_file_of_its_name() -> None:
     for kind, operator in operators().items():
         name = kind.lower().removeprefix("custom:tflite_")
         assert type(operator).__module__ == f"lotor.ops.{name}", kind
+
+
+def test_what_each_trick_saves_is_measured() -> None:
+    saved = inspect("raccoon", "cortex-m4")["ram_saved"]
+    assert saved == {
+        "order": 0,
+        "aliases": 0,
+        "parts": 0,
+        "overlap": 46_080 - 32_264,  # two tensors of 13,824 and 32,256 bytes side by side
+        "backward": 0,
+        "stripes": 0,
+    }
+    assert inspect("raccoon", ram=30_000)["ram_saved"]["stripes"] > 2_000

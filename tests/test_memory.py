@@ -277,3 +277,16 @@ def test_rows_that_are_used_up_make_room() -> None:
     assert plan.arena_bytes == plan.lower_bound == 420
     assert len(plan.placements[0].segments) == 4
     assert plan.live_bytes[:2] == (420, 420)
+
+
+def test_layers_walk_forward_where_that_costs_next_to_nothing() -> None:
+    a, b, c = (tensor(name, 1000) for name in "abc")
+    steps = [[call([a], b)], [call([b], c)]]
+    allowed = [[Clearance(103, 100)], [Clearance(0, None)]]
+    plan = plan_memory(Graph("g", [a], [c]), steps, 1, allowed)
+    assert not walks_backward(plan, steps[0][0], allowed[0])
+    assert plan.arena_bytes <= 1108
+    allowed = [[Clearance(400, 100)], [Clearance(0, None)]]
+    plan = plan_memory(Graph("g", [a], [c]), steps, 1, allowed)
+    assert walks_backward(plan, steps[0][0], allowed[0])
+    assert plan.arena_bytes == 1100

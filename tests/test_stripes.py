@@ -130,8 +130,8 @@ class _Forced:
         self.graphs = 0
         self.choice = 0
 
-    def __call__(self, graph: Graph, target: Target, _: int) -> tuple[Graph, tuple[Striped, ...]]:
-        regions = Regions(graph, compiler._plan(graph, target, keep_order=True)[2])
+    def __call__(self, graph: Graph, target: Target, *_: Any) -> tuple[Graph, tuple[Striped, ...]]:
+        regions = Regions(graph, compiler._plan(graph, target, skip=("order",))[2])
         found = [
             candidate
             for over in range(len(graph.ops))

@@ -145,13 +145,14 @@ def _add_compile(commands: _Commands) -> None:
 
 
 def _compile(args: argparse.Namespace) -> Result:
-    from lotor.compiler import compile_model
+    from lotor.compiler import compile_model, memory_saved
     from lotor.sizes import code_bytes
     from lotor.zoo import find_model
 
     found = find_model(args.model)
     compiled = compile_model(found.path, args.target, args.name, found.labels or (), ram=args.ram)
     compiled.report["code_bytes"] = code_bytes(compiled)
+    compiled.report["ram_saved"] = memory_saved(found.path, compiled)
     files = [str(path) for path in compiled.write(args.output)]
     keys = ("ram_bytes", "arena_bytes", "weights_bytes", "code_bytes", "macs")
     data = {"files": files, **{key: compiled.report[key] for key in keys}}

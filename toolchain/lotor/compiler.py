@@ -16,6 +16,7 @@ from lotor.graph import DType, Graph, Op, short_name
 from lotor.memory import Memory, Plan, walks_backward
 from lotor.ops import KernelCall, model_operators, operators
 from lotor.optimize import optimize
+from lotor.optimize.alias_shapes import alias_shapes
 from lotor.optimize.place_parts import place_parts
 from lotor.report import report
 from lotor.schedule import in_order, must_precede, schedule
@@ -27,6 +28,14 @@ _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are
 _LONGEST_NAME = 200  # letters; files cannot have names much longer
 _ACCELERATED = ("CUSTOM:ethos-u", "CUSTOM:edgetpu-custom-op")
 _CONTROL_FLOW = ("IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_WHILE")
+# What makes the arena small, by the name in `report.json`: what to skip to see how much it does.
+TRICKS = {
+    "order": "order",
+    "aliases": alias_shapes.__name__,
+    "parts": place_parts.__name__,
+    "overlap": "overlap",
+    "backward": "backward",
+}
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
 
@@ -143,7 +152,7 @@ def compile_model(
         target: a name from `lotor.targets.TARGETS`.
         name: C identifier for the model; by default made from the file's name.
         labels: class names of the output, kept in the header; by default those in the file.
-        skip: names of rewrites to leave out.
+        skip: names of rewrites, and of `TRICKS` of the memory plan, to leave out.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
 
     Raises:
@@ -166,16 +175,17 @@ def compile_model(
     if problems:
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
-    graph, lowered, plan = _plan(graph, chosen)
+    graph, lowered, plan = _plan(graph, chosen, skip)
     if any(placement.parts for placement in plan.placements):
         # A large tensor that waits for its last part may cost more memory than a copy.
-        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen)
+        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen, skip)
         if copying[2].arena_bytes < plan.arena_bytes:
             graph, lowered, plan = copying
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
-        graph, striped = _striped(graph, chosen, ram)
-        graph, lowered, plan = _plan(graph, chosen, keep_order=True)
+        skip = {*skip, "order"}  # the stripes have theirs
+        graph, striped = _striped(graph, chosen, skip, ram)
+        graph, lowered, plan = _plan(graph, chosen, skip)
     layers = [
         Layer(
             op,
@@ -214,9 +224,28 @@ def compile_model(
     )
 
 
-def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Striped, ...]]:
+def memory_saved(model: Path | bytes, compiled: Compiled) -> dict[str, int]:
+    """Return how many bytes larger the arena would be without each trick of the memory plan.
+
+    Args:
+        model: what was compiled.
+        compiled: what came of it. All but the stripes are measured without a limit of RAM.
+    """
+    target = compiled.target.name
+
+    def arena(*skip: str) -> int:
+        return compile_model(model, target, skip=skip).plan.arena_bytes
+
+    whole = arena() if compiled.striped else compiled.plan.arena_bytes
+    saved = {trick: arena(name) - whole for trick, name in TRICKS.items()}
+    return {**saved, "stripes": whole - compiled.plan.arena_bytes}
+
+
+def _striped(
+    graph: Graph, target: Target, skip: Collection[str], ram: int
+) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
-    found = fit(graph, ram, lambda graph: _plan(graph, target, keep_order=True)[2])
+    found = fit(graph, ram, lambda graph: _plan(graph, target, skip)[2])
     least = found.plan.arena_bytes
     if least <= ram:
         return found.graph, found.striped
@@ -232,7 +261,7 @@ def _striped(graph: Graph, target: Target, ram: int) -> tuple[Graph, tuple[Strip
 
 
 def _plan(
-    graph: Graph, target: Target, keep_order: bool = False
+    graph: Graph, target: Target, skip: Collection[str] = ()
 ) -> tuple[Graph, list[tuple[Op, list[KernelCall]]], Plan]:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
     lowered = [operators()[op.kind].lower(op) for op in graph.ops]
@@ -243,9 +272,13 @@ def _plan(
         else ()
         for calls in lowered
     ]
+    if "overlap" in skip:
+        clearances = [()] * len(lowered)
+    elif "backward" in skip:
+        clearances = [[replace(c, backward=None) for c in found] for found in clearances]
     memory = Memory(graph, lowered, clearances)
     ops = list(zip(graph.ops, lowered, strict=True))
-    if keep_order:
+    if "order" in skip:
         plan = memory.plan(target.alignment)
     else:
         found = schedule(memory, target.alignment, must_precede(graph.ops, aliases))

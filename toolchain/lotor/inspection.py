@@ -13,6 +13,7 @@ from lotor.compiler import (
     UnsupportedModelError,
     compile_model,
     find_problems,
+    memory_saved,
     read_content,
 )
 from lotor.frontend.tflite import read_model
@@ -78,7 +79,7 @@ def _cost(path: Path, target: str | None, board: Board | None, ram: int | None) 
                 "memory",
             )
         },
-        "ram_saved": compiled.report.get("ram_saved"),
+        "ram_saved": memory_saved(path, compiled),
         "stripes": [asdict(part) for part in compiled.striped],
         "extra_macs": sum(part.extra_macs for part in compiled.striped),
         "unsupported": [],

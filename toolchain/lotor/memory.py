@@ -36,6 +36,7 @@ class Clearance:
         return self.forward is not None or self.backward is not None
 
 
+_BACKWARD = 128  # a layer walks backward where that saves more than this part of the arena
 NO_CLEARANCE = Clearance(None, None)
 
 
@@ -210,16 +211,24 @@ class Memory:
             for layer, found in self.needs.overlaps.items()
             for o in found
         }
-        # Walking backward costs a little time, so it must save memory.
+        # Walking backward costs some layers 4 % of their time, so it must save memory.
         forward = {key: replace(found, above=None) for key, found in overlaps.items()}
         rounded = self.needs.rounded(alignment).profile(order)
         enough = max([lower_bound + alignment, *(n + 1 for n in rounded)])
-        offsets: list[int] = []
-        for allowed in [forward] if forward == overlaps else [forward, overlaps]:
-            if offsets and height(pieces, offsets) < enough:
-                break
-            found = place(pieces, _conflicts(segments, allowed), enough, effort)
-            offsets = min(offsets or found, found, key=lambda offsets: height(pieces, offsets))
+        offsets = place(pieces, _conflicts(segments, forward), enough, effort)
+        if forward != overlaps and height(pieces, offsets) >= enough:
+            found = place(pieces, _conflicts(segments, overlaps), enough, effort)
+            if height(pieces, found) < height(pieces, offsets):
+                offsets = found
+                room = height(pieces, found) * (_BACKWARD + 1) // _BACKWARD + 1
+                for key in list(overlaps) if effort >= 1 else ():
+                    backward = {k for k, overlap in overlaps.items() if _behind(overlap, offsets)}
+                    if key not in backward:
+                        continue
+                    tried = forward | {k: overlaps[k] for k in backward - {key}}
+                    found = place(pieces, _conflicts(segments, tried), room, effort)
+                    if height(pieces, found) < room:
+                        offsets, overlaps = found, tried
         placements = [
             Placement(tuple(s.tensors), tuple(s.parts), offset, s.nbytes, tuple(parts))
             for s, offset, parts in zip(self._storages, offsets, segments, strict=True)
@@ -383,6 +392,14 @@ def _strictest(clearances: Sequence[Clearance]) -> Clearance:
         max(forward) if len(forward) == len(clearances) else None,
         max(backward) if len(backward) == len(clearances) else None,
     )
+
+
+def _behind(overlap: Overlap, offsets: Sequence[int]) -> bool:
+    """Return whether an output lies where only a walk backward may write it."""
+    if overlap.above is None:
+        return False
+    ahead = offsets[overlap.output] - offsets[overlap.input]
+    return ahead >= overlap.above and (overlap.below is None or ahead > -overlap.below)
 
 
 def _conflicts(
