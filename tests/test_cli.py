@@ -329,7 +329,7 @@ def test_model_too_large_for_the_board(tmp_path: Path, lotor: Lotor) -> None:
     path = tmp_path / "huge.tflite"
     path.write_bytes(_huge_model())
     done = lotor("flash", "--board", "netduinoplus2", "--model", path)
-    _one_line(done.returncode, done.stderr, "RAM", "131072", "480000", "netduinoplus2")
+    _one_line(done.returncode, done.stderr, "RAM", "131072", "480000", "netduinoplus2", "--ram")
     boards = json.loads(lotor("boards", "--json").stdout)["boards"]
     assert not [board for board in boards if board.get("running")]
 

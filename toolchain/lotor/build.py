@@ -26,6 +26,7 @@ import numpy as np
 
 from lotor.board import Board, list_boards, load_board
 from lotor.errors import LotorError
+from lotor.graph import short_name
 from lotor.image_sources import (
     MODELS_GROUP,
     ImageModel,
@@ -296,9 +297,26 @@ def _too_large(
         if (other.ram_limit if region == "ram" else other.flash_limit) >= need
     ]
     step = f"a board with more: {', '.join(fits)}" if fits else "no known board has more"
+    stripes = _stripes(board, models, need - limit) if region == "ram" else ""
     return LotorError(
         f"{names} does not fit {board.name}: {region} needs {need} bytes{detail}, it has {limit}; "
-        f"take a smaller model or {step}"
+        f"{stripes}take a smaller model or {step}"
+    )
+
+
+def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
+    """Return which layer needs most, and how stripes may help."""
+    largest = max(models, key=lambda model: int(model.report.get("arena_bytes", 0)))
+    peaks = largest.report.get("peak", {}).get("layers", [])
+    layers = [layer for layer in largest.report.get("layers", []) if layer.get("index") in peaks]
+    room = arena_bytes(models) - missing
+    if not layers or room <= 0:
+        return ""
+    layer = layers[0]
+    return (
+        f"its {layer['kind']} {short_name(layer['name'])} needs {layer['live_bytes']} at once: "
+        f"`--ram {room}` runs it in stripes if that suffices (`lotor inspect` with `--board "
+        f"{board.name}` says so), or "
     )
 
 

@@ -282,7 +282,7 @@ def _plan(
         plan = memory.plan(target.alignment)
     else:
         found = schedule(memory, target.alignment, must_precede(graph.ops, aliases))
-        plan = found.plan
+        plan = replace(found.plan, order_bound=found.order.bound)
         if not found.as_in_model:
             ops = [ops[number] for number in in_order(graph.ops, aliases, found.layers)]
             graph = replace(graph, ops=[op for op, _ in ops])

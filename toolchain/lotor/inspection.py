@@ -71,6 +71,7 @@ def _cost(path: Path, target: str | None, board: Board | None, ram: int | None) 
                 "ram_bytes",
                 "arena_bytes",
                 "ram_lower_bound",
+                "ram_order_bound",
                 "peak_layer",
                 "peak",
                 "weights_bytes",
@@ -194,6 +195,9 @@ def as_text(data: dict[str, Any]) -> str:
 def summary(data: dict[str, Any]) -> str:
     """Return what the layers of an inspection need together, for people."""
     peak = f", peak at {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
+    other = data["ram_order_bound"]
+    if other is not None and other < data["ram_lower_bound"]:
+        peak += f"; {other:,} for any order of layers"
     lines = [
         f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
         f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}{peak})",
@@ -349,6 +353,7 @@ def _unsupported(content: bytes) -> dict[str, Any]:
         "ram_bytes": None,
         "arena_bytes": None,
         "ram_lower_bound": None,
+        "ram_order_bound": None,
         "peak_layer": None,
         "peak": None,
         "ram_saved": None,

@@ -113,6 +113,7 @@ class Plan:
             plan can be smaller.
         peak_layer: that layer, aliases not counted.
         live_bytes: the same for every layer.
+        order_bound: bytes that no order of the layers can do with less of; 0 where none was sought.
     """
 
     placements: tuple[Placement, ...]
@@ -120,6 +121,7 @@ class Plan:
     lower_bound: int
     peak_layer: int
     live_bytes: tuple[int, ...] = ()
+    order_bound: int = 0
 
     def offset(self, tensor: Tensor) -> int:
         """Return where a tensor starts."""

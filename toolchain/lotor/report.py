@@ -52,6 +52,7 @@ def report(program: Program) -> dict[str, Any]:
         "arena_bytes": plan.arena_bytes,
         "ram_bytes": plan.arena_bytes,
         "ram_lower_bound": plan.lower_bound,
+        "ram_order_bound": plan.order_bound or None,
         "state_bytes": sum(tensor.nbytes for tensor in plan.variables),
         "peak_layer": program.layers[plan.peak_layer].name if program.layers else None,
         "weights_bytes": _constant_bytes(program.layers),
