@@ -2,7 +2,10 @@
 
 import copy
 import re
+import resource
+import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -291,6 +294,28 @@ def test_a_folder_that_cannot_be_written(model: Path, lotor: Lotor) -> None:
     assert done.stderr.count("\n") == 1
     assert "/proc/none/map.svg" in done.stderr
     assert "--plot" in done.stderr
+
+
+def test_a_full_disk_leaves_the_old_picture(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "map.svg"
+    file.write_text("old")
+    limits = (4096, 4096)  # bytes of a file
+    done = subprocess.run(
+        [sys.executable, "-m", "lotor", "inspect", str(model), "--plot", str(file)],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert f"cannot write {file}" in done.stderr
+    assert [(path, path.read_text()) for path in tmp_path.iterdir()] == [(file, "old")]
+
+
+def test_letters_that_the_font_lacks(data: dict[str, Any], tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save(data, tmp_path / "map.png", "日")
 
 
 def test_without_matplotlib(

@@ -5,11 +5,13 @@ addresses upward, a box for every tensor (for one that is needed in parts, a box
 picture in a file takes matplotlib, one in the terminal takes nothing.
 """
 
+import io
 import itertools
 import os
 import shutil
 import string
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -416,12 +418,20 @@ def save(data: Inspection, path: Path, title: str) -> None:
 
     kind = path.suffix.lower()[1:]
     nothing = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
+    picture = io.BytesIO()
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for such a letter
+        mpl.rcdefaults()  # whatever the user's own style is
+        mpl.rcParams.update(_STYLE)
+        figure(data, title).savefig(picture, format=kind, dpi=_DPI, metadata=nothing)
+    new = path.with_name(f".{os.getpid()}{path.suffix}")  # a full disk leaves no half of a picture
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context():
-            mpl.rcdefaults()  # whatever the user's own style is
-            mpl.rcParams.update(_STYLE)
-            figure(data, title).savefig(path, format=kind, dpi=_DPI, metadata=nothing)
+        try:
+            new.write_bytes(picture.getvalue())
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
     except OSError as error:
         raise LotorError(
             f"cannot write {path}: {error.strerror}; give another file with --plot"
