@@ -51,6 +51,7 @@ def test_a_model_that_does_not_fit(tmp_path: Path) -> None:
     assert not data["fits"]
     assert data["ram_needed"] > data["ram_limit"] == 131072
     assert "does not fit netduinoplus2" in as_text(data)
+    assert "stripes do not help: layer 0 MAX_POOL_2D has 132," in as_text(data)
     assert inspect(str(path), board="mps2-an386")["fits"]
 
 

@@ -194,7 +194,7 @@ def as_text(data: dict[str, Any]) -> str:
 
 def summary(data: dict[str, Any]) -> str:
     """Return what the layers of an inspection need together, for people."""
-    peak = f", peak at {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
+    peak = f", set by {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
     other = data["ram_order_bound"]
     if other is not None and other < data["ram_lower_bound"]:
         peak += f"; {other:,} for any order of layers"
@@ -320,9 +320,11 @@ def _ways_out(
         )
     elif least_arena_bytes is not None:
         room = max(0, data["arena_bytes"] + data["ram_free"])
-        lines.append(
-            f"stripes get its arena down to {least_arena_bytes:,} bytes, the board has {room:,}"
-        )
+        found = f"get its arena down to {least_arena_bytes:,} bytes"
+        if least_arena_bytes >= data["arena_bytes"]:
+            first = layer_title(data, data["peak"]["layers"][0])
+            found = f"do not help: {first} has {data['peak']['live_bytes']:,} bytes in use"
+        lines.append(f"stripes {found}, the board has {room:,}; a model with a smaller input helps")
     fitting = [
         f"{b['board']} ({b['ram_limit']:,} bytes RAM, {b['flash_limit']:,} flash)" for b in boards
     ]
