@@ -152,12 +152,22 @@ def test_a_result_that_cannot_be_printed() -> None:
     _one_line(done.returncode, done.stderr, "no space left")
 
 
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_a_closed_stream(stream: str, small: Path) -> None:
+    command = f"{sys.executable} -m lotor inspect {small} --plot {stream}>&-"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == (stream == "2")
+
+
 def test_a_model_without_a_layer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     m = ModelBuilder()
     m.output(m.reshape(m.input((1, 4), Quant(0.1, 0)), (4,)))
     (tmp_path / "flat.tflite").write_bytes(m.build())
     assert main(["inspect", str(tmp_path / "flat.tflite")]) == 0
     assert "RAM 4 bytes" in capsys.readouterr().out
+    assert main(["inspect", str(tmp_path / "flat.tflite"), "--ram", "3"]) == 2
+    assert "give --ram 4 or more" in capsys.readouterr().err
 
 
 def test_weights_without_an_element(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -294,6 +304,7 @@ def test_a_file_larger_than_the_memory(
             ["compile", "{small}", "--target", "portable", "-o", "{tmp}/o", "--name", "1 x"],
             ["1 x"],
         ),
+        (["inspect", "{small}", "--ram", "30k"], ["30k", "30000"]),
         (["no-such-command"], ["no-such-command"]),
         (["inspect"], ["model"]),
     ],

@@ -43,8 +43,20 @@ class _Parser(argparse.ArgumentParser):
 
 def _add_ram(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--ram", type=int, metavar="BYTES", help="run layers in stripes until the arena is as small"
+        "--ram",
+        type=_count,
+        metavar="BYTES",
+        help="run layers in stripes until the arena is as small",
     )
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no number of bytes; give a whole one such as 30000"
+        ) from error
 
 
 class _Commands:
@@ -63,6 +75,9 @@ class _Commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 on success, 1 on a failed check, 2 on a user's mistake."""
+    for name in ("stdout", "stderr"):  # whoever closed them wants to read nothing
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     args = _parser().parse_args(argv)
     try:
         result: Result = args.run(args)

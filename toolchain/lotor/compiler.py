@@ -250,12 +250,16 @@ def _striped(
     if least <= ram:
         return found.graph, found.striped
     steps = [op for op in found.graph.ops if not operators()[op.kind].lower(op)[0].alias]
-    peak = steps[found.plan.peak_layer]
+    needed = f"the whole model needs {least:,}"
+    if steps:
+        peak = steps[found.plan.peak_layer]
+        needed = (
+            f"{'with layers in stripes, ' if found.striped else ''}{short_name(peak.name)} "
+            f"({peak.kind}) needs {found.plan.lower_bound:,} and the whole model {least:,}"
+        )
     raise RamError(
-        f"{graph.name}: {ram:,} bytes of RAM are too few; with the layers before in stripes, "
-        f"{short_name(peak.name)} ({peak.kind}) needs {found.plan.lower_bound:,} and the whole "
-        f"model {least:,}: give --ram {least} or more, a model with a smaller input, or a board "
-        "with more RAM (`lotor boards`)",
+        f"{graph.name}: {ram:,} bytes of RAM are too few; {needed}: give --ram {least} or more, a "
+        "model with a smaller input, or a board with more RAM (`lotor boards`)",
         least,
     )
 

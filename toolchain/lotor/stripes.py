@@ -73,6 +73,8 @@ def fit(graph: Graph, limit: int, planner: Planner) -> Solution:
         planner: plans the memory of a graph, its layers in their order.
     """
     whole = Solution(graph, (), planner(graph))
+    if all(layer is None for layer in _layer_numbers(graph)):
+        return whole
     found = _Search(planner, limit).run(whole)
     if found is not None:
         return found
