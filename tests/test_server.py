@@ -16,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cases.movement import concatenation
 from host_server import HostServer, build_host_server
 from lotor.build import self_test
+from lotor.compiler import compile_model
 from lotor.device.compare import difference, first_bad_layer, host_outputs
 from lotor.device.link import (
     ANSWER,
@@ -55,8 +57,6 @@ def small_models() -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> list[HostModel]:
-    from lotor.compiler import compile_model
-
     names = ["one", "two"]
     pairs = zip(small_models(), names, strict=True)
     return [HostModel(compile_model(model, name=name)) for model, name in pairs]
@@ -514,3 +514,19 @@ def test_a_reset_starts_anew(program: Path) -> None:
         session.reset()
         assert session.model.name == "one"
         assert session.statistics().frames == 2
+
+
+def test_a_layer_that_writes_scattered_bytes_is_not_blamed(tmp_path: Path) -> None:
+    """Two layers that write their channels of a larger tensor, which a third one reads."""
+    m, q = ModelBuilder(seed=3), Quant(0.05, 3)
+    x = m.input((1, 4, 4, 4), q)
+    a, b = (m.conv2d(x, 4, (3, 3), quant=q) for _ in range(2))
+    m.output(m.conv2d(concatenation(m, [a, b], 3), 4, (3, 3)))
+    host = HostModel(compile_model(m.build(), name="joined"))
+    assert [layer.output.dense for layer in host.compiled.layers] == [False, False, True]
+    inputs = np.arange(64, dtype=np.int8).reshape(1, 4, 4, 4)
+    with HostServer(build_host_server([host.compiled], tmp_path)) as server:
+        session = Session(server, "the server here", timeout=5.0)  # type: ignore[arg-type]
+        session.select(0)
+        assert difference(session, host, inputs) is None
+        assert first_bad_layer(session, host, inputs) is None

@@ -75,6 +75,8 @@ def first_bad_layer(session: Session, host: "HostModel", *inputs: Array) -> int 
     session.infer(*inputs, trace=True)
     expected = host.layer_outputs(*inputs)
     for index, (layer, output) in enumerate(zip(session.profile(), expected, strict=True)):
+        if not host.compiled.layers[index].output.dense:
+            continue  # the board has no checksum of bytes that lie scattered
         if layer.crc != zlib.crc32(as_bytes(output)):
             return index
     return None
