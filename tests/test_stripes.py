@@ -4,6 +4,7 @@ import math
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import random_graphs
 from exactness import as_list, difference, inputs_of
 from lotor import compiler
 from lotor.compiler import Compiled, RamError, compile_model
+from lotor.frontend.tflite import read_model
 from lotor.graph import Graph
 from lotor.host import HostModel
 from lotor.ops.window import Axis
+from lotor.optimize import optimize
 from lotor.oracle import Oracle
-from lotor.stripes import Regions, Striped
-from lotor.targets import Target
+from lotor.stripes import Regions, Striped, fit
+from lotor.targets import Target, find_target
 from lotor.verify import random_inputs
 from random_graphs import first_difference, grown, quick_build
 from tflite_builder import ModelBuilder, Quant, Tensor
@@ -212,6 +215,16 @@ def test_no_room_is_one_line(lotor: Lotor, tmp_path: Path) -> None:
     done = lotor("compile", path, "-o", tmp_path / "out", "--ram", str(least))
     assert done.returncode == 0
     assert "MACs more" in done.stdout
+
+
+def test_what_is_enough_without_stripes_is_the_most_that_is_asked_for() -> None:
+    """A new plan of the same layers may be larger than the one that was found first."""
+    graph = optimize(read_model(image_model().build(), "image"))
+    graph, _, plan = compiler._plan(graph, find_target("host"))
+    found = fit(graph, plan, 1, lambda _: replace(plan, arena_bytes=plan.arena_bytes + 4))
+    assert found.plan is plan
+    assert found.graph is graph
+    assert found.striped == ()
 
 
 def test_vww_in_31_000_bytes(shared: Path) -> None:

@@ -184,7 +184,7 @@ def compile_model(
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
-        graph, striped = _striped(graph, chosen, skip, ram)
+        graph, striped = _striped(graph, chosen, skip, ram, plan)
         graph, lowered, plan = _plan(graph, chosen, skip)
     layers = [
         Layer(
@@ -242,10 +242,10 @@ def memory_saved(model: Path | bytes, compiled: Compiled) -> dict[str, int]:
 
 
 def _striped(
-    graph: Graph, target: Target, skip: Collection[str], ram: int
+    graph: Graph, target: Target, skip: Collection[str], ram: int, plan: Plan
 ) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
-    found = fit(graph, ram, lambda graph: _plan(graph, target, skip)[2])
+    found = fit(graph, plan, ram, lambda graph: _plan(graph, target, skip)[2])
     least = found.plan.arena_bytes
     if least <= ram:
         return found.graph, found.striped

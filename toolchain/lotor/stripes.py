@@ -64,15 +64,16 @@ class Solution:
     plan: Plan
 
 
-def fit(graph: Graph, limit: int, planner: Planner) -> Solution:
+def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
     """Return a graph whose arena has at most `limit` bytes; where none is found, the smallest.
 
     Args:
         graph: with its layers in the order in which they run.
+        plan: of this graph.
         limit: bytes of the arena.
         planner: plans the memory of a graph, its layers in their order.
     """
-    whole = Solution(graph, (), planner(graph))
+    whole = Solution(graph, (), plan)
     if all(layer is None for layer in _layer_numbers(graph)):
         return whole
     found = _Search(planner, limit).run(whole)
