@@ -36,6 +36,7 @@ TRICKS = {
     "overlap": "overlap",
     "backward": "backward",
 }
+_STRIPES_EFFORT = 0.1  # dozens of plans are tried
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
 
@@ -185,7 +186,7 @@ def compile_model(
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
         graph, striped = _striped(graph, chosen, skip, ram, plan)
-        graph, lowered, plan = _plan(graph, chosen, skip)
+        graph, lowered, plan = _plan(graph, chosen, skip, _STRIPES_EFFORT)
     layers = [
         Layer(
             op,
@@ -245,7 +246,7 @@ def _striped(
     graph: Graph, target: Target, skip: Collection[str], ram: int, plan: Plan
 ) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
-    found = fit(graph, plan, ram, lambda graph: _plan(graph, target, skip)[2])
+    found = fit(graph, plan, ram, lambda graph: _plan(graph, target, skip, _STRIPES_EFFORT)[2])
     least = found.plan.arena_bytes
     if least <= ram:
         return found.graph, found.striped
@@ -265,7 +266,7 @@ def _striped(
 
 
 def _plan(
-    graph: Graph, target: Target, skip: Collection[str] = ()
+    graph: Graph, target: Target, skip: Collection[str] = (), effort: float = 1.0
 ) -> tuple[Graph, list[tuple[Op, list[KernelCall]]], Plan]:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
     lowered = [operators()[op.kind].lower(op) for op in graph.ops]
@@ -283,7 +284,7 @@ def _plan(
     memory = Memory(graph, lowered, clearances)
     ops = list(zip(graph.ops, lowered, strict=True))
     if "order" in skip:
-        plan = memory.plan(target.alignment)
+        plan = memory.plan(target.alignment, effort=effort)
     else:
         found = schedule(memory, target.alignment, must_precede(graph.ops, aliases))
         plan = replace(found.plan, order_bound=found.order.bound)

@@ -22,7 +22,8 @@ from lotor.optimize.edit import Uses
 
 _LONGEST = 16  # layers that run in stripes together
 _MOST = 32  # stripes
-_PLANS = 60  # that are tried for a limit
+_PLANS = 60  # that are tried for the limit
+_FEW = 30  # that are tried for each guess at the least
 _ALIGNMENT = 4  # bytes that every target aligns tensors to, and so their parts
 _CLOSE = 100  # the least is found to this part of it
 
@@ -69,20 +70,21 @@ def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
 
     Args:
         graph: with its layers in the order in which they run.
-        plan: of this graph.
+        plan: one of this graph, maybe larger than the planner's, which walks backward wherever it can.
         limit: bytes of the arena.
         planner: plans the memory of a graph, its layers in their order.
     """
-    whole = Solution(graph, (), plan)
     if all(layer is None for layer in _layer_numbers(graph)):
-        return whole
+        return Solution(graph, (), plan)
+    whole = Solution(graph, (), min(plan, planner(graph), key=lambda plan: plan.arena_bytes))
     found = _Search(planner, limit).run(whole)
     if found is not None:
         return found
-    low, best = limit, whole
+    borders = (sum(t.nbytes for t in tensors) for tensors in (graph.inputs, graph.outputs))
+    low, best = max(limit, *borders), whole
     while best.plan.arena_bytes - low > max(1, best.plan.arena_bytes // _CLOSE):
         middle = (low + best.plan.arena_bytes) // 2
-        found = _Search(planner, middle).run(whole)
+        found = _Search(planner, middle, _FEW).run(whole)
         if found is None:
             low = middle
         else:
@@ -112,10 +114,10 @@ class Candidate:
 class _Search:
     """Candidates in order of their cost, until the plan of one is small enough."""
 
-    def __init__(self, planner: Planner, limit: int) -> None:
+    def __init__(self, planner: Planner, limit: int, plans: int = _PLANS) -> None:
         self._planner = planner
         self._limit = limit
-        self._left = _PLANS
+        self._left = plans
 
     def run(self, solution: Solution) -> Solution | None:
         """Return a solution within the limit, made of this one; None where there is none."""
