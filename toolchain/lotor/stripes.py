@@ -70,7 +70,7 @@ def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
 
     Args:
         graph: with its layers in the order in which they run.
-        plan: one of this graph, maybe larger than the planner's, which walks backward wherever it can.
+        plan: one of this graph; the planner's may be smaller, as it walks backward more often.
         limit: bytes of the arena.
         planner: plans the memory of a graph, its layers in their order.
     """
