@@ -23,8 +23,7 @@ from lotor.resources import cache_dir
 from lotor.targets import Target
 
 # No contraction: a fused multiply-add would round once where the reference rounds twice.
-# gcc 12 at -O3 gets a clamp of int64 wrong in layers that are not inlined.
-_FLAGS = ("-std=c11", "-O3", "-DLOTOR_LAYER=", "-fPIC", "-shared", "-ffp-contract=off")
+_FLAGS = ("-std=c11", "-O3", "-fPIC", "-shared", "-ffp-contract=off")
 
 # Lets Python see every layer's output: the hook of the generated code calls a function pointer.
 _TRACE = """
