@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from cases import built
-from cases.resource_variables import resource_variables
+from cases.resource_variables import resource_variables, stream
 from cases.svdf import layers_over_time, svdf
 from cases.unidirectional_sequence_lstm import lstm, memory_cells, memory_cells_of_float32
 from exactness import as_list, difference, inputs_of
@@ -68,6 +68,16 @@ def test_an_earlier_state_can_be_set(build: Any) -> None:
     layers = ours.layer_outputs(*other)
     ours.state = before
     assert [a.tobytes() for a in ours.layer_outputs(*other)] == [a.tobytes() for a in layers]
+
+
+def test_gcc_copies_the_first_state_as_it_is() -> None:
+    """Some versions copy equal words of 64 bits before a zero as if the zero were one of them."""
+    m = ModelBuilder()
+    init = m.initialise()
+    start = np.array([1, 2, 3, 4, 6, 6, 6, 0], np.int64)
+    m.output(stream(m, init, "words", m.input((8,), dtype="int64"), start))
+    (first,) = as_list(host.load(m.build()).run(np.zeros(8, np.int64)))
+    np.testing.assert_array_equal(first, start)
 
 
 def test_a_model_without_state_has_no_reset() -> None:

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../common/opaque.h"
+
 struct lotor_copy_params {
     int32_t run;
     int32_t in_start, out_start;
@@ -29,15 +31,6 @@ struct lotor_copy_table_params {
     int32_t size_0, in_0, out_0;
     int32_t size_1, in_1, out_1;
 };
-
-/* Hides constants from the compiler: gcc 12 for AVX copies 32 known bytes like 6, 6, 6, 0 (four
- * words of 64 bits, the last one zero) as 6, 6, 6, 6. */
-static inline const uint8_t *lotor_copy_source(const uint8_t *in) {
-#if defined(__GNUC__) && defined(__x86_64__)
-    __asm__("" : "+r"(in));
-#endif
-    return in;
-}
 
 /* The innermost dimension; runs as long as an element have loops of their own, for speed. */
 static inline void lotor_copy_row(const struct lotor_copy_params *p, const uint8_t *in,
@@ -75,7 +68,7 @@ static inline void lotor_copy_row(const struct lotor_copy_params *p, const uint8
 
 static inline void lotor_copy_portable(const struct lotor_copy_params *p, const void *in,
                                        void *out) {
-    const uint8_t *const from = lotor_copy_source((const uint8_t *)in + p->in_start);
+    const uint8_t *const from = lotor_opaque((const uint8_t *)in + p->in_start);
     uint8_t *const to = (uint8_t *)out + p->out_start;
     for (int32_t a = 0; a < p->size_0; a++) {
         for (int32_t b = 0; b < p->size_1; b++) {
@@ -97,7 +90,7 @@ static inline void lotor_copy_portable(const struct lotor_copy_params *p, const 
 /* As copy, for bytes, each replaced by its entry in a table of 256. */
 static inline void lotor_copy_table_portable(const struct lotor_copy_table_params *p,
                                              const void *in, const uint8_t *table, void *out) {
-    const uint8_t *const from = lotor_copy_source((const uint8_t *)in + p->in_start);
+    const uint8_t *const from = lotor_opaque((const uint8_t *)in + p->in_start);
     uint8_t *const to = (uint8_t *)out + p->out_start;
     for (int32_t a = 0; a < p->size_0; a++) {
         for (int32_t b = 0; b < p->size_1; b++) {

@@ -2,6 +2,8 @@
 #ifndef LOTOR_VARIABLE_PORTABLE_H
 #define LOTOR_VARIABLE_PORTABLE_H
 
+#include "../common/opaque.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -12,7 +14,7 @@ struct lotor_variable_params {
 
 static inline void lotor_variable_portable(const struct lotor_variable_params *p, const void *in,
                                            void *out) {
-    memcpy(out, in, (size_t)p->bytes);
+    memcpy(out, lotor_opaque(in), (size_t)p->bytes);
 }
 
 #endif

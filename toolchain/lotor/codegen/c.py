@@ -11,6 +11,7 @@ from lotor.codegen.kernels import merge_headers
 from lotor.graph import Array, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ops import KernelCall
+from lotor.resources import resource
 from lotor.targets.variants import Variant
 
 ARENA_ALIGN = 16
@@ -203,6 +204,9 @@ def _usage(program: Program) -> str:
 def render_source(program: Program) -> str:
     """Return the text of NAME.c."""
     steps = [step for layer in program.layers for step in layer.steps]
+    headers = [*(s.variant.header for s in steps), resource("kernels", "common", "opaque.h")]
+    reset = _reset(program)
+    called = [*(s.function for s in steps), *re.findall(r"lotor_opaque", "".join(reset))]
     parts = [
         f"{_banner(program, 'Program and weights')}\n{_memory_map(program)}",
         f'#include "{program.name}.h"\n\n#include <stddef.h>\n#include <stdint.h>\n'
@@ -213,13 +217,13 @@ def render_source(program: Program) -> str:
         # Compilers would make other code for other distances between tensors, often worse.
         "/* Every layer is a function of its own, whatever the places of its tensors. */\n"
         "#ifndef LOTOR_LAYER\n#define LOTOR_LAYER __attribute__((noinline))\n#endif\n",
-        merge_headers([s.variant.header for s in steps], [s.function for s in steps]),
+        merge_headers(headers, called),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     shared: dict[str, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(index, layer, shared))
-    parts += ["/* clang-format on */\n", *_reset(program), _run(program)]
+    parts += ["/* clang-format on */\n", *reset, _run(program)]
     return "\n".join(parts)
 
 
@@ -450,7 +454,8 @@ def _reset(program: Program) -> list[str]:
         else:
             name = f"state_{index}"
             arrays += ["/* clang-format off */", _array(name, value), "/* clang-format on */\n"]
-            lines.append(f"    memcpy(bytes + {offset}, {name}, sizeof {name});")
+            source = f"lotor_opaque((const uint8_t *){name})"
+            lines.append(f"    memcpy(bytes + {offset}, {source}, sizeof {name});")
     return ["\n".join([*arrays, *lines, "    return 0;", "}", ""])]
 
 
