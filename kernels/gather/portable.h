@@ -4,6 +4,8 @@
 #ifndef LOTOR_GATHER_PORTABLE_H
 #define LOTOR_GATHER_PORTABLE_H
 
+#include "../common/opaque.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -37,7 +39,7 @@ static inline int64_t lotor_gather_index(const void *indices, ptrdiff_t at, int3
 
 static inline void lotor_gather_portable(const struct lotor_gather_params *p, const void *in,
                                          const void *indices, void *out) {
-    const uint8_t *from = in;
+    const uint8_t *from = lotor_opaque(in);
     uint8_t *to = out;
     for (int32_t b = 0; b < p->batch; b++) {
         for (int32_t o = 0; o < p->outer; o++) {
@@ -61,6 +63,7 @@ static inline void lotor_gather_nd_portable(const struct lotor_gather_nd_params 
     const int32_t sizes[6] = {p->size_0, p->size_1, p->size_2, p->size_3, p->size_4, p->size_5};
     const int32_t strides[6] = {p->stride_0, p->stride_1, p->stride_2,
                                 p->stride_3, p->stride_4, p->stride_5};
+    const uint8_t *const from = lotor_opaque(in);
     uint8_t *to = out;
     for (int32_t i = 0; i < p->count; i++) {
         ptrdiff_t start = 0;
@@ -75,7 +78,7 @@ static inline void lotor_gather_nd_portable(const struct lotor_gather_nd_params 
             }
         }
         if (inside) {
-            memcpy(to, (const uint8_t *)in + start, (size_t)p->run);
+            memcpy(to, from + start, (size_t)p->run);
         } else {
             memset(to, 0, (size_t)p->run);
         }

@@ -11,6 +11,7 @@
 #include "../common/fixed_int16.h"
 #include "../common/float_clamp.h"
 #include "../common/float_math.h"
+#include "../common/opaque.h"
 #include "../common/quantize_row.h"
 #include "../common/requantize.h"
 #include "../common/rounding.h"
@@ -404,7 +405,7 @@ static inline void lotor_lstm_float_step(const struct lotor_lstm_float_params *p
     float *product = gates + 2 * n;
     lotor_lstm_unprojected(n, p->activation, gates + 3 * n, cells, product);
     if (p->projected) {
-        memcpy(out, projection_bias, (size_t)p->outputs * sizeof *out);
+        memcpy(out, lotor_opaque(projection_bias), (size_t)p->outputs * sizeof *out);
         lotor_lstm_matrix_float(projection, product, p->outputs, n, p->projection_order, four,
                                 p->together, out);
         lotor_lstm_clip(p->outputs, p->proj_clip, out);
@@ -483,7 +484,7 @@ static inline void lotor_lstm_hybrid_step(const struct lotor_lstm_hybrid_params 
     lotor_lstm_unprojected(n, p->activation, gates + 3 * n, cells, product);
     if (p->projected) {
         lotor_quantize_row(product, n, p->symmetric, numbers, &in_scale, &in_zero);
-        memcpy(out, projection_bias, (size_t)p->outputs * sizeof *out);
+        memcpy(out, lotor_opaque(projection_bias), (size_t)p->outputs * sizeof *out);
         lotor_lstm_matrix_hybrid(projection, numbers, p->outputs, n, in_zero,
                                  in_scale * scales[8 - 2 * p->coupled], out);
         lotor_lstm_clip(p->outputs, p->proj_clip, out);

@@ -454,7 +454,7 @@ def _reset(program: Program) -> list[str]:
         else:
             name = f"state_{index}"
             arrays += ["/* clang-format off */", _array(name, value), "/* clang-format on */\n"]
-            source = f"lotor_opaque((const uint8_t *){name})"
+            source = f"lotor_opaque({name})"
             lines.append(f"    memcpy(bytes + {offset}, {source}, sizeof {name});")
     return ["\n".join([*arrays, *lines, "    return 0;", "}", ""])]
 
