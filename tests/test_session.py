@@ -373,6 +373,17 @@ def test_the_right_model_is_selected_by_its_hash() -> None:
         assert "`lotor flash --board fake --model raccoon`" in text
 
 
+def test_other_layers_are_told_before_anything_runs() -> None:
+    same = SimpleNamespace(name="large", layers=[None] * 3, ram=None)
+    striped = SimpleNamespace(name="large", layers=[None] * 7, ram=3000)
+    with FakeBoard(Model()) as board, opened(board) as session:
+        session.select("large")
+        session.require_layers(same)  # type: ignore[arg-type]
+        with pytest.raises(LotorError, match=r"large in 3 layers, not 7: .*large --ram 3000`"):
+            session.require_layers(striped)  # type: ignore[arg-type]
+        assert {frame.type for frame in board.requests} == {Request.HELLO, Request.SELECT}
+
+
 def test_reset_waits_until_the_board_is_back() -> None:
     away = threading.Event()
     hellos: list[Frame] = []

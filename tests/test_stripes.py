@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,20 @@ def test_the_least_can_be_asked_for() -> None:
         compile_model(content, ram=1)
     least = caught.value.least
     assert compile_model(content, ram=least).plan.arena_bytes == least
+
+
+def test_a_long_search_shows_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 3))  # every look at the clock takes 3 s
+    monkeypatch.setattr("lotor.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    content = image_model().build()
+    compile_model(content)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(RamError):
+        compile_model(content, ram=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "model: looking for stripes: 2/420 plans at most"
 
 
 def test_weights_are_stored_once() -> None:

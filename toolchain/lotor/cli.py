@@ -392,7 +392,7 @@ def _inspect(args: argparse.Namespace) -> Result:
     texts = [passes_as_text(data["passes"])] if args.passes else []
     texts += [for_terminal(data), summary(data)] if drawn and not file else [as_text(data)]
     texts += [f"memory map: {file}"] if drawn and file else []
-    return Result(data, "\n".join(texts), ok=not data["unsupported"])
+    return Result(data, "\n".join(texts), ok=not data["unsupported"] and data.get("fits", True))
 
 
 def _add_monitor(commands: _Commands) -> None:

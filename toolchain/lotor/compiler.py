@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, Step, identifier, render_header, render_source
 from lotor.errors import LotorError
+from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import DType, Graph, Op, short_name
 from lotor.memory import Memory, Plan, walks_backward
@@ -98,19 +99,17 @@ class Compiled:
     def write(self, directory: Path) -> list[Path]:
         """Write NAME.c, NAME.h and report.json into a folder (made if needed)."""
         texts = {
-            f"{self.name}.c": self.source,
-            f"{self.name}.h": self.header,
-            "report.json": json.dumps(self.report, indent=2) + "\n",
+            directory / f"{self.name}.c": self.source,
+            directory / f"{self.name}.h": self.header,
+            directory / "report.json": json.dumps(self.report, indent=2) + "\n",
         }
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for file, text in texts.items():
-                (directory / file).write_text(text, "utf-8")
+            write_files({path: text.encode() for path, text in texts.items()})
         except OSError as error:
             raise LotorError(
                 f"cannot write to {directory}: {error.strerror}; give another folder with -o"
             ) from error
-        return [directory / file for file in texts]
+        return list(texts)
 
 
 def read_content(model: Path | bytes) -> tuple[bytes, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lotor.board import Board, list_boards, load_board
-from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
+from lotor.build import FIRMWARE_FLASH, firmware_ram
 from lotor.compiler import (
     Compiled,
     RamError,
@@ -93,7 +93,7 @@ def _cost(path: Path, target: str | None, board: Board | None, ram: int | None) 
 def _fit(path: Path, compiled: Compiled, board: Board, target: str | None) -> dict[str, Any]:
     """Say whether an image of this one model fits a board, by how much, and else what would."""
     sizes = _sizes(compiled)
-    ram, flash = _ram(sizes.arena, board), sizes.flash
+    ram, flash = _ram(sizes, board), sizes.flash
     fits = ram <= board.ram_limit and flash <= board.flash_limit
     return {
         "board": board.name,
@@ -115,39 +115,44 @@ def _fit(path: Path, compiled: Compiled, board: Board, target: str | None) -> di
 
 _NO_STRIPES = {"stripes": None, "least_arena_bytes": None}
 _SHOWN_BOARDS = 3
+_TRIES = 3  # every stripe is a layer more, and these take RAM, too
 
 
 class _Sizes(NamedTuple):
-    """Bytes of a model's arena, and about how many bytes of flash it takes with the firmware."""
+    """About how many bytes of RAM and flash a model takes with the firmware, the stack apart."""
 
-    arena: int
+    ram: int
     flash: int
 
 
 def _sizes(compiled: Compiled) -> _Sizes:
     flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0) + FIRMWARE_FLASH
-    return _Sizes(compiled.plan.arena_bytes, flash)
+    return _Sizes(compiled.plan.arena_bytes + firmware_ram([compiled]), flash)
 
 
-def _ram(arena: int, board: Board) -> int:
+def _ram(sizes: _Sizes, board: Board) -> int:
     """Return about how many bytes of a board's RAM an image takes."""
-    return arena + board.build.stack_bytes + FIRMWARE_RAM
+    return sizes.ram + board.build.stack_bytes
 
 
 def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
     """Say what it costs to get the arena into the board's RAM in stripes, or how far they go."""
-    room = max(1, board.ram_limit - _ram(0, board))
-    try:
-        striped = compile_model(path, compiled.target.name, ram=room)
-    except RamError as error:
-        return {"stripes": None, "least_arena_bytes": error.least}
-    sizes = _sizes(striped)
-    if sizes.flash > board.flash_limit:  # every stripe has code of its own
-        return _NO_STRIPES
+    striped, sizes, room = compiled, _sizes(compiled), 0
+    for _ in range(_TRIES):
+        room = max(1, striped.plan.arena_bytes - (_ram(sizes, board) - board.ram_limit))
+        try:
+            striped = compile_model(path, compiled.target.name, ram=room)
+        except RamError as error:
+            return {"stripes": None, "least_arena_bytes": error.least}
+        sizes = _sizes(striped)
+        if _ram(sizes, board) <= board.ram_limit:
+            break
+    if _ram(sizes, board) > board.ram_limit or sizes.flash > board.flash_limit:
+        return _NO_STRIPES  # every stripe has code of its own, too
     found = {
         "ram": room,
-        "arena_bytes": sizes.arena,
-        "ram_needed": _ram(sizes.arena, board),
+        "arena_bytes": striped.plan.arena_bytes,
+        "ram_needed": _ram(sizes, board),
         "flash_needed": sizes.flash,
         "layers": sum(part.layers for part in striped.striped),
         "stripes": max(part.stripes for part in striped.striped),
@@ -174,8 +179,8 @@ def _larger_boards(
         name = target or board.target
         if name not in sizes:
             sizes[name] = _sizes(compile_model(path, name))
-        arena, flash = sizes[name]
-        if _ram(arena, board) <= board.ram_limit and flash <= board.flash_limit:
+        fits = _ram(sizes[name], board) <= board.ram_limit
+        if fits and sizes[name].flash <= board.flash_limit:
             limits = {"ram_limit": board.ram_limit, "flash_limit": board.flash_limit}
             found.append({"board": board.name, **limits})
     return found

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotor.errors import LotorError
+from lotor.files import write_files
 from lotor.graph import short_name
 
 if TYPE_CHECKING:
@@ -424,14 +425,8 @@ def save(data: Inspection, path: Path, title: str) -> None:
         mpl.rcdefaults()  # whatever the user's own style is
         mpl.rcParams.update(_STYLE)
         figure(data, title).savefig(picture, format=kind, dpi=_DPI, metadata=nothing)
-    new = path.with_name(f".{os.getpid()}{path.suffix}")  # a full disk leaves no half of a picture
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            new.write_bytes(picture.getvalue())
-            new.replace(path)
-        finally:
-            new.unlink(missing_ok=True)
+        write_files({path: picture.getvalue()})
     except OSError as error:
         raise LotorError(
             f"cannot write {path}: {error.strerror}; give another file with --plot"

@@ -6,7 +6,6 @@ from typing import Any
 from lotor.board import load_board
 from lotor.compiler import Compiled
 from lotor.device.ready import compile_for, open_with_model
-from lotor.errors import LotorError
 from lotor.graph import short_name
 from lotor.verify import random_inputs
 
@@ -79,6 +78,7 @@ def profile(model: str, board: str, seed: int = 0, ram: int | None = None) -> Pr
     load_board(board)
     compiled = compile_for(board, model, ram)
     with open_with_model(board, model, compiled) as session:
+        session.require_layers(compiled)
         session.progress = True
         (inputs,) = random_inputs(compiled.graph, 1, seed)
         for index, array in enumerate(inputs):
@@ -87,11 +87,6 @@ def profile(model: str, board: str, seed: int = 0, ram: int | None = None) -> Pr
         measured = session.profile()
         statistics = session.statistics()
         unit = session.greeting.tick_unit
-    if len(measured) != len(compiled.layers):
-        raise LotorError(
-            f"board {board} profiled {len(measured)} layers of {len(compiled.layers)}; its image "
-            f"is of another version: `lotor flash --board {board} --model {model}`"
-        )
     layers = [
         LayerTime(i, layer.name, layer.kind, _kernel(compiled, i), layer.macs, m.ticks)
         for i, (layer, m) in enumerate(zip(compiled.layers, measured, strict=True))

@@ -19,6 +19,7 @@ from lotor.memory import Plan
 from lotor.ops import operators
 from lotor.ops.operator import Stripe
 from lotor.optimize.edit import Uses
+from lotor.progress import Progress
 
 _LONGEST = 16  # layers that run in stripes together
 _MOST = 32  # stripes
@@ -26,6 +27,7 @@ _PLANS = 60  # that are tried for the limit
 _FEW = 30  # that are tried for each guess at the least
 _ALIGNMENT = 4  # bytes that every target aligns tensors to, and so their parts
 _CLOSE = 100  # the least is found to this part of it
+_GUESSES = 12  # at it; each halves what is unknown
 
 Rows = tuple[int, int]
 Planner = Callable[[Graph], Plan]
@@ -76,13 +78,26 @@ def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
     """
     if all(layer is None for layer in _layer_numbers(graph)):
         return Solution(graph, (), plan)
+    most = _PLANS + _GUESSES * _FEW
+    with Progress(f"{graph.name}: looking for stripes", most, "plans at most") as progress:
+
+        def counted(graph: Graph) -> Plan:
+            progress.advance()
+            return planner(graph)
+
+        return _fit(graph, plan, limit, counted)
+
+
+def _fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
     whole = Solution(graph, (), min(plan, planner(graph), key=lambda plan: plan.arena_bytes))
     found = _Search(planner, limit).run(whole)
     if found is not None:
         return found
     borders = (sum(t.nbytes for t in tensors) for tensors in (graph.inputs, graph.outputs))
     low, best = max(limit, *borders), whole
-    while best.plan.arena_bytes - low > max(1, best.plan.arena_bytes // _CLOSE):
+    for _ in range(_GUESSES):
+        if best.plan.arena_bytes - low <= max(1, best.plan.arena_bytes // _CLOSE):
+            break
         middle = (low + best.plan.arena_bytes) // 2
         found = _Search(planner, middle, _FEW).run(whole)
         if found is None:

@@ -72,6 +72,7 @@ def first_bad_layer(session: Session, host: "HostModel", *inputs: Array) -> int 
     if host.compiled.plan.variables:
         session.require_model(host.compiled)
         host.reset()
+    session.require_layers(host.compiled)
     session.infer(*inputs, trace=True)
     expected = host.layer_outputs(*inputs)
     for index, (layer, output) in enumerate(zip(session.profile(), expected, strict=True)):

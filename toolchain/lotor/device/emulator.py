@@ -20,6 +20,7 @@ from lotor.board import Board
 from lotor.build import Image
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
+from lotor.files import write_files
 from lotor.resources import run_dir
 
 _PACKAGES = {"qemu-system-arm": "qemu-system-arm"}
@@ -167,10 +168,8 @@ def _path(board: str) -> Path:
 
 
 def _write(state: Running) -> None:
-    path = _path(state.board)
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(state) | {"elf": str(state.elf)}, indent=2), encoding="utf-8")
-    new.replace(path)
+    text = json.dumps(asdict(state) | {"elf": str(state.elf)}, indent=2)
+    write_files({_path(state.board): text.encode()})
 
 
 def _read(board: str) -> Running | None:

@@ -335,6 +335,22 @@ class Session:
             f"`lotor flash --board {board} --model {compiled.name}`"
         )
 
+    def require_layers(self, compiled: "Compiled") -> None:
+        """See that the selected model runs layer by layer as this one does.
+
+        Raises:
+            LotorError: it has other layers; another `--ram` or another version made it.
+        """
+        if self.model.layers == len(compiled.layers):
+            return
+        board = self.greeting.board
+        ram = f" --ram {compiled.ram}" if compiled.ram is not None else ""
+        raise LotorError(
+            f"{self.where} runs {self.model.name} in {self.model.layers} layers, not "
+            f"{len(compiled.layers)}: another --ram or another version made it: "
+            f"`lotor flash --board {board} --model {compiled.name}{ram}`"
+        )
+
     @property
     def model(self) -> ModelInfo:
         """The selected model.
