@@ -354,6 +354,26 @@ def test_the_docs_have_the_true_arenas(shared: Path) -> None:
         assert written == " | ".join(f"{figure:,}" for figure in true), name
 
 
+@pytest.mark.shared
+def test_the_docs_have_the_true_maps(shared: Path, lotor: Lotor, tmp_path: Path) -> None:
+    page = (CHECKOUT / "docs/memory.md").read_text()
+    commands = re.findall(r"^`lotor (inspect \S+ .*--plot) docs/(\S+)`$", page, re.MULTILINE)
+    assert len(commands) == len(list((CHECKOUT / "docs").glob("memory-*.svg"))) == 6
+    files = {path.name: str(path) for path in (shared / "models").rglob("*.tflite")}
+    for command, name in commands:
+        words = [files.get(word, word) for word in command.split()]
+        assert lotor(*words, tmp_path / name).returncode in (0, 1)
+        drawn, shown = (
+            [
+                element.get("id") if element.text is None else element.text
+                for element in ElementTree.parse(folder / name).iter()
+                if element.tag == f"{_SVG}text" or "tensor" in element.get("id", "")
+            ]
+            for folder in (tmp_path, CHECKOUT / "docs")
+        )
+        assert drawn == shown, name
+
+
 def test_what_cannot_be_compiled_has_no_map(lotor: Lotor, tmp_path: Path) -> None:
     m = ModelBuilder()
     m.output(m.unary("SKIP_GRAM", m.max_pool2d(m.input((1, 4, 4, 2)))))
