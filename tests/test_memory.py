@@ -72,13 +72,7 @@ def test_no_two_tensors_share_bytes_while_both_are_needed(seed: int, alignment: 
 def test_only_what_may_overlap_does(seed: int, alignment: int) -> None:
     graph, calls = random_graph(seed)
     rng = random.Random(seed)
-    clearances = [
-        [
-            Clearance(*(rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in "fb"))
-            for _ in c.inputs
-        ]
-        for c in calls
-    ]
+    clearances = [[any_clearance(rng, c) for _ in c.inputs] for c in calls]
     plan = plan_memory(graph, [[c] for c in calls], alignment, clearances)
     layers = itertools.count()
     written = {
@@ -93,11 +87,33 @@ def test_only_what_may_overlap_does(seed: int, alignment: int) -> None:
         assert a.first == layer == b.last > b.first
         read = [(t, c) for t, c in zip(call_.inputs, found, strict=True) if t in b.tensors]
         assert read
-        before = [c.forward is not None and b.offset - a.offset >= c.forward for _, c in read]
+        before = [
+            (c.forward is not None and b.offset - a.offset >= c.forward)
+            or (c.in_place and b.offset == a.offset)
+            for _, c in read
+        ]
         behind = [c.backward is not None and a.end - b.end >= c.backward for _, c in read]
         assert all(before) or all(behind)
     assert plan.lower_bound <= plan.arena_bytes == max(p.end for p in plan.placements)
     assert all(p.offset % alignment == 0 for p in plan.placements)
+
+
+def any_clearance(rng: random.Random, c: KernelCall) -> Clearance:
+    forward_, backward = (rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in "fb")
+    return Clearance(forward_, backward, rng.random() < 0.3)
+
+
+def test_an_output_replaces_its_input() -> None:
+    a, b, c = tensor("a", 100), tensor("b", 100), tensor("c", 100)
+    graph = Graph("g", [a], [c])
+    in_place = Clearance(None, None, in_place=True)
+    plan = plan_memory(graph, [[call([a], b)], [call([b], c)]], 4, [[in_place], [in_place]])
+    assert plan.arena_bytes == plan.lower_bound == 100
+    assert plan.offset(a) == plan.offset(b) == plan.offset(c)
+    kept = plan_memory(
+        Graph("g", [a], [a, c]), [[call([a], b)], [call([b], c)]], 4, [[in_place], [in_place]]
+    )
+    assert kept.arena_bytes == kept.lower_bound == 200
 
 
 def test_an_output_lies_over_an_input_that_nobody_needs_any_more() -> None:
@@ -204,13 +220,7 @@ def parted_graph(seed: int) -> tuple[Graph, list[KernelCall], list[list[Clearanc
             tensors.append(tensor(f"t{layer}", rng.randint(1, 300)))
             others = rng.sample(tensors[:-1], min(len(tensors) - 1, rng.randint(0, 1)))
             calls.append(call(list(dict.fromkeys([source, *others])), tensors[-1]))
-    clearances = [
-        [
-            Clearance(*(rng.choice([None, rng.randint(-20, c.outputs[0].nbytes)]) for _ in "fb"))
-            for _ in c.inputs
-        ]
-        for c in calls
-    ]
+    clearances = [[any_clearance(rng, c) for _ in c.inputs] for c in calls]
     return Graph("parts", [tensors[0]], rng.sample(tensors, 2)), calls, clearances
 
 
@@ -252,7 +262,9 @@ def test_every_layer_finds_its_inputs(seed: int, alignment: int) -> None:
         over = [(t, a) for t, a, b in zip(c.inputs, allowed, before, strict=True) if after & b]
         start, end = plan.offset(y), plan.offset(y) + y.nbytes
         forward_ = all(
-            a.forward is not None and plan.offset(t) - start >= a.forward for t, a in over
+            (a.forward is not None and plan.offset(t) - start >= a.forward)
+            or (a.in_place and plan.offset(t) == start)
+            for t, a in over
         )
         backward = all(
             a.backward is not None and end - plan.offset(t) - t.nbytes >= a.backward

@@ -87,12 +87,14 @@ class Overlap:
         input: number of the other.
         below: bytes that it must begin before the other, at least; None where that does not help.
         above: bytes that it must begin behind the other, at least, for a walk backward.
+        at: bytes behind the other's begin where it may begin, whatever the others say; or None.
     """
 
     output: int
     input: int
     below: int | None
     above: int | None
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +270,8 @@ class Needs:
                 ways.append(_behind(written, used_up, o.below))
             if o.above is not None:
                 ways.append(_behind(used_up, written, o.above))
+            if o.at is not None:
+                ways.append(sum(p.nbytes for p in used_up))
             total += min(max(ways), sum(p.nbytes for p in used_up))
         return min(total, sum(p.nbytes for p in written))
 

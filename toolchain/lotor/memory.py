@@ -27,13 +27,15 @@ class Clearance:
             None where they must not overlap.
         backward: bytes that the output must end behind the input, at least, for one that walks
             backward; None where it cannot.
+        in_place: whether the output may lie exactly where the input does, whatever the others say.
     """
 
     forward: int | None
     backward: int | None
+    in_place: bool = False
 
     def __bool__(self) -> bool:
-        return self.forward is not None or self.backward is not None
+        return self.forward is not None or self.backward is not None or self.in_place
 
 
 _BACKWARD = 128  # a layer walks backward where that saves more than this part of the arena
@@ -383,6 +385,7 @@ def _overlaps(
             memory,
             None if strictest.forward is None else max(below),
             None if strictest.backward is None else max(above),
+            -ahead if strictest.in_place else None,
         )
 
 
@@ -393,6 +396,7 @@ def _strictest(clearances: Sequence[Clearance]) -> Clearance:
     return Clearance(
         max(forward) if len(forward) == len(clearances) else None,
         max(backward) if len(backward) == len(clearances) else None,
+        len(clearances) == 1 and clearances[0].in_place,
     )
 
 
@@ -448,18 +452,24 @@ def _intervals(
         if mine.last < other.first or other.last < mine.first:
             continue
         low, high = other.offset - mine.end, other.end - mine.offset
+        at: int | None = None
         if other.first < other.last == mine.first and mine.first in a_over:
             overlap = a_over[mine.first]
             if overlap.below is not None:
                 low = max(low, -overlap.below)
             if overlap.above is not None:
                 high = min(high, overlap.above)
+            at = overlap.at
         elif mine.first < mine.last == other.first and other.first in b_over:
             overlap = b_over[other.first]
             if overlap.below is not None:
                 high = min(high, overlap.below)
             if overlap.above is not None:
                 low = max(low, -overlap.above)
+            at = None if overlap.at is None else -overlap.at
+        if at is not None and low < at < high:
+            yield low, at
+            low = at
         if low < high:
             yield low, high
 
