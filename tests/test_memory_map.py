@@ -21,6 +21,7 @@ from lotor.errors import LotorError
 from lotor.inspection import inspect
 from lotor.memory_map import as_text, boxes, check_file, figure, save
 from lotor.memory_map import shared as shared_bytes
+from lotor.zoo import find_model
 from tflite_builder import ModelBuilder, Quant
 
 _SVG = "{http://www.w3.org/2000/svg}"
@@ -348,10 +349,14 @@ def test_the_docs_have_the_true_arenas(shared: Path) -> None:
     files = {path.stem: path for path in (shared / "models").rglob("*.tflite")}
     assert len(rows) == 7
     for name, written in rows:
-        found = inspect(str(files.get(name, name)), "cortex-m4")
+        found = inspect(str(files.get(name, name)), "portable")
         each = sum(entry["bytes"] for entry in found["memory"])
         true = (len(found["ops"]), each, found["ram_lower_bound"], found["arena_bytes"])
         assert written == " | ".join(f"{figure:,}" for figure in true), name
+        arena = compile_model(
+            find_model(str(files.get(name, name))).path, "cortex-m4"
+        ).plan.arena_bytes
+        assert re.search(rf"\s{arena:,}\s+for\s+`{name}`", figures), name
 
 
 @pytest.mark.shared

@@ -15,7 +15,7 @@ from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import DType, Graph, Op, short_name
 from lotor.memory import Memory, Plan, walks_backward
-from lotor.ops import KernelCall, model_operators, operators
+from lotor.ops import model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.alias_shapes import alias_shapes
 from lotor.optimize.place_parts import place_parts
@@ -189,11 +189,11 @@ def compile_model(
     layers = [
         Layer(
             op,
-            [Step(call, select_variant(call, chosen)) for call in calls],
+            steps,
             operators()[op.kind].macs(op),
         )
-        for op, calls in lowered
-        if not calls[0].alias
+        for op, steps in lowered
+        if not steps[0].call.alias
     ]
     program = Program(
         name or identifier(stem),
@@ -266,21 +266,22 @@ def _striped(
 
 def _plan(
     graph: Graph, target: Target, skip: Collection[str] = (), effort: float = 1.0
-) -> tuple[Graph, list[tuple[Op, list[KernelCall]]], Plan]:
+) -> tuple[Graph, list[tuple[Op, list[Step]]], Plan]:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
-    lowered = [operators()[op.kind].lower(op) for op in graph.ops]
-    aliases = [calls[0].alias for calls in lowered]
+    lowered = [_steps(op, target) for op in graph.ops]
+    calls = [[step.call for step in steps] for steps in lowered]
+    aliases = [step.call.alias for step, *_ in lowered]
     clearances = [
-        select_variant(calls[0], target).clearances(calls[0])
-        if len(calls) == 1 and not calls[0].alias
+        steps[0].variant.clearances(steps[0].call)
+        if len(steps) == 1 and not steps[0].call.alias
         else ()
-        for calls in lowered
+        for steps in lowered
     ]
     if "overlap" in skip:
         clearances = [()] * len(lowered)
     elif "backward" in skip:
         clearances = [[replace(c, backward=None) for c in found] for found in clearances]
-    memory = Memory(graph, lowered, clearances)
+    memory = Memory(graph, calls, clearances)
     ops = list(zip(graph.ops, lowered, strict=True))
     if "order" in skip:
         plan = memory.plan(target.alignment, effort=effort)
@@ -290,10 +291,17 @@ def _plan(
         if not found.as_in_model:
             ops = [ops[number] for number in in_order(graph.ops, aliases, found.layers)]
             graph = replace(graph, ops=[op for op, _ in ops])
-    for calls, allowed in zip(lowered, clearances, strict=True):
-        if allowed and walks_backward(plan, calls[0], allowed):
-            calls[0] = replace(calls[0], params={**calls[0].params, "backward": 1})
+    for steps, allowed in zip(lowered, clearances, strict=True):
+        call = steps[0].call
+        if allowed and walks_backward(plan, call, allowed):
+            steps[0] = replace(steps[0], call=replace(call, params={**call.params, "backward": 1}))
     return graph, ops, plan
+
+
+def _steps(op: Op, target: Target) -> list[Step]:
+    """Return a layer's kernel calls, each with the variant that computes it."""
+    found = [select_variant(call, target) for call in operators()[op.kind].lower(op)]
+    return [Step(call, variant) for variant, call in found]
 
 
 def _way_out(kind: str) -> str:

@@ -30,8 +30,8 @@ class Target:
     cpu_flag: str = ""
 
 
-def _cortex_m(name: str, cpu: str, *fpu: str) -> Target:
-    return Target(name, "arm-none-eabi-gcc", (f"-mcpu={cpu}", "-mthumb", *fpu))
+def _cortex_m(name: str, cpu: str, *fpu: str, variants: tuple[str, ...] = ()) -> Target:
+    return Target(name, "arm-none-eabi-gcc", (f"-mcpu={cpu}", "-mthumb", *fpu), variants)
 
 
 def _cortex_a(name: str) -> Target:
@@ -48,7 +48,7 @@ TARGETS: dict[str, Target] = {
         Target("portable", "cc", machine=platform.machine()),
         _cortex_m("cortex-m0plus", "cortex-m0plus"),
         _cortex_m("cortex-m3", "cortex-m3"),
-        _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT),
+        _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT, variants=("dsp",)),
         _cortex_m("cortex-m7", "cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
         _cortex_m("cortex-m33", "cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
         _cortex_m("cortex-m55", "cortex-m55", "-mfloat-abi=hard"),

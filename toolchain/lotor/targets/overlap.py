@@ -18,7 +18,7 @@ scratch memory, or goes through its input more than once: convolutions of four-b
 each output channel.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -232,12 +232,34 @@ def _image(call: KernelCall, tops: Places, lefts: Places, channels: Sequence[int
         channels: for each output channel, the first input channel that it reads.
     """
     p = _integers(call)
+    return _pixels(call, _image_reads(p, tops, lefts), p["out_step"], channels)
+
+
+def _image_reads(p: Mapping[str, int], tops: Places, lefts: Places) -> Places:
+    """Return for each output pixel the first element of the input that it reads; or `_NOTHING`."""
     images = np.arange(p["batches"]) * p["in_h"]
     rows = np.where(tops < _NOTHING, images[:, None] + tops, _NOTHING).reshape(-1)
     reads = rows[:, None] * p["in_w"] + lefts
     empty = (rows[:, None] >= _NOTHING) | (lefts >= _NOTHING)
-    reads = np.where(empty, _NOTHING, reads * p["in_step"]).reshape(-1)
-    return _pixels(call, reads, p["out_step"], channels)
+    return np.where(empty, _NOTHING, reads * p["in_step"]).reshape(-1)
+
+
+def image_reads(call: KernelCall) -> Places:
+    """Return for each pixel of a sliding window's output the first element that it reads."""
+    p = _integers(call)
+    return _image_reads(p, _first_inputs(p, "h"), _first_inputs(p, "w"))
+
+
+def block_clearance(ends: Places, reads: Places, x: Tensor) -> int:
+    """Return the forward clearance of blocks, each of which is read before it is written.
+
+    Args:
+        ends: where each block ends in the output, in bytes.
+        reads: the first byte of the input that it needs.
+        x: the input.
+    """
+    later = _still_read(np.append(reads[1:], _NOTHING))
+    return max(int((ends - later).max()), -x.nbytes)
 
 
 def _pixels(call: KernelCall, reads: Places, out_step: int, channels: Sequence[int]) -> int:

@@ -12,7 +12,13 @@ from pathlib import Path
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
 from lotor.resources import resource
-from lotor.targets import Target
+from lotor.targets import (
+    Target,
+    add_dsp,
+    conv_2d_dsp,
+    depthwise_conv_2d_dsp,
+    fully_connected_dsp,
+)
 from lotor.targets.overlap import portable_clearances
 
 
@@ -23,13 +29,14 @@ class Variant:
     Attributes:
         kernel: folder under `kernels/`.
         name: header in it and last part of the C function's name.
-        accepts: whether it computes this call exactly.
+        pack: the call with what this implementation takes in place of the portable one's
+            parameters and constants; None where it would not compute the call exactly.
         clearances: how far the output may lie over each input (`overlap.py`).
     """
 
     kernel: str
     name: str
-    accepts: Callable[[KernelCall], bool]
+    pack: Callable[[KernelCall], KernelCall | None]
     clearances: Callable[[KernelCall], Sequence[Clearance]]
 
     @property
@@ -38,13 +45,22 @@ class Variant:
         return resource("kernels", self.kernel, f"{self.name}.h")
 
 
-_FASTER: tuple[Variant, ...] = ()
+_PORTABLE = "portable"
+_FASTER: tuple[Variant, ...] = (
+    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances),
+    Variant("fully_connected", "dsp", fully_connected_dsp.pack, fully_connected_dsp.clearances),
+    Variant("conv_2d", "dsp", conv_2d_dsp.pack, conv_2d_dsp.clearances),
+    Variant(
+        "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
+    ),
+)
 
 
-def select_variant(call: KernelCall, target: Target) -> Variant:
-    """Return the variant that the target runs a call with."""
+def select_variant(call: KernelCall, target: Target) -> tuple[Variant, KernelCall]:
+    """Return the variant that the target runs a call with, and the call as it takes it."""
     for name in target.variants:
         for variant in _FASTER:
-            if (variant.kernel, variant.name) == (call.kernel, name) and variant.accepts(call):
-                return variant
-    return Variant(call.kernel, "portable", lambda _: True, portable_clearances)
+            packed = variant.pack(call) if variant.name == name else None
+            if packed is not None:
+                return variant, packed
+    return Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call

@@ -1,0 +1,42 @@
+/* From sums to int8 in the assembly of the DSP kernels, with constants %[lift], %[shift], %[low]
+ * and
+ * %[high]. */
+#ifndef LOTOR_COMMON_DSP_OUTPUT_H
+#define LOTOR_COMMON_DSP_OUTPUT_H
+
+#ifndef __OPTIMIZE__
+#error "kernels with DSP instructions take constants into their assembly: compile with -O1 or more"
+#endif
+
+/* Within a clamp that is narrower than int8. */
+#define LOTOR_DSP_CLAMP(SUM)                                                                       \
+    ".if %c[low] > -128\n"                                                                         \
+    "cmp " SUM ", %[low]\n it lt\n movlt " SUM ", %[low]\n"                                        \
+    ".endif\n"                                                                                     \
+    ".if %c[high] < 127\n"                                                                         \
+    "cmp " SUM ", %[high]\n it gt\n movgt " SUM ", %[high]\n"                                      \
+    ".endif\n"
+
+/* A sum, shifted to the left by 8 bits or 0, becomes its output: on the line of MULTIPLIER and
+ * ADDEND (`linear_scale.py`), or where `shift` is 0, rounded twice, then with RIGHT bits to the
+ * right. Uses r12. */
+#define LOTOR_DSP_OUTPUT(SUM, SHIFTED, MULTIPLIER, ADDEND, RIGHT)                                  \
+    ".if %c[shift]\n"                                                                              \
+    ".if %c[lift] > " SHIFTED "\n"                                                                 \
+    "lsl " SUM ", " SUM ", %c[lift] - " SHIFTED "\n"                                               \
+    ".endif\n"                                                                                     \
+    "smmla " SUM ", " SUM ", " MULTIPLIER ", " ADDEND "\n"                                         \
+    "ssat " SUM ", #8, " SUM ", asr %[shift]\n"                                                    \
+    ".else\n"                                                                                      \
+    ".if " SHIFTED "\n"                                                                            \
+    "asr r12, " SUM ", #7\n"                                                                       \
+    ".else\n"                                                                                      \
+    "lsl r12, " SUM ", #1\n"                                                                       \
+    ".endif\n"                                                                                     \
+    "smmlar r12, r12, " MULTIPLIER ", " ADDEND "\n"                                                \
+    "add r12, r12, " SUM ", asr #31\n"                                                             \
+    "asr r12, r12, " RIGHT "\n"                                                                    \
+    "ssat " SUM ", #8, r12\n"                                                                      \
+    ".endif\n" LOTOR_DSP_CLAMP(SUM)
+
+#endif

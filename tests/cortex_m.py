@@ -1,0 +1,150 @@
+"""Runs compiled models on an emulated Cortex-M, many inputs in one go, without board or link."""
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from lotor.codegen.c import borders
+from lotor.compiler import Compiled
+
+Array = npt.NDArray[Any]
+needs_emulator = pytest.mark.skipif(
+    not shutil.which("qemu-system-arm") or not shutil.which("arm-none-eabi-gcc"),
+    reason="needs qemu-system-arm and arm-none-eabi-gcc",
+)
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
+
+# The emulator's machine for each target; each has 4 MB of memory at both addresses.
+_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
+_LINK = """
+MEMORY { code : ORIGIN = 0, LENGTH = 4M  ram : ORIGIN = 0x20000000, LENGTH = 4M }
+SECTIONS {
+    .text : { KEEP(*(.vectors)) *(.text* .rodata*) } > code
+    .bss : { *(.data*) *(.bss*) *(COMMON) } > ram
+}
+"""
+# Semihosting: "Semihosting for AArch32 and AArch64", Arm; requests 1 open, 5 write, 6 read, 0x18
+# exit.
+_MAIN = """
+#include "{name}.h"
+#include <string.h>
+static _Alignas({upper}_ARENA_ALIGN) uint8_t arena[{upper}_ARENA_BYTES + 64];
+static uint8_t in[{inputs}], out[{outputs}];
+static int ask(int request, const void *block) {{
+    register int r0 __asm__("r0") = request;
+    register const void *r1 __asm__("r1") = block;
+    __asm__ volatile("bkpt 0xab" : "+r"(r0) : "r"(r1) : "memory");
+    return r0;
+}}
+static int open_(const char *path, int mode) {{
+    const uintptr_t block[3] = {{(uintptr_t)path, (uintptr_t)mode, strlen(path)}};
+    return ask(1, block);
+}}
+static int move(int request, int file, void *bytes, unsigned count) {{
+    const uintptr_t block[3] = {{(uintptr_t)file, (uintptr_t)bytes, count}};
+    return ask(request, block);
+}}
+void start(void);
+void start(void) {{
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* the floating-point unit */
+    const int from = open_("{folder}/in.bin", 1), to = open_("{folder}/out.bin", 5);
+    memset(arena + {upper}_ARENA_BYTES, 0xA5, 64);
+    {reset}
+    for (unsigned turn = 0; turn < {turns}; turn++) {{
+        move(6, from, in, sizeof in);
+        {name}_run({arguments});
+        move(5, to, out, sizeof out);
+    }}
+    for (unsigned i = 0; i < 64; i++)
+        if (arena[{upper}_ARENA_BYTES + i] != 0xA5) ask(0x18, (void *)0x20023);
+    ask(0x18, (void *)0x20026);
+    for (;;) {{}}
+}}
+static void fault(void) {{ ask(0x18, (void *)0x20023); for (;;) {{}} }}
+__attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {{
+    (void (*)(void))0x20400000, start, fault, fault, fault, fault, fault}};
+void *memcpy(void *to, const void *from, size_t count) {{
+    for (size_t i = 0; i < count; i++) ((char *)to)[i] = ((const char *)from)[i];
+    return to;
+}}
+void *memset(void *to, int value, size_t count) {{
+    for (size_t i = 0; i < count; i++) ((char *)to)[i] = (char)value;
+    return to;
+}}
+void *memmove(void *to, const void *from, size_t count) {{
+    if ((uintptr_t)to < (uintptr_t)from) return memcpy(to, from, count);
+    while (count-- > 0) ((char *)to)[count] = ((const char *)from)[count];
+    return to;
+}}
+size_t strlen(const char *text) {{
+    size_t n = 0;
+    while (text[n]) n++;
+    return n;
+}}
+"""
+
+
+def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> list[list[Array]]:
+    """Return the outputs for each of several inputs.
+
+    Args:
+        compiled: for a Cortex-M target that has a machine here.
+        inputs: one array for each of the model's inputs.
+        folder: an empty one, for the files.
+    """
+    compiled.write(folder)
+    named = borders(compiled.graph)
+    arguments, at = ["arena"], {"input": 0, "output": 0}
+    for name, tensor in named:
+        kind = name.split("_")[0]
+        buffer = "in" if kind == "input" else "out"
+        arguments.append(f"(void *)({buffer} + {at[kind]})")
+        at[kind] += -(-tensor.nbytes // 8) * 8
+    upper = compiled.name.upper()
+    text = _MAIN.format(
+        name=compiled.name,
+        upper=upper,
+        folder=folder,
+        turns=len(inputs),
+        inputs=at["input"],
+        outputs=at["output"],
+        arguments=", ".join(arguments),
+        reset=f"{compiled.name}_reset(arena);" if compiled.plan.variables else "",
+    )
+    (folder / "main.c").write_text(text)
+    (folder / "link.ld").write_text(_LINK)
+    flags = ["-O2", "-nostdlib", "-ffreestanding", "-fno-tree-loop-distribute-patterns"]
+    cpu = compiled.target.flags
+    _do("arm-none-eabi-gcc", *cpu, "-O3", *WARNINGS, "-c", f"{compiled.name}.c", cwd=folder)
+    _do("arm-none-eabi-gcc", *cpu, *flags, "-c", "main.c", cwd=folder)
+    _do(
+        "arm-none-eabi-gcc", *cpu, "-nostdlib", "-Wl,--no-warn-rwx-segments", "-T", "link.ld",
+        "main.o", f"{compiled.name}.o", "-lgcc", "-lm", "-lc", "-o", "run.elf", cwd=folder,
+    )  # fmt: skip
+    data = b"".join(a.tobytes() + bytes(-a.nbytes % 8) for one in inputs for a in one)
+    (folder / "in.bin").write_bytes(data)
+    _do(
+        "qemu-system-arm", "-M", _MACHINES[compiled.target.name], "-kernel", "run.elf",
+        "-display", "none", "-monitor", "none", "-serial", "none",
+        "-semihosting-config", "enable=on,target=native", cwd=folder,
+    )  # fmt: skip
+    rest = (folder / "out.bin").read_bytes()
+    found: list[list[Array]] = []
+    for _ in inputs:
+        outputs = []
+        for tensor in compiled.graph.outputs:
+            taken, rest = rest[: tensor.nbytes], rest[-(-tensor.nbytes // 8) * 8 :]
+            outputs.append(np.frombuffer(taken, tensor.np_dtype).reshape(tensor.shape))
+        found.append(outputs)
+    return found
+
+
+def _do(*command: str, cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"

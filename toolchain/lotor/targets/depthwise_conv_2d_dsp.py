@@ -1,0 +1,126 @@
+"""DEPTHWISE_CONV_2D of int8 for the DSP instructions: which layers, how weights are packed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lotor.graph import Array, DType, Tensor
+from lotor.memory import NO_CLEARANCE, Clearance
+from lotor.ops import KernelCall
+from lotor.targets.linear_scale import Sums
+
+_LIFTS = (8, 9, 10, 11)  # weights are shifted by 8
+_MOST_SUM = 1 << 23  # what is left of 32 bits for it
+_MOST_STEP = 511  # eight outputs further the offset is below 4096
+_MOST_OFFSET = 1020  # of LDRD
+# Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
+# so many, or this part of the input where that is more.
+_ROOM = 1024
+_SHARE = 50
+
+
+def pack(call: KernelCall) -> KernelCall | None:
+    """Return the call of `dsp.h`; None where it would not be exact or not work."""
+    if call.function != "depthwise_conv_2d":
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    stride, width = p["stride_h"], p["out_w"]
+    steps = -(-width // 2)
+    # The last step reads two words of every row, or three.
+    pitch = max(2 * steps + 2 if stride == 1 else 4 * steps + 2, p["in_w"] + p["pad_w"])
+    pitch += pitch % 2
+    filters = call.constants["weights"].reshape(-1, p["out_c"]).T
+    if (
+        (p["kernel_h"], p["kernel_w"], p["dilation_h"], p["dilation_w"]) != (3, 3, 1, 1)
+        or stride not in (1, 2)
+        or p["stride_w"] != stride
+        or p["depth_multiplier"] != 1
+        or p["weights_offset"] != 0
+        or p["out_step"] > _MOST_STEP
+        or 4 * pitch + 8 * 6 + 8 > _MOST_OFFSET
+        or (width * p["out_step"] > 4095 and width // 2 <= 6)
+        or filters.min() < -127
+    ):
+        return None
+    sums = Sums.of(call, filters)
+    if sums.largest >= _MOST_SUM:
+        return None
+    scale = sums.line(_LIFTS) or sums.rounded_twice()
+    if scale is None:
+        return None
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    rows = p["out_h"]
+    while rows > 1 and _extra(rows, stride, pitch, p) > room:
+        rows -= 1
+    words = np.concatenate(
+        [_pairs(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
+        axis=1,
+    )
+    names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
+    params = {name: p[name] for name in names.split()}
+    params |= {
+        "stride": stride,
+        "in_zero_point": -p["in_offset"],
+        "pitch": pitch,
+        "rows": rows,
+        "words": words.shape[1],
+        "lift": scale.lift,
+        "shift": scale.shift,
+    }
+    shape = (((rows - 1) * stride + 3) * pitch,)
+    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
+    return replace(
+        call,
+        params=params,
+        constants={"weights": (words.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)},
+        outputs=[*call.outputs, gathered],
+        structure="depthwise_conv_2d_dsp",
+    )
+
+
+def _pairs(filters: Array, stride: int) -> Array:
+    """Return int64[channels, 6]: the weights of 3x3 filters as pairs, for the stride's steps."""
+    w = (filters.astype(np.int64) << 8) & 0xFFFF
+    w = w.reshape(-1, 3, 3)
+    first = w[:, :, 0] | w[:, :, 1] << 16
+    if stride == 1:
+        second = w[:, :, 1] | w[:, :, 2] << 16
+        return np.stack([first, second], axis=2).reshape(-1, 6)
+    third = w[:, :, 2]
+    zero = np.zeros(len(w), np.int64)
+    return np.concatenate(
+        [first, np.stack([third[:, 0] | third[:, 1] << 16, third[:, 2], zero], axis=1)], axis=1
+    )
+
+
+def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
+    """Return the bytes that it costs to compute so many rows at once."""
+    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+    return outputs + ((rows - 1) * stride + 3) * pitch * 2
+
+
+def clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output.
+
+    Stride 1 goes channel by channel and has gathered what it overwrites. Stride 2 goes through all
+    channels for some rows of the output, and needs the input rows of these until the last channel.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    x, y = call.inputs[0], call.outputs[0]
+    if p["stride"] == 1:
+        same = x.shape == y.shape and p["in_step"] == p["out_step"]
+        return [Clearance(None, None, in_place=True) if same else NO_CLEARANCE]
+    first = np.arange(0, p["out_h"], p["rows"])
+    images = np.arange(p["batches"])[:, None]
+    end = (images * p["out_h"] + np.minimum(first + p["rows"], p["out_h"])).reshape(-1)
+    read = (images * p["in_h"] + np.maximum(first * p["stride"] - p["pad_h"], 0)).reshape(-1)
+    # The first channel of the last pixel that is written, of the first one that is read.
+    written = end * p["out_w"] * p["out_step"] - p["out_step"]
+    needed = read * p["in_w"] * p["in_step"]
+    forward = [-x.nbytes]
+    if p["in_c"] > 1:  # a channel has been written before the next one is read
+        forward.append(int((written - needed).max()))
+    if len(end) > 1:  # all of them have, before the next rows are
+        forward.append(int((written[:-1] + p["in_c"] - needed[1:]).max()))
+    return [Clearance(max(forward), None)]

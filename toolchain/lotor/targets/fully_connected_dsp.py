@@ -1,0 +1,63 @@
+"""FULLY_CONNECTED of int8 for the DSP instructions: which layers, how weights are packed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lotor.graph import Array
+from lotor.memory import NO_CLEARANCE, Clearance
+from lotor.ops import KernelCall
+from lotor.targets.dsp_weights import pair_words
+from lotor.targets.linear_scale import LinearScale, Sums
+
+_LIFTS = (8, 9, 10, 11)  # the sum of the second of two filters comes shifted by 8
+_MOST_SUM = 1 << 23  # what is left of 32 bits for it
+_MOST_INPUTS = 1 << 16
+_GROUP = 4
+
+
+def pack(call: KernelCall) -> KernelCall | None:
+    """Return the call of `dsp.h`; None where it would not be exact or not work."""
+    if call.function != "fully_connected":
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    weights = call.constants["weights"].reshape(p["outputs"], p["inputs"])
+    if (
+        p["outputs"] < _GROUP
+        or p["inputs"] % _GROUP
+        or p["inputs"] >= _MOST_INPUTS
+        or p["weights_offset"] != 0
+        or weights.min() < -127
+    ):
+        return None
+    sums = Sums.of(call, weights)
+    scale = sums.line(_LIFTS) if sums.largest < _MOST_SUM else None
+    if scale is None:
+        return None
+    words = _packed(weights, sums.bias, scale)
+    params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
+    params |= {"words": len(words), "lift": scale.lift, "shift": scale.shift}
+    return replace(
+        call, params=params, constants={"weights": words}, structure="fully_connected_dsp"
+    )
+
+
+def _packed(weights: Array, bias: Array, scale: LinearScale) -> Array:
+    """Return the weights as the kernel reads them: four outputs after the other, uint32."""
+    count = len(weights)
+    # If they are no multiple of four, the first four end where the next begin.
+    starts = sorted({0, *range(count % _GROUP or _GROUP, count, _GROUP)})
+    chosen = np.array([[start + i for i in range(_GROUP)] for start in starts])
+    a, b, c, d = chosen.T
+    words = np.stack([pair_words(weights[a], weights[b]), pair_words(weights[c], weights[d])], -1)
+    biases = np.stack([bias[a], bias[a] + 256 * bias[b], bias[c], bias[c] + 256 * bias[d]], 1)
+    lines = scale.table[chosen].reshape(len(starts), -1)
+    stream = np.concatenate([biases, words.reshape(len(starts), -1), lines], axis=1)
+    packed: Array = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+    return packed
+
+
+def clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output: all of it is needed until the end."""
+    return [NO_CLEARANCE] * len(call.inputs)

@@ -1,0 +1,243 @@
+"""A requantization as one multiply-add and one shift, proved equal for all sums that can occur.
+
+What a layer makes of a sum (scaled and rounded, moved by the zero point, clamped) only grows with
+it, so it is known from the least sum that reaches each output value. A line
+`(sum * multiplier + addend) >> shift` that passes these steps at the same sums is the same,
+however the reference rounds. Bias, zero point and rounding are all in the addend.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+
+from lotor.graph import Array
+from lotor.ops import KernelCall
+
+_WORD = 1 << 32
+_LARGEST = (1 << 31) - 1  # of an int32
+_FARTHEST = 22  # bits to the right; the zero point must not leave int32 as it is added
+_MOST_SHIFT = 22  # so that all here fits int64
+_NONE = -(1 << 62)
+_NEIGHBOURS = 4  # multipliers that are tried on both sides of the obvious one
+# Sums (int64[channels, n]) to outputs.
+Outputs = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class LinearScale:
+    """`((sum << lift) * multiplier + (addend << 32)) >> (32 + shift)`, for each channel.
+
+    Attributes:
+        multiplier: int32[channels], at least 0.
+        addend: int32[channels].
+        lift: bits that sums are shifted to the left; `sum << lift` fits int32.
+        shift: bits that the upper word is shifted to the right, 1 to 31.
+    """
+
+    multiplier: Array
+    addend: Array
+    lift: int
+    shift: int
+
+    @property
+    def table(self) -> Array:
+        """What the kernels read of each channel, int64[channels, 2]."""
+        return np.stack([self.multiplier, self.addend], 1).astype(np.int64)
+
+
+def linear_scale(
+    outputs: Outputs,
+    scale: Array,
+    ranges: tuple[Array, Array],
+    limits: tuple[int, int],
+    lift: int,
+) -> LinearScale | None:
+    """Return the line that gives the same outputs after clamping; None if there is none.
+
+    Args:
+        outputs: the reference; for every channel it must not fall as sums grow.
+        scale: float64[channels], about how much an output grows with the sum.
+        ranges: int64[channels] each, the least and the largest sum that can occur.
+        limits: what the outputs are clamped to.
+        lift: see `LinearScale`.
+    """
+    low, high = ranges
+    if max(-int(low.min()), int(high.max())) << lift > _LARGEST:
+        return None
+    steps = _steps(outputs, ranges, limits)
+    most = int(np.floor(np.log2(_LARGEST / (float(scale.max()) * 2.0 ** (32 - lift)))))
+    for shift in range(min(most, _MOST_SHIFT), 0, -1):
+        found = _line(steps, scale, ranges, limits, lift, shift)
+        if found is not None:
+            return found
+    return None
+
+
+def _steps(outputs: Outputs, ranges: tuple[Array, Array], limits: tuple[int, int]) -> Array:
+    """Return int64[channels, outputs]: the least sum that gives each but the lowest output.
+
+    The least sum of all where every sum gives it; one more than the largest where none does.
+    """
+    low, high = ranges[0][:, None], ranges[1][:, None]
+    values = np.arange(limits[0] + 1, limits[1] + 1)
+    below, reaches = (np.repeat(at, len(values), axis=1) for at in (low - 1, high + 1))
+    while np.any(reaches - below > 1):
+        middle = (below + reaches) >> 1
+        enough = outputs(np.clip(middle, low, high)) >= values
+        open_ = reaches - below > 1
+        reaches = np.where(open_ & enough, middle, reaches)
+        below = np.where(open_ & ~enough, middle, below)
+    return reaches
+
+
+def _line(
+    steps: Array,
+    scale: Array,
+    ranges: tuple[Array, Array],
+    limits: tuple[int, int],
+    lift: int,
+    shift: int,
+) -> LinearScale | None:
+    """Return the line with one shift; None where a channel has none."""
+    low, high = ranges
+    values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
+    whole = np.clip(np.round(scale * 2.0 ** (32 + shift - lift)), 0, _LARGEST).astype(np.int64)
+    multiplier, addend = np.zeros_like(whole), np.zeros_like(whole)
+    left = np.ones(len(scale), bool)  # channels without a line
+    for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
+        m = np.clip(whole + change, 0, _LARGEST)
+        at = (steps << lift) * m[:, None]
+        # At the least sum of a value the line has reached it, at the sum before it has not.
+        least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
+        before = at - (m << lift)[:, None]
+        most = np.where(steps > low[:, None], values - before, -_NONE)
+        most = most.min(axis=1, initial=-_NONE) - 1
+        a = -(-least // _WORD)
+        ends = [(((end << lift) * m) >> 32) + a for end in ranges]
+        fits = (a * _WORD <= most) & (a >= -_LARGEST) & (a <= _LARGEST)
+        fits &= (np.abs(ends[0]) <= _LARGEST) & (np.abs(ends[1]) <= _LARGEST)
+        new = left & fits
+        multiplier[new], addend[new] = m[new], a[new]
+        left &= ~fits
+    if left.any():
+        return None
+    return LinearScale(multiplier.astype(np.int32), addend.astype(np.int32), lift, shift)
+
+
+@dataclass(frozen=True)
+class TwiceRounded:
+    """`multiply_high(sum, multiplier)` divided by a power of two, as the reference has it.
+
+    Attributes:
+        multiplier: int32[channels].
+        addend: int32[channels], half a step and the zero point.
+        right: int64[channels], the exponent of the power, at least 1.
+    """
+
+    multiplier: Array
+    addend: Array
+    right: Array
+    lift: int = 0
+    shift: int = 0
+
+    @property
+    def table(self) -> Array:
+        """What the kernels read of each channel, int64[channels, 3]."""
+        return np.stack([self.multiplier, self.addend, self.right], 1).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The sums of a layer's channels and what becomes of them.
+
+    Attributes:
+        once: rounded once, half away from zero, as dense layers are; else twice.
+        bias: int64[channels], with the input's zero point in it.
+        low: int64[channels], the least sum that can occur.
+        high: int64[channels], the largest.
+        multiplier: int64[channels], of the reference.
+        shift: int64[channels], of the reference; to the left, or if rounded once, to the right.
+        zero_point: of the output.
+        limits: what the output is clamped to.
+    """
+
+    once: bool
+    bias: Array
+    low: Array
+    high: Array
+    multiplier: Array
+    shift: Array
+    zero_point: int
+    limits: tuple[int, int]
+
+    @classmethod
+    def of(cls, call: KernelCall, filters: Array) -> Self:
+        """Return those of a call of a portable kernel with filters int8[channels, taps]."""
+        p, wide = call.params, filters.astype(np.int64)
+        in_offset = int(p.get("in_offset", 0))  # which dense layers have in their bias
+        bias = call.constants["bias"].astype(np.int64) + in_offset * wide.sum(axis=1)
+        ends = wide * -128, wide * 127
+        return cls(
+            call.kernel == "fully_connected",
+            bias,
+            np.minimum(*ends).sum(axis=1) + bias,
+            np.maximum(*ends).sum(axis=1) + bias,
+            np.broadcast_to(call.constants["multiplier"].astype(np.int64), bias.shape),
+            np.broadcast_to(call.constants["shift"].astype(np.int64), bias.shape),
+            int(p["out_offset"]),
+            (int(p["out_min"]), int(p["out_max"])),
+        )
+
+    @property
+    def largest(self) -> int:
+        """The largest magnitude, also of what the reference shifts to the left."""
+        left = 0 if self.once else np.maximum(self.shift, 0)
+        return int((np.maximum(-self.low, self.high) << left).max())
+
+    def line(self, lifts: Sequence[int]) -> LinearScale | None:
+        """Return the line that equals the reference with the first lift that has one."""
+        arrays = (self.low, self.high, self.multiplier, self.shift)
+        content = tuple(array.tobytes() for array in arrays)
+        return _line_of(content, self.once, self.zero_point, self.limits, tuple(lifts))
+
+    def rounded_twice(self) -> TwiceRounded | None:
+        """Return the reference's own way; None where it takes a shift to the left, or a far one."""
+        right = -self.shift
+        if right.min() < 1 or right.max() > _FARTHEST:
+            return None
+        addend = (np.int64(1) << (right - 1)) + (self.zero_point << right)
+        return TwiceRounded(self.multiplier.astype(np.int32), addend.astype(np.int32), right)
+
+
+@lru_cache(maxsize=1024)
+def _line_of(
+    content: tuple[bytes, ...],
+    once: bool,
+    zero_point: int,
+    limits: tuple[int, int],
+    lifts: tuple[int, ...],
+) -> LinearScale | None:
+    """Return `Sums.line`; layers in stripes ask for the same one many times."""
+    low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
+    right = (shift if once else np.maximum(-shift, 0))[:, None]
+    left = (np.zeros_like(shift) if once else np.maximum(shift, 0))[:, None]
+    half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
+
+    def outputs(sums: Array) -> Array:
+        if once:
+            rounded = (sums * multiplier[:, None] + half - (sums < 0)) >> right
+        else:
+            scaled = ((sums << left) * multiplier[:, None] + (1 << 30)) >> 31
+            rounded = (scaled >> right) + ((scaled & mask) > (mask >> 1) + (scaled < 0))
+        clamped: Array = np.clip(rounded + zero_point, *limits)
+        return clamped
+
+    scale = multiplier * (2.0**-shift if once else 2.0 ** (shift - 31))
+    for lift in lifts:
+        found = linear_scale(outputs, scale, (low, high), limits, lift)
+        if found is not None:
+            return found
+    return None
