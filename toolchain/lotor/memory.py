@@ -14,7 +14,7 @@ from functools import cached_property
 from lotor.graph import Graph, Tensor
 from lotor.liveness import Access, Needs, Overlap, members
 from lotor.ops import KernelCall
-from lotor.placement import Conflicts, Interval, Piece, height, place
+from lotor.placement import Conflicts, Interval, Piece, height, place, work
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Clearance:
 
 
 _BACKWARD = 128  # a layer walks backward where that saves more than this part of the arena
+_TURN = 0.1  # part of the effort for each layer that is tried forward again
+_TURNED = 16  # layers
 NO_CLEARANCE = Clearance(None, None)
 
 
@@ -225,12 +227,12 @@ class Memory:
             if height(pieces, found) < height(pieces, offsets):
                 offsets = found
                 room = height(pieces, found) * (_BACKWARD + 1) // _BACKWARD + 1
-                for key in list(overlaps) if effort >= 1 else ():
+                for key in list(overlaps)[:_TURNED] if effort >= 1 else ():
                     backward = {k for k, overlap in overlaps.items() if _behind(overlap, offsets)}
                     if key not in backward:
                         continue
                     tried = forward | {k: overlaps[k] for k in backward - {key}}
-                    found = place(pieces, _conflicts(segments, tried), room, effort)
+                    found = place(pieces, _conflicts(segments, tried), room, _TURN * effort)
                     if height(pieces, found) < room:
                         offsets, overlaps = found, tried
         placements = [
@@ -240,6 +242,11 @@ class Memory:
         placements.sort(key=lambda p: (p.first, p.offset))
         top = height(pieces, offsets)
         return Plan(tuple(placements), top, lower_bound, live.index(lower_bound), tuple(live))
+
+    @cached_property
+    def work(self) -> int:
+        """How many pairs of tensors the search for a plan looks at."""
+        return work(_conflicts(self._segments(range(self.needs.layers)), {}))
 
     def _segments(self, order: Sequence[int]) -> list[list[Segment]]:
         """Return what of every piece of memory is needed when."""

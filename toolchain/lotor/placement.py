@@ -13,7 +13,7 @@ from random import Random
 
 _TRIES = 1000  # placements that are tried
 _PROMOTED = 0.06  # besides, this part of them from each of the first orders
-_PAIRS = 2_000_000  # that all tries look at, so that models of hundreds of tensors take no longer
+_PAIRS = 400_000  # that all tries look at, so that models of hundreds of tensors take no longer
 _DARING = 0.2  # part of the moves after which a placement may be higher
 _WORSE = 1.2  # so many times as high at most
 _NEVER = 1 << 62
@@ -52,7 +52,7 @@ def place(
         enough: bytes; a placement below that is not improved.
         effort: the part of all tries that is made, from 0 to 1.
     """
-    tries = effort * min(_TRIES, _PAIRS // max(1, sum(map(len, conflicts))))
+    tries = effort * _tries(conflicts)
     search = _Search(pieces, conflicts, enough)
     # The later first leaves room below an input for the output that lies over it.
     for later in (1, -1):
@@ -62,6 +62,15 @@ def place(
         )
     search.move(int(tries))
     return search.best
+
+
+def work(conflicts: Conflicts) -> int:
+    """Return how many pairs of pieces `place` looks at with all its tries."""
+    return _tries(conflicts) * sum(map(len, conflicts))
+
+
+def _tries(conflicts: Conflicts) -> int:
+    return min(_TRIES, _PAIRS // max(1, sum(map(len, conflicts))))
 
 
 class _Search:

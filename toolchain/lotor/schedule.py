@@ -19,13 +19,17 @@ from lotor.graph import Op, Tensor
 from lotor.liveness import BEFORE, Layers, Needs, bit, members
 from lotor.memory import Memory, Plan
 
-_STEPS = 100_000  # from one set to the next, that the exact search looks at
+_STEPS = 50_000  # from one set to the next, that the exact search looks at
 _BEAM = 2_000  # sets that the beam search looks at in all, but `_NARROW` of as many layers at least
 _NARROW = 4
+_BEAM_STEPS = 200_000  # from one set to the next, that it looks at then, about
 # Further orders: how many are tried with which part of the effort; only the best go on.
 _ROUNDS = ((100, 0.1), (25, 0.3), (8, 1.0))
 _NEAR = 1.005  # times the bound: an arena for whose sake no further orders are tried
-_LAYERS = 1_200  # that the further orders have together, so that large models take no longer
+# Layers that the further orders have together, and pairs of tensors that a plan may look at before
+# they become fewer, so that large models take no longer.
+_LAYERS = 1_200
+_WORK = 140_000
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def schedule(memory: Memory, alignment: int, before: Sequence[Layers] = ()) -> S
         consider(order.layers, 1)
     thorough = set(plans)
     walks = _Walks(search)
-    share = min(1, _LAYERS / (_ROUNDS[0][0] * max(1, len(own))))
+    share = min(1, _LAYERS / (_ROUNDS[0][0] * max(1, len(own))), (_WORK / max(1, memory.work)) ** 2)
     for count, effort in _ROUNDS:
         promising = sorted(plans.keys() - thorough, key=lambda o: (plans[o].arena_bytes, o))
         for number in range(int(share * count)):
@@ -306,13 +310,20 @@ class _Search:
     def _beam(self, own: int) -> _State | None:
         """Return the end of a good way."""
         width = max(_NARROW, _BEAM // self._needs.layers)
-        start = self.start()
+        start, begun = self.start(), self._steps
+        looked = 0  # at sets
         levels: dict[int, dict[Layers, _State]] = {start.done.bit_count(): {start.done: start}}
         while levels:
             level = levels.pop(min(levels))
             if self.all in level:
                 return level[self.all]
+            left = _BEAM_STEPS - (self._steps - begun)
+            if looked:  # as many as the steps that are left suffice for
+                each = (self._steps - begun) / looked
+                levels_left = self._needs.layers - min(level).bit_count() + 2
+                width = max(_NARROW, min(width, int(left / (each * levels_left))))
             for state in heapq.nsmallest(width, level.values(), key=lambda s: (s.need, s.kept)):
+                looked += 1
                 for following in self.following(state):
                     if following.need >= own:
                         continue
