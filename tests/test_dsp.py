@@ -212,6 +212,13 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert all(wrong.values()), wrong
 
 
+def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
+    m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
+    assert taken(m, tmp_path) == {"lotor_conv_2d_portable": 1}
+
+
 def test_layers_take_the_kernels() -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 12, 12, 3))

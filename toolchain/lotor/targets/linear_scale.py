@@ -65,7 +65,7 @@ def linear_scale(
         lift: see `LinearScale`.
     """
     low, high = ranges
-    if max(-int(low.min()), int(high.max())) << lift > _LARGEST:
+    if max(-int(low.min()), int(high.max())) << lift > _LARGEST or not scale.max() > 0:
         return None
     steps = _steps(outputs, ranges, limits)
     most = int(np.floor(np.log2(_LARGEST / (float(scale.max()) * 2.0 ** (32 - lift)))))
