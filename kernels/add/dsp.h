@@ -32,7 +32,7 @@ static inline LOTOR_SPECIALISED int8_t lotor_add_dsp_value(const struct lotor_ad
     int32_t value;
     if (p->away) {
         const int32_t half = 1 << (p->shift - 1);
-        value = ((sum + half + (sum >> 31)) >> p->shift) + p->out_offset;
+        value = ((sum + half - (sum < 0 ? 1 : 0)) >> p->shift) + p->out_offset;
         __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
     } else {
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(value) : "r"(sum), "i"(p->shift));
