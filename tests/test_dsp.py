@@ -212,6 +212,16 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert all(wrong.values()), wrong
 
 
+@pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
+def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=4)
+    shape = (1, 9, 7)
+    m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
+    (layer,) = compile_model(m.build(), "cortex-m4").layers
+    assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
+    assert taken(m, tmp_path) == {"lotor_add_dsp": 1}
+
+
 def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
