@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -227,6 +228,15 @@ def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
     assert taken(m, tmp_path) == {"lotor_conv_2d_portable": 1}
+
+
+def test_windows_that_are_too_large(tmp_path: Path) -> None:
+    """The assembly takes the bytes of four windows as a number of 16 bits."""
+    for inputs, kernel in ((8176, "dsp"), (8192, "portable")):
+        m = ModelBuilder(seed=3)
+        weights = np.ones((2, 1, 1, inputs), np.int8)
+        m.output(m.conv2d(m.input((1, 2, 2, inputs), Quant(0.05, 3)), weights=weights))
+        assert taken(m, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
 
 
 def test_layers_take_the_kernels() -> None:

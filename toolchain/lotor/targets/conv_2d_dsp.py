@@ -15,6 +15,7 @@ from lotor.targets.overlap import block_clearance, image_reads
 _LIFTS = (8, 9, 10, 11)  # the sum of the second of two filters comes shifted by 8
 _MOST_SUM = 1 << 23  # what is left of 32 bits for it
 _MOST_STEP = 1365  # outputs of three pixels are at offsets below 4096
+_MOST_INPUTS = 8188  # of a window: four windows' bytes are a number of 16 bits
 _LANES = 4
 
 
@@ -32,6 +33,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         or p["group_c"] != p["in_c"]
         or p["weights_offset"] != 0
         or p["out_step"] >= _MOST_STEP
+        or filters.shape[1] > _MOST_INPUTS
         or weights.min() < -127
     ):
         return None
