@@ -1,6 +1,5 @@
-/* From sums to int8 in the assembly of the DSP kernels, with constants %[lift], %[shift], %[low]
- * and
- * %[high]. */
+/* From sums to int8 in the assembly of the DSP kernels, with the constants %[lift], %[shift],
+ * %[low] and %[high]. */
 #ifndef LOTOR_COMMON_DSP_OUTPUT_H
 #define LOTOR_COMMON_DSP_OUTPUT_H
 

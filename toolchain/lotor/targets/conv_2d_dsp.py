@@ -8,12 +8,10 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
-from lotor.targets.dsp_weights import pair_words
+from lotor.targets.dsp_weights import line_from_24_bits, pair_words, rounded_from_24_bits
 from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 from lotor.targets.overlap import block_clearance, image_reads
 
-_LIFTS = (8, 9, 10, 11)  # the sum of the second of two filters comes shifted by 8
-_MOST_SUM = 1 << 23  # what is left of 32 bits for it
 _MOST_STEP = 1365  # outputs of three pixels are at offsets below 4096
 _MOST_INPUTS = 8188  # of a window: four windows' bytes are a number of 16 bits
 _LANES = 4
@@ -38,9 +36,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     ):
         return None
     sums = Sums.of(call, filters)
-    if sums.largest >= _MOST_SUM:
-        return None
-    scale = sums.line(_LIFTS) or sums.rounded_twice()
+    scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
     if scale is None:
         return None
     padded = np.pad(filters, ((0, 0), (0, -filters.shape[1] % 4)))

@@ -8,10 +8,9 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
+from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits
 from lotor.targets.linear_scale import Sums
 
-_LIFTS = (8, 9, 10, 11)  # weights are shifted by 8
-_MOST_SUM = 1 << 23  # what is left of 32 bits for it
 _MOST_STEP = 511  # eight outputs further the offset is below 4096
 _MOST_OFFSET = 1020  # of LDRD
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
@@ -44,9 +43,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     ):
         return None
     sums = Sums.of(call, filters)
-    if sums.largest >= _MOST_SUM:
-        return None
-    scale = sums.line(_LIFTS) or sums.rounded_twice()
+    scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
     if scale is None:
         return None
     room = max(_ROOM, call.inputs[0].nbytes // _SHARE)

@@ -8,11 +8,9 @@ import numpy as np
 from lotor.graph import Array
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
-from lotor.targets.dsp_weights import pair_words
+from lotor.targets.dsp_weights import line_from_24_bits, pair_words
 from lotor.targets.linear_scale import LinearScale, Sums
 
-_LIFTS = (8, 9, 10, 11)  # the sum of the second of two filters comes shifted by 8
-_MOST_SUM = 1 << 23  # what is left of 32 bits for it
 _MOST_INPUTS = 1 << 16
 _GROUP = 4
 
@@ -32,7 +30,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     ):
         return None
     sums = Sums.of(call, weights)
-    scale = sums.line(_LIFTS) if sums.largest < _MOST_SUM else None
+    scale = line_from_24_bits(sums)
     if scale is None:
         return None
     words = _packed(weights, sums.bias, scale)
