@@ -295,9 +295,7 @@ def _array(name: str, values: Array) -> str:
     return f"static const {c_type(flat.dtype)} {name}[{flat.size}] = {{\n    {body}}};\n"
 
 
-def _layer(
-    index: int, layer: Layer, shared: dict[str, str], groups: Mapping[int, Group]
-) -> str:
+def _layer(index: int, layer: Layer, shared: dict[str, str], groups: Mapping[int, Group]) -> str:
     """Return the function of a layer, after the constants that it is the first to need."""
     arrays: list[str] = []
     body: list[str] = []

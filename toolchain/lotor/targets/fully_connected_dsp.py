@@ -36,7 +36,13 @@ def pack(call: KernelCall) -> KernelCall | None:
     words = _packed(weights, sums.bias, scale)
     params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
     turn = next(turn for least, turn in _TURNS if weights.size >= least)
-    params |= {"back": -p["outputs"] % _GROUP, "words": len(words), "turn": turn, "lift": scale.lift, "shift": scale.shift}
+    params |= {
+        "back": -p["outputs"] % _GROUP,
+        "words": len(words),
+        "turn": turn,
+        "lift": scale.lift,
+        "shift": scale.shift,
+    }
     return replace(
         call, params=params, constants={"weights": words}, structure="fully_connected_dsp"
     )
