@@ -21,7 +21,7 @@ needs_emulator = pytest.mark.skipif(
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
 
 # The emulator's machine for each target; each has 4 MB of memory at both addresses.
-_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
+_MACHINES = {"cortex-m3": "mps2-an385", "cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
 _LINK = """
 MEMORY { code : ORIGIN = 0, LENGTH = 4M  ram : ORIGIN = 0x20000000, LENGTH = 4M }
 SECTIONS {
