@@ -1,25 +1,17 @@
 """The kernels for Armv7-M on an emulated Cortex-M3, against LiteRT's reference."""
 
 from collections.abc import Callable
-from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 
 from cortex_m import needs_emulator
 from kernel_layers import (
-    check_overlap,
     check_random_layers,
     convolutions,
-    dense,
     depthwise,
-    overlapping,
-    sums,
-    taken,
 )
-from lotor.compiler import compile_model
-from tflite_builder import ModelBuilder, Quant
+from tflite_builder import ModelBuilder
 
 pytestmark = needs_emulator
 TARGET = "cortex-m3"
@@ -27,7 +19,7 @@ TARGET = "cortex-m3"
 
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(convolutions, "conv_2d")],
+    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d")],
 )  # fmt: skip
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from lotor.graph import Array, DType, Tensor
+from lotor.graph import DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
-from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
+from lotor.targets.linear_scale import Sums
 from lotor.targets.overlap import block_clearance, image_reads
-from lotor.targets.v7m_sums import line_of, rounded_of
+from lotor.targets.v7m_sums import line_of, packed_words, rounded_of
 
 _LANES = 6
 _MOST_STEP = 819  # outputs of five pixels are at offsets below 4096
@@ -37,7 +37,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = line_of(sums) or rounded_of(sums)
     if scale is None:
         return None
-    words = _packed(filters, sums.bias, scale)
+    words = packed_words(filters, sums.bias, pairs, scale).reshape(-1)
     row = p["kernel_w"] * p["in_c"]
     outside = p["pad_h"] + p["pad_w"] > 0 or (p["out_h"] - 1) * p["stride_h"] + (
         p["kernel_h"] - 1
@@ -72,18 +72,6 @@ def _copied(row: int, p: dict[str, int]) -> int:
     """Return the bytes of the part of a window that is copied at once, a multiple of four."""
     rows = 1 if row % 2 == 0 else p["kernel_h"]
     return -(-row * rows // 4) * 4
-
-
-def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> Array:
-    """Return the weights as `kernels/common/v7m_dense.h` reads them, uint32."""
-    count = len(filters)
-    pairs = -(-filters.shape[1] // 2)
-    padded = np.zeros((count, -(-pairs // 2) * 4), np.int8)
-    padded[:, : filters.shape[1]] = filters
-    starts = np.stack([bias * 65537 - pairs * 0x8000, bias], 1)
-    starts, table = ((x & 0xFFFFFFFF).astype("<u4") for x in (starts, scale.table))
-    packed: Array = np.concatenate([starts, padded.view("<u4"), table], axis=1).reshape(-1)
-    return packed
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

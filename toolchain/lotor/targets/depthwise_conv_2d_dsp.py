@@ -46,10 +46,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    rows = p["out_h"]
-    while rows > 1 and _extra(rows, stride, pitch, p) > room:
-        rows -= 1
+    rows = rows_at_once(call, 2 * pitch)
     words = np.concatenate(
         [_pairs(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
         axis=1,
@@ -91,10 +88,24 @@ def _pairs(filters: Array, stride: int) -> Array:
     )
 
 
-def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once."""
-    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
-    return outputs + ((rows - 1) * stride + 3) * pitch * 2
+def rows_at_once(call: KernelCall, pitch: int) -> int:
+    """Return how many rows of the output to compute at once.
+
+    Args:
+        call: of the portable kernel.
+        pitch: bytes of a gathered row.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    stride, rows = p["stride_h"], p["out_h"]
+
+    def extra(rows: int) -> int:
+        outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+        return outputs + ((rows - 1) * stride + 3) * pitch
+
+    while rows > 1 and extra(rows) > room:
+        rows -= 1
+    return rows
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

@@ -1,5 +1,8 @@
-"""What the kernels for Armv7-M share: sums of 32 bits."""
+"""What the kernels for Armv7-M share: sums of 32 bits, of two pixels in a word."""
 
+import numpy as np
+
+from lotor.graph import Array
 from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 
 _LIFTS = (0, 4, 8, 10, 11)
@@ -14,3 +17,29 @@ def line_of(sums: Sums) -> LinearScale | None:
 def rounded_of(sums: Sums) -> TwiceRounded | None:
     """Return the reference's own way; None where it does not serve, or no room."""
     return sums.rounded_twice() if sums.largest < _MOST_SUM else None
+
+
+def packed_words(
+    filters: Array,
+    bias: Array,
+    groups: int,
+    scale: LinearScale | TwiceRounded,
+    starts_first: bool = True,
+) -> Array:
+    """Return each filter's words as the kernels read them, uint32[filters, words].
+
+    Args:
+        filters: int8[filters, taps].
+        bias: int64[filters].
+        groups: how often two products or one go into the sums, each time with 0x8000 more.
+        scale: of the sums.
+        starts_first: whether what the sums begin with is in front of the weights.
+    """
+    weights = np.zeros((len(filters), -(-filters.shape[1] // 4) * 4), np.int8)
+    weights[:, : filters.shape[1]] = filters
+    starts = np.stack([bias * 65537 - groups * 0x8000, bias], 1)
+    starts, table = ((x & 0xFFFFFFFF).astype("<u4") for x in (starts, scale.table))
+    words = weights.view("<u4")
+    first, second = (starts, words) if starts_first else (words, starts)
+    packed: Array = np.concatenate([first, second, table], axis=1)
+    return packed

@@ -18,6 +18,7 @@ from lotor.targets import (
     conv_2d_dsp,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
+    depthwise_conv_2d_v7m,
     fully_connected_dsp,
 )
 from lotor.targets.overlap import portable_clearances
@@ -55,6 +56,9 @@ _FASTER: tuple[Variant, ...] = (
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
     Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
+    Variant(
+        "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
+    ),
 )
 
 
