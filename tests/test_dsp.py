@@ -1,6 +1,7 @@
 """The kernels for the DSP instructions on an emulated Cortex-M4, against LiteRT's reference."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ TARGET = "cortex-m4"
 @pytest.mark.parametrize(
     ("draw", "kernel"),
     [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
-     (dense, "fully_connected"), (sums, "add")],
+     (partial(dense, 4, 4), "fully_connected"), (sums, "add")],
 )  # fmt: skip
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],

@@ -9,7 +9,7 @@ from lotor.graph import Array
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
 
-_BLOCK = 4  # elements that are read, then written
+_FRACTION = 8  # SMLAWB and SMLAWT have 16 bits of it, and the values 8 bits more
 _LARGEST = (1 << 31) - 1
 _VALUES = np.arange(-128, 128, dtype=np.int64)
 _CHANGES = (0, 1, -1, 2, -2, 3, -3)  # of the addend, in steps of its smallest effect
@@ -17,6 +17,17 @@ _CHANGES = (0, 1, -1, 2, -2, 3, -3)  # of the addend, in steps of its smallest e
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/add/dsp.h`; None where it would not be exact."""
+    return packed(call, "add_dsp", _FRACTION)
+
+
+def packed(call: KernelCall, structure: str, fraction: int) -> KernelCall | None:
+    """Return the call with one line for both inputs; None where there is none.
+
+    Args:
+        call: of any kernel.
+        structure: of the parameters.
+        fraction: bits of the products that are cut off before they are added up.
+    """
     if call.function not in ("add", "sub"):
         return None
     p = {name: int(value) for name, value in call.params.items()}
@@ -30,7 +41,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     sign = -1 if call.function == "sub" else 1
     want = _reference(p, sign)
     for away in (0, 1):
-        line = _line(p, sign, want, away)
+        line = _line(p, sign, want, away, fraction)
         if line is not None:
             params = {"count": y.elements, **line}
             params |= {name: p[name] for name in ("out_offset", "out_min", "out_max")}
@@ -40,7 +51,7 @@ def pack(call: KernelCall) -> KernelCall | None:
                 function="add",
                 params=params,
                 constants={},
-                structure="add_dsp",
+                structure=structure,
             )
     return None
 
@@ -61,19 +72,21 @@ def _reference(p: dict[str, int], sign: int) -> Array:
     return limited
 
 
-def _line(p: dict[str, int], sign: int, want: Array, away: int) -> dict[str, int] | None:
+def _line(
+    p: dict[str, int], sign: int, want: Array, away: int, fraction: int
+) -> dict[str, int] | None:
     """Return multipliers, addend and shift that give the same outputs; None if none do."""
     out = p["out_multiplier"] * 2.0 ** (20 - 31 - p["out_right"])
     factors = [p[f"{name}_multiplier"] * 2.0 ** (-31 - p[f"{name}_right"]) * out for name in "ab"]
     offset = factors[0] * p["a_offset"] + sign * factors[1] * p["b_offset"]
     offset += 0 if away else p["out_offset"] + 0.5
     for shift in range(23, 12, -1):
-        a, b = (round(f * 2.0 ** (shift + 8)) for f in factors)
+        a, b = (round(f * 2.0 ** (shift + fraction)) for f in factors)
         b *= sign
         base = round(offset * 2.0**shift)
         for change in _CHANGES:
             addend = base + change
-            found = _outputs(a, b, addend, shift, p, away)
+            found = _outputs((a, b, addend), fraction, shift, p, away)
             if found is not None and np.array_equal(found, want):
                 return {
                     "a_multiplier": a,
@@ -87,12 +100,15 @@ def _line(p: dict[str, int], sign: int, want: Array, away: int) -> dict[str, int
     return None
 
 
-def _outputs(a: int, b: int, addend: int, shift: int, p: dict[str, int], away: int) -> Array | None:
+def _outputs(
+    line: tuple[int, int, int], fraction: int, shift: int, p: dict[str, int], away: int
+) -> Array | None:
     """Return what the kernel computes, int64[256, 256]; None where it leaves int32."""
+    a, b, addend = line
     if max(abs(a), abs(b), abs(addend)) > _LARGEST:
         return None
-    first = ((_VALUES * 256 * a) >> 16) + addend
-    total = first[:, None] + ((_VALUES * 256 * b) >> 16)[None, :]
+    first = ((_VALUES * a) >> fraction) + addend
+    total = first[:, None] + ((_VALUES * b) >> fraction)[None, :]
     half = 1 << (shift - 1)
     if np.abs(first).max() > _LARGEST or np.abs(total).max() + half > _LARGEST:
         return None

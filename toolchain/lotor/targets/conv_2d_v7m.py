@@ -39,9 +39,10 @@ def pack(call: KernelCall) -> KernelCall | None:
         return None
     words = packed_words(filters, sums.bias, pairs, scale).reshape(-1)
     row = p["kernel_w"] * p["in_c"]
-    outside = p["pad_h"] + p["pad_w"] > 0 or (p["out_h"] - 1) * p["stride_h"] + (
-        p["kernel_h"] - 1
-    ) * p["dilation_h"] >= p["in_h"]
+    outside = (
+        p["pad_h"] + p["pad_w"] > 0
+        or (p["out_h"] - 1) * p["stride_h"] + (p["kernel_h"] - 1) * p["dilation_h"] >= p["in_h"]
+    )
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
         "stride_h stride_w pad_h pad_w dilation_h dilation_w out_min out_max"

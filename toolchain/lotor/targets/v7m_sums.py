@@ -35,11 +35,20 @@ def packed_words(
         scale: of the sums.
         starts_first: whether what the sums begin with is in front of the weights.
     """
-    weights = np.zeros((len(filters), -(-filters.shape[1] // 4) * 4), np.int8)
-    weights[:, : filters.shape[1]] = filters
-    starts = np.stack([bias * 65537 - groups * 0x8000, bias], 1)
-    starts, table = ((x & 0xFFFFFFFF).astype("<u4") for x in (starts, scale.table))
-    words = weights.view("<u4")
-    first, second = (starts, words) if starts_first else (words, starts)
-    packed: Array = np.concatenate([first, second, table], axis=1)
+    starts = words_of(np.stack([bias * 65537 - groups * 0x8000, bias], 1))
+    weights = byte_words(filters)
+    first, second = (starts, weights) if starts_first else (weights, starts)
+    packed: Array = np.concatenate([first, second, words_of(scale.table)], axis=1)
     return packed
+
+
+def words_of(numbers: Array) -> Array:
+    """Return int64 numbers as words, modulo 2^32."""
+    return (numbers & 0xFFFFFFFF).astype("<u4")
+
+
+def byte_words(rows: Array) -> Array:
+    """Return rows of int8 as words, with zeros behind each up to a multiple of four."""
+    padded = np.zeros((len(rows), -(-rows.shape[1] // 4) * 4), np.int8)
+    padded[:, : rows.shape[1]] = rows
+    return padded.view("<u4")

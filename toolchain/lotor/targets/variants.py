@@ -15,11 +15,13 @@ from lotor.resources import resource
 from lotor.targets import (
     Target,
     add_dsp,
+    add_v7m,
     conv_2d_dsp,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v7m,
     fully_connected_dsp,
+    fully_connected_v7m,
 )
 from lotor.targets.overlap import portable_clearances
 
@@ -55,6 +57,8 @@ _FASTER: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
+    Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
+    Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
     Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
     Variant(
         "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
