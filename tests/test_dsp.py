@@ -1,4 +1,4 @@
-"""The kernels for the DSP instructions on an emulated Cortex-M4, against LiteRT's reference."""
+"""The kernels for the DSP instructions on emulated cores, against LiteRT's reference."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +23,11 @@ from lotor.compiler import compile_model
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
-TARGET = "cortex-m4"
+# Random models of each kernel: the cores run the same code, but for what gcc schedules.
+EXAMPLES = {"cortex-m4": 16, "cortex-m7": 3, "cortex-m33": 3}
 
 
+@pytest.mark.parametrize("target", EXAMPLES)
 @pytest.mark.parametrize(
     ("draw", "kernel"),
     [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
@@ -34,13 +36,14 @@ TARGET = "cortex-m4"
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
     kernel: str,
+    target: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    check_random_layers(draw, TARGET, f"lotor_{kernel}_dsp", tmp_path_factory)
+    check_random_layers(draw, target, f"lotor_{kernel}_dsp", tmp_path_factory, EXAMPLES[target])
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
-    assert check_overlap(overlapping(), TARGET, tmp_path) == {
+    assert check_overlap(overlapping(), "cortex-m4", tmp_path) == {
         "lotor_conv_2d_dsp forward",
         "lotor_depthwise_conv_2d_dsp",
         "lotor_depthwise_conv_2d_dsp forward",
@@ -53,16 +56,16 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     m = ModelBuilder(seed=4)
     shape = (1, 9, 7)
     m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
-    (layer,) = compile_model(m.build(), TARGET).layers
+    (layer,) = compile_model(m.build(), "cortex-m4").layers
     assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
-    assert taken(m, TARGET, tmp_path) == {"lotor_add_dsp": 1}
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_add_dsp": 1}
 
 
 def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
-    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_portable": 1}
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_portable": 1}
 
 
 def test_windows_that_are_too_large(tmp_path: Path) -> None:
@@ -71,7 +74,7 @@ def test_windows_that_are_too_large(tmp_path: Path) -> None:
         m = ModelBuilder(seed=3)
         weights = np.ones((2, 1, 1, inputs), np.int8)
         m.output(m.conv2d(m.input((1, 2, 2, inputs), Quant(0.05, 3)), weights=weights))
-        assert taken(m, TARGET, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
+        assert taken(m, "cortex-m4", tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
 
 
 def test_layers_take_the_kernels() -> None:
@@ -82,5 +85,5 @@ def test_layers_take_the_kernels() -> None:
     y = m.conv2d(x, 8, (1, 1))
     x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
     m.output(m.fully_connected(m.reshape(x, (1, 72)), 5))
-    compiled = compile_model(m.build(), TARGET)
+    compiled = compile_model(m.build(), "cortex-m4")
     assert [layer.steps[0].variant.name for layer in compiled.layers] == ["dsp"] * 6
