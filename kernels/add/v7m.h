@@ -10,13 +10,15 @@
 struct lotor_add_v7m_params {
     int32_t count;
     int32_t a_multiplier, b_multiplier, addend;
-    int32_t away, shift; /* away: halves of negative sums round down */
+    int32_t a_low, b_low; /* of the multipliers, eight bits of fraction */
+    int32_t away, shift;  /* away: halves of negative sums round down */
     int32_t out_offset, out_min, out_max;
 };
 
 static inline LOTOR_SPECIALISED int8_t lotor_add_v7m_value(const struct lotor_add_v7m_params *p,
                                                            int32_t a, int32_t b) {
-    const int32_t sum = a * p->a_multiplier + (b * p->b_multiplier + p->addend);
+    const int32_t low = (a * p->a_low + b * p->b_low) >> 8;
+    const int32_t sum = a * p->a_multiplier + (b * p->b_multiplier + (p->addend + low));
     int32_t value;
     if (p->away) {
         const int32_t half = 1 << (p->shift - 1);
@@ -25,8 +27,11 @@ static inline LOTOR_SPECIALISED int8_t lotor_add_v7m_value(const struct lotor_ad
     } else {
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(value) : "r"(sum), "i"(p->shift));
     }
-    value = value < p->out_min ? p->out_min : value;
-    return (int8_t)(value > p->out_max ? p->out_max : value);
+    if (p->out_min > -128 || p->out_max < 127) { /* gcc does not know that SSAT has clamped it */
+        value = value < p->out_min ? p->out_min : value;
+        value = value > p->out_max ? p->out_max : value;
+    }
+    return (int8_t)value;
 }
 
 static inline LOTOR_SPECIALISED void lotor_add_v7m(const struct lotor_add_v7m_params *p,
