@@ -72,11 +72,8 @@ def pack(call: KernelCall) -> KernelCall | None:
 def _gathering(call: KernelCall, pitch: int) -> KernelCall:
     """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
     p = {name: int(value) for name, value in call.params.items()}
-    stride, rows = p["stride"], p["out_h"]
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    while rows > 1 and _extra(rows, stride, pitch, p) > room:
-        rows -= 1
-    shape = (((rows - 1) * stride + 3) * pitch,)
+    rows = rows_at_once(call, 2 * pitch)
+    shape = (((rows - 1) * p["stride"] + 3) * pitch,)
     gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
     return replace(
         call,
@@ -110,10 +107,24 @@ def _pairs(filters: Array, stride: int) -> Array:
     )
 
 
-def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once."""
-    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
-    return outputs + ((rows - 1) * stride + 3) * pitch * 2
+def rows_at_once(call: KernelCall, pitch: int) -> int:
+    """Return how many rows of the output to compute at once.
+
+    Args:
+        call: of the portable kernel or of a variant.
+        pitch: bytes of a gathered row.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    stride, rows = p.get("stride", p.get("stride_h", 1)), p["out_h"]
+
+    def extra(rows: int) -> int:
+        outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+        return outputs + ((rows - 1) * stride + 3) * pitch
+
+    while rows > 1 and extra(rows) > room:
+        rows -= 1
+    return rows
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

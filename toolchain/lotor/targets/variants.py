@@ -15,9 +15,13 @@ from lotor.resources import resource
 from lotor.targets import (
     Target,
     add_dsp,
+    add_v7m,
     conv_2d_dsp,
+    conv_2d_v7m,
     depthwise_conv_2d_dsp,
+    depthwise_conv_2d_v7m,
     fully_connected_dsp,
+    fully_connected_v7m,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -95,6 +99,12 @@ _FASTER: tuple[Variant, ...] = (
         ("stride", "pitch", "pad_w", "turn", *_SCALE),
         depthwise_conv_2d_dsp.share,
         0.04,
+    ),
+    Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
+    Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
+    Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
+    Variant(
+        "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
     ),
 )
 
