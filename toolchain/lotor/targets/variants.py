@@ -16,6 +16,7 @@ from lotor.targets import (
     Target,
     add_dsp,
     conv_2d_dsp,
+    conv_2d_dsp_winograd,
     depthwise_conv_2d_dsp,
     fully_connected_dsp,
 )
@@ -40,6 +41,11 @@ class Variant:
     clearances: Callable[[KernelCall], Sequence[Clearance]]
 
     @property
+    def instruction_set(self) -> str:
+        """The first part of its name, which targets name."""
+        return self.name.partition("_")[0]
+
+    @property
     def header(self) -> Path:
         """The C header."""
         return resource("kernels", self.kernel, f"{self.name}.h")
@@ -54,13 +60,17 @@ _FASTER: tuple[Variant, ...] = (
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
 )
+# Faster still, with several times the weights.
+_SPENDS_FLASH: tuple[Variant, ...] = (
+    Variant("conv_2d", "dsp_winograd", conv_2d_dsp_winograd.pack, conv_2d_dsp_winograd.clearances),
+)
 
 
 def select_variant(call: KernelCall, target: Target) -> tuple[Variant, KernelCall]:
     """Return the variant that the target runs a call with, and the call as it takes it."""
     for name in target.variants:
         for variant in _FASTER:
-            packed = variant.pack(call) if variant.name == name else None
+            packed = variant.pack(call) if variant.instruction_set == name else None
             if packed is not None:
                 return variant, packed
     return Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call
