@@ -66,10 +66,9 @@ def _scale(sums: Sums, largest: int) -> LinearScale | TwiceRounded | None:
     """Return the requantization of sums; `largest` is the largest magnitude of a weight."""
     # A lift is in the weights: it costs nothing as long as they fit.
     lifts = [n for n in range(_FACTOR, _MOST_LIFT + 1) if largest << n - _FACTOR <= _LARGEST]
-    line = sums.line(lifts[::-1])
-    if line is not None or sums.largest << _FACTOR >= 1 << 31:
-        return line
-    return sums.rounded_twice()
+    if sums.largest << _FACTOR >= 1 << 31:
+        return None
+    return sums.line(lifts[::-1]) or sums.rounded_twice()
 
 
 def _packed(points: Array, bias: Array, scale: LinearScale | TwiceRounded) -> Array:
