@@ -24,7 +24,8 @@ from lotor.report import report
 from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
-from lotor.targets.select import Preference, select
+from lotor.targets.preference import Preference
+from lotor.targets.select import select
 from lotor.targets.shared_call import SharedCall
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
@@ -225,6 +226,8 @@ def compile_model(
             **report(program),
             "stripes": [asdict(part) for part in striped],
             "extra_macs": sum(part.extra_macs for part in striped),
+            "optimize": preference.optimize,
+            "compiler_flag": "-Os" if preference.optimize == "size" else chosen.optimization,
         },
         model_hash,
         ram,

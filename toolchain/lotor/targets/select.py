@@ -5,44 +5,19 @@ What is fastest as a rule comes first (`variants.candidates`); where a board was
 to spare, first where a byte of it saves the most time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lotor.errors import LotorError
 from lotor.ops import KernelCall
-from lotor.suggest import did_you_mean
 from lotor.targets import Target
+from lotor.targets.preference import Preference
 from lotor.targets.variants import Variant, candidates
 
-Optimize = Literal["speed", "ram", "size"]
-OPTIMIZE: tuple[Optimize, ...] = get_args(Optimize)
 # The time that a variant saves by spending flash, where nobody has measured it: a part of the next
 # best one's, which takes about an instruction for a multiply-accumulate.
 _SAVED = 0.4
 # Parameters that say nothing of a call's time.
 _UNTIMED = frozenset(["in_offset", "out_offset", "out_min", "out_max", "weights_offset"])
-
-
-@dataclass(frozen=True)
-class Preference:
-    """What a choice of variants goes by.
-
-    Attributes:
-        optimize: "speed"; "ram" for the smallest arena, at some time; "size" for the least flash.
-        flash: bytes that the constants of a model may take; None where that is not known: then
-            none are spent.
-        costs: what variants were measured to take, in any unit, by `signature` and label.
-    """
-
-    optimize: Optimize = "speed"
-    flash: int | None = None
-    costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-
-    @property
-    def spends(self) -> bool:
-        """Whether flash may be spent."""
-        return self.optimize == "speed" and self.flash is not None
 
 
 @dataclass(frozen=True)
@@ -52,19 +27,6 @@ class Choice:
     variant: Variant
     call: KernelCall
     cost: float | None
-
-
-def find_optimize(name: str) -> Optimize:
-    """Return what to optimize for by its name.
-
-    Raises:
-        LotorError: there is no such thing.
-    """
-    for known in OPTIMIZE:
-        if name == known:
-            return known
-    hint = did_you_mean(name, OPTIMIZE)
-    raise LotorError(f"nothing is optimized for '{name}'{hint}; it may be {', '.join(OPTIMIZE)}")
 
 
 def signature(call: KernelCall) -> str:

@@ -28,6 +28,9 @@ from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
 
 
+_PORTABLE = "portable"
+
+
 @dataclass(frozen=True)
 class Variant:
     """One implementation of one kernel function.
@@ -64,6 +67,11 @@ class Variant:
         return f"{self.name}_{self.form}" if self.form else self.name
 
     @property
+    def portable(self) -> bool:
+        """Whether it is the specification, in plain C."""
+        return self.name == _PORTABLE
+
+    @property
     def instruction_set(self) -> str:
         """The first part of its name, which targets name."""
         return self.name.partition("_")[0]
@@ -74,10 +82,9 @@ class Variant:
         return resource("kernels", self.kernel, f"{self.name}.h")
 
 
-_PORTABLE = "portable"
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _FASTER: tuple[Variant, ...] = (
-    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances),
+    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
         "fully_connected",
         "dsp",
