@@ -412,8 +412,9 @@ def _add_inspect(commands: _Commands) -> None:
 
 def _inspect(args: argparse.Namespace) -> Result:
     from lotor.inspection import as_text, inspect, summary
-    from lotor.memory_map import check_file, for_terminal, save
+    from lotor.memory_map import for_terminal, save
     from lotor.optimize.report import as_text as passes_as_text
+    from lotor.pictures import check_file
 
     file = Path(args.plot) if args.plot else None
     if file:

@@ -1,8 +1,8 @@
 """Estimates the cycles of a Cortex-M4 from exact counts of its instructions.
 
 The timings are those of the "Arm Cortex-M4 Processor Technical Reference Manual" (DDI 0439),
-section 3.3 "Instruction set summary" (tables 3-1 and 3-2, and 3.3.2 "Load/store timings") and, for floating
-point, section 7.2.3, for memory without wait states:
+sections 3.3.1 (tables 3-1 and 3-2), 3.3.2 "Load/store timings" and, for floating point, 7.2.3, for
+memory without wait states:
 
 - Data processing takes 1 cycle, also multiplying, multiplying with accumulation and the DSP
   instructions; so does what an IT block skips.
@@ -12,6 +12,9 @@ point, section 7.2.3, for memory without wait states:
 - A load or store takes a cycle more when the data processing right before it makes its address,
   and a load of a word or halfword that is not aligned takes as many more as it has parts more.
 - A branch that is taken takes 1 + P, otherwise 1; P also adds to every other load or move into PC.
+- In floating point, VMOV between the two kinds of registers takes 2 cycles, VLDR and VSTR 2 (3 for
+  two words), multiplying with accumulation 3, VDIV and VSQRT 14, and what uses the result of the
+  instruction right before it one more, but for an addend.
 
 Where the manual leaves a range, the choice is: P (1 to 3, "depending on the alignment and width of
 the target instruction, and whether the processor manages to speculate the address early") is 2,
@@ -44,6 +47,9 @@ _CONDITIONS = "eq|ne|cs|hs|cc|lo|mi|pl|vs|vc|hi|ls|ge|lt|gt|le"
 _BRANCH = re.compile(rf"b({_CONDITIONS})?|bl|bx|blx|bxns|blxns|cbn?z|le|letp|wls|wlstp")
 _CONDITIONAL = re.compile(rf"b({_CONDITIONS})|cbn?z|le|letp|wls|wlstp")
 _MULTIPLE = re.compile(r"(ldm|stm|vldm|vstm)(ia|db|ea|fd)?|push|pop|vpush|vpop")
+_CORE = r"(?:r\d+|sl|fp|ip|lr)"
+_FLOAT_MAC = re.compile(r"v(n?ml[as]|fn?m[as])\b")
+_FLOAT = re.compile(r"v(add|sub|n?mul|div|sqrt|cvtr?|n?ml[as]|fn?m[as])\b")
 _NO_RESULT = re.compile(r"cmp|cmn|tst|teq|nop|it[te]*|msr|cps|v|dsb|dmb|isb|udf")
 _TWO_RESULTS = re.compile(r"[us]mull|[us]mlal|umaal|smlsld")
 _LINE = re.compile(r"^\s*([0-9a-f]+):\s+((?:[0-9a-f]{4} ?)+)\s*\t(\S+)\s*(.*)$")
@@ -61,6 +67,7 @@ class Instruction:
         operands: as objdump writes them.
         function: the symbol that it belongs to.
         skippable: whether it is in an IT block.
+        text: all of it, as objdump writes it.
     """
 
     address: int
@@ -69,6 +76,7 @@ class Instruction:
     operands: str
     function: str
     skippable: bool = False
+    text: str = ""
 
     @property
     def after(self) -> int:
@@ -116,8 +124,8 @@ class Instruction:
         """The core registers that data processing, or a load of one register, writes."""
         nothing = _NO_RESULT.match(self.mnemonic) or self.transfers or self.branches
         if nothing and not self.loads:
-            moved = re.match(r"(r\d+|sl|fp|ip|lr)\b", self.operands)
-            return frozenset({moved[1]} if moved and self.mnemonic.startswith("vmov") else ())
+            moved = re.match(rf"{_CORE}\b", self.operands)
+            return frozenset({moved[0]} if moved and self.mnemonic.startswith("vmov") else ())
         count = 2 if _TWO_RESULTS.match(self.mnemonic) else 1
         return frozenset(part.strip() for part in self.operands.split(",")[:count])
 
@@ -233,7 +241,8 @@ class Program:
                     mnemonic = re.sub(rf"(?:{_CONDITIONS})(?=$|\.)", "", mnemonic, count=1)
                 operands = re.split(r"\s*[@;]", parts[4])[0]
                 at, size = int(parts[1], 16), len("".join(parts[2].split())) // 2
-                found[at] = Instruction(at, size, mnemonic, operands, function, skippable > 0)
+                text = f"{parts[3]} {operands}".rstrip()
+                found[at] = Instruction(at, size, mnemonic, operands, function, skippable > 0, text)
                 skippable = max(0, skippable - 1)
                 if re.fullmatch(r"it[te]{0,3}", mnemonic):
                     skippable = len(mnemonic) - 1
@@ -245,13 +254,14 @@ class Program:
 
     def cycles(self, counts: Counts) -> dict[int, Cycles]:
         """Return what every instruction took."""
-        return {at: self._cycles(self._at(at), counts) for at in counts}
+        return {at: self._cycles(self.at(at), counts) for at in counts}
 
     def total(self, counts: Counts) -> Cycles:
         """Return what all of them took."""
         return sum(self.cycles(counts).values(), Cycles())
 
-    def _at(self, address: int) -> Instruction:
+    def at(self, address: int) -> Instruction:
+        """Return the instruction at an address; a NOP where the image has none."""
         return self.instructions.get(address) or Instruction(address, 2, "nop", "", "")
 
     def _cycles(self, one: Instruction, counts: Counts) -> Cycles:
@@ -269,6 +279,8 @@ class Program:
             overlap = (one.loads or _by_register(one)) and previous.loads and not clash
             memory -= followed if overlap else 0
             stalls = followed if clash and not previous.loads else 0
+        if previous and followed and _waits(one, previous):
+            stalls = followed
         left = 0
         if one.branches:
             left = count.left if one.conditional else done
@@ -280,6 +292,16 @@ class Program:
             stalls,
             count.penalty + _slow(one) * done,
         )
+
+
+def _waits(one: Instruction, previous: Instruction) -> bool:
+    """Whether a floating-point instruction uses what the one before it computes."""
+    if one.mnemonic[0] != "v" or not _FLOAT.match(previous.mnemonic):
+        return False
+    result = previous.operands.split(",")[0].strip()
+    used = [part.strip() for part in one.operands.split(",")]
+    from_first = one.mnemonic.startswith(("vcmp", "vstr"))  # or that is the result, or the addend
+    return result in used[0 if from_first else 1 :]
 
 
 def _done(one: Instruction, count: Count) -> int:
@@ -313,6 +335,8 @@ def _slow(one: Instruction) -> int:
         return _DIVISION - 1
     if one.mnemonic.startswith(("vdiv", "vsqrt")):
         return 13
-    if one.mnemonic.startswith(("vmla", "vmls", "vnmla", "vnmls", "vfma", "vfms", "vfnm")):
+    if _FLOAT_MAC.match(one.mnemonic):
         return 2
+    if one.mnemonic.startswith("vmov") and re.search(rf"\b{_CORE}\b", one.operands):
+        return 1
     return 1 if one.mnemonic in ("mrs", "msr", "cpsid", "cpsie") else 0
