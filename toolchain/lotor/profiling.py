@@ -1,8 +1,8 @@
 """Where the time goes on a board, layer by layer."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lotor.board import Board, load_board
@@ -10,10 +10,11 @@ from lotor.compiler import Compiled
 from lotor.device import emulator
 from lotor.device.counting import Counted, count, instructions
 from lotor.device.cycles import TARGETS, Cycles, Program
+from lotor.device.hot_loops import HotLoop, hot_loop, hottest
 from lotor.device.messages import LayerProfile
 from lotor.device.ready import compile_for, open_with_model
 from lotor.errors import LotorError
-from lotor.graph import Array, short_name
+from lotor.graph import short_name
 from lotor.targets.preference import Optimize
 from lotor.verify import random_inputs
 
@@ -61,6 +62,7 @@ class Profile:
         ram_bytes: the arena.
         arena_touched_bytes: the part of it that the board found overwritten.
         stack_bytes: the deepest the stack has been since the board started.
+        hot: the hottest loops of the hottest layers, if they were asked for.
     """
 
     model: str
@@ -72,6 +74,7 @@ class Profile:
     ram_bytes: int
     arena_touched_bytes: int | None
     stack_bytes: int | None
+    hot: list[HotLoop] | None = None
 
     def __str__(self) -> str:
         return as_text(self)
@@ -92,12 +95,33 @@ def as_text(found: Profile) -> str:
             f"{layer.index:3}  {layer.kernel:<24.24} {layer.ticks:12,}{cycles} {layer.macs:10,} "
             f"{per_mac:>7} {layer.share:6.1%}  {short_name(layer.name)}"
         )
-    cycles = f"{found.cycles_estimate:,} estimated cycles, " if estimated else ""
-    lines.append(
+    return "\n".join([*lines, summary(found)])
+
+
+def summary(found: Profile) -> str:
+    """Return the totals in a line."""
+    cycles = ""
+    if found.cycles_estimate is not None:
+        cycles = f"{found.cycles_estimate:,} estimated cycles, "
+    return (
         f"{found.model} on {found.board}: {found.ticks:,} {found.tick_unit}, {cycles}"
         f"RAM {found.ram_bytes:,} bytes, stack {found.stack_bytes or 0:,} bytes"
     )
-    return "\n".join(lines)
+
+
+def hot_as_text(found: Profile) -> str:
+    """Return the hottest loops with their layers."""
+    texts = []
+    for loop in found.hot or ():
+        layer = found.layers[loop.layer]
+        cycles = ""
+        if layer.cycles_estimate is not None:
+            cycles = f", {layer.cycles_estimate:,} estimated cycles"
+        texts.append(
+            f"layer {layer.index} {short_name(layer.name)}, {layer.kernel}: {layer.ticks:,} "
+            f"{found.tick_unit}{cycles}\n{loop}"
+        )
+    return "\n\n".join(texts) or "no layer has a loop"
 
 
 def profile(
@@ -106,16 +130,29 @@ def profile(
     seed: int = 0,
     ram: int | None = None,
     optimize: Optimize = "speed",
+    hot: int | None = None,
 ) -> Profile:
     """Run one inference on a board and read what every layer took.
 
     The kernels' time does not depend on the data but for clamping, so one random input will do; the
     same seed gives the same input.
 
+    Args:
+        model: its name or path.
+        board: where to measure.
+        seed: of the input.
+        ram: bytes that the arena may take; layers run in stripes where it would take more.
+        optimize: what kernels are chosen for.
+        hot: find the hottest loop of so many layers, on an emulated board.
+
     Raises:
         LotorError: the model does not compile or is not on the board, or the board's trouble.
     """
     chosen = load_board(board)
+    if hot is not None and not chosen.emulated:
+        raise LotorError(
+            f"loops are found on emulated boards only, and {board} is none: see `lotor boards`"
+        )
     compiled = compile_for(board, model, ram, optimize)
     (inputs,) = random_inputs(compiled.graph, 1, seed)
     with open_with_model(board, model, compiled) as session:
@@ -127,9 +164,25 @@ def profile(
         measured = session.profile()
         statistics = session.statistics()
         unit = session.greeting.tick_unit
+    estimated = chosen.emulated and chosen.target in TARGETS
     cycles: Sequence[Cycles | None] = [None] * len(measured)
-    if chosen.emulated and chosen.target in TARGETS:
-        cycles = estimate(chosen, compiled, inputs, measured)
+    loops = None
+    if estimated or hot is not None:
+        elf = _image(chosen)
+        counted = count(chosen, elf, compiled, inputs)
+        _check(chosen, counted, measured)
+        program = Program.read(elf)
+        times = [took.ticks for took in measured]
+        if estimated:
+            overhead = program.total(counted.overhead)
+            found = [program.total(counts) - overhead for counts in counted.layers]
+            cycles, times = found, [each.total for each in found]
+        if hot is not None:
+            possible = (
+                hot_loop(program, index, counted.layers[index], estimated)
+                for index in hottest(times, hot)
+            )
+            loops = [loop for loop in possible if loop]
     layers = [
         LayerTime(
             index,
@@ -140,49 +193,33 @@ def profile(
             took.ticks,
             round(took.ticks / layer.macs, 4) if layer.macs else None,
             round(took.ticks / ticks, 4) if ticks else 0.0,
-            estimated.total if estimated else None,
-            estimated,
+            parts.total if parts else None,
+            parts,
         )
-        for index, layer, took, estimated in zip(
-            itertools.count(), compiled.layers, measured, cycles, strict=False
+        for index, (layer, took, parts) in enumerate(
+            zip(compiled.layers, measured, cycles, strict=True)
         )
     ]
-    totals = [layer.cycles_estimate for layer in layers if layer.cycles_estimate is not None]
     return Profile(
         compiled.name,
         board,
         layers,
         ticks,
         unit,
-        sum(totals) if len(totals) == len(layers) else None,
+        sum(layer.cycles_estimate or 0 for layer in layers) if estimated else None,
         compiled.plan.arena_bytes,
         statistics.arena_bytes,
         statistics.stack_bytes,
+        loops,
     )
 
 
-def estimate(
-    board: Board, compiled: Compiled, inputs: Sequence[Array], measured: Sequence[LayerProfile]
-) -> list[Cycles]:
-    """Return the estimated cycles of every layer of the image that an emulated board runs.
-
-    Args:
-        board: it.
-        compiled: the model.
-        inputs: of the model.
-        measured: what the board said of the same inference.
-
-    Raises:
-        LotorError: see `count`; or the counts are not those of the board.
-    """
+def _image(board: Board) -> Path:
+    """Return the image that an emulated board runs."""
     state = emulator.running(board.name)
     if state is None:
         raise LotorError(f"board {board.name} has ended meanwhile: measure again")
-    counted = count(board, state.elf, compiled, inputs)
-    _check(board, counted, measured)
-    program = Program.read(state.elf)
-    overhead = program.total(counted.overhead)
-    return [program.total(counts) - overhead for counts in counted.layers]
+    return state.elf
 
 
 def _check(board: Board, counted: Counted, measured: Sequence[LayerProfile]) -> None:
