@@ -20,7 +20,7 @@ _PARTS = (
     ("instructions", "#", 75, "#3d7ebf"),
     ("loads and stores", "+", 222, "#f2b950"),
     ("taken branches", "=", 114, "#8ac17e"),
-    ("stalls, divisions", "*", 203, "#c8102e"),
+    ("stalls and others", "*", 203, "#c8102e"),
 )
 
 
@@ -128,7 +128,7 @@ def figure(found: Profile) -> "Figure":
         axes.text(start + 0.006 * longest, row, _note(found, layer), fontsize=_FONT, va="center")
     names = [f"{_label(layer).strip()}  {_tail(short_name(layer.name))}" for layer in layers]
     axes.set_yticks(range(len(layers)), names, fontsize=_FONT)
-    axes.set(ylim=(len(layers) - 0.4, -0.6), xlim=(0, 1.3 * longest))
+    axes.set(ylim=(len(layers) - 0.4, -0.6), xlim=(0, 1.42 * longest))
     unit = found.tick_unit if found.cycles_estimate is None else "estimated cycles"
     axes.set_xlabel(unit, fontsize=_FONT + 1)
     axes.xaxis.set_major_formatter("{x:,.0f}")

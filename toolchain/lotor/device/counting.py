@@ -110,11 +110,11 @@ def count(board: Board, elf: Path, compiled: Compiled, inputs: Sequence[Array]) 
         found = list(_read(folder / "counts"))
     # Start, the calibration of the board's own count, what lies between that and the run, layers.
     calibration, first = 1, 3
-    layers = found[first:]
-    if len(layers) != len(compiled.layers):
+    layers, expected = found[first:], len(compiled.report["layers"])
+    if len(layers) != expected:
         raise LotorError(
-            f"{board.name} ran {len(layers)} layers of {compiled.name}, which has "
-            f"{len(compiled.layers)}: `lotor flash --board {board.name} --model {compiled.name}`"
+            f"{board.name} ran {len(layers)} layers of {compiled.name}, which has {expected}: "
+            f"`lotor flash --board {board.name} --model {compiled.name}`"
         )
     return Counted(layers, found[calibration])
 
