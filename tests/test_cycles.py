@@ -2,14 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from lotor.board import load_board
+from lotor.board import Emulator, load_board
 from lotor.build import Image, build_firmware
 from lotor.compiler import Compiled
 from lotor.device import counting, emulator
@@ -268,7 +268,7 @@ def test_the_largest_first() -> None:
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(LotorError, match="no C compiler 'cc' found; install it: `sudo apt-get"):
-        plug_in(load_board("netduinoplus2"))
+        plug_in("qemu-system-arm")
 
 
 @needs_emulator
@@ -276,16 +276,15 @@ def test_a_plug_in_is_built_once_for_its_content(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOTOR_CACHE", str(tmp_path))
-    board = load_board("netduinoplus2")
-    first = plug_in(board)
+    first = plug_in("qemu-system-arm")
     built = first.stat().st_mtime_ns
-    assert plug_in(board) == first and first.stat().st_mtime_ns == built
+    assert plug_in("qemu-system-arm") == first and first.stat().st_mtime_ns == built
     assert [path.name for path in first.parent.iterdir()] == [first.name]
     source = tmp_path / "counter.c"
     source.write_text("not C")
     monkeypatch.setattr(counting, "_SOURCE", source)
     with pytest.raises(LotorError, match="cc cannot build the emulator's plug-in; it said: "):
-        plug_in(board)
+        plug_in("qemu-system-arm")
 
 
 @needs_emulator
@@ -295,5 +294,14 @@ def test_a_plug_in_that_the_emulator_refuses(
     library = tmp_path / "counter.so"
     library.write_bytes(b"no library")
     monkeypatch.setattr(counting, "plug_in", lambda _: library)
-    with pytest.raises(LotorError, match=r"ended at once \(status 1\); it said: .*counter\.so"):
+    with pytest.raises(
+        LotorError, match=r"ended at once \(status 1\); it said: .*counter\.so.*QEMU with"
+    ):
         counted("netduinoplus2", TinyModel("tiny"), tmp_path)
+
+
+def test_another_emulator() -> None:
+    board = load_board("netduinoplus2")
+    board = replace(board, emulator=Emulator("other", ()))
+    with pytest.raises(LotorError, match="emulated by other: only instructions of QEMU"):
+        count(board, Path("firmware.elf"), cast(Compiled, TinyModel("tiny")), [])

@@ -19,7 +19,7 @@ from pathlib import Path
 from lotor.board import Board
 from lotor.build import PREFIX
 from lotor.compiler import Compiled
-from lotor.device.emulator import private
+from lotor.device.emulator import EndedAtOnce, private
 from lotor.device.session import Array, Session
 from lotor.errors import LotorError
 from lotor.resources import cache_dir
@@ -91,22 +91,31 @@ def count(board: Board, elf: Path, compiled: Compiled, inputs: Sequence[Array]) 
     Raises:
         LotorError: the plug-in cannot be built or loaded, or the emulator's trouble.
     """
+    program = board.emulator.program if board.emulator else "none"
+    if not program.startswith("qemu-system-"):
+        raise LotorError(
+            f"board {board.name} is emulated by {program}: only instructions of QEMU are counted "
+            "one by one"
+        )
     symbols = _symbols(elf)
     with tempfile.TemporaryDirectory(prefix="lotor-") as name:
         folder = Path(name)
         options = {
-            "file": plug_in(board),
+            "file": plug_in(program),
             "out": folder / "counts",
             "hook": f"{symbols[_HOOK]:x}",
             "clock": f"{symbols[_CLOCK]:x}",
         }
         # A comma within a value is written twice.
         text = ",".join(f"{key}={str(value).replace(',', ',,')}" for key, value in options.items())
-        with private(board, elf, folder, "-plugin", text) as url, Session.open(url) as session:
-            session.require_model(compiled)
-            for index, array in enumerate(inputs):
-                session.load(index, array)
-            session.run()
+        try:
+            with private(board, elf, folder, "-plugin", text) as url, Session.open(url) as session:
+                session.require_model(compiled)
+                for index, array in enumerate(inputs):
+                    session.load(index, array)
+                session.run()
+        except EndedAtOnce as error:
+            raise LotorError(f"{error}; it must be a QEMU with plug-ins, as Debian's is") from error
         found = list(_read(folder / "counts"))
     # Start, the calibration of the board's own count, what lies between that and the run, layers.
     calibration, first = 1, 3
@@ -135,8 +144,8 @@ def _symbols(elf: Path) -> dict[str, int]:
     return {name: int(at, 16) & ~1 for at, name in re.findall(r"^(\w+) [tT] (\S+)$", listed, re.M)}
 
 
-def plug_in(board: Board) -> Path:
-    """Return the plug-in for a board's emulator, built if the cache has none of this content.
+def plug_in(emulator: str) -> Path:
+    """Return the plug-in for an emulator, built if the cache has none of this content.
 
     Raises:
         LotorError: there is no C compiler, or it fails.
@@ -144,9 +153,8 @@ def plug_in(board: Board) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         raise LotorError("no C compiler 'cc' found; install it: `sudo apt-get install gcc`")
-    assert board.emulator is not None
     # QEMU 9 dropped the first version of the interface; what we use of it is the same in both.
-    flags = [*_FLAGS, f"-DAPI_VERSION={1 if _major(board.emulator.program) < 9 else 2}"]
+    flags = [*_FLAGS, f"-DAPI_VERSION={1 if _major(emulator) < 9 else 2}"]
     key = hashlib.sha256(_SOURCE.read_bytes() + " ".join([compiler, *flags]).encode()).hexdigest()
     library = cache_dir() / "emulator" / f"counter-{key[:32]}.so"
     if library.exists():

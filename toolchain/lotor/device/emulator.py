@@ -29,6 +29,10 @@ _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
 
 
+class EndedAtOnce(LotorError):
+    """An emulator ended as soon as it was started; the text has what it said."""
+
+
 @dataclass(frozen=True)
 class Running:
     """An emulated board that runs.
@@ -154,7 +158,7 @@ def _see_that_it_stays(process: subprocess.Popen[bytes], log: Path, what: str) -
         process.wait(_START_SECONDS)
     if process.returncode is not None:
         said = " ".join(log.read_text(errors="replace").split()) or "nothing"
-        raise LotorError(
+        raise EndedAtOnce(
             f"{what} ended at once (status {process.returncode}); it said: {said[:300]}"
         )
 
