@@ -112,6 +112,12 @@ SNIPPETS: dict[str, tuple[str, int, tuple[int, int, int, int]]] = {
         4,
         (1, 2, 0, 0),
     ),
+    "the ends of QEMU's pages, narrow and wide": (
+        "b 1f; .balign 1024; .space 1020; 1: nop; add.w r1, r1, #1; "
+        "b 1f; .balign 1024; .space 1018; 1: add.w r1, r1, #1; add.w r1, r1, #1; nop",
+        7,
+        (0, 5, 0, 0),
+    ),
     "what IT skips": (
         "cmp r0, r0; ite eq; ldreq r1, [r0]; ldrne r1, [r0, #4]; itt ne; "
         "ldmne r0, {r1-r4}; bxne lr",
@@ -245,6 +251,7 @@ def test_the_hottest_loop(tmp_path: Path) -> None:
     assert loop is not None
     assert (loop.layer, loop.entries, loop.iterations, loop.instructions) == (1, 4, 40, 200)
     assert (loop.macs, loop.instructions_per_mac) == (160, 1.25)
+    assert loop.mix == {"multiply": 80, "load": 40, "branch": 40, "other": 40}
     assert loop.cycles_estimate == 40 * 6 + 36 * 2
     assert [line.text.split()[0].split(".")[0] for line in loop.lines] == [
         *["ldr", "smlad", "smlad", "subs", "bne"]
@@ -252,7 +259,7 @@ def test_the_hottest_loop(tmp_path: Path) -> None:
     assert [line.executed for line in loop.lines] == [40] * 5
     assert [line.cycles for line in loop.lines] == [2, 1, 1, 1, 1 + 2 * 36 / 40]
     said = str(loop)
-    assert "entered 4 times, 40 iterations of 5.0 instructions" in said
+    assert "entered 4 times, 40 iterations of 5.0 instructions: 2.0 multiply, 1.0" in said
     assert "4.0 multiply-accumulates an iteration: 1.25 instructions and 1.95 estimated" in said
     assert hot_loop(program, 0, found.layers[0], cycles=True) is None
     other = hot_loop(program, 1, found.layers[1], cycles=False)

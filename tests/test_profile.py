@@ -114,7 +114,7 @@ def test_the_same_profile_gives_the_same_picture(suffix: str, tmp_path: Path) ->
 
 def test_the_hottest_loops_as_text() -> None:
     lines = [LoopLine(0x100, 4, 2.0, "ldr r1, [r0]"), LoopLine(0x102, 4, 2.5, "bne.n 100")]
-    loop = HotLoop(0, "layer_0", 8, 1, 4, 8, 18, 0, None, 0.8, lines)
+    loop = HotLoop(0, "layer_0", 8, 1, 4, 8, 18, 0, None, {"load": 4, "branch": 4}, 0.8, lines)
     text = hot_as_text(replace(example(), hot=[loop]))
     assert "layer 0 net/first, conv_2d/dsp: 1,000 instructions, 1,378 estimated cycles" in text
     assert "layer_0 + 8, 0x100 to 0x102: 80.0% of the layer's instructions" in text

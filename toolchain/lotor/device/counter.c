@@ -51,7 +51,9 @@ typedef struct {
 
 typedef struct block {
     struct block *next;
-    uint64_t after; /* the address behind it */
+    /* The address behind it is one of these. Where QEMU has looked whether the next instruction
+     * crosses a page, it counts what it read to the last one, two bytes too much. */
+    uint64_t after, or_after;
     uint64_t executed, arrived, left;
     size_t count;
     instruction instructions[];
@@ -96,7 +98,7 @@ static void at_block(unsigned cpu, void *data) {
     else if (address == state.clock && state.reads == 1)
         forget();
     state.reads += address == state.clock;
-    if (state.last && state.last->after != address) {
+    if (state.last && state.last->after != address && state.last->or_after != address) {
         state.last->left++;
         b->arrived++;
     }
@@ -128,6 +130,7 @@ static void at_translation(plugin_id id, struct qemu_plugin_tb *tb) {
         struct qemu_plugin_insn *in = qemu_plugin_tb_get_insn(tb, i);
         b->instructions[i].address = qemu_plugin_insn_vaddr(in);
         b->after = b->instructions[i].address + qemu_plugin_insn_size(in);
+        b->or_after = b->after - (qemu_plugin_insn_size(in) > 2 ? 2 : 0);
         qemu_plugin_register_vcpu_mem_cb(in, at_access, CB_NO_REGS, MEM_RW, &b->instructions[i]);
     }
     qemu_plugin_register_vcpu_tb_exec_cb(tb, at_block, CB_NO_REGS, b);

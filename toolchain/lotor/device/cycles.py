@@ -66,6 +66,7 @@ class Instruction:
         mnemonic: without condition and width.
         operands: as objdump writes them.
         function: the symbol that it belongs to.
+        start: the address of that.
         skippable: whether it is in an IT block.
         text: all of it, as objdump writes it.
     """
@@ -75,6 +76,7 @@ class Instruction:
     mnemonic: str
     operands: str
     function: str
+    start: int = 0
     skippable: bool = False
     text: str = ""
 
@@ -231,10 +233,10 @@ class Program:
     def parse(cls, lines: Sequence[str]) -> "Program":
         """Read what objdump says."""
         found: dict[int, Instruction] = {}
-        function, skippable = "", 0
+        function, start, skippable = "", 0, 0
         for line in lines:
             if label := _LABEL.match(line):
-                function, skippable = label[2], 0
+                function, start, skippable = label[2], int(label[1], 16), 0
             elif (parts := _LINE.match(line)) and not parts[3].startswith("."):
                 mnemonic = parts[3].split(".")[0] if parts[3][0] != "v" else parts[3]
                 if skippable:
@@ -242,7 +244,9 @@ class Program:
                 operands = re.split(r"\s*[@;]", parts[4])[0]
                 at, size = int(parts[1], 16), len("".join(parts[2].split())) // 2
                 text = f"{parts[3]} {operands}".rstrip()
-                found[at] = Instruction(at, size, mnemonic, operands, function, skippable > 0, text)
+                found[at] = Instruction(
+                    at, size, mnemonic, operands, function, start, skippable > 0, text
+                )
                 skippable = max(0, skippable - 1)
                 if re.fullmatch(r"it[te]{0,3}", mnemonic):
                     skippable = len(mnemonic) - 1

@@ -1,6 +1,7 @@
 """The loop in which a layer spends most of its time, as annotated disassembly."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ _MACS = {
     re.compile(r"smlal?[bt][bt]|smul[bt][bt]|ml[as]|muls?|vfma\.f32|vmla\.f32"): 1,
 }
 _VECTOR = re.compile(r"v(?:ml[as]|rml[as]|mullb|mullt)\w*\.[suif](8|16|32)")
+
+
+_KINDS = ("multiply", "load", "store", "branch", "other")
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,12 @@ class HotLoop:
         function: where it lies.
         offset: bytes from the start of the function.
         entries: how often it was entered.
-        iterations: how often its first instruction was executed.
+        iterations: how often it was run through.
         instructions: all that were executed in it, without functions that it calls.
         cycles_estimate: theirs; None where cycles are not estimated.
         macs: multiply-accumulates, by its instructions.
         instructions_per_mac: None without multiply-accumulates.
+        mix: how many of its instructions multiply, load, store, branch or do something else.
         share: of the layer's instructions, 0 to 1.
         lines: the disassembly.
     """
@@ -52,6 +57,7 @@ class HotLoop:
     cycles_estimate: int | None
     macs: int
     instructions_per_mac: float | None
+    mix: dict[str, int]
     share: float
     lines: list[LoopLine]
 
@@ -62,7 +68,10 @@ class HotLoop:
             f"{self.function} + {self.offset}, {first:#x} to {last:#x}: {self.share:.1%} of the "
             f"layer's instructions",
             f"entered {self.entries:,} times, {self.iterations:,} iterations of {each:.1f} "
-            f"instructions",
+            f"instructions: "
+            + ", ".join(
+                f"{count / self.iterations:.1f} {kind}" for kind, count in self.mix.items()
+            ),
         ]
         if self.macs:
             cycles = (
@@ -99,23 +108,24 @@ def hot_loop(program: Program, layer: int, counts: Counts, cycles: bool) -> HotL
     inside = [at for at in sorted(counts) if first <= at <= last and counts[at].executed]
     instructions = sum(counts[at].executed for at in inside)
     macs = sum(counts[at].executed * macs_of(program.at(at)) for at in inside)
-    back = sum(
-        _taken(program.at(at), counts[at]) for at in inside if program.at(at).target == first
-    )
-    head = program.at(first)
-    start = min(
-        one.address for one in program.instructions.values() if one.function == head.function
-    )
+    ends = [at for at in inside if program.at(at).target == first]
+    back = sum(_taken(program.at(at), counts[at]) for at in ends)
+    # A loop may be entered in its middle, or left there.
+    iterations = max(counts[first].executed, sum(counts[at].executed for at in ends))
+    head, mix = program.at(first), Counter[str]()
+    for at in inside:
+        mix[_kind(program.at(at))] += counts[at].executed
     return HotLoop(
         layer,
         head.function,
-        first - start,
-        counts[first].executed - back,
-        counts[first].executed,
+        first - head.start,
+        iterations - back,
+        iterations,
         instructions,
         sum(took[at] for at in inside) if cycles else None,
         macs,
         round(instructions / macs, 4) if macs else None,
+        {kind: mix[kind] for kind in _KINDS if mix[kind]},
         round(instructions / sum(count.executed for count in counts.values()), 4),
         [
             LoopLine(
@@ -140,7 +150,7 @@ def _loops(program: Program, counts: Counts) -> list[_Range]:
         target = one.target
         if target is None or target > at or one.mnemonic.startswith("bl"):
             continue
-        if _taken(one, count) and program.at(target).function == one.function and target in counts:
+        if _taken(one, count) and program.at(target).start == one.start and target in counts:
             ends[target] = max(at, ends.get(target, 0))
     return sorted(ends.items())
 
@@ -159,6 +169,17 @@ def _own(loop: _Range, loops: Sequence[_Range], took: dict[int, int]) -> int:
         for at, time in took.items()
         if loop[0] <= at <= loop[1] and not any(low <= at <= high for low, high in inner)
     )
+
+
+def _kind(one: Instruction) -> str:
+    """Return which of `_KINDS` an instruction is."""
+    if macs_of(one):
+        return "multiply"
+    if one.branches:
+        return "branch"
+    if re.match(r"v?(ldr|ldm|pop)|vld", one.mnemonic):
+        return "load"
+    return "store" if re.match(r"v?(str|stm|push)|vst", one.mnemonic) else "other"
 
 
 def macs_of(one: Instruction) -> int:
