@@ -19,6 +19,7 @@ _SHIFT = 12  # which most layers can have
 # so many, or this part of the input where that is more.
 _ROOM = 1024
 _SHARE = 50
+_PART = 8
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -69,10 +70,10 @@ def pack(call: KernelCall) -> KernelCall | None:
     return _gathering(packed, pitch)
 
 
-def _gathering(call: KernelCall, pitch: int) -> KernelCall:
+def _gathering(call: KernelCall, pitch: int, room: int = 0) -> KernelCall:
     """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
     p = {name: int(value) for name, value in call.params.items()}
-    rows = rows_at_once(call, 2 * pitch)
+    rows = rows_at_once(call, 2 * pitch, room)
     shape = (((rows - 1) * p["stride"] + 3) * pitch,)
     gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
     return replace(
@@ -89,7 +90,14 @@ def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
     for call in calls:
         stride, pitch = int(call.params["stride"]), int(call.params["pitch"])
         pitches[stride] = max(pitch, pitches.get(stride, 0))
-    return [_gathering(call, pitches[int(call.params["stride"])]) for call in calls]
+    # Part of the RAM that the largest layer needs is there for the others, too.
+    most = max(call.inputs[0].nbytes for call in calls)
+    return [
+        _gathering(
+            call, pitches[int(call.params["stride"])], (most - call.inputs[0].nbytes) // _PART
+        )
+        for call in calls
+    ]
 
 
 def _packed(filters: Array, stride: int) -> Array:
@@ -108,15 +116,16 @@ def _packed(filters: Array, stride: int) -> Array:
     return words
 
 
-def rows_at_once(call: KernelCall, pitch: int) -> int:
+def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:
     """Return how many rows of the output to compute at once.
 
     Args:
         call: of the portable kernel or of a variant.
         pitch: bytes of a gathered row.
+        more: bytes that there are besides.
     """
     p = {name: int(value) for name, value in call.params.items()}
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE) + more
     stride, rows = p.get("stride", p.get("stride_h", 1)), p["out_h"]
 
     def extra(rows: int) -> int:

@@ -27,7 +27,6 @@ from lotor.targets import (
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
 
-
 _PORTABLE = "portable"
 
 
