@@ -72,15 +72,22 @@ def pack(call: KernelCall) -> KernelCall | None:
 
 def _gathering(call: KernelCall, pitch: int, room: int = 0) -> KernelCall:
     """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
-    p = {name: int(value) for name, value in call.params.items()}
-    rows = rows_at_once(call, 2 * pitch, room)
-    shape = (((rows - 1) * p["stride"] + 3) * pitch,)
+    return _with_rows(call, pitch, rows_at_once(call, 2 * pitch, room))
+
+
+def _with_rows(call: KernelCall, pitch: int, rows: int) -> KernelCall:
+    shape = (((rows - 1) * int(call.params["stride"]) + 3) * pitch,)
     gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
     return replace(
         call,
         params={**call.params, "pitch": pitch, "rows": rows},
         outputs=[call.outputs[0], gathered],
     )
+
+
+def shrink(call: KernelCall) -> KernelCall:
+    """Return the call with as few gathered rows as it can do with."""
+    return _with_rows(call, int(call.params["pitch"]), 1)
 
 
 def share(shared: Sequence[SharedCall]) -> list[KernelCall]:

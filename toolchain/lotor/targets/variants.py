@@ -46,6 +46,8 @@ class Variant:
             same function are asked together. None where they are as they are.
         apart: a layer with this part of the model's multiply-accumulates shares nothing all the
             same: a function of its own is worth its bytes.
+        shrink: the call with the least scratch memory that it can do with, at some time; None where
+            it is so anyway.
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
     """
@@ -57,6 +59,7 @@ class Variant:
     shared: tuple[str, ...] | None = None
     share: Callable[[Sequence[SharedCall]], Sequence[KernelCall]] | None = None
     apart: float = 2.0
+    shrink: Callable[[KernelCall], KernelCall] | None = None
     form: str = ""
     spends: bool = False
 
@@ -130,6 +133,7 @@ _FASTER: tuple[Variant, ...] = (
         ("stride", "pitch", "pad_w", "turn", *_SCALE),
         depthwise_conv_2d_dsp.share,
         0.04,
+        depthwise_conv_2d_dsp.shrink,
     ),
     Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
     Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
