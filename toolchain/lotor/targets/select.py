@@ -17,7 +17,7 @@ from lotor.targets.variants import Variant, candidates
 # best one's, which takes about an instruction for a multiply-accumulate.
 _SAVED = 0.4
 # Parameters that say nothing of a call's time.
-_UNTIMED = frozenset(["in_offset", "out_offset", "out_min", "out_max", "weights_offset"])
+_UNTIMED = ("_offset", "_min", "_max", "_multiplier", "_right")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def signature(call: KernelCall) -> str:
     sizes = [
         f"{name}={value}"
         for name, value in call.params.items()
-        if isinstance(value, int) and name not in _UNTIMED
+        if isinstance(value, int) and not name.endswith(_UNTIMED)
     ]
     return " ".join([call.function, *sizes])
 
