@@ -48,6 +48,7 @@ class Variant:
             same: a function of its own is worth its bytes.
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
+        saved: which part of the time this takes off a call for that, where nobody has measured it.
     """
 
     kernel: str
@@ -59,6 +60,7 @@ class Variant:
     apart: float = 2.0
     form: str = ""
     spends: bool = False
+    saved: Callable[[KernelCall], float] = lambda call: 0.0
 
     @property
     def label(self) -> str:
@@ -100,6 +102,7 @@ _FASTER: tuple[Variant, ...] = (
             ("size", "shift", "out_min", "out_max"),
             form=form,
             spends=True,
+            saved=conv_2d_dsp_winograd.saved,
         )
         for form, pack in (
             ("4x4", conv_2d_dsp_winograd.pack_4x4),
