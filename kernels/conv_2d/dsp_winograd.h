@@ -311,6 +311,7 @@ static inline LOTOR_SPECIALISED void lotor_winograd_tile(int32_t *sums, const ui
 #pragma GCC unroll 1
         for (int32_t y = 0; y < 4; y++) {
             lotor_winograd_outputs_4(columns + y, 4, line);
+#pragma GCC unroll 4
             for (int32_t x = 0; x < 4; x++) {
                 out[x * step] = lotor_winograd_output(line[x], multiplier, addend, right, size,
                                                       shift, low, high);
