@@ -47,6 +47,16 @@ def test_random_layers(tmp_path_factory: pytest.TempPathFactory) -> None:
     check_random_layers(convolutions, TARGET, FUNCTION, tmp_path_factory, examples=10)
 
 
+@pytest.mark.parametrize("target", ["cortex-m7", "cortex-m33"])
+def test_other_cores(target: str, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=5)
+    x = m.input((2, 7, 11, 12), Quant(0.05, 3))
+    m.output(m.conv2d(x, 6))
+    m.output(m.conv2d(x, 7, activation="RELU", padding="VALID"))
+    m.output(m.conv2d(x, 5, activation="RELU6"))
+    assert taken(m, target, tmp_path) == {FUNCTION: 3}
+
+
 def test_pairs_of_channels(tmp_path: Path) -> None:
     """Every rest of eight pairs, one turn of the loop and several."""
     m = ModelBuilder(seed=1)
