@@ -129,7 +129,7 @@ def saved(call: KernelCall) -> float:
     products = (size + 2) ** 2 * groups * (17.5 * inputs / 2 + 26)
     block = products + per_quad * inputs / 4 + 26 * _WIDTH * size * size * groups + per_block
     blocks = p["batches"] * -(-p["out_h"] // size) * -(-p["out_w"] // _WIDTH)
-    pixel = filters * (9 * inputs * 1.11 + 12) + 9 * inputs * 2.2
+    pixel = filters * (9 * inputs * 1.07 + 12) + 9 * inputs * 2.2
     return 1 - blocks * block / (p["batches"] * p["out_h"] * p["out_w"] * pixel)
 
 
