@@ -108,6 +108,13 @@ static LOTOR_SHARED void lotor_winograd_inputs_2(const int8_t *const *at, int32_
     }
 }
 
+/* Bytes 1 and 3 of a word, as 0 to 255. */
+static inline uint32_t lotor_winograd_odd(uint32_t bytes) {
+    uint32_t pair;
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
 /* The same for tiles of 4x4. A pair is one number here, the upper half times 2^16 plus the lower
  * half, so that shifts cost nothing; `offset` is added to the results. */
 static inline LOTOR_SPECIALISED void lotor_winograd_line_4(const uint32_t *d, uint32_t offset,
@@ -135,7 +142,7 @@ static LOTOR_SHARED void lotor_winograd_inputs_4(const int8_t *const *at, int32_
             for (int32_t y = 0; y < 6; y++) {
                 const uint32_t bytes = lotor_dsp_load(*pixels++ + c) ^ UINT32_C(0x80808080);
                 even[y] = bytes & UINT32_C(0x00FF00FF);
-                odd[y] = bytes >> 8 & UINT32_C(0x00FF00FF);
+                odd[y] = lotor_winograd_odd(bytes);
             }
             lotor_winograd_line_4(even, 0, rows + x, LOTOR_WINOGRAD_WIDTH);
             lotor_winograd_line_4(odd, 0, rows + x + 6 * LOTOR_WINOGRAD_WIDTH,
@@ -303,12 +310,12 @@ static inline LOTOR_SPECIALISED void lotor_winograd_tile(int32_t *sums, const ui
             out[y * row + step] =
                 lotor_winograd_output(line[1], multiplier, addend, right, size, shift, low, high);
         }
-    } else { /* in loops, as registers do not suffice */
-#pragma GCC unroll 1
+    } else {
+#pragma GCC unroll 6
         for (int32_t x = 0; x < 6; x++) {
             lotor_winograd_outputs_4(m + 8 * x, 8 * 6, columns + 4 * x);
         }
-#pragma GCC unroll 1
+#pragma GCC unroll 2
         for (int32_t y = 0; y < 4; y++) {
             lotor_winograd_outputs_4(columns + y, 4, line);
 #pragma GCC unroll 4

@@ -124,10 +124,11 @@ def saved(call: KernelCall) -> float:
     """
     p = {name: int(value) for name, value in call.params.items()}
     size, inputs, filters = p["size"], p["in_c"], p["out_c"]
-    per_quad, per_block = {2: (1029, 872), 4: (2076, 1118)}[size]
+    per_quad, per_output, per_block = {2: (987, 26, 883), 4: (1963, 21, 1200)}[size]
     groups = -(-filters // size)
     products = (size + 2) ** 2 * groups * (17.5 * inputs / 2 + 26)
-    block = products + per_quad * inputs / 4 + 26 * _WIDTH * size * size * groups + per_block
+    outputs = _WIDTH * size * size * groups
+    block = products + per_quad * inputs / 4 + per_output * outputs + per_block
     blocks = p["batches"] * -(-p["out_h"] // size) * -(-p["out_w"] // _WIDTH)
     pixel = filters * (9 * inputs * 1.07 + 12) + 9 * inputs * 2.2
     return 1 - blocks * block / (p["batches"] * p["out_h"] * p["out_w"] * pixel)
