@@ -50,6 +50,7 @@ class Variant:
             it is so anyway.
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
+        saved: which part of the time this takes off a call for that, where nobody has measured it.
     """
 
     kernel: str
@@ -62,6 +63,7 @@ class Variant:
     shrink: Callable[[KernelCall], KernelCall] | None = None
     form: str = ""
     spends: bool = False
+    saved: Callable[[KernelCall], float] = lambda call: 0.0
 
     @property
     def label(self) -> str:
@@ -103,6 +105,7 @@ _FASTER: tuple[Variant, ...] = (
             ("size", "shift", "out_min", "out_max"),
             form=form,
             spends=True,
+            saved=conv_2d_dsp_winograd.saved,
         )
         for form, pack in (
             ("4x4", conv_2d_dsp_winograd.pack_4x4),
