@@ -21,6 +21,7 @@ from lotor.targets import (
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v7m,
+    depthwise_conv_2d_dsp_general,
     fully_connected_dsp,
     fully_connected_v7m,
 )
@@ -137,6 +138,12 @@ _FASTER: tuple[Variant, ...] = (
     Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
     Variant(
         "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "dsp_general",
+        depthwise_conv_2d_dsp_general.pack,
+        depthwise_conv_2d_dsp_general.clearances,
     ),
 )
 

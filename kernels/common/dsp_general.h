@@ -1,0 +1,68 @@
+/* Products of int16 and requantization in C, for the kernels that take layers of any shape. */
+#ifndef LOTOR_COMMON_DSP_GENERAL_H
+#define LOTOR_COMMON_DSP_GENERAL_H
+
+#include "fixed_point.h"
+#include "inline.h"
+#include "wrap.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* How sums become outputs. */
+enum {
+    LOTOR_DSP_LINE,     /* on a line; of a channel: bias, multiplier, addend */
+    LOTOR_DSP_TWICE,    /* rounded twice; bias, multiplier, addend, shift to the right */
+    LOTOR_DSP_REFERENCE /* by the reference's functions; bias, multiplier, shift to the left */
+};
+
+/* Two of int16. */
+static inline uint32_t lotor_dsp_pair(const int16_t *from) {
+    uint32_t pair;
+    memcpy(&pair, from, sizeof pair);
+    return pair;
+}
+
+/* Two products, added to a sum that wraps. */
+static inline int32_t lotor_dsp_smlad(uint32_t a, uint32_t b, int32_t sum) {
+    __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
+
+/* The upper word of a product, and an addend. */
+static inline int32_t lotor_dsp_smmla(int32_t a, int32_t b, int32_t addend) {
+    __asm__("smmla %0, %1, %2, %0" : "+r"(addend) : "r"(a), "r"(b));
+    return addend;
+}
+
+static inline int32_t lotor_dsp_smmlar(int32_t a, int32_t b, int32_t addend) {
+    __asm__("smmlar %0, %1, %2, %0" : "+r"(addend) : "r"(a), "r"(b));
+    return addend;
+}
+
+/* A sum becomes an output; `scale` are the numbers of its channel. */
+static inline LOTOR_SPECIALISED int8_t lotor_dsp_requantize(int32_t sum, const int32_t *scale,
+                                                            int32_t way, int32_t lift,
+                                                            int32_t shift, int32_t out_offset,
+                                                            int32_t low, int32_t high) {
+    int32_t value;
+    if (way == LOTOR_DSP_LINE) {
+        value = lotor_dsp_smmla(lotor_shift_left(sum, lift), scale[1], scale[2]);
+        __asm__("ssat %0, #8, %1, asr %2" : "=r"(value) : "r"(value), "i"(shift));
+    } else if (way == LOTOR_DSP_TWICE) {
+        value = lotor_dsp_smmlar(lotor_shift_left(sum, 1), scale[1], scale[2]) + (sum >> 31);
+        value >>= scale[3];
+        __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
+    } else {
+        value = lotor_wrapping_add(lotor_requantize(sum, scale[1], scale[2]), out_offset);
+    }
+    if (way == LOTOR_DSP_REFERENCE || low > INT8_MIN) {
+        value = lotor_max(value, low);
+    }
+    if (way == LOTOR_DSP_REFERENCE || high < INT8_MAX) {
+        value = lotor_min(value, high);
+    }
+    return (int8_t)value;
+}
+
+#endif

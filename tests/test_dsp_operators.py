@@ -1,0 +1,72 @@
+"""The kernels for the DSP instructions of further operators and of layers of any shape."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from cases.strategies import BRANCHES, Draw, builder, quants, scaling, window
+from cortex_m import needs_emulator
+from kernel_layers import check_overlap, check_random_layers
+from tflite_builder import ModelBuilder, Quant
+
+pytestmark = needs_emulator
+TARGET = "cortex-m4"
+uint8 = st.sampled_from([False, False, True])
+zero_points = st.sampled_from([0, 1, 100, 128, 131, 255])  # of uint8 weights
+
+
+@st.composite
+def any_depthwise(draw: Draw) -> ModelBuilder:
+    """Windows, strides and dilations of all kinds, columns, several outputs of a channel."""
+    m, old = builder(draw), draw(uint8)
+    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 16))
+    width = draw(st.sampled_from([1, *range(1, 18)]))
+    x = m.input((batch, height, width, draw(st.integers(1, 5))), draw(quants))
+    for _ in range(BRANCHES):
+        shape = window(draw, x, dilated=not old)
+        if draw(st.booleans()):
+            shape["stride"] = (draw(st.integers(1, 2)),) * 2
+        times = draw(st.integers(1, 3))
+        m.output(m.depthwise_conv2d(x, times, **shape, **scaling(draw, uint8=old)))
+    if old:
+        m.to_uint8(draw(zero_points))
+    return m
+
+
+@pytest.mark.parametrize(
+    ("draw", "kernel"),
+    [(any_depthwise, "depthwise_conv_2d_dsp_general")],
+)  # fmt: skip
+def test_random_layers(
+    draw: Callable[[], st.SearchStrategy[ModelBuilder]],
+    kernel: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    check_random_layers(draw, TARGET, f"lotor_{kernel}", tmp_path_factory)
+
+
+def overlapping() -> dict[str, ModelBuilder]:
+    """One layer each."""
+    found = {}
+    for name, shape, times, kernel, stride in (
+        ("channels", (2, 9, 7, 5), 1, (5, 3), 1),
+        ("channels of large images", (1, 40, 30, 2), 1, (3, 5), 1),
+        ("rows", (1, 12, 11, 5), 1, (5, 5), 2),
+        ("rows of large images", (2, 44, 40, 8), 1, (5, 5), 2),
+        ("rows that grow", (1, 9, 8, 5), 3, (3, 3), 1),
+        ("columns", (1, 24, 1, 6), 1, (5, 1), 2),
+    ):
+        m = ModelBuilder(seed=1)
+        x = m.input(shape, Quant(0.05, 3))
+        m.output(m.depthwise_conv2d(x, times, kernel, (stride, stride)))
+        found[name] = m
+    return found
+
+
+def test_overlap_is_as_declared(tmp_path: Path) -> None:
+    assert check_overlap(overlapping(), TARGET, tmp_path) == {
+        "lotor_depthwise_conv_2d_dsp_general",
+        "lotor_depthwise_conv_2d_dsp_general forward",
+    }

@@ -1,0 +1,43 @@
+"""How the kernels in C for the DSP instructions requantize: `kernels/common/dsp_general.h`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lotor.graph import Array
+from lotor.targets.linear_scale import Sums
+
+_LIFTS = (8, 9, 10, 11)
+_LOW_LIFTS = (4, 0)  # for sums of more than 23 bits
+_LINE, _TWICE, _REFERENCE = range(3)
+
+
+@dataclass(frozen=True)
+class DspScale:
+    """The cheapest exact way from a layer's sums to its outputs; there always is one.
+
+    Attributes:
+        params: what the kernel needs to know.
+        table: int32[channels, entries], the bias and what the way needs of each channel.
+    """
+
+    params: dict[str, int]
+    table: Array
+
+    @classmethod
+    def of(cls, sums: Sums) -> "DspScale":
+        """Return that of a layer that rounds twice."""
+        line = sums.line(_LIFTS if sums.largest < 1 << 23 else _LOW_LIFTS)
+        twice = sums.rounded_twice() if sums.largest < 1 << 30 else None
+        if line is not None:
+            way, lift, shift, numbers = _LINE, line.lift, line.shift, line.table
+        elif twice is not None:
+            way, lift, shift, numbers = _TWICE, 0, 0, twice.table
+        else:
+            numbers = np.stack([sums.multiplier, sums.shift], 1)
+            way, lift, shift = _REFERENCE, 0, 0
+        bias = sums.bias.astype(np.int32).astype(np.int64)  # wraps, as the reference's sums do
+        table = np.concatenate([bias[:, None], numbers], axis=1)
+        params = {"way": way, "lift": lift, "shift": shift, "out_offset": sums.zero_point}
+        params |= dict(zip(("out_min", "out_max"), sums.limits, strict=True))
+        return cls(params | {"entries": table.shape[1]}, table.astype(np.int32))
