@@ -35,9 +35,47 @@ def any_depthwise(draw: Draw) -> ModelBuilder:
     return m
 
 
+@st.composite
+def any_convolution(draw: Draw) -> ModelBuilder:
+    """Groups, weights with a zero point, or few pixels or filters; weights of -128."""
+    m, old = builder(draw), draw(uint8)
+    groups, few = draw(st.sampled_from([1, 1, 2, 3])), draw(st.booleans())
+    sides = st.integers(1, 2 if few else 8)
+    channels = groups * draw(st.integers(1, 9))
+    x = m.input(
+        (draw(st.sampled_from([1, 1, 2])), draw(sides), draw(sides), channels), draw(quants)
+    )
+    for _ in range(BRANCHES):
+        shape = window(draw, x, dilated=not old)
+        if draw(st.booleans()):
+            shape = {"kernel": (1, 1)}
+        filters = groups * draw(st.integers(1, 5))
+        weights = m.weights((filters, *shape.pop("kernel"), channels // groups))
+        weights.reshape(-1)[0] = -128
+        m.output(m.conv2d(x, weights=weights, **shape, **scaling(draw, uint8=old)))
+    if old:
+        m.to_uint8(draw(zero_points))
+    return m
+
+
+@st.composite
+def any_dense(draw: Draw) -> ModelBuilder:
+    m, old = builder(draw), draw(uint8)
+    inputs = draw(st.integers(1, 70))
+    x = m.input((draw(st.integers(1, 3)), inputs), draw(quants))
+    for _ in range(BRANCHES):
+        weights = m.weights((draw(st.integers(1, 9)), inputs))
+        weights.reshape(-1)[0] = -128
+        m.output(m.fully_connected(x, weights=weights, **scaling(draw, uint8=old)))
+    if old:
+        m.to_uint8(draw(zero_points))
+    return m
+
+
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(any_depthwise, "depthwise_conv_2d_dsp_general")],
+    [(any_convolution, "conv_2d_dsp_general"), (any_dense, "fully_connected_dsp_general"),
+     (any_depthwise, "depthwise_conv_2d_dsp_general")],
 )  # fmt: skip
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
@@ -62,6 +100,17 @@ def overlapping() -> dict[str, ModelBuilder]:
         x = m.input(shape, Quant(0.05, 3))
         m.output(m.depthwise_conv2d(x, times, kernel, (stride, stride)))
         found[name] = m
+    for name, shape, channels, side, stride in (
+        ("pixels", (1, 5, 7, 6), 6, 1, 1),
+        ("pixels that grow", (1, 5, 7, 4), 9, 1, 1),
+        ("windows with stride", (1, 9, 10, 4), 8, 3, 2),
+        ("a filter", (1, 9, 10, 4), 1, 3, 1),
+    ):
+        m = ModelBuilder(seed=1)
+        weights = m.weights((channels, side, side, shape[3]))
+        weights.reshape(-1)[0] = -128
+        m.output(m.conv2d(m.input(shape, Quant(0.05, 3)), weights=weights, stride=(stride, stride)))
+        found[name] = m
     return found
 
 
@@ -69,4 +118,5 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_depthwise_conv_2d_dsp_general",
         "lotor_depthwise_conv_2d_dsp_general forward",
+        "lotor_conv_2d_dsp_general forward",
     }

@@ -2,6 +2,7 @@
 #ifndef LOTOR_COMMON_DSP_GENERAL_H
 #define LOTOR_COMMON_DSP_GENERAL_H
 
+#include "exact_scale.h"
 #include "fixed_point.h"
 #include "inline.h"
 #include "wrap.h"
@@ -11,9 +12,10 @@
 
 /* How sums become outputs. */
 enum {
-    LOTOR_DSP_LINE,     /* on a line; of a channel: bias, multiplier, addend */
-    LOTOR_DSP_TWICE,    /* rounded twice; bias, multiplier, addend, shift to the right */
-    LOTOR_DSP_REFERENCE /* by the reference's functions; bias, multiplier, shift to the left */
+    LOTOR_DSP_LINE,      /* on a line; of a channel: bias, multiplier, addend */
+    LOTOR_DSP_TWICE,     /* rounded twice; bias, multiplier, addend, shift to the right */
+    LOTOR_DSP_REFERENCE, /* the same in any range; bias, multiplier, shift to the left */
+    LOTOR_DSP_ONCE       /* rounded once; bias, multiplier, shift to the right */
 };
 
 /* Two of int16. */
@@ -31,13 +33,15 @@ static inline int32_t lotor_dsp_smlad(uint32_t a, uint32_t b, int32_t sum) {
 
 /* The upper word of a product, and an addend. */
 static inline int32_t lotor_dsp_smmla(int32_t a, int32_t b, int32_t addend) {
-    __asm__("smmla %0, %1, %2, %0" : "+r"(addend) : "r"(a), "r"(b));
-    return addend;
+    int32_t sum;
+    __asm__("smmla %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(addend));
+    return sum;
 }
 
 static inline int32_t lotor_dsp_smmlar(int32_t a, int32_t b, int32_t addend) {
-    __asm__("smmlar %0, %1, %2, %0" : "+r"(addend) : "r"(a), "r"(b));
-    return addend;
+    int32_t sum;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(addend));
+    return sum;
 }
 
 /* A sum becomes an output; `scale` are the numbers of its channel. */
@@ -54,12 +58,15 @@ static inline LOTOR_SPECIALISED int8_t lotor_dsp_requantize(int32_t sum, const i
         value >>= scale[3];
         __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
     } else {
-        value = lotor_wrapping_add(lotor_requantize(sum, scale[1], scale[2]), out_offset);
+        value = way == LOTOR_DSP_ONCE ? lotor_scale_exactly(sum, scale[1], scale[2])
+                                      : lotor_requantize(sum, scale[1], scale[2]);
+        value = lotor_wrapping_add(value, out_offset);
     }
-    if (way == LOTOR_DSP_REFERENCE || low > INT8_MIN) {
+    const int wide = way >= LOTOR_DSP_REFERENCE;
+    if (wide || low > INT8_MIN) {
         value = lotor_max(value, low);
     }
-    if (way == LOTOR_DSP_REFERENCE || high < INT8_MAX) {
+    if (wide || high < INT8_MAX) {
         value = lotor_min(value, high);
     }
     return (int8_t)value;

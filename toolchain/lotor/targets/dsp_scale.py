@@ -9,7 +9,7 @@ from lotor.targets.linear_scale import Sums
 
 _LIFTS = (8, 9, 10, 11)
 _LOW_LIFTS = (4, 0)  # for sums of more than 23 bits
-_LINE, _TWICE, _REFERENCE = range(3)
+_LINE, _TWICE, _REFERENCE, _ONCE = range(4)
 
 
 @dataclass(frozen=True)
@@ -26,16 +26,16 @@ class DspScale:
 
     @classmethod
     def of(cls, sums: Sums) -> "DspScale":
-        """Return that of a layer that rounds twice."""
+        """Return that of a layer."""
         line = sums.line(_LIFTS if sums.largest < 1 << 23 else _LOW_LIFTS)
-        twice = sums.rounded_twice() if sums.largest < 1 << 30 else None
+        twice = None if sums.once or sums.largest >= 1 << 30 else sums.rounded_twice()
         if line is not None:
             way, lift, shift, numbers = _LINE, line.lift, line.shift, line.table
         elif twice is not None:
             way, lift, shift, numbers = _TWICE, 0, 0, twice.table
         else:
             numbers = np.stack([sums.multiplier, sums.shift], 1)
-            way, lift, shift = _REFERENCE, 0, 0
+            way, lift, shift = _ONCE if sums.once else _REFERENCE, 0, 0
         bias = sums.bias.astype(np.int32).astype(np.int64)  # wraps, as the reference's sums do
         table = np.concatenate([bias[:, None], numbers], axis=1)
         params = {"way": way, "lift": lift, "shift": shift, "out_offset": sums.zero_point}

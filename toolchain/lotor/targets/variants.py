@@ -22,6 +22,7 @@ from lotor.targets import (
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v7m,
     depthwise_conv_2d_dsp_general,
+    dsp_general,
     fully_connected_dsp,
     fully_connected_v7m,
 )
@@ -145,6 +146,10 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp_general.pack,
         depthwise_conv_2d_dsp_general.clearances,
     ),
+    Variant(
+        "conv_2d", "dsp_general", dsp_general.pack_convolution, dsp_general.convolution_clearances
+    ),
+    Variant("fully_connected", "dsp_general", dsp_general.pack_dense, dsp_general.dense_clearances),
 )
 
 
