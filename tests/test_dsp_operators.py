@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from cases.strategies import BRANCHES, Draw, builder, quants, scaling, window
+from cases.binary import binary
+from cases.strategies import BRANCHES, Draw, activations, builder, quants, scaling, window
 from cortex_m import needs_emulator
 from kernel_layers import check_overlap, check_random_layers
 from tflite_builder import ModelBuilder, Quant
@@ -72,9 +74,31 @@ def any_dense(draw: Draw) -> ModelBuilder:
     return m
 
 
+@st.composite
+def products(draw: Draw) -> ModelBuilder:
+    """Two tensors, one of which may be broadcast or constant."""
+    m = builder(draw)
+    whole = (draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 9)))
+    part = draw(
+        st.sampled_from(
+            [whole, (1, *whole[1:]), (1, 1, whole[2]), (1,), (*whole[:2], 1), whole[2:]]
+        )
+    )
+    a = m.input(whole, draw(quants))
+    b = m.input(part, draw(quants))
+    if draw(st.booleans()):
+        b = m.constant(m.rng.integers(-128, 128, part).astype(np.int8), draw(quants), "int8")
+    for _ in range(BRANCHES):
+        quant, turned = draw(quants), draw(st.booleans())
+        operands = (b, a) if turned else (a, b)
+        m.output(binary(m, "MUL", *operands, quant=quant, activation=draw(activations)))
+    return m
+
+
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(any_convolution, "conv_2d_dsp_general"), (any_dense, "fully_connected_dsp_general"),
+    [(products, "mul_dsp"), 
+     (any_convolution, "conv_2d_dsp_general"), (any_dense, "fully_connected_dsp_general"),
      (any_depthwise, "depthwise_conv_2d_dsp_general")],
 )  # fmt: skip
 def test_random_layers(
@@ -111,6 +135,11 @@ def overlapping() -> dict[str, ModelBuilder]:
         weights.reshape(-1)[0] = -128
         m.output(m.conv2d(m.input(shape, Quant(0.05, 3)), weights=weights, stride=(stride, stride)))
         found[name] = m
+    for name, part in (("products", (1, 7, 5)), ("products of channels", (1, 1, 5))):
+        m = ModelBuilder(seed=1)
+        a, b = m.input((1, 7, 5), Quant(0.05, 3)), m.input(part, Quant(0.07, 9))
+        m.output(binary(m, "MUL", a, b, quant=Quant(0.1173, 3), activation="NONE"))
+        found[name] = m
     return found
 
 
@@ -119,4 +148,5 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_depthwise_conv_2d_dsp_general",
         "lotor_depthwise_conv_2d_dsp_general forward",
         "lotor_conv_2d_dsp_general forward",
+        "lotor_mul_dsp forward",
     }

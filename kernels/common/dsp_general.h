@@ -44,22 +44,36 @@ static inline int32_t lotor_dsp_smmlar(int32_t a, int32_t b, int32_t addend) {
     return sum;
 }
 
-/* A sum becomes an output; `scale` are the numbers of its channel. */
-static inline LOTOR_SPECIALISED int8_t lotor_dsp_requantize(int32_t sum, const int32_t *scale,
+/* What a channel's sums are scaled with; a copy, as gcc would read the table after every store. */
+struct lotor_dsp_channel {
+    int32_t bias, numbers[3];
+};
+
+static inline LOTOR_SPECIALISED struct lotor_dsp_channel lotor_dsp_channel(const int32_t *table,
+                                                                           int32_t way) {
+    const struct lotor_dsp_channel scale = {
+        table[0], {table[1], table[2], way == LOTOR_DSP_TWICE ? table[3] : 0}};
+    return scale;
+}
+
+/* A sum becomes an output. */
+static inline LOTOR_SPECIALISED int8_t lotor_dsp_requantize(int32_t sum,
+                                                            const struct lotor_dsp_channel *scale,
                                                             int32_t way, int32_t lift,
                                                             int32_t shift, int32_t out_offset,
                                                             int32_t low, int32_t high) {
+    const int32_t *const with = scale->numbers;
     int32_t value;
     if (way == LOTOR_DSP_LINE) {
-        value = lotor_dsp_smmla(lotor_shift_left(sum, lift), scale[1], scale[2]);
+        value = lotor_dsp_smmla(lotor_shift_left(sum, lift), with[0], with[1]);
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(value) : "r"(value), "i"(shift));
     } else if (way == LOTOR_DSP_TWICE) {
-        value = lotor_dsp_smmlar(lotor_shift_left(sum, 1), scale[1], scale[2]) + (sum >> 31);
-        value >>= scale[3];
+        value = lotor_dsp_smmlar(lotor_shift_left(sum, 1), with[0], with[1]) + (sum >> 31);
+        value >>= with[2];
         __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
     } else {
-        value = way == LOTOR_DSP_ONCE ? lotor_scale_exactly(sum, scale[1], scale[2])
-                                      : lotor_requantize(sum, scale[1], scale[2]);
+        value = way == LOTOR_DSP_ONCE ? lotor_scale_exactly(sum, with[0], with[1])
+                                      : lotor_requantize(sum, with[0], with[1]);
         value = lotor_wrapping_add(value, out_offset);
     }
     const int wide = way >= LOTOR_DSP_REFERENCE;

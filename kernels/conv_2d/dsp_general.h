@@ -57,7 +57,7 @@ lotor_conv_2d_dsp_general_window(const struct lotor_conv_2d_dsp_general_params *
 
 static inline LOTOR_SPECIALISED int8_t
 lotor_conv_2d_dsp_general_output(const struct lotor_conv_2d_dsp_general_params *p, int32_t sum,
-                                 int32_t same, const int32_t *scale) {
+                                 int32_t same, const struct lotor_dsp_channel *scale) {
     if (p->weights_offset != 0) {
         sum = lotor_wrapping_add(sum, same);
     }
@@ -100,11 +100,13 @@ lotor_conv_2d_dsp_general_pixels(const struct lotor_conv_2d_dsp_general_params *
 #pragma GCC unroll 4
         for (int32_t i = 0; i < some; i++) {
             const int32_t c = lotor_min(first + i, p->filters - 1);
+            const struct lotor_dsp_channel scale =
+                lotor_dsp_channel(scales + c * p->entries, p->way);
             /* Backward: lanes that are not in use write to the last pixel first. */
 #pragma GCC unroll 4
             for (int32_t k = p->lanes - 1; k >= 0; k--) {
-                to[k][c] = lotor_conv_2d_dsp_general_output(p, sums[i * p->lanes + k], same[k],
-                                                            scales + c * p->entries);
+                to[k][c] =
+                    lotor_conv_2d_dsp_general_output(p, sums[i * p->lanes + k], same[k], &scale);
             }
         }
         weights += some * (1 + p->words);

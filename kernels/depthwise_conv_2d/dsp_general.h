@@ -18,12 +18,13 @@ struct lotor_depthwise_conv_2d_dsp_general_params {
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t depth_multiplier;
     int32_t in_zero_point, weights_offset;
-    int32_t words;      /* of weights in a row of a filter */
-    int32_t pitch;      /* of gathered rows, even */
-    int32_t rows;       /* of the output, for which inputs are gathered at once */
-    int32_t by_channel; /* a channel after the other, so that the output can replace the input */
-    int32_t rest;       /* outputs of a row beyond a multiple of four */
-    int32_t entries;    /* of `scales` for a channel */
+    int32_t weights_lift; /* bits that weights and biases are shifted to the left */
+    int32_t words;        /* of weights in a row of a filter */
+    int32_t pitch;        /* of gathered rows, even */
+    int32_t rows;         /* of the output, for which inputs are gathered at once */
+    int32_t by_channel;   /* a channel after the other, so that the output can replace the input */
+    int32_t rest;         /* outputs of a row beyond a multiple of four */
+    int32_t entries;      /* of `scales` for a channel */
     int32_t way, lift, shift, out_offset, out_min, out_max; /* see `dsp_general.h` */
 };
 
@@ -37,11 +38,10 @@ struct lotor_depthwise_conv_2d_dsp_general_params {
     ".endif\n"
 
 /* Writes up to four outputs, side by side in a row. */
-static inline LOTOR_SPECIALISED void
-lotor_depthwise_conv_2d_dsp_general_step(const struct lotor_depthwise_conv_2d_dsp_general_params *p,
-                                         const int16_t *x, const int16_t *weights,
-                                         const int32_t *scale, int32_t lanes, int8_t *out) {
-    int32_t sum0 = scale[0], sum1 = scale[0], sum2 = scale[0], sum3 = scale[0];
+static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_dsp_general_step(
+    const struct lotor_depthwise_conv_2d_dsp_general_params *p, const int16_t *x,
+    const int16_t *weights, const struct lotor_dsp_channel *scale, int32_t lanes, int8_t *out) {
+    int32_t sum0 = scale->bias, sum1 = sum0, sum2 = sum0, sum3 = sum0;
 #pragma GCC unroll 3
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         uint32_t even, inside, pair;
@@ -83,10 +83,9 @@ lotor_depthwise_conv_2d_dsp_general_step(const struct lotor_depthwise_conv_2d_ds
 }
 
 /* Writes rows of one channel of the output. */
-static inline LOTOR_SPECIALISED void
-lotor_depthwise_conv_2d_dsp_general_rows(const struct lotor_depthwise_conv_2d_dsp_general_params *p,
-                                         const int16_t *gathered, const int16_t *weights,
-                                         const int32_t *scale, int32_t rows, int8_t *out) {
+static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_dsp_general_rows(
+    const struct lotor_depthwise_conv_2d_dsp_general_params *p, const int16_t *gathered,
+    const int16_t *weights, const struct lotor_dsp_channel *scale, int32_t rows, int8_t *out) {
     for (int32_t y = 0; y < rows; y++) {
         const int16_t *x = gathered + y * p->stride_h * p->pitch;
         for (int32_t i = p->out_w / 4; i > 0; i--) {
@@ -111,7 +110,7 @@ static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_dsp_general_filter(
 #pragma GCC unroll 8
         for (int32_t kx = 0; kx < p->kernel_w; kx++) {
             const int32_t x = kx * p->dilation_w;
-            const int16_t weight = (int16_t)(*from + p->weights_offset);
+            const int16_t weight = (int16_t)((*from + p->weights_offset) * (1 << p->weights_lift));
             if (odd) { /* a word of each form in turn */
                 to[x / 2 * 4 + x % 2] = weight;
                 to[(x + 1) / 2 * 4 + 2 + (x + 1) % 2] = weight;
@@ -173,10 +172,12 @@ lotor_depthwise_conv_2d_dsp_general(const struct lotor_depthwise_conv_2d_dsp_gen
                                                        gathered + kept * p->pitch);
             for (int32_t m = 0; m < p->depth_multiplier; m++) {
                 const int32_t channel = c * p->depth_multiplier + m;
+                const struct lotor_dsp_channel scale =
+                    lotor_dsp_channel(scales + channel * p->entries, p->way);
                 lotor_depthwise_conv_2d_dsp_general_filter(p, weights + channel, filter);
-                lotor_depthwise_conv_2d_dsp_general_rows(
-                    p, gathered, filter, scales + channel * p->entries, rows,
-                    out + first * p->out_w * p->out_step + channel);
+                lotor_depthwise_conv_2d_dsp_general_rows(p, gathered, filter, &scale, rows,
+                                                         out + first * p->out_w * p->out_step +
+                                                             channel);
             }
         }
         in += p->in_h * p->in_w * p->in_step;

@@ -32,9 +32,11 @@ lotor_fully_connected_dsp_general(const struct lotor_fully_connected_dsp_general
 #pragma GCC unroll 1
             for (int32_t i = 0; i < 4; i++) {
                 const int32_t at = lotor_min(first + i, p->outputs - 1);
-                out[at] = lotor_dsp_requantize(lotor_wrapping_add(sums[i], same),
-                                               scales + at * p->entries, p->way, p->lift, p->shift,
-                                               p->out_offset, p->out_min, p->out_max);
+                const struct lotor_dsp_channel scale =
+                    lotor_dsp_channel(scales + at * p->entries, p->way);
+                out[at] =
+                    lotor_dsp_requantize(lotor_wrapping_add(sums[i], same), &scale, p->way, p->lift,
+                                         p->shift, p->out_offset, p->out_min, p->out_max);
             }
         }
         in += p->inputs;

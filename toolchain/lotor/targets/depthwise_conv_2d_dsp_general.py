@@ -29,7 +29,8 @@ def pack(call: KernelCall) -> KernelCall | None:
             h, w = f"{name}_h", f"{name}_w"
             p[h], p[w] = p[w], p[h]
     filters = call.constants["weights"].reshape(-1, p["out_c"]).T.astype(np.int16)
-    scale = DspScale.of(Sums.of(call, filters + p["weights_offset"]))
+    filters += np.int16(p["weights_offset"])
+    scale = DspScale.of(Sums.of(call, filters)).lifted(int(np.abs(filters).max()))
     width, stride = p["out_w"], p["stride_w"]
     reach_w = (p["kernel_w"] - 1) * p["dilation_w"] + 1
     words = reach_w // 2 + 1 if stride % 2 else -(-reach_w // 2)

@@ -41,3 +41,20 @@ class DspScale:
         params = {"way": way, "lift": lift, "shift": shift, "out_offset": sums.zero_point}
         params |= dict(zip(("out_min", "out_max"), sums.limits, strict=True))
         return cls(params | {"entries": table.shape[1]}, table.astype(np.int32))
+
+    @property
+    def proved(self) -> bool:
+        """Whether no sum can leave the range of int32 on the way."""
+        return self.params["way"] in (_LINE, _TWICE)
+
+    def lifted(self, largest: int) -> "DspScale":
+        """Return the scale of sums of int16 weights that are shifted to the left as far as can be.
+
+        Args:
+            largest: the largest magnitude of the weights as they are.
+        """
+        lift = min(self.params["lift"], 15 - max(largest, 1).bit_length())
+        table = self.table.copy()
+        table[:, 0] <<= lift  # the line's sums have room for its whole lift
+        params = {"lift": self.params["lift"] - lift, "weights_lift": lift}
+        return DspScale(self.params | params, table)

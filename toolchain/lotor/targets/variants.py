@@ -25,6 +25,7 @@ from lotor.targets import (
     dsp_general,
     fully_connected_dsp,
     fully_connected_v7m,
+    mul_dsp,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -87,6 +88,8 @@ class Variant:
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
+    # Four elements are read before they are written, which asks for no more than one by one.
+    Variant("mul", "dsp", mul_dsp.pack, portable_clearances),
     Variant(
         "fully_connected",
         "dsp",
