@@ -18,13 +18,6 @@ enum {
     LOTOR_DSP_ONCE       /* rounded once; bias, multiplier, shift to the right */
 };
 
-/* Two of int16. */
-static inline uint32_t lotor_dsp_pair(const int16_t *from) {
-    uint32_t pair;
-    memcpy(&pair, from, sizeof pair);
-    return pair;
-}
-
 /* Two products, added to a sum that wraps. */
 static inline int32_t lotor_dsp_smlad(uint32_t a, uint32_t b, int32_t sum) {
     __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));

@@ -9,6 +9,7 @@ from lotor.targets.linear_scale import Sums
 
 _LIFTS = (8, 9, 10, 11)
 _LOW_LIFTS = (4, 0)  # for sums of more than 23 bits
+_SHIFTS = sorted(range(1, 23), key=lambda shift: abs(shift - 12))  # layers with one share code
 _LINE, _TWICE, _REFERENCE, _ONCE = range(4)
 
 
@@ -27,7 +28,8 @@ class DspScale:
     @classmethod
     def of(cls, sums: Sums) -> "DspScale":
         """Return that of a layer."""
-        line = sums.line(_LIFTS if sums.largest < 1 << 23 else _LOW_LIFTS)
+        lifts = _LIFTS if sums.largest < 1 << 23 else _LOW_LIFTS
+        line = sums.line(lifts, shifts=_SHIFTS) if sums.largest < 1 << 31 else None
         twice = None if sums.once or sums.largest >= 1 << 30 else sums.rounded_twice()
         if line is not None:
             way, lift, shift, numbers = _LINE, line.lift, line.shift, line.table

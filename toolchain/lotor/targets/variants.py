@@ -20,8 +20,8 @@ from lotor.targets import (
     conv_2d_dsp_winograd,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
-    depthwise_conv_2d_v7m,
     depthwise_conv_2d_dsp_general,
+    depthwise_conv_2d_v7m,
     dsp_general,
     fully_connected_dsp,
     fully_connected_v7m,
@@ -29,7 +29,6 @@ from lotor.targets import (
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
-
 
 _PORTABLE = "portable"
 
@@ -86,10 +85,11 @@ class Variant:
 
 
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
+_GENERAL = ("way", *_SCALE)
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
     # Four elements are read before they are written, which asks for no more than one by one.
-    Variant("mul", "dsp", mul_dsp.pack, portable_clearances),
+    Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
         "fully_connected",
         "dsp",
@@ -148,9 +148,15 @@ _FASTER: tuple[Variant, ...] = (
         "dsp_general",
         depthwise_conv_2d_dsp_general.pack,
         depthwise_conv_2d_dsp_general.clearances,
+        ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
+        apart=0.02,
     ),
     Variant(
-        "conv_2d", "dsp_general", dsp_general.pack_convolution, dsp_general.convolution_clearances
+        "conv_2d",
+        "dsp_general",
+        dsp_general.pack_convolution,
+        dsp_general.convolution_clearances,
+        ("pointwise", "lanes", *_GENERAL),
     ),
     Variant("fully_connected", "dsp_general", dsp_general.pack_dense, dsp_general.dense_clearances),
 )
