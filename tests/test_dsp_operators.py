@@ -95,12 +95,38 @@ def products(draw: Draw) -> ModelBuilder:
     return m
 
 
+@st.composite
+def pools(draw: Draw) -> ModelBuilder:
+    """Windows inside the image for means, any for the largest; means over one or two axes."""
+    m, old = builder(draw), draw(uint8)
+    shape = (draw(st.sampled_from([1, 1, 2])), draw(st.integers(2, 17)), draw(st.integers(2, 15)))
+    x = m.input((*shape, draw(st.integers(4, 11))), draw(quants))
+    for _ in range(BRANCHES):
+        how = window(draw, x, dilated=False)
+        m.output(m.max_pool2d(x, **how, activation=draw(activations)))
+        sides = (draw(st.integers(1, shape[1])), draw(st.integers(1, shape[2])))
+        how = {"stride": how["stride"], "padding": "VALID"}
+        m.output(m.average_pool2d(x, sides, **how, activation=draw(activations)))
+        if not old:
+            axes = draw(st.sampled_from([(1, 2), (1,), (2,)]))
+            m.output(m.mean(x, axes, quant=draw(quants)))
+    if old:
+        m.to_uint8()
+    return m
+
+
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(products, "mul_dsp"), 
-     (any_convolution, "conv_2d_dsp_general"), (any_dense, "fully_connected_dsp_general"),
-     (any_depthwise, "depthwise_conv_2d_dsp_general")],
-)  # fmt: skip
+    [
+        (pools, "max_pool_2d_dsp"),
+        (pools, "average_pool_2d_dsp"),
+        (pools, "mean_dsp"),
+        (products, "mul_dsp"),
+        (any_convolution, "conv_2d_dsp_general"),
+        (any_dense, "fully_connected_dsp_general"),
+        (any_depthwise, "depthwise_conv_2d_dsp_general"),
+    ],
+)
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
     kernel: str,
@@ -140,6 +166,20 @@ def overlapping() -> dict[str, ModelBuilder]:
         a, b = m.input((1, 7, 5), Quant(0.05, 3)), m.input(part, Quant(0.07, 9))
         m.output(binary(m, "MUL", a, b, quant=Quant(0.1173, 3), activation="NONE"))
         found[name] = m
+    for name, shape, side, stride in (
+        ("a pool", (1, 6, 7, 6), 3, 2),
+        ("pixels of many channels", (2, 3, 4, 9), 1, 1),
+        ("all pixels", (1, 5, 5, 8), 5, 1),
+    ):
+        for kind in ("largest", "mean"):
+            m = ModelBuilder(seed=1)
+            x = m.input(shape, Quant(0.05, 3))
+            pool = m.max_pool2d if kind == "largest" else m.average_pool2d
+            m.output(pool(x, (side, side), (stride, stride), "VALID"))
+            found[f"{kind} of {name}"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.mean(m.input((1, 6, 5, 7), Quant(0.05, 3)), (2,)))
+    found["means"] = m
     return found
 
 
@@ -149,4 +189,7 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_depthwise_conv_2d_dsp_general forward",
         "lotor_conv_2d_dsp_general forward",
         "lotor_mul_dsp forward",
+        "lotor_average_pool_2d_dsp forward",
+        "lotor_max_pool_2d_dsp forward",
+        "lotor_mean_dsp forward",
     }

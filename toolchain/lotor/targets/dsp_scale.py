@@ -10,7 +10,7 @@ from lotor.targets.linear_scale import Sums
 _LIFTS = (8, 9, 10, 11)
 _LOW_LIFTS = (4, 0)  # for sums of more than 23 bits
 _SHIFTS = sorted(range(1, 23), key=lambda shift: abs(shift - 12))  # layers with one share code
-_LINE, _TWICE, _REFERENCE, _ONCE = range(4)
+LINE, _TWICE, _REFERENCE, _ONCE = range(4)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class DspScale:
         line = sums.line(lifts, shifts=_SHIFTS) if sums.largest < 1 << 31 else None
         twice = None if sums.once or sums.largest >= 1 << 30 else sums.rounded_twice()
         if line is not None:
-            way, lift, shift, numbers = _LINE, line.lift, line.shift, line.table
+            way, lift, shift, numbers = LINE, line.lift, line.shift, line.table
         elif twice is not None:
             way, lift, shift, numbers = _TWICE, 0, 0, twice.table
         else:
@@ -47,7 +47,7 @@ class DspScale:
     @property
     def proved(self) -> bool:
         """Whether no sum can leave the range of int32 on the way."""
-        return self.params["way"] in (_LINE, _TWICE)
+        return self.params["way"] in (LINE, _TWICE)
 
     def lifted(self, largest: int) -> "DspScale":
         """Return the scale of sums of int16 weights that are shifted to the left as far as can be.

@@ -26,6 +26,7 @@ from lotor.targets import (
     fully_connected_dsp,
     fully_connected_v7m,
     mul_dsp,
+    pool_dsp,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -88,6 +89,9 @@ _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _GENERAL = ("way", *_SCALE)
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
+    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances),
+    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances),
+    Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
     Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
