@@ -115,9 +115,20 @@ def pools(draw: Draw) -> ModelBuilder:
     return m
 
 
+@st.composite
+def softmaxes(draw: Draw) -> ModelBuilder:
+    """Of fewer than 512 classes: LiteRT stops where their exponentials sum up to that."""
+    m = builder(draw)
+    scale = draw(st.sampled_from([0.01, 0.037, 0.1, 0.25]))
+    depth = draw(st.sampled_from([256, 257, 400, 511]))
+    m.output(m.softmax(m.input((draw(st.integers(1, 2)), depth), Quant(scale, 3))))
+    return m
+
+
 @pytest.mark.parametrize(
     ("draw", "kernel"),
     [
+        (softmaxes, "softmax_dsp"),
         (pools, "max_pool_2d_dsp"),
         (pools, "average_pool_2d_dsp"),
         (pools, "mean_dsp"),
@@ -180,6 +191,9 @@ def overlapping() -> dict[str, ModelBuilder]:
     m = ModelBuilder(seed=1)
     m.output(m.mean(m.input((1, 6, 5, 7), Quant(0.05, 3)), (2,)))
     found["means"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.softmax(m.input((2, 300), Quant(0.05, 3))))
+    found["softmax"] = m
     return found
 
 
@@ -189,6 +203,7 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_depthwise_conv_2d_dsp_general forward",
         "lotor_conv_2d_dsp_general forward",
         "lotor_mul_dsp forward",
+        "lotor_softmax_dsp forward",
         "lotor_average_pool_2d_dsp forward",
         "lotor_max_pool_2d_dsp forward",
         "lotor_mean_dsp forward",

@@ -27,6 +27,7 @@ from lotor.targets import (
     fully_connected_v7m,
     mul_dsp,
     pool_dsp,
+    softmax_dsp,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -92,6 +93,7 @@ _FASTER: tuple[Variant, ...] = (
     Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances),
     Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances),
     Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
+    Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
     Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
