@@ -20,9 +20,14 @@ from lotor.targets import (
     conv_2d_dsp_winograd,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
+    depthwise_conv_2d_dsp_general,
     depthwise_conv_2d_v7m,
+    dsp_general,
     fully_connected_dsp,
     fully_connected_v7m,
+    mul_dsp,
+    pool_dsp,
+    softmax_dsp,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -87,8 +92,15 @@ class Variant:
 
 
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
+_GENERAL = ("way", *_SCALE)
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
+    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances),
+    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances),
+    Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
+    Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
+    # Four elements are read before they are written, which asks for no more than one by one.
+    Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
         "fully_connected",
         "dsp",
@@ -144,6 +156,22 @@ _FASTER: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
     ),
+    Variant(
+        "depthwise_conv_2d",
+        "dsp_general",
+        depthwise_conv_2d_dsp_general.pack,
+        depthwise_conv_2d_dsp_general.clearances,
+        ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
+        apart=0.02,
+    ),
+    Variant(
+        "conv_2d",
+        "dsp_general",
+        dsp_general.pack_convolution,
+        dsp_general.convolution_clearances,
+        ("pointwise", "lanes", *_GENERAL),
+    ),
+    Variant("fully_connected", "dsp_general", dsp_general.pack_dense, dsp_general.dense_clearances),
 )
 
 
