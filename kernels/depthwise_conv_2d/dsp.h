@@ -23,6 +23,8 @@ struct lotor_depthwise_conv_2d_dsp_params {
     int32_t words;       /* of packed weights of a channel */
     int32_t turn;        /* steps in one turn of the loop */
     int32_t lift, shift; /* of the sums, see `dsp_output.h` */
+    int32_t small; /* whether the addends of channels are `base` and the low byte of the bias */
+    int32_t base;
     int32_t out_min, out_max;
 };
 
@@ -122,25 +124,42 @@ struct lotor_dsp_depthwise_row {
 #define LOTOR_DSP_DEPTHWISE_UNPACK(FROM, TO)                                                       \
     "lsl " TO ", " FROM ", #8\n"                                                                   \
     "and " TO ", " TO ", #0xFF00FF00\n"
+/* clang-format off */
 #define LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                        \
     LOTOR_DSP_PUT("4", "r3")                                                                       \
     LOTOR_DSP_PUT("6", "r7")                                                                       \
     ".if " STRIDE " == 1\n"                                                                        \
-    "ldmia r2!, {r5, r7, r9, r10, r11}\n" LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r4")                   \
-        LOTOR_DSP_DEPTHWISE_UNPACK("r7", "r6") LOTOR_DSP_DEPTHWISE_UNPACK(                         \
-            "r9", "r8") "and r5, r5, #0xFF00FF00\n"                                                \
-                        "and r7, r7, #0xFF00FF00\n"                                                \
-                        "and r9, r9, #0xFF00FF00\n"                                                \
-                        ".else\n"                                                                  \
-                        "ldmia r2!, {r4, r5, r6, r10, r11}\n"                                      \
-                        "and r7, r4, #0xFF00FF00\n"                                                \
-                        "and r8, r5, #0xFF00FF00\n" LOTOR_DSP_DEPTHWISE_UNPACK("r4", "r4")         \
-                            LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r5") LOTOR_DSP_DEPTHWISE_UNPACK(     \
-                                "r6", "r6") ".endif\n"                                             \
-                                            "ldr r3, [r2]\n" LOTOR_DSP_PUT(                        \
-                                                "0", "r3") ".if !%c[shift]\n"                      \
-                                                           "ldr r3, [r2, #4]\n" LOTOR_DSP_PUT(     \
-                                                               "5", "r3") ".endif\n"
+    "ldmia r2!, {r5, r7, r9, r10}\n"                                                               \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r4")                                                         \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r7", "r6")                                                         \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r9", "r8")                                                         \
+    "and r5, r5, #0xFF00FF00\n"                                                                    \
+    "and r7, r7, #0xFF00FF00\n"                                                                    \
+    "and r9, r9, #0xFF00FF00\n"                                                                    \
+    ".else\n"                                                                                      \
+    "ldmia r2!, {r4, r5, r6, r10}\n"                                                               \
+    "and r7, r4, #0xFF00FF00\n"                                                                    \
+    "and r8, r5, #0xFF00FF00\n"                                                                    \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r4", "r4")                                                         \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r5")                                                         \
+    LOTOR_DSP_DEPTHWISE_UNPACK("r6", "r6")                                                         \
+    ".endif\n"                                                                                     \
+    ".if %c[small]\n"                                                                              \
+    "ldr r3, [r2]\n"                                                                               \
+    "movw r12, %c[base] & 0xFFFF\n"                                                                \
+    "movt r12, (%c[base] >> 16) & 0xFFFF\n"                                                        \
+    "uxtab r11, r12, r3\n"                                                                         \
+    "bfc r3, #0, #8\n"                                                                             \
+    ".else\n"                                                                                      \
+    "ldr r11, [r2], #4\n"                                                                          \
+    "ldr r3, [r2]\n"                                                                               \
+    ".endif\n"                                                                                     \
+    LOTOR_DSP_PUT("0", "r3")                                                                       \
+    ".if !%c[shift]\n"                                                                             \
+    "ldr r3, [r2, #4]\n"                                                                           \
+    LOTOR_DSP_PUT("5", "r3")                                                                       \
+    ".endif\n"
+/* clang-format on */
 
 /* A row has turns of `turn` steps, of which the first is entered in the middle, so that r0 begins
  * before the row; then perhaps half a step. */
@@ -192,61 +211,67 @@ struct lotor_dsp_depthwise_row {
                                                                           "4",                                                       \
                                                                           "r12") "bne.w "                                            \
                                                                                  "1b"                                                \
-                                                                                 "\n" LOTOR_DSP_GET("r7",                            \
-                                                                                                    "6") "add sp, sp, #40\n"
+                                                                                 "\n" LOTOR_DSP_GET(                                 \
+                                                                                     "r7",                                           \
+                                                                                     "6") "add "                                     \
+                                                                                          "sp, "                                     \
+                                                                                          "sp, "                                     \
+                                                                                          "#40\n"
 
 /* The same where all is constant: a short row straight on, else turns after the odd steps. */
-#define LOTOR_DSP_DEPTHWISE_FIXED(STEP, HALF, STRIDE)                                                        \
-    "sub sp, sp, #40\n" LOTOR_DSP_DEPTHWISE_CHANNEL(                                                         \
-        STRIDE) ".set lotor_turns, 0\n"                                                                      \
-                ".if %c[width] / 2 > 6\n"                                                                    \
-                ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                               \
-                ".endif\n"                                                                                   \
-                ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                                \
-                ".p2align 2\n"                                                                               \
-                "1:\n"                                                                                       \
-                ".set lotor_step, 0\n"                                                                       \
-                ".rept lotor_single\n" STEP ".endr\n"                                                        \
-                ".if lotor_turns\n"                                                                          \
-                "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n" LOTOR_DSP_PUT(                            \
-                    "2",                                                                                     \
-                    "r12") ".if lotor_single\n"                                                              \
-                           "add r0, r0, #4 * " STRIDE " * lotor_single\n"                                    \
-                           "add r1, r1, #2 * lotor_single * %c[step]\n"                                      \
-                           ".endif\n"                                                                        \
-                           ".p2align 2\n"                                                                    \
-                           "2:\n"                                                                            \
-                           ".set lotor_step, 0\n"                                                            \
-                           ".rept %c[turn]\n" STEP ".endr\n" LOTOR_DSP_GET(                                  \
-                               "r12",                                                                        \
-                               "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                               \
-                                    "add r1, r1, #2 * %c[turn] * %c[step]\n"                                 \
-                                    "cmp r0, r12\n"                                                          \
-                                    "bne.w 2b\n"                                                             \
-                                    ".set lotor_step, 0\n"                                                   \
-                                    ".endif\n"                                                               \
-                                    ".if %c[width] %% 2\n" HALF ".endif\n"                                   \
-                                    ".if lotor_turns\n"                                                      \
-                                    "add r0, r0, #" STRIDE                                                   \
-                                    " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"                             \
-                                    "add r1, r1, #(%c[width] %% 2) * %c[step]\n"                             \
-                                    ".else\n"                                                                \
-                                    "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"                              \
-                                    "add r1, r1, #%c[width] * %c[step]\n"                                    \
-                                    ".endif\n" LOTOR_DSP_GET("r12", "4") "subs r12, r12, "                   \
-                                                                         "#1\n" LOTOR_DSP_PUT(               \
-                                                                             "4",                            \
-                                                                             "r12") "bne.w "                 \
-                                                                                    "1b"                     \
-                                                                                    "\n" LOTOR_DSP_GET("r7", \
-                                                                                                       "6") "add sp, sp, #40\n"
+#define LOTOR_DSP_DEPTHWISE_FIXED(STEP, HALF, STRIDE)                                              \
+    "sub sp, sp, #40\n" LOTOR_DSP_DEPTHWISE_CHANNEL(                                               \
+        STRIDE) ".set lotor_turns, 0\n"                                                            \
+                ".if %c[width] / 2 > 6\n"                                                          \
+                ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                     \
+                ".endif\n"                                                                         \
+                ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                      \
+                ".p2align 2\n"                                                                     \
+                "1:\n"                                                                             \
+                ".set lotor_step, 0\n"                                                             \
+                ".rept lotor_single\n" STEP ".endr\n"                                              \
+                ".if lotor_turns\n"                                                                \
+                "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n" LOTOR_DSP_PUT(                  \
+                    "2", "r12") ".if lotor_single\n"                                               \
+                                "add r0, r0, #4 * " STRIDE " * lotor_single\n"                     \
+                                "add r1, r1, #2 * lotor_single * %c[step]\n"                       \
+                                ".endif\n"                                                         \
+                                ".p2align 2\n"                                                     \
+                                "2:\n"                                                             \
+                                ".set lotor_step, 0\n"                                             \
+                                ".rept %c[turn]\n" STEP ".endr\n" LOTOR_DSP_GET(                   \
+                                    "r12", "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"         \
+                                                "add r1, r1, #2 * %c[turn] * %c[step]\n"           \
+                                                "cmp r0, r12\n"                                    \
+                                                "bne.w 2b\n"                                       \
+                                                ".set lotor_step, 0\n"                             \
+                                                ".endif\n"                                         \
+                                                ".if %c[width] %% 2\n" HALF ".endif\n"             \
+                                                ".if lotor_turns\n"                                \
+                                                "add r0, r0, #" STRIDE                             \
+                                                " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"       \
+                                                "add r1, r1, #(%c[width] %% 2) * %c[step]\n"       \
+                                                ".else\n"                                          \
+                                                "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"        \
+                                                "add r1, r1, #%c[width] * %c[step]\n"              \
+                                                ".endif\n" LOTOR_DSP_GET(                          \
+                                                    "r12",                                         \
+                                                    "4") "subs r12, r12, "                         \
+                                                         "#1\n" LOTOR_DSP_PUT(                     \
+                                                             "4",                                  \
+                                                             "r12") "bne.w "                       \
+                                                                    "1b"                           \
+                                                                    "\n" LOTOR_DSP_GET(            \
+                                                                        "r7",                      \
+                                                                        "6") "add sp, sp, #40\n"
 
 #define LOTOR_DSP_DEPTHWISE_RUN(TEXT, STEP, WIDTH)                                                 \
     __asm__ volatile(                                                                              \
         TEXT                                                                                       \
         : "+r"(x), "+r"(y), "+r"(w), "+r"(count), "+r"(row)                                        \
         : [turn] "i"(p->turn), [pitch] "i"(p->pitch), [lift] "i"(p->lift), [shift] "i"(p->shift),  \
-          [low] "i"(p->out_min), [high] "i"(p->out_max), [step] "i"(STEP), [width] "i"(WIDTH)      \
+          [low] "i"(p->out_min), [high] "i"(p->out_max), [small] "i"(p->small),                    \
+          [base] "i"(p->base), [step] "i"(STEP), [width] "i"(WIDTH)                                \
         : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES)
 
 /* Computes some rows of one channel's outputs from gathered rows. */

@@ -13,7 +13,9 @@ struct lotor_fully_connected_dsp_params {
     int32_t back;                     /* outputs that are written twice, to have whole fours */
     int32_t words;                    /* of packed weights */
     int32_t turn;                     /* steps of eight inputs in one turn of the loop */
-    int32_t lift, shift;              /* of the sums, see `dsp_output.h` */
+    int32_t multiplier, addend;       /* of all outputs, if they are `scaled_alike` */
+    int32_t scaled_alike;
+    int32_t lift, shift; /* of the sums, see `dsp_output.h` */
     int32_t out_min, out_max;
 };
 
@@ -55,62 +57,82 @@ lotor_fully_connected_dsp_row(const struct lotor_fully_connected_dsp_params *p, 
     register int32_t back __asm__("r5") = p->back;
     register const int8_t *end __asm__("r6") = in + p->inputs;
     register int32_t four __asm__("r8") = p->inputs % 8;
-    /* Stack: output, end of weights, inputs, -, end of inputs, into the first turn, where a row
-     * begins, outputs that are written twice, r7. */
+    register int32_t multiplier __asm__("r9") = p->multiplier;
+    register int32_t addend __asm__("r10") = p->addend;
+    /* Places: scale of all outputs, r7. Stack: output, end of weights, inputs, -, end of inputs,
+     * into the first turn, where a row begins, outputs that are written twice. */
+    /* clang-format off */
     __asm__ volatile(
-        "sub sp, sp, #40\n"
-        "strd r2, r3, [sp]\n"
-        "str r0, [sp, #8]\n"
-        "str r6, [sp, #16]\n"
-        "strd r5, r7, [sp, #28]\n"
+        "sub sp, sp, #72\n"
+        LOTOR_DSP_PUT("0", "r9")
+        LOTOR_DSP_PUT("1", "r10")
+        LOTOR_DSP_PUT("2", "r7")
+        "strd r2, r3, [sp, #32]\n"
+        "str r0, [sp, #40]\n"
+        "str r6, [sp, #48]\n"
+        "str r5, [sp, #60]\n"
         "adr.w r6, 3f\n"
         "add r6, r6, r4\n"
         "cmp r4, #0\n it lt\n adrlt.w r6, 5f\n"
         "orr r6, r6, #1\n"
         "mov r4, r6\n"
         "cmp r8, #0\n itt ne\n adrne.w r6, 2f\n orrne r6, r6, #1\n"
-        "strd r4, r6, [sp, #20]\n"
+        "strd r4, r6, [sp, #52]\n"
         "1:\n"
         "ldmia r1!, {r4, r5, r6, r7}\n"
-        "ldr pc, [sp, #24]\n"
+        "ldr pc, [sp, #56]\n"
         ".p2align 2\n"
         "2:\n" /* four inputs */
         "ldr r2, [r0], #4\n"
         "sxtb16 r3, r2, ror #8\n"
-        "sxtb16 r2, r2\n" LOTOR_DSP_DENSE_FOUR "ldr pc, [sp, #20]\n"
+        "sxtb16 r2, r2\n"
+        LOTOR_DSP_DENSE_FOUR
+        "ldr pc, [sp, #52]\n"
         ".p2align 2\n"
         "3:\n"
-        ".rept %c[turn]\n" LOTOR_DSP_DENSE_EIGHT ".endr\n"
-        "ldr r2, [sp, #16]\n"
+        ".rept %c[turn]\n"
+        LOTOR_DSP_DENSE_EIGHT
+        ".endr\n"
+        "ldr r2, [sp, #48]\n"
         "cmp r0, r2\n"
         "bne.w 3b\n"
         ".p2align 2\n"
         "5:\n"
-        "ldr r3, [sp]\n"
+        "ldr r3, [sp, #32]\n"
         "sub r5, r5, r4\n"
         "sub r7, r7, r6\n"
-        "ldmia r1!, {r8, r9, r10, r11}\n" LOTOR_DSP_DENSE_OUTPUT("r4", "0", "r8", "r9")
-            LOTOR_DSP_DENSE_OUTPUT(
-                "r5", "8", "r10",
-                "r11") "ldmia r1!, {r8, r9, r10, r11}\n" LOTOR_DSP_DENSE_OUTPUT("r6", "0", "r8",
-                                                                                "r9")
-                LOTOR_DSP_DENSE_OUTPUT("r7", "8", "r10",
-                                       "r11") ".if %c[back]\n"
-                                              "ldr r4, [sp, #28]\n" /* once, then 0 */
-                                              "sub r3, r3, r4\n"
-                                              "mov r4, #0\n"
-                                              "str r4, [sp, #28]\n"
-                                              ".endif\n"
-                                              "ldrd r4, r0, [sp, #4]\n"
-                                              "str r3, [sp]\n"
-                                              "cmp r1, r4\n"
-                                              "bne.w 1b\n"
-                                              "ldr r7, [sp, #32]\n"
-                                              "add sp, sp, #40\n"
-        : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skipped), "+r"(back), "+r"(end), "+r"(four)
-        : [turn] "i"(p->turn), [back] "i"(p->back), [lift] "i"(p->lift), [shift] "i"(p->shift),
-          [low] "i"(p->out_min), [high] "i"(p->out_max)
-        : "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+        ".if %c[alike]\n"
+        LOTOR_DSP_GET_TWO("r8", "r9", "0", "1")
+        LOTOR_DSP_DENSE_OUTPUT("r4", "0", "r8", "r9")
+        LOTOR_DSP_DENSE_OUTPUT("r5", "8", "r8", "r9")
+        LOTOR_DSP_DENSE_OUTPUT("r6", "0", "r8", "r9")
+        LOTOR_DSP_DENSE_OUTPUT("r7", "8", "r8", "r9")
+        ".else\n"
+        "ldmia r1!, {r8, r9, r10, r11}\n"
+        LOTOR_DSP_DENSE_OUTPUT("r4", "0", "r8", "r9")
+        LOTOR_DSP_DENSE_OUTPUT("r5", "8", "r10", "r11")
+        "ldmia r1!, {r8, r9, r10, r11}\n"
+        LOTOR_DSP_DENSE_OUTPUT("r6", "0", "r8", "r9")
+        LOTOR_DSP_DENSE_OUTPUT("r7", "8", "r10", "r11")
+        ".endif\n"
+        ".if %c[back]\n"
+        "ldr r4, [sp, #60]\n" /* once, then 0 */
+        "sub r3, r3, r4\n"
+        "mov r4, #0\n"
+        "str r4, [sp, #60]\n"
+        ".endif\n"
+        "ldrd r4, r0, [sp, #36]\n"
+        "str r3, [sp, #32]\n"
+        "cmp r1, r4\n"
+        "bne.w 1b\n"
+        LOTOR_DSP_GET("r7", "2")
+        "add sp, sp, #72\n"
+        : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skipped), "+r"(back), "+r"(end), "+r"(four),
+          "+r"(multiplier), "+r"(addend)
+        : [turn] "i"(p->turn), [back] "i"(p->back), [alike] "i"(p->scaled_alike),
+          [lift] "i"(p->lift), [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max)
+        : "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES);
+    /* clang-format on */
 }
 
 static inline LOTOR_SPECIALISED void

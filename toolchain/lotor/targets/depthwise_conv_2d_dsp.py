@@ -47,10 +47,17 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = line_from_24_bits(sums, _SHIFT) or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    words = np.concatenate(
-        [_packed(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
-        axis=1,
-    )
+    # Addends are half a step and the zero point, and little more: that fits beside the bias.
+    base = (sums.zero_point << scale.shift) + (1 << scale.shift >> 1)
+    more = scale.addend.astype(np.int64) - base
+    small = scale.shift > 0 and more.min() >= 0 and more.max() < 1 << 8
+    columns = [
+        _packed(filters, stride),
+        scale.table[:, : 1 if small else 2],
+        (sums.bias[:, None] << 8) + (more[:, None] if small else 0),
+        scale.table[:, 2:],
+    ]
+    words = np.concatenate(columns, axis=1)
     names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
     params = {name: p[name] for name in names.split()}
     params |= {
@@ -58,6 +65,8 @@ def pack(call: KernelCall) -> KernelCall | None:
         "in_zero_point": -p["in_offset"],
         "words": words.shape[1],
         "turn": _TURN,
+        "small": int(small),
+        "base": base if small else 0,
         "lift": scale.lift,
         "shift": scale.shift,
     }

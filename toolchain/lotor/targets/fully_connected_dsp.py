@@ -9,7 +9,7 @@ from lotor.graph import Array
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import line_from_24_bits, pair_words
-from lotor.targets.linear_scale import LinearScale, Sums
+from lotor.targets.linear_scale import Sums
 from lotor.targets.shared_call import SharedCall
 
 _GROUP = 4
@@ -32,16 +32,21 @@ def pack(call: KernelCall) -> KernelCall | None:
     ):
         return None
     sums = Sums.of(call, weights)
-    scale = line_from_24_bits(sums, _SHIFT)
+    one = line_from_24_bits(sums.joined, _SHIFT) if sums.joined else None
+    scale = one or line_from_24_bits(sums, _SHIFT)
     if scale is None:
         return None
-    words = _packed(weights, sums.bias, scale)
+    table = np.zeros((len(weights), 0), np.int64) if one else scale.table
+    words = _packed(weights, sums.bias, table)
     params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
     turn = next(turn for least, turn in _TURNS if weights.size >= least)
     params |= {
         "back": -p["outputs"] % _GROUP,
         "words": len(words),
         "turn": turn,
+        "multiplier": int(scale.multiplier[0]) if one else 0,
+        "addend": int(scale.addend[0]) if one else 0,
+        "scaled_alike": int(one is not None),
         "lift": scale.lift,
         "shift": scale.shift,
     }
@@ -59,7 +64,7 @@ def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     ]
 
 
-def _packed(weights: Array, bias: Array, scale: LinearScale) -> Array:
+def _packed(weights: Array, bias: Array, table: Array) -> Array:
     """Return the weights as the kernel reads them: four outputs after the other, uint32."""
     count = len(weights)
     # If they are no multiple of four, the first four end where the next begin.
@@ -68,7 +73,7 @@ def _packed(weights: Array, bias: Array, scale: LinearScale) -> Array:
     a, b, c, d = chosen.T
     words = np.stack([pair_words(weights[a], weights[b]), pair_words(weights[c], weights[d])], -1)
     biases = np.stack([bias[a], bias[a] + 256 * bias[b], bias[c], bias[c] + 256 * bias[d]], 1)
-    lines = scale.table[chosen].reshape(len(starts), -1)
+    lines = table[chosen].reshape(len(starts), -1)
     stream = np.concatenate([biases, words.reshape(len(starts), -1), lines], axis=1)
     packed: Array = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
     return packed

@@ -7,7 +7,7 @@ however the reference rounds. Bias, zero point and rounding are all in the adden
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Self
 
@@ -215,6 +215,20 @@ class Sums:
         content = tuple(array.tobytes() for array in arrays)
         tried = tuple(lifts), factor, tuple(shifts)
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
+
+    @property
+    def joined(self) -> Self | None:
+        """All channels as one, whose line is that of each; None where their scales differ."""
+        if len(np.unique(self.multiplier)) > 1 or len(np.unique(self.shift)) > 1:
+            return None
+        return replace(
+            self,
+            bias=self.bias[:1],
+            low=self.low.min(keepdims=True),
+            high=self.high.max(keepdims=True),
+            multiplier=self.multiplier[:1],
+            shift=self.shift[:1],
+        )
 
     def rounded_twice(self) -> TwiceRounded | None:
         """Return the reference's own way; None where it takes a shift to the left, or a far one."""

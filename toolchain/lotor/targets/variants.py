@@ -107,7 +107,7 @@ _FASTER: tuple[Variant, ...] = (
         "dsp",
         fully_connected_dsp.pack,
         fully_connected_dsp.clearances,
-        ("back", "turn", *_SCALE),
+        ("back", "turn", "scaled_alike", *_SCALE),
         fully_connected_dsp.share,
     ),
     *(
@@ -147,7 +147,7 @@ _FASTER: tuple[Variant, ...] = (
         "dsp",
         depthwise_conv_2d_dsp.pack,
         depthwise_conv_2d_dsp.clearances,
-        ("stride", "pitch", "pad_w", "turn", *_SCALE),
+        ("stride", "pitch", "pad_w", "turn", "small", "base", *_SCALE),
         depthwise_conv_2d_dsp.share,
         0.04,
         depthwise_conv_2d_dsp.shrink,
