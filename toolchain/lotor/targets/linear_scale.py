@@ -200,8 +200,7 @@ class Sums:
             int(p["out_offset"]),
             (int(p["out_min"]), int(p["out_max"])),
         )
-        empty: Array = ~filters.any(axis=1)
-        return sums._with_small_constants(empty)
+        return sums._with_small_constants(np.abs(wide).sum(axis=1) == 0)
 
     def _with_small_constants(self, empty: Array) -> Self:
         """Return the same outputs with small sums for channels that have no weights.
