@@ -53,7 +53,8 @@ INSTRUCTIONS = (
     Peer("cortex-m7", TFLM, (24.48, 29.94, 7.76, 0.583)),
     Peer("cortex-m55", TFLM, (6.43, 4.81, 1.79, 0.150)),
 )
-# Estimated cycles: the same method as ours (docs/boards.md).
+# Estimated cycles of the same inferences, from counts of every instruction and the timings that our
+# estimate has, too (docs/performance.md).
 ESTIMATES = (
     Peer("cortex-m4", TFLM, (30.05, 36.73, 9.41, 0.725)),
     Peer("cortex-m4", "TinyEngine, float requantization", (25.5, None, None, None), False),
