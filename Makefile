@@ -13,7 +13,7 @@ SHELL := /bin/bash
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench conformance lint format clean
+.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench bench-mcu conformance lint format clean
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -47,6 +47,9 @@ hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
 
 bench: setup-dev  ## measured comparisons, each printing ratios from one run
 	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(bin)/python $$script; done
+
+bench-mcu: setup-dev  ## instructions, RAM and flash on every emulated core; writes docs/performance.md
+	@$(bin)/python benchmarks/mcu.py -o docs/performance.md
 
 conformance: setup-dev  ## compare every model in MODELS with the reference; writes docs/conformance.md
 	@$(bin)/lotor conformance $(MODELS) -o docs/conformance.md

@@ -10,5 +10,5 @@ _NAMES = ("vww_96_int8", "pretrainedResnet_quant", "kws_ref_model", "ad01_int8")
 
 def measured_models() -> list[str]:
     """Return names and paths of models."""
-    found = sorted(p for p in _MLPERF.rglob("*.tflite") if p.stem in _NAMES)
+    found = [p for name in _NAMES for p in sorted(_MLPERF.rglob(f"{name}.tflite"))]
     return [*model_names(), *map(str, found)]

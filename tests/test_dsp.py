@@ -78,6 +78,28 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     assert taken(m, "cortex-m4", tmp_path) == {"lotor_add_dsp": 1}
 
 
+def test_filters_without_weights(tmp_path: Path) -> None:
+    """Constant channels, as training leaves them: a huge bias of a scale of almost nothing."""
+    m = ModelBuilder(seed=5)
+    x = m.input((1, 5, 6, 6), Quant(0.05, 3))
+    bias = np.array([900, 1 << 30, -700, -(1 << 30), 300, 0])
+    for make, shape, axis in (
+        (m.conv2d, (6, 3, 3, 6), 0),
+        (m.conv2d, (6, 1, 1, 6), 0),
+        (m.depthwise_conv2d, (1, 3, 3, 6), 3),
+    ):
+        for small in (1e-12, 3e-7, 1e-5):  # 0, somewhere between, the end of the range
+            weights = m.weights(shape)
+            np.moveaxis(weights, axis, 0)[1::2] = 0
+            scales = Quant((0.01, small, 0.02, small, 0.013, small), 0, axis)
+            m.output(make(x, weights=weights, weight_quant=scales, bias=bias, quant=Quant(0.4, -5)))
+    weights = m.weights((6, 36))
+    weights[1::2] = 0
+    m.output(m.fully_connected(m.reshape(x, (5, 36)), weights=weights))
+    found = taken(m, "cortex-m4", tmp_path, ("remove_constant_channels",))
+    assert all("dsp" in function for function in found), found
+
+
 def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))

@@ -162,7 +162,7 @@ def build_firmware(
                 path.write_text(text, encoding="utf-8")
             _compile(board, models, folder)
             _describe(board, models, build_id, folder)
-        return _read(folder)
+        return read_image(folder)
 
 
 def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
@@ -363,7 +363,8 @@ def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folde
     (folder / "image.json.new").rename(folder / "image.json")
 
 
-def _read(folder: Path) -> Image:
+def read_image(folder: Path) -> Image:
+    """Return the image that was built in a folder."""
     about = json.loads((folder / "image.json").read_text(encoding="utf-8"))
     about["build_id"] = bytes.fromhex(about["build_id"])
     return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)

@@ -1,12 +1,14 @@
 """A session with a board that runs a given model."""
 
 import sys
+from collections.abc import Collection
 
 from lotor.board import load_board
-from lotor.build import program_hash
+from lotor.build import build_firmware, program_hash, self_test
 from lotor.compiler import Compiled, compile_model
 from lotor.device import emulator
 from lotor.device.session import Session
+from lotor.host import load
 from lotor.targets.preference import Optimize
 from lotor.tuned import preference
 from lotor.zoo import find_model
@@ -18,6 +20,7 @@ def compile_for(
     ram: int | None = None,
     optimize: Optimize = "speed",
     target: str | None = None,
+    skip: Collection[str] = (),
 ) -> Compiled:
     """Compile a model for a board.
 
@@ -27,6 +30,7 @@ def compile_for(
         ram: the most bytes of the arena; None without a limit.
         optimize: what its kernels are chosen for.
         target: another target than the board's own.
+        skip: rewrites to leave out.
 
     Raises:
         LotorError: no such board, or no usable model.
@@ -36,6 +40,7 @@ def compile_for(
         found.path,
         target or chosen.target,
         labels=found.labels or (),
+        skip=skip,
         ram=ram,
         preference=preference(chosen, optimize),
     )
@@ -56,11 +61,13 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
     Raises:
         LotorError: no such board, no answer, a busy port, or a real board without the model.
     """
-    if load_board(board).emulated and not _runs(board, compiled):
-        from lotor.device.flash import flash  # which compiles for boards, too
+    chosen = load_board(board)
+    if chosen.emulated and not _runs(board, compiled):
+        from lotor.device.flash import flash_image  # which compiles for boards, too
 
         print(f"flashing {board} with {compiled.name}", file=sys.stderr)
-        flash(board, model, ram=compiled.ram, optimize=compiled.preference.optimize)
+        test = self_test(load(str(find_model(model).path)))
+        flash_image(chosen, build_firmware(chosen, [compiled], tests=[test]))
     session = Session.open(board)
     try:
         session.require_model(compiled)

@@ -190,7 +190,7 @@ class Sums:
         in_offset = int(p.get("in_offset", 0))  # which dense layers have in their bias
         bias = call.constants["bias"].astype(np.int64) + in_offset * wide.sum(axis=1)
         ends = wide * -128, wide * 127
-        return cls(
+        sums = cls(
             call.kernel == "fully_connected",
             bias,
             np.minimum(*ends).sum(axis=1) + bias,
@@ -199,6 +199,28 @@ class Sums:
             np.broadcast_to(call.constants["shift"].astype(np.int64), bias.shape),
             int(p["out_offset"]),
             (int(p["out_min"]), int(p["out_max"])),
+        )
+        return sums._with_small_constants(np.abs(wide).sum(axis=1) == 0)
+
+    def _with_small_constants(self, empty: Array) -> Self:
+        """Return the same outputs with small sums for channels that have no weights.
+
+        Such a channel is a constant, which a file may have as a huge bias of a scale of almost
+        nothing. It takes the coarsest scale of the others.
+        """
+        if not empty.any() or np.any(~self.once & (self.shift[empty] > 0)):
+            return self
+        constant = self.outputs(self.bias[:, None])[:, 0] - self.zero_point
+        far = self.shift if self.once else -self.shift
+        right = int(max(31 if self.once else 1, far[~empty].min(initial=_FARTHEST)))
+        bias = np.where(empty, constant << (right - 30 if self.once else right + 1), self.bias)
+        return replace(
+            self,
+            bias=bias,
+            low=np.where(empty, bias, self.low),
+            high=np.where(empty, bias, self.high),
+            multiplier=np.where(empty, 1 << 30, self.multiplier),
+            shift=np.where(empty, right if self.once else -right, self.shift),
         )
 
     @property
@@ -230,6 +252,28 @@ class Sums:
             shift=self.shift[:1],
         )
 
+    @property
+    def scale(self) -> Array:
+        """About how much an output grows with the sum, float64[channels]."""
+        grows: Array = self.multiplier * (
+            2.0**-self.shift if self.once else 2.0 ** (self.shift - 31)
+        )
+        return grows
+
+    def outputs(self, sums: Array) -> Array:
+        """Return what the reference makes of sums, int64[channels, n]."""
+        right = (self.shift if self.once else np.maximum(-self.shift, 0))[:, None]
+        multiplier = self.multiplier[:, None]
+        half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
+        if self.once:
+            rounded = (sums * multiplier + half - (sums < 0)) >> right
+        else:
+            left = np.maximum(self.shift, 0)[:, None]
+            scaled = ((sums << left) * multiplier + (1 << 30)) >> 31
+            rounded = (scaled >> right) + ((scaled & mask) > (mask >> 1) + (scaled < 0))
+        clamped: Array = np.clip(rounded + self.zero_point, *self.limits)
+        return clamped
+
     def rounded_twice(self) -> TwiceRounded | None:
         """Return the reference's own way; None where it takes a shift to the left, or a far one."""
         right = -self.shift
@@ -251,22 +295,9 @@ def _line_of(
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
     low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
-    right = (shift if once else np.maximum(-shift, 0))[:, None]
-    left = (np.zeros_like(shift) if once else np.maximum(shift, 0))[:, None]
-    half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
-
-    def outputs(sums: Array) -> Array:
-        if once:
-            rounded = (sums * multiplier[:, None] + half - (sums < 0)) >> right
-        else:
-            scaled = ((sums << left) * multiplier[:, None] + (1 << 30)) >> 31
-            rounded = (scaled >> right) + ((scaled & mask) > (mask >> 1) + (scaled < 0))
-        clamped: Array = np.clip(rounded + zero_point, *limits)
-        return clamped
-
-    scale = multiplier * (2.0**-shift if once else 2.0 ** (shift - 31))
+    sums = Sums(once, low, low, high, multiplier, shift, zero_point, limits)
     for lift in lifts:
-        found = linear_scale(outputs, scale, (low, high), limits, lift, factor, shifts)
+        found = linear_scale(sums.outputs, sums.scale, (low, high), limits, lift, factor, shifts)
         if found is not None:
             return found
     return None
