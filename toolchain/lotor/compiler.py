@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lotor import __version__
-from lotor.codegen.c import Layer, Program, Step, identifier, render_header, render_source
+from lotor.codegen.c import Layer, Program, identifier, render_header, render_source
+from lotor.codegen.share import Step
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
@@ -23,6 +24,7 @@ from lotor.report import report
 from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
+from lotor.targets.shared_call import SharedCall
 from lotor.targets.variants import select_variant
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
@@ -268,7 +270,7 @@ def _plan(
     graph: Graph, target: Target, skip: Collection[str] = (), effort: float = 1.0
 ) -> tuple[Graph, list[tuple[Op, list[Step]]], Plan]:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
-    lowered = [_steps(op, target) for op in graph.ops]
+    lowered = _alike([_steps(op, target) for op in graph.ops])
     calls = [[step.call for step in steps] for steps in lowered]
     aliases = [step.call.alias for step, *_ in lowered]
     clearances = [
@@ -300,8 +302,24 @@ def _plan(
 
 def _steps(op: Op, target: Target) -> list[Step]:
     """Return a layer's kernel calls, each with the variant that computes it."""
-    found = [select_variant(call, target) for call in operators()[op.kind].lower(op)]
-    return [Step(call, variant) for variant, call in found]
+    operator, found = operators()[op.kind], []
+    for source in operator.lower(op):
+        variant, call = select_variant(source, target)
+        found.append(Step(call, variant, source, operator.macs(op)))
+    return found
+
+
+def _alike(lowered: Sequence[list[Step]]) -> list[list[Step]]:
+    """Return the steps of all layers, made alike where their kernels share code then."""
+    changed: dict[int, Step] = {}
+    steps = [step for steps in lowered for step in steps]
+    for share in dict.fromkeys(step.variant.share for step in steps):
+        if share is not None:
+            members = [step for step in steps if step.variant.share is share]
+            calls = share([SharedCall(step.source, step.call, step.macs) for step in members])
+            for step, call in zip(members, calls, strict=True):
+                changed[id(step)] = replace(step, call=call)
+    return [[changed.get(id(step), step) for step in steps] for steps in lowered]
 
 
 def _way_out(kind: str) -> str:

@@ -10,9 +10,11 @@ from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits
 from lotor.targets.linear_scale import Sums
+from lotor.targets.shared_call import SharedCall
 
-_MOST_STEP = 511  # eight outputs further the offset is below 4096
 _MOST_OFFSET = 1020  # of LDRD
+_TURN = 4  # steps in one turn of the loop
+_SHIFT = 12  # which most layers can have
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
 # so many, or this part of the input where that is more.
 _ROOM = 1024
@@ -36,17 +38,14 @@ def pack(call: KernelCall) -> KernelCall | None:
         or p["stride_w"] != stride
         or p["depth_multiplier"] != 1
         or p["weights_offset"] != 0
-        or p["out_step"] > _MOST_STEP
-        or 4 * pitch + 8 * 6 + 8 > _MOST_OFFSET
-        or (width * p["out_step"] > 4095 and width // 2 <= 6)
+        or 4 * pitch + 8 * _TURN + 8 > _MOST_OFFSET
         or filters.min() < -127
     ):
         return None
     sums = Sums.of(call, filters)
-    scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
+    scale = line_from_24_bits(sums, _SHIFT) or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    rows = rows_at_once(call, 2 * pitch)
     words = np.concatenate(
         [_pairs(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
         axis=1,
@@ -56,21 +55,44 @@ def pack(call: KernelCall) -> KernelCall | None:
     params |= {
         "stride": stride,
         "in_zero_point": -p["in_offset"],
-        "pitch": pitch,
-        "rows": rows,
         "words": words.shape[1],
+        "turn": _TURN,
         "lift": scale.lift,
         "shift": scale.shift,
     }
-    shape = (((rows - 1) * stride + 3) * pitch,)
-    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
-    return replace(
+    packed = replace(
         call,
         params=params,
         constants={"weights": (words.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)},
-        outputs=[*call.outputs, gathered],
         structure="depthwise_conv_2d_dsp",
     )
+    return gathering(packed, pitch)
+
+
+def gathering(call: KernelCall, pitch: int, dtype: DType = DType.INT16) -> KernelCall:
+    """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
+    p = {name: int(value) for name, value in call.params.items()}
+    stride, rows = p["stride"], p["out_h"]
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    while rows > 1 and _extra(rows, stride, pitch * dtype.numpy.itemsize, p) > room:
+        rows -= 1
+    shape = (((rows - 1) * stride + 3) * pitch,)
+    gathered = Tensor(f"{call.outputs[0].name} rows", shape, dtype)
+    return replace(
+        call,
+        params={**call.params, "pitch": pitch, "rows": rows},
+        outputs=[call.outputs[0], gathered],
+    )
+
+
+def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
+    """Return a model's calls with rows of one pitch for each stride, so that they share code."""
+    calls = [call.packed for call in shared]
+    pitches: dict[int, int] = {}
+    for call in calls:
+        stride, pitch = int(call.params["stride"]), int(call.params["pitch"])
+        pitches[stride] = max(pitch, pitches.get(stride, 0))
+    return [gathering(call, pitches[int(call.params["stride"])]) for call in calls]
 
 
 def _pairs(filters: Array, stride: int) -> Array:
@@ -88,24 +110,10 @@ def _pairs(filters: Array, stride: int) -> Array:
     )
 
 
-def rows_at_once(call: KernelCall, pitch: int) -> int:
-    """Return how many rows of the output to compute at once.
-
-    Args:
-        call: of the portable kernel.
-        pitch: bytes of a gathered row.
-    """
-    p = {name: int(value) for name, value in call.params.items()}
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    stride, rows = p["stride_h"], p["out_h"]
-
-    def extra(rows: int) -> int:
-        outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
-        return outputs + ((rows - 1) * stride + 3) * pitch
-
-    while rows > 1 and extra(rows) > room:
-        rows -= 1
-    return rows
+def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
+    """Return the bytes that it costs to compute so many rows at once; `pitch` is in bytes."""
+    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+    return outputs + ((rows - 1) * stride + 3) * pitch
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

@@ -54,6 +54,7 @@ def linear_scale(
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
     lift: int,
+    shifts: Sequence[int] = (),
 ) -> LinearScale | None:
     """Return the line that gives the same outputs after clamping; None if there is none.
 
@@ -63,13 +64,16 @@ def linear_scale(
         ranges: int64[channels] each, the least and the largest sum that can occur.
         limits: what the outputs are clamped to.
         lift: see `LinearScale`.
+        shifts: those to try, in their order; by default from the largest to 1.
     """
     low, high = ranges
     if max(-int(low.min()), int(high.max())) << lift > _LARGEST or not scale.max() > 0:
         return None
     steps = _steps(outputs, ranges, limits)
     most = int(np.floor(np.log2(_LARGEST / (float(scale.max()) * 2.0 ** (32 - lift)))))
-    for shift in range(min(most, _MOST_SHIFT), 0, -1):
+    for shift in shifts or range(_MOST_SHIFT, 0, -1):
+        if shift > most:
+            continue
         found = _line(steps, scale, ranges, limits, lift, shift)
         if found is not None:
             return found
@@ -197,11 +201,12 @@ class Sums:
         left = 0 if self.once else np.maximum(self.shift, 0)
         return int((np.maximum(-self.low, self.high) << left).max())
 
-    def line(self, lifts: Sequence[int]) -> LinearScale | None:
+    def line(self, lifts: Sequence[int], shifts: Sequence[int] = ()) -> LinearScale | None:
         """Return the line that equals the reference with the first lift that has one."""
         arrays = (self.low, self.high, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
-        return _line_of(content, self.once, self.zero_point, self.limits, tuple(lifts))
+        tried = tuple(lifts), tuple(shifts)
+        return _line_of(content, self.once, self.zero_point, self.limits, *tried)
 
     def rounded_twice(self) -> TwiceRounded | None:
         """Return the reference's own way; None where it takes a shift to the left, or a far one."""
@@ -219,6 +224,7 @@ def _line_of(
     zero_point: int,
     limits: tuple[int, int],
     lifts: tuple[int, ...],
+    shifts: tuple[int, ...],
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
     low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
@@ -237,7 +243,7 @@ def _line_of(
 
     scale = multiplier * (2.0**-shift if once else 2.0 ** (shift - 31))
     for lift in lifts:
-        found = linear_scale(outputs, scale, (low, high), limits, lift)
+        found = linear_scale(outputs, scale, (low, high), limits, lift, shifts)
         if found is not None:
             return found
     return None

@@ -24,6 +24,7 @@ from lotor.targets import (
     fully_connected_v7m,
 )
 from lotor.targets.overlap import portable_clearances
+from lotor.targets.shared_call import SharedCall
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,26 @@ class Variant:
         pack: the call with what this implementation takes in place of the portable one's
             parameters and constants; None where it would not compute the call exactly.
         clearances: how far the output may lie over each input (`overlap.py`).
+        shared: the parameters that must be equal in layers that share one C function; None where
+            each layer has its own, specialised for all of its parameters.
+        share: a model's calls of it, made more alike so that more of them share; variants with the
+            same function are asked together. None where they are as they are.
+        apart: a layer with this part of the model's multiply-accumulates shares nothing all the
+            same: a function of its own is worth its bytes.
     """
 
     kernel: str
     name: str
     pack: Callable[[KernelCall], KernelCall | None]
     clearances: Callable[[KernelCall], Sequence[Clearance]]
+    shared: tuple[str, ...] | None = None
+    share: Callable[[Sequence[SharedCall]], Sequence[KernelCall]] | None = None
+    apart: float = 2.0
+
+    @property
+    def instruction_set(self) -> str:
+        """The first part of its name, which targets name."""
+        return self.name.partition("_")[0]
 
     @property
     def header(self) -> Path:
@@ -50,12 +65,40 @@ class Variant:
 
 
 _PORTABLE = "portable"
+_SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances),
-    Variant("fully_connected", "dsp", fully_connected_dsp.pack, fully_connected_dsp.clearances),
-    Variant("conv_2d", "dsp", conv_2d_dsp.pack, conv_2d_dsp.clearances),
     Variant(
-        "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
+        "fully_connected",
+        "dsp",
+        fully_connected_dsp.pack,
+        fully_connected_dsp.clearances,
+        ("back", "turn", *_SCALE),
+    ),
+    Variant(
+        "conv_2d",
+        "dsp_pointwise",
+        conv_2d_dsp.pack_pointwise,
+        conv_2d_dsp.pointwise_clearances,
+        (),
+        conv_2d_dsp.share,
+    ),
+    Variant(
+        "conv_2d",
+        "dsp",
+        conv_2d_dsp.pack,
+        conv_2d_dsp.clearances,
+        ("single", "whole"),
+        conv_2d_dsp.share,
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "dsp",
+        depthwise_conv_2d_dsp.pack,
+        depthwise_conv_2d_dsp.clearances,
+        ("stride", "pitch", "pad_w", "turn", *_SCALE),
+        depthwise_conv_2d_dsp.share,
+        0.04,
     ),
     Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
     Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
@@ -70,7 +113,7 @@ def select_variant(call: KernelCall, target: Target) -> tuple[Variant, KernelCal
     """Return the variant that the target runs a call with, and the call as it takes it."""
     for name in target.variants:
         for variant in _FASTER:
-            packed = variant.pack(call) if variant.name == name else None
+            packed = variant.pack(call) if variant.instruction_set == name else None
             if packed is not None:
                 return variant, packed
     return Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call
