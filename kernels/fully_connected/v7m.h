@@ -10,7 +10,8 @@
 
 struct lotor_fully_connected_v7m_params {
     int32_t batches, inputs, outputs;
-    int32_t words, last; /* of packed weights: all, and of the outputs that are no eight */
+    int32_t rest;        /* outputs that are no eight */
+    int32_t words, last; /* of packed weights: all, and of this rest */
     int32_t lift, shift; /* of the sums, see `v7m_output.h` */
     int32_t out_min, out_max;
 };
@@ -123,15 +124,14 @@ lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_v7m(const struct lotor_fully_connected_v7m_params *p, const int8_t *in,
                           const uint32_t *weights, int8_t *out) {
-    const int32_t rest = p->outputs % LOTOR_V7M_OUTPUTS;
     const uint32_t *const middle = weights + p->words - p->last;
     for (int32_t n = 0; n < p->batches; n++) {
-        if (p->outputs > rest) {
+        if (p->outputs >= LOTOR_V7M_OUTPUTS) {
             lotor_fully_connected_v7m_groups(p, in, weights, middle, LOTOR_V7M_OUTPUTS, out);
         }
-        if (rest > 0) {
-            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, rest,
-                                             out + p->outputs - rest);
+        if (p->rest > 0) {
+            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, p->rest,
+                                             out + p->outputs - p->rest);
         }
         in += p->inputs;
         out += p->outputs;

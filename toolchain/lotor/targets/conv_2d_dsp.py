@@ -21,7 +21,7 @@ from lotor.targets.shared_call import SharedCall
 _LANES = 4
 _SHIFT = 13  # which most layers can have
 _SELDOM = 0.1  # part of the multiply-accumulates
-_GEOMETRY = (
+GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
     "stride_h stride_w pad_h pad_w dilation_h dilation_w"
 )
@@ -50,13 +50,13 @@ def share(calls: Sequence[SharedCall]) -> list[KernelCall]:
     found = [call.packed for call in calls]
     for number, call in enumerate(calls):
         if len(seldom) > 1 and call.packed.params["dense"] in seldom:
-            rounded = _pack(call.source, _pointwise(call.source.params), exactly=True)
+            rounded = _pack(call.source, is_pointwise(call.source.params), exactly=True)
             found[number] = rounded or call.packed
     return found
 
 
 def _pack(call: KernelCall, pointwise: bool, exactly: bool = False) -> KernelCall | None:
-    if call.function != "conv_2d" or _pointwise(call.params) != pointwise:
+    if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
     p = call.params
     pixels = p["batches"] * p["out_h"] * p["out_w"]
@@ -85,7 +85,7 @@ def _pack(call: KernelCall, pointwise: bool, exactly: bool = False) -> KernelCal
     if pointwise:
         params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
     else:
-        params = {key: p[key] for key in _GEOMETRY.split()}
+        params = {key: p[key] for key in GEOMETRY.split()}
         params |= {"in_zero_point": -int(p["in_offset"]), "row": row, "single": int(single)}
         params["whole"] = int(p["in_c"] % 4 == 0)
     params |= {"pairs": pairs, "words": len(words), "first": first, "dense": name}
@@ -142,7 +142,7 @@ def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> t
     return packed, stream.shape[1] if count % 2 else 0
 
 
-def _pointwise(p: Mapping[str, int | float]) -> bool:
+def is_pointwise(p: Mapping[str, int | float]) -> bool:
     """Return whether an output pixel needs the input pixel of the same number."""
     window = [p[f"{name}_{axis}"] for name in ("kernel", "stride") for axis in "hw"]
     return window == [1] * 4 and p["pad_h"] + p["pad_w"] == 0
