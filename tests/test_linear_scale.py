@@ -15,7 +15,7 @@ def twice_rounded(x: int, multiplier: int, right: int) -> int:
     return (high + half) >> right if high >= 0 else -((-high + half) >> right)
 
 
-@pytest.mark.parametrize("tried", [((8, 9, 10, 11),), ((0,), (5, 4, 3), 1 << 16)])
+@pytest.mark.parametrize("tried", [((8, 9, 10, 11),), ((0,), 1, (5, 4, 3), 1 << 16)])
 @pytest.mark.parametrize("seed", range(20))
 def test_a_line_is_the_reference_around_every_step(seed: int, tried: tuple[Any, ...]) -> None:
     rng = np.random.default_rng(seed)

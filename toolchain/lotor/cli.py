@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.errors import LotorError
+from lotor.targets.preference import OPTIMIZE, Optimize, Preference, find_optimize
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,23 @@ def _add_ram(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="run layers in stripes until the arena is as small",
     )
+
+
+def _add_optimize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--optimize",
+        metavar="|".join(OPTIMIZE),
+        default="speed",
+        type=_optimize,
+        help="what kernels are chosen for: time (the default), the smallest arena, or flash",
+    )
+
+
+def _optimize(text: str) -> Optimize:
+    try:
+        return find_optimize(text)
+    except LotorError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _count(text: str) -> int:
@@ -156,7 +174,14 @@ def _add_compile(commands: _Commands) -> None:
     parser.add_argument("--target", default="portable", help="default: portable")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--name", help="C identifier; default: from the file's name")
+    parser.add_argument(
+        "--flash",
+        type=_count,
+        metavar="BYTES",
+        help="what constants may take: faster kernels spend what is left; default: none is spent",
+    )
     _add_ram(parser)
+    _add_optimize(parser)
 
 
 def _compile(args: argparse.Namespace) -> Result:
@@ -165,7 +190,14 @@ def _compile(args: argparse.Namespace) -> Result:
     from lotor.zoo import find_model
 
     found = find_model(args.model)
-    compiled = compile_model(found.path, args.target, args.name, found.labels or (), ram=args.ram)
+    compiled = compile_model(
+        found.path,
+        args.target,
+        args.name,
+        found.labels or (),
+        ram=args.ram,
+        preference=Preference(args.optimize, args.flash),
+    )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)
     files = [str(path) for path in compiled.write(args.output)]
@@ -324,6 +356,7 @@ def _add_flash(commands: _Commands) -> None:
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
     parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
+    _add_optimize(parser)
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
 
 
@@ -339,7 +372,7 @@ def _flash(args: argparse.Namespace) -> Result:
         stopped = stop(board.name)
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
-    done = flash(board.name, args.model or [], args.target, args.ram)
+    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize)
     return Result(done.as_dict(), str(done))
 
 
@@ -367,6 +400,7 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--board", help="also say whether it fits this board")
     parser.add_argument("--passes", action="store_true", help="what every rewrite did and saved")
     _add_ram(parser)
+    _add_optimize(parser)
     parser.add_argument(
         "--plot",
         nargs="?",
@@ -384,7 +418,7 @@ def _inspect(args: argparse.Namespace) -> Result:
     file = Path(args.plot) if args.plot else None
     if file:
         check_file(file)
-    data = inspect(args.model, args.target, args.board, args.passes, args.ram)
+    data = inspect(args.model, args.target, args.board, args.passes, args.ram, args.optimize)
     drawn = args.plot is not None and not data["unsupported"]
     if drawn and file:
         save(data, file, Path(args.model).stem)
@@ -427,12 +461,13 @@ def _add_profile(commands: _Commands) -> None:
     parser.add_argument("model", help="a model's name, or a .tflite file")
     parser.add_argument("--board", required=True, help="where to measure")
     _add_ram(parser)
+    _add_optimize(parser)
 
 
 def _profile(args: argparse.Namespace) -> Result:
     from lotor.profiling import profile
 
-    found = profile(args.model, args.board, ram=args.ram)
+    found = profile(args.model, args.board, ram=args.ram, optimize=args.optimize)
     return Result(asdict(found), str(found))
 
 
@@ -485,12 +520,13 @@ def _add_verify(commands: _Commands) -> None:
     parser.add_argument("--samples", type=int, default=20, help="random inputs; default: 20")
     parser.add_argument("--seed", type=int, default=0, help="decides the inputs; default: 0")
     _add_ram(parser)
+    _add_optimize(parser)
 
 
 def _verify(args: argparse.Namespace) -> Result:
     from lotor.verify import verify
 
-    found = verify(args.model, args.samples, args.seed, args.board, args.ram)
+    found = verify(args.model, args.samples, args.seed, args.board, args.ram, args.optimize)
     return Result(asdict(found), str(found), ok=found.ok)
 
 

@@ -7,6 +7,7 @@ from lotor.board import load_board
 from lotor.compiler import Compiled
 from lotor.device.ready import compile_for, open_with_model
 from lotor.graph import short_name
+from lotor.targets.preference import Optimize
 from lotor.verify import random_inputs
 
 
@@ -66,7 +67,13 @@ class Profile:
         return "\n".join(lines)
 
 
-def profile(model: str, board: str, seed: int = 0, ram: int | None = None) -> Profile:
+def profile(
+    model: str,
+    board: str,
+    seed: int = 0,
+    ram: int | None = None,
+    optimize: Optimize = "speed",
+) -> Profile:
     """Run one inference on a board and read what every layer took.
 
     The kernels' time does not depend on the data but for clamping, so one random input will do; the
@@ -76,7 +83,7 @@ def profile(model: str, board: str, seed: int = 0, ram: int | None = None) -> Pr
         LotorError: the model does not compile or is not on the board, or the board's trouble.
     """
     load_board(board)
-    compiled = compile_for(board, model, ram)
+    compiled = compile_for(board, model, ram, optimize)
     with open_with_model(board, model, compiled) as session:
         session.require_layers(compiled)
         session.progress = True

@@ -55,7 +55,7 @@ class Layer:
     @property
     def kernel(self) -> str:
         """The kernels that it calls, for people."""
-        return ", ".join(dict.fromkeys(f"{s.call.function}/{s.variant.name}" for s in self.steps))
+        return ", ".join(dict.fromkeys(f"{s.call.function}/{s.variant.label}" for s in self.steps))
 
     @property
     def shapes(self) -> str:

@@ -104,9 +104,9 @@ def find_groups(steps: Iterable[Step], share_all: bool) -> dict[int, Group]:
     alike: dict[Any, list[Step]] = {}
     for step in steps:
         shared = step.variant.shared
-        if share_all:
-            shared = shared or ()
-        elif shared is None or step.macs > step.variant.apart * macs:
+        if share_all and step.variant.portable:
+            shared = ()
+        if shared is None or (not share_all and step.macs > step.variant.apart * macs):
             continue
         fixed = tuple(step.call.params[name] for name in shared)
         key = step.function, step.structure, step.arguments, tuple(step.call.params), fixed

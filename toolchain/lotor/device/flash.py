@@ -7,14 +7,15 @@ from typing import Any
 
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
-from lotor.compiler import compile_model
 from lotor.device import emulator
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, port_lock
+from lotor.device.ready import compile_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import load
 from lotor.progress import Progress
+from lotor.targets.preference import Optimize
 from lotor.zoo import find_model
 
 _BOOT_SECONDS = 5.0
@@ -77,6 +78,7 @@ def flash(
     models: str | Sequence[str],
     target: str | None = None,
     ram: int | None = None,
+    optimize: Optimize = "speed",
 ) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
@@ -85,6 +87,7 @@ def flash(
         models: one or several names or paths of models.
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
+        optimize: what kernels are chosen for.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -95,15 +98,12 @@ def flash(
     names = [models] if isinstance(models, str) else models
     if not names:
         raise LotorError("no model to flash: name one with `--model MODEL`")
-    files = [find_model(name) for name in names]
-    with Progress(f"flash {board}", 2 * len(files) + 2, "steps") as progress:
+    with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
         compiled, tests = [], []
-        for file in files:
-            compiled.append(
-                compile_model(file.path, target or chosen.target, labels=file.labels or (), ram=ram)
-            )
+        for name in names:
+            compiled.append(compile_for(board, name, ram, optimize, target))
             progress.advance()
-            tests.append(self_test(load(str(file.path))))
+            tests.append(self_test(load(str(find_model(name).path))))
             progress.advance()
         image = build_firmware(chosen, compiled, tests=tests)
         progress.advance()

@@ -35,7 +35,7 @@ def line_from_24_bits(sums: Sums, shift: int) -> LinearScale | None:
         shift: the one to try first, then those next to it: layers with equal shifts share code.
     """
     shifts = sorted(_SHIFTS, key=lambda other: abs(other - shift))
-    return sums.line(_LIFTS, shifts) if sums.largest < _MOST_SUM else None
+    return sums.line(_LIFTS, shifts=shifts) if sums.largest < _MOST_SUM else None
 
 
 def rounded_from_24_bits(sums: Sums) -> TwiceRounded | None:

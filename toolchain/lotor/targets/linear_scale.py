@@ -29,12 +29,14 @@ Outputs = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class LinearScale:
-    """`((sum + move << lift) * multiplier + (addend << 32)) >> (32 + shift)`, for each channel.
+    """`((sum * factor + move << lift) * multiplier + (addend << 32)) >> (32 + shift)`.
+
+    For each channel.
 
     Attributes:
         multiplier: int32[channels], at least 0.
         addend: int32[channels].
-        lift: bits that sums are shifted to the left; `sum << lift` fits int32.
+        lift: bits that sums are shifted to the left; `sum * factor + move << lift` fits int32.
         shift: bits that the upper word is shifted to the right, 1 to 31.
         move: int64[channels]; kernels have it in the bias. A sum has many steps within one of the
             addend, so some of them land where no addend alone does, and sums need no lift.
@@ -58,6 +60,7 @@ def linear_scale(
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
     lift: int,
+    factor: int = 1,
     shifts: Sequence[int] = (),
     moves: int = 0,
 ) -> LinearScale | None:
@@ -69,18 +72,21 @@ def linear_scale(
         ranges: int64[channels] each, the least and the largest sum that can occur.
         limits: what the outputs are clamped to.
         lift: see `LinearScale`.
+        factor: the same.
         shifts: those to try, in their order; by default from the largest to 1.
         moves: the farthest move to try.
     """
     low, high = ranges
-    if max(-int(low.min()), int(high.max())) + moves << lift > _LARGEST or not scale.max() > 0:
+    most = (max(-int(low.min()), int(high.max())) * factor + moves) << lift
+    if most > _LARGEST or not scale.max() > 0:
         return None
     steps = _steps(outputs, ranges, limits)
-    most = int(np.floor(np.log2(_LARGEST / (float(scale.max()) * 2.0 ** (32 - lift)))))
+    per_sum = float(scale.max()) * 2.0**32 / (factor << lift)
+    farthest = int(np.floor(np.log2(_LARGEST / per_sum)))
     for shift in shifts or range(_MOST_SHIFT, 0, -1):
-        if shift > most:
+        if shift > farthest:
             continue
-        found = _line(steps, scale, ranges, limits, (lift, shift), moves)
+        found = _line(steps, scale, ranges, limits, (lift, factor, shift), moves)
         if found is not None:
             return found
     return None
@@ -108,20 +114,21 @@ def _line(
     scale: Array,
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
-    lift_shift: tuple[int, int],
+    tried: tuple[int, int, int],
     moves: int,
 ) -> LinearScale | None:
-    """Return the line with one shift; None where a channel has none."""
-    (low, high), (lift, shift) = ranges, lift_shift
+    """Return the line with one lift, factor and shift; None where a channel has none."""
+    (low, high), (lift, factor, shift) = ranges, tried
+    times = factor << lift
     values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
-    whole = np.clip(np.round(scale * 2.0 ** (32 + shift - lift)), 0, _LARGEST).astype(np.int64)
+    whole = np.clip(np.round(scale * 2.0 ** (32 + shift) / times), 0, _LARGEST).astype(np.int64)
     windows = []
     for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
         m = np.clip(whole + change, 0, _LARGEST)
-        at = (steps << lift) * m[:, None]
+        at = steps * times * m[:, None]
         # At the least sum of a value the line has reached it, at the sum before it has not.
         least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
-        before = at - (m << lift)[:, None]
+        before = at - (m * times)[:, None]
         most = np.where(steps > low[:, None], values - before, -_NONE)
         windows.append((m, least, most.min(axis=1, initial=-_NONE) - 1))
     if (np.max([most - least for _, least, most in windows], axis=0) < 0).any():
@@ -129,18 +136,18 @@ def _line(
     multiplier, addend, move = (np.zeros_like(whole) for _ in range(3))
     left = np.arange(len(scale))  # channels without a line
     near = np.array(sorted(range(-moves, moves + 1), key=abs))
-    for tried in np.split(near, range(1, len(near), _MOVES_AT_ONCE)):
+    for some in np.split(near, range(1, len(near), _MOVES_AT_ONCE)):
         for m, least, most in windows:
-            moved = (tried * m[left, None]) << lift
+            moved = (some * m[left, None]) << lift
             a = -(-(least[left, None] - moved) // _WORD)
             fits = (a * _WORD + moved <= most[left, None]) & (np.abs(a) <= _LARGEST)
             for end in ranges:
-                product = ((end[left, None] + tried) << lift) * m[left, None]
+                product = ((end[left, None] * factor + some) << lift) * m[left, None]
                 fits &= np.abs((product >> 32) + a) <= _LARGEST
             first = fits.argmax(axis=1)
             found = fits[np.arange(len(left)), first]
             new, column = left[found], first[found]
-            multiplier[new], addend[new], move[new] = m[new], a[found, column], tried[column]
+            multiplier[new], addend[new], move[new] = m[new], a[found, column], some[column]
             left = left[~found]
             if not len(left):
                 small = multiplier.astype(np.int32), addend.astype(np.int32)
@@ -220,12 +227,12 @@ class Sums:
         return int((np.maximum(-self.low, self.high) << left).max())
 
     def line(
-        self, lifts: Sequence[int], shifts: Sequence[int] = (), moves: int = 0
+        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = (), moves: int = 0
     ) -> LinearScale | None:
         """Return the line that equals the reference with the first lift that has one."""
         arrays = (self.low, self.high, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
-        tried = tuple(lifts), tuple(shifts), moves
+        tried = tuple(lifts), factor, tuple(shifts), moves
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
 
     def rounded_twice(self) -> TwiceRounded | None:
@@ -244,6 +251,7 @@ def _line_of(
     zero_point: int,
     limits: tuple[int, int],
     lifts: tuple[int, ...],
+    factor: int,
     shifts: tuple[int, ...],
     moves: int,
 ) -> LinearScale | None:
@@ -264,7 +272,7 @@ def _line_of(
 
     scale = multiplier * (2.0**-shift if once else 2.0 ** (shift - 31))
     for lift in lifts:
-        found = linear_scale(outputs, scale, (low, high), limits, lift, shifts, moves)
+        found = linear_scale(outputs, scale, (low, high), limits, lift, factor, shifts, moves)
         if found is not None:
             return found
     return None

@@ -13,7 +13,7 @@ _MOST_SUM = 1 << 30  # that fits 32 bits twice
 
 def line_of(sums: Sums) -> LinearScale | None:
     """Return the line of sums; None if there is none."""
-    return sums.line((0,), _SHIFTS, _MOST_MOVES)
+    return sums.line((0,), shifts=_SHIFTS, moves=_MOST_MOVES)
 
 
 def rounded_of(sums: Sums) -> TwiceRounded | None:

@@ -17,6 +17,7 @@ from lotor.targets import (
     add_dsp,
     add_v7m,
     conv_2d_dsp,
+    conv_2d_dsp_winograd,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v7m,
@@ -25,6 +26,8 @@ from lotor.targets import (
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
+
+_PORTABLE = "portable"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Variant:
             same function are asked together. None where they are as they are.
         apart: a layer with this part of the model's multiply-accumulates shares nothing all the
             same: a function of its own is worth its bytes.
+        form: which of the ways to use the header; empty where there is one.
+        spends: whether its weights take more flash than they need, which must be to spare.
     """
 
     kernel: str
@@ -52,6 +57,18 @@ class Variant:
     shared: tuple[str, ...] | None = None
     share: Callable[[Sequence[SharedCall]], Sequence[KernelCall]] | None = None
     apart: float = 2.0
+    form: str = ""
+    spends: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other variants of its kernel."""
+        return f"{self.name}_{self.form}" if self.form else self.name
+
+    @property
+    def portable(self) -> bool:
+        """Whether it is the specification, in plain C."""
+        return self.name == _PORTABLE
 
     @property
     def instruction_set(self) -> str:
@@ -64,16 +81,30 @@ class Variant:
         return resource("kernels", self.kernel, f"{self.name}.h")
 
 
-_PORTABLE = "portable"
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _FASTER: tuple[Variant, ...] = (
-    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances),
+    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
         "fully_connected",
         "dsp",
         fully_connected_dsp.pack,
         fully_connected_dsp.clearances,
         ("back", "turn", *_SCALE),
+    ),
+    *(
+        Variant(
+            "conv_2d",
+            "dsp_winograd",
+            pack,
+            conv_2d_dsp_winograd.clearances,
+            ("size", "shift", "out_min", "out_max"),
+            form=form,
+            spends=True,
+        )
+        for form, pack in (
+            ("4x4", conv_2d_dsp_winograd.pack_4x4),
+            ("2x2", conv_2d_dsp_winograd.pack_2x2),
+        )
     ),
     Variant(
         "conv_2d",
@@ -126,11 +157,24 @@ _FASTER: tuple[Variant, ...] = (
 )
 
 
-def select_variant(call: KernelCall, target: Target) -> tuple[Variant, KernelCall]:
-    """Return the variant that the target runs a call with, and the call as it takes it."""
+def candidates(
+    call: KernelCall, target: Target, spend: bool = False
+) -> list[tuple[Variant, KernelCall]]:
+    """Return the variants that a target can run a call with, each with the call as it takes it.
+
+    By rank: what is fastest as a rule comes first, the portable one last.
+
+    Args:
+        call: of the portable kernel.
+        target: the target.
+        spend: whether those that take more flash than they need are among them.
+    """
+    portable = Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances)
+    found = []
     for name in target.variants:
         for variant in _FASTER:
-            packed = variant.pack(call) if variant.instruction_set == name else None
-            if packed is not None:
-                return variant, packed
-    return Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call
+            if variant.instruction_set == name and (spend or not variant.spends):
+                packed = variant.pack(call)
+                if packed is not None:
+                    found.append((variant, packed))
+    return [*found, (portable, call)]
