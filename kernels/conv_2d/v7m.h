@@ -18,44 +18,56 @@ struct lotor_conv_2d_v7m_params {
     lotor_v7m_dense_function *dense;
 };
 
-/* A pixel's window. */
+/* A pixel's window, from one of its rows on. */
 struct lotor_conv_2d_v7m_window {
-    const int8_t *image;
-    int32_t top, left;
+    const int8_t *row; /* where the row's first input lies, or would */
+    int32_t y, left;
+    int32_t whole; /* whether a row lies there as it is, if it is inside the input */
 };
 
 static inline LOTOR_SPECIALISED struct lotor_conv_2d_v7m_window
 lotor_conv_2d_v7m_window(const struct lotor_conv_2d_v7m_params *p, const int8_t *in,
                          int32_t pixel) {
     const int32_t line = pixel / p->out_w, column = pixel - line * p->out_w;
-    const int32_t n = line / p->out_h, y = line - n * p->out_h;
+    const int32_t n = line / p->out_h;
+    const int32_t top = (line - n * p->out_h) * p->stride_h - p->pad_h;
+    const int32_t left = column * p->stride_w - p->pad_w;
+    const int side_by_side = p->kernel_w == 1 || (p->in_step == p->in_c && p->dilation_w == 1);
     const struct lotor_conv_2d_v7m_window window = {
-        .image = in + n * p->in_h * p->in_w * p->in_step,
-        .top = y * p->stride_h - p->pad_h,
-        .left = column * p->stride_w - p->pad_w,
+        .row = in + ((n * p->in_h + top) * p->in_w + left) * p->in_step,
+        .y = top,
+        .left = left,
+        .whole = side_by_side && left >= 0 && left + p->kernel_w <= p->in_w,
     };
     return window;
 }
 
-/* Returns a row of a window: where it lies, or for what is not inside the input, a copy. */
-static inline LOTOR_SPECIALISED const int8_t *
-lotor_conv_2d_v7m_row(const struct lotor_conv_2d_v7m_params *p,
-                      const struct lotor_conv_2d_v7m_window *window, int32_t ky, int8_t *copy) {
-    const int32_t y = window->top + ky * p->dilation_h, left = window->left;
-    const int8_t *const row = window->image + y * p->in_w * p->in_step;
-    const int whole = p->kernel_w == 1 || (p->in_step == p->in_c && p->dilation_w == 1);
-    const int inside = y >= 0 && y < p->in_h;
-    if (whole && inside && left >= 0 && left + p->kernel_w <= p->in_w) {
-        return row + left * p->in_step;
-    }
+/* Copies a row of a window, with the zero point for what is not inside the input. */
+static inline LOTOR_SPECIALISED void
+lotor_conv_2d_v7m_copy(const struct lotor_conv_2d_v7m_params *p,
+                       const struct lotor_conv_2d_v7m_window *window, int8_t *copy) {
+    const int inside = window->y >= 0 && window->y < p->in_h;
     memset(copy, p->in_zero_point, (size_t)(p->kernel_w * p->in_c));
     for (int32_t kx = 0; kx < p->kernel_w && inside; kx++) {
-        const int32_t x = left + kx * p->dilation_w;
+        const int32_t from = kx * p->dilation_w, x = window->left + from;
         if (x >= 0 && x < p->in_w) {
-            memcpy(copy + kx * p->in_c, row + x * p->in_step, (size_t)p->in_c);
+            memcpy(copy + kx * p->in_c, window->row + from * p->in_step, (size_t)p->in_c);
         }
     }
-    return copy;
+}
+
+/* Returns the next row of a window. */
+static inline LOTOR_SPECIALISED const int8_t *
+lotor_conv_2d_v7m_row(const struct lotor_conv_2d_v7m_params *p,
+                      struct lotor_conv_2d_v7m_window *window, int8_t *copy) {
+    const int8_t *row = window->row;
+    if (!window->whole || (uint32_t)window->y >= (uint32_t)p->in_h) {
+        lotor_conv_2d_v7m_copy(p, window, copy);
+        row = copy;
+    }
+    window->y += p->dilation_h;
+    window->row += p->dilation_h * p->in_w * p->in_step;
+    return row;
 }
 
 static inline LOTOR_SPECIALISED void lotor_conv_2d_v7m(const struct lotor_conv_2d_v7m_params *p,
@@ -63,19 +75,32 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v7m(const struct lotor_conv_2
                                                        int8_t *out, int32_t *scratch) {
     const int32_t pixels = p->batches * p->out_h * p->out_w;
     const int32_t count = p->kernel_w * p->in_c;
+    const int32_t pitch = p->dilation_h * p->in_w * p->in_step;
     int8_t *const copy = (int8_t *)(scratch + LOTOR_V7M_LANES * p->pairs);
     for (int32_t first = 0; first < pixels; first += LOTOR_V7M_LANES) {
         const int32_t left = pixels - first;
         const int32_t lanes = left < LOTOR_V7M_LANES ? left : LOTOR_V7M_LANES;
         for (int32_t i = 0; i < lanes; i += 2) {
-            const struct lotor_conv_2d_v7m_window a = lotor_conv_2d_v7m_window(p, in, first + i),
-                                                  b = i + 1 < lanes ? lotor_conv_2d_v7m_window(
-                                                                          p, in, first + i + 1)
-                                                                    : a;
+            const int32_t pixel = first + i;
+            struct lotor_conv_2d_v7m_window a = lotor_conv_2d_v7m_window(p, in, pixel);
+            struct lotor_conv_2d_v7m_window b = a; /* where there is no second pixel */
+            if (i + 1 < lanes) {
+                b = lotor_conv_2d_v7m_window(p, in, pixel + 1);
+            }
             int32_t *to = scratch + i;
+            const int32_t bottom = a.y + (p->kernel_h - 1) * p->dilation_h;
+            if (a.whole && b.whole && a.y == b.y && a.y >= 0 && bottom < p->in_h) {
+                const int8_t *x = a.row;
+                const int32_t apart = b.row - a.row;
+                for (int32_t ky = p->kernel_h; ky > 0; ky--) {
+                    to = lotor_v7m_pack(x, x + apart, count, to);
+                    x += pitch;
+                }
+                continue;
+            }
             for (int32_t ky = 0; ky < p->kernel_h; ky++) {
-                const int8_t *const x = lotor_conv_2d_v7m_row(p, &a, ky, copy);
-                to = lotor_v7m_pack(x, lotor_conv_2d_v7m_row(p, &b, ky, copy + count), count, to);
+                const int8_t *const x = lotor_conv_2d_v7m_row(p, &a, copy);
+                to = lotor_v7m_pack(x, lotor_conv_2d_v7m_row(p, &b, copy + count), count, to);
             }
         }
         const struct lotor_v7m_dense shape = {p->out_step, p->pairs, lanes};
