@@ -117,96 +117,129 @@ struct lotor_dsp_depthwise_row {
     int32_t half;    /* whether half a step follows */
 };
 
-/* Takes what stays of a channel: its weights and its bias. */
-#define LOTOR_DSP_DEPTHWISE_CHANNEL                                                                \
+/* Takes what stays of a channel: its weights, packed in three words as `depthwise_conv_2d_dsp.py`
+ * has them, scale and bias. */
+#define LOTOR_DSP_DEPTHWISE_UNPACK(FROM, TO)                                                       \
+    "lsl " TO ", " FROM ", #8\n"                                                                   \
+    "and " TO ", " TO ", #0xFF00FF00\n"
+#define LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                        \
     LOTOR_DSP_PUT("4", "r3")                                                                       \
     LOTOR_DSP_PUT("6", "r7")                                                                       \
-    "ldmia r2!, {r4, r5, r6, r7, r8, r9, r10, r11}\n"                                              \
-    "ldr r3, [r2]\n" LOTOR_DSP_PUT("0", "r3") ".if !%c[shift]\n"                                   \
-                                              "ldr r3, [r2, #4]\n" LOTOR_DSP_PUT("5",              \
-                                                                                 "r3") ".endif\n"
+    ".if " STRIDE " == 1\n"                                                                        \
+    "ldmia r2!, {r5, r7, r9, r10, r11}\n" LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r4")                   \
+        LOTOR_DSP_DEPTHWISE_UNPACK("r7", "r6") LOTOR_DSP_DEPTHWISE_UNPACK(                         \
+            "r9", "r8") "and r5, r5, #0xFF00FF00\n"                                                \
+                        "and r7, r7, #0xFF00FF00\n"                                                \
+                        "and r9, r9, #0xFF00FF00\n"                                                \
+                        ".else\n"                                                                  \
+                        "ldmia r2!, {r4, r5, r6, r10, r11}\n"                                      \
+                        "and r7, r4, #0xFF00FF00\n"                                                \
+                        "and r8, r5, #0xFF00FF00\n" LOTOR_DSP_DEPTHWISE_UNPACK("r4", "r4")         \
+                            LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r5") LOTOR_DSP_DEPTHWISE_UNPACK(     \
+                                "r6", "r6") ".endif\n"                                             \
+                                            "ldr r3, [r2]\n" LOTOR_DSP_PUT(                        \
+                                                "0", "r3") ".if !%c[shift]\n"                      \
+                                                           "ldr r3, [r2, #4]\n" LOTOR_DSP_PUT(     \
+                                                               "5", "r3") ".endif\n"
 
 /* A row has turns of `turn` steps, of which the first is entered in the middle, so that r0 begins
  * before the row; then perhaps half a step. */
-#define LOTOR_DSP_DEPTHWISE(STEP, HALF, STRIDE)                                                    \
-    "sub sp, sp, #40\n" LOTOR_DSP_PUT(                                                             \
-        "6", "r7") "ldmia r4, {r4, r5, r6, r7, r8}\n" /* of `struct lotor_dsp_depthwise_row` */    \
-        LOTOR_DSP_PUT("1", "r7") "add r4, r0, r4\n"                                                \
-                                 "sub r0, r4, r5\n" LOTOR_DSP_PUT("2", "r4") LOTOR_DSP_PUT(        \
-                                     "3", "r5") "adr.w r4, 2f\n"                                   \
-                                                "ldr.w r5, 6f\n"                                   \
-                                                "mla r4, r6, r5, r4\n"                             \
-                                                "cmp r6, #0\n it lt\n adrlt.w r4, 4f\n"            \
-                                                "orr r4, r4, #1\n"                                 \
-                                                "adr.w r5, 3f\n"                                   \
-                                                "cmp r8, #0\n it ne\n adrne.w r5, 4f\n"            \
-                                                "orr r5, r5, #1\n"                                 \
-                                                "strd r4, r5, [sp, #32]\n" LOTOR_DSP_GET(          \
-                                                    "r7", "6") LOTOR_DSP_DEPTHWISE_CHANNEL         \
-        ".p2align 2\n"                                                                             \
-        "1:\n"                                                                                     \
-        "ldr pc, [sp, #32]\n"                                                                      \
-        ".p2align 2\n"                                                                             \
-        "2:\n"                                                                                     \
-        ".set lotor_step, 0\n"                                                                     \
-        ".rept %c[turn]\n" STEP ".endr\n"                                                          \
-        "5:\n" LOTOR_DSP_GET(                                                                      \
-            "r12",                                                                                 \
-            "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                                        \
-                 "cmp r0, r12\n"                                                                   \
-                 "bne.w 2b\n"                                                                      \
-                 "ldr pc, [sp, #36]\n"                                                             \
-                 ".p2align 2\n"                                                                    \
-                 ".set lotor_step, 0\n"                                                            \
-                 "6:\n"                                                                            \
-                 ".word (5b - 2b) / %c[turn]\n"                                                    \
-                 "4:\n" HALF ".p2align 2\n"                                                        \
-                 "3:\n" LOTOR_DSP_GET_TWO(                                                         \
-                     "r12", "lr", "2",                                                             \
-                     "3") "add r12, r12, #" STRIDE " * 2 * %c[pitch]\n"                            \
-                          "sub r0, r12, lr\n" LOTOR_DSP_PUT("2", "r12")                            \
-                              LOTOR_DSP_GET("r12", "4") "subs r12, r12, #1\n" LOTOR_DSP_PUT(       \
-                                  "4", "r12") "bne.w 1b\n" LOTOR_DSP_GET("r7",                     \
-                                                                         "6") "add sp, sp, #40\n"
+#define LOTOR_DSP_DEPTHWISE(STEP, HALF, STRIDE)                                                                                      \
+    "sub sp, sp, #40\n" LOTOR_DSP_PUT(                                                                                               \
+        "6", "r7") "ldmia r4, {r4, r5, r6, r7, r8}\n" /* of `struct lotor_dsp_depthwise_row` */                                      \
+        LOTOR_DSP_PUT(                                                                                                               \
+            "1",                                                                                                                     \
+            "r7") "add r4, r0, r4\n"                                                                                                 \
+                  "sub r0, r4, r5\n" LOTOR_DSP_PUT("2", "r4")                                                                        \
+                      LOTOR_DSP_PUT(                                                                                                 \
+                          "3",                                                                                                       \
+                          "r5") "adr.w r4, 2f\n"                                                                                     \
+                                "ldr.w r5, 6f\n"                                                                                     \
+                                "mla r4, r6, r5, r4\n"                                                                               \
+                                "cmp r6, #0\n it lt\n adrlt.w r4, 4f\n"                                                              \
+                                "orr r4, r4, #1\n"                                                                                   \
+                                "adr.w r5, 3f\n"                                                                                     \
+                                "cmp r8, #0\n it ne\n adrne.w r5, 4f\n"                                                              \
+                                "orr r5, r5, #1\n"                                                                                   \
+                                "strd r4, r5, [sp, #32]\n" LOTOR_DSP_GET("r7", "6")                                                  \
+                                    LOTOR_DSP_DEPTHWISE_CHANNEL(                                                                     \
+                                        STRIDE) ".p2align 2\n"                                                                       \
+                                                "1:\n"                                                                               \
+                                                "ldr pc, [sp, #32]\n"                                                                \
+                                                ".p2align 2\n"                                                                       \
+                                                "2:\n"                                                                               \
+                                                ".set lotor_step, 0\n"                                                               \
+                                                ".rept %c[turn]\n" STEP ".endr\n"                                                    \
+                                                "5:\n" LOTOR_DSP_GET(                                                                \
+                                                    "r12",                                                                           \
+                                                    "2") "add r0, r0, #4 * " STRIDE                                                  \
+                                                         " * %c[turn]\n"                                                             \
+                                                         "cmp r0, r12\n"                                                             \
+                                                         "bne.w 2b\n"                                                                \
+                                                         "ldr pc, [sp, #36]\n"                                                       \
+                                                         ".p2align 2\n"                                                              \
+                                                         ".set lotor_step, 0\n"                                                      \
+                                                         "6:\n"                                                                      \
+                                                         ".word (5b - 2b) / %c[turn]\n"                                              \
+                                                         "4:\n" HALF ".p2align 2\n"                                                  \
+                                                         "3:\n" LOTOR_DSP_GET_TWO(                                                   \
+                                                             "r12", "lr", "2",                                                       \
+                                                             "3") "add r12, r12, #" STRIDE                                           \
+                                                                  " * 2 * %c[pitch]\n"                                               \
+                                                                  "sub r0, r12, "                                                    \
+                                                                  "lr\n" LOTOR_DSP_PUT("2", "r12")                                   \
+                                                                      LOTOR_DSP_GET("r12", "4") "subs r12, r12, #1\n" LOTOR_DSP_PUT( \
+                                                                          "4",                                                       \
+                                                                          "r12") "bne.w "                                            \
+                                                                                 "1b"                                                \
+                                                                                 "\n" LOTOR_DSP_GET("r7",                            \
+                                                                                                    "6") "add sp, sp, #40\n"
 
 /* The same where all is constant: a short row straight on, else turns after the odd steps. */
-#define LOTOR_DSP_DEPTHWISE_FIXED(STEP, HALF, STRIDE)                                              \
-    "sub sp, sp, #40\n" LOTOR_DSP_DEPTHWISE_CHANNEL ".set lotor_turns, 0\n"                        \
-    ".if %c[width] / 2 > 6\n"                                                                      \
-    ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                                 \
-    ".endif\n"                                                                                     \
-    ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                                  \
-    ".p2align 2\n"                                                                                 \
-    "1:\n"                                                                                         \
-    ".set lotor_step, 0\n"                                                                         \
-    ".rept lotor_single\n" STEP ".endr\n"                                                          \
-    ".if lotor_turns\n"                                                                            \
-    "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n" LOTOR_DSP_PUT(                              \
-        "2",                                                                                       \
-        "r12") ".if lotor_single\n"                                                                \
-               "add r0, r0, #4 * " STRIDE " * lotor_single\n"                                      \
-               "add r1, r1, #2 * lotor_single * %c[step]\n"                                        \
-               ".endif\n"                                                                          \
-               ".p2align 2\n"                                                                      \
-               "2:\n"                                                                              \
-               ".set lotor_step, 0\n"                                                              \
-               ".rept %c[turn]\n" STEP ".endr\n" LOTOR_DSP_GET(                                    \
-                   "r12",                                                                          \
-                   "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                                 \
-                        "add r1, r1, #2 * %c[turn] * %c[step]\n"                                   \
-                        "cmp r0, r12\n"                                                            \
-                        "bne.w 2b\n"                                                               \
-                        ".set lotor_step, 0\n"                                                     \
-                        ".endif\n"                                                                 \
-                        ".if %c[width] %% 2\n" HALF ".endif\n"                                     \
-                        ".if lotor_turns\n"                                                        \
-                        "add r0, r0, #" STRIDE " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"        \
-                        "add r1, r1, #(%c[width] %% 2) * %c[step]\n"                               \
-                        ".else\n"                                                                  \
-                        "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"                                \
-                        "add r1, r1, #%c[width] * %c[step]\n"                                      \
-                        ".endif\n" LOTOR_DSP_GET("r12", "4") "subs r12, r12, #1\n" LOTOR_DSP_PUT(  \
-                            "4", "r12") "bne.w 1b\n" LOTOR_DSP_GET("r7", "6") "add sp, sp, #40\n"
+#define LOTOR_DSP_DEPTHWISE_FIXED(STEP, HALF, STRIDE)                                                        \
+    "sub sp, sp, #40\n" LOTOR_DSP_DEPTHWISE_CHANNEL(                                                         \
+        STRIDE) ".set lotor_turns, 0\n"                                                                      \
+                ".if %c[width] / 2 > 6\n"                                                                    \
+                ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                               \
+                ".endif\n"                                                                                   \
+                ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                                \
+                ".p2align 2\n"                                                                               \
+                "1:\n"                                                                                       \
+                ".set lotor_step, 0\n"                                                                       \
+                ".rept lotor_single\n" STEP ".endr\n"                                                        \
+                ".if lotor_turns\n"                                                                          \
+                "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n" LOTOR_DSP_PUT(                            \
+                    "2",                                                                                     \
+                    "r12") ".if lotor_single\n"                                                              \
+                           "add r0, r0, #4 * " STRIDE " * lotor_single\n"                                    \
+                           "add r1, r1, #2 * lotor_single * %c[step]\n"                                      \
+                           ".endif\n"                                                                        \
+                           ".p2align 2\n"                                                                    \
+                           "2:\n"                                                                            \
+                           ".set lotor_step, 0\n"                                                            \
+                           ".rept %c[turn]\n" STEP ".endr\n" LOTOR_DSP_GET(                                  \
+                               "r12",                                                                        \
+                               "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                               \
+                                    "add r1, r1, #2 * %c[turn] * %c[step]\n"                                 \
+                                    "cmp r0, r12\n"                                                          \
+                                    "bne.w 2b\n"                                                             \
+                                    ".set lotor_step, 0\n"                                                   \
+                                    ".endif\n"                                                               \
+                                    ".if %c[width] %% 2\n" HALF ".endif\n"                                   \
+                                    ".if lotor_turns\n"                                                      \
+                                    "add r0, r0, #" STRIDE                                                   \
+                                    " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"                             \
+                                    "add r1, r1, #(%c[width] %% 2) * %c[step]\n"                             \
+                                    ".else\n"                                                                \
+                                    "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"                              \
+                                    "add r1, r1, #%c[width] * %c[step]\n"                                    \
+                                    ".endif\n" LOTOR_DSP_GET("r12", "4") "subs r12, r12, "                   \
+                                                                         "#1\n" LOTOR_DSP_PUT(               \
+                                                                             "4",                            \
+                                                                             "r12") "bne.w "                 \
+                                                                                    "1b"                     \
+                                                                                    "\n" LOTOR_DSP_GET("r7", \
+                                                                                                       "6") "add sp, sp, #40\n"
 
 #define LOTOR_DSP_DEPTHWISE_RUN(TEXT, STEP, WIDTH)                                                 \
     __asm__ volatile(                                                                              \

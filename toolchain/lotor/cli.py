@@ -412,8 +412,9 @@ def _add_inspect(commands: _Commands) -> None:
 
 def _inspect(args: argparse.Namespace) -> Result:
     from lotor.inspection import as_text, inspect, summary
-    from lotor.memory_map import check_file, for_terminal, save
+    from lotor.memory_map import for_terminal, save
     from lotor.optimize.report import as_text as passes_as_text
+    from lotor.pictures import check_file
 
     file = Path(args.plot) if args.plot else None
     if file:
@@ -462,13 +463,59 @@ def _add_profile(commands: _Commands) -> None:
     parser.add_argument("--board", required=True, help="where to measure")
     _add_ram(parser)
     _add_optimize(parser)
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="draw bars: to a .png or .svg file, or without FILE in the terminal",
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="what changed since a profile's --json"
+    )
+    parser.add_argument(
+        "--hot",
+        nargs="?",
+        const=3,
+        type=_layers,
+        metavar="N",
+        help="disassemble the hottest loop of the N hottest layers; default: 3",
+    )
+
+
+def _layers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of layers; give 1 or more")
+    return int(text)
 
 
 def _profile(args: argparse.Namespace) -> Result:
-    from lotor.profiling import profile
+    from lotor.pictures import check_file
+    from lotor.profile_compare import as_text as compared_as_text
+    from lotor.profile_compare import compare, read
+    from lotor.profile_plot import for_terminal, save
+    from lotor.profiling import hot_as_text, profile, summary
 
-    found = profile(args.model, args.board, ram=args.ram, optimize=args.optimize)
-    return Result(asdict(found), str(found))
+    file = Path(args.plot) if args.plot else None
+    if file:
+        check_file(file)
+    old = read(args.compare) if args.compare else None
+    found = profile(args.model, args.board, ram=args.ram, optimize=args.optimize, hot=args.hot)
+    data = asdict(found)
+    texts = [str(found)]
+    if file:
+        save(found, file)
+        data["plot"] = str(file)
+        texts.append(f"bars: {file}")
+    elif args.plot is not None:
+        texts = [for_terminal(found), summary(found)]
+    if old is not None:
+        compared = compare(old, args.compare, found)
+        data["compare"] = compared.as_dict()
+        texts.append(compared_as_text(compared, found))
+    if args.hot:
+        texts.append(hot_as_text(found))
+    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0])
 
 
 def _add_run(commands: _Commands) -> None:

@@ -47,7 +47,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     if scale is None:
         return None
     words = np.concatenate(
-        [_pairs(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
+        [_packed(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
         axis=1,
     )
     names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
@@ -95,19 +95,20 @@ def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
     return [gathering(call, pitches[int(call.params["stride"])]) for call in calls]
 
 
-def _pairs(filters: Array, stride: int) -> Array:
-    """Return int64[channels, 6]: the weights of 3x3 filters as pairs, for the stride's steps."""
-    w = (filters.astype(np.int64) << 8) & 0xFFFF
-    w = w.reshape(-1, 3, 3)
-    first = w[:, :, 0] | w[:, :, 1] << 16
+def _packed(filters: Array, stride: int) -> Array:
+    """Return int64[channels, 3]: the weights of 3x3 filters, so that masks give their pairs.
+
+    Bytes 0 and 2 of each word are the weights 0 and 1 of a row. Bytes 1 and 3 are its weights 1 and
+    2 for stride 1; for stride 2, of the first two words, they are the weights 2 of all rows.
+    """
+    w = filters.astype(np.int64).reshape(-1, 3, 3) & 0xFF
+    words = w[:, :, 0] | w[:, :, 1] << 16
     if stride == 1:
-        second = w[:, :, 1] | w[:, :, 2] << 16
-        return np.stack([first, second], axis=2).reshape(-1, 6)
-    third = w[:, :, 2]
-    zero = np.zeros(len(w), np.int64)
-    return np.concatenate(
-        [first, np.stack([third[:, 0] | third[:, 1] << 16, third[:, 2], zero], axis=1)], axis=1
-    )
+        words |= w[:, :, 1] << 8 | w[:, :, 2] << 24
+    else:
+        words[:, 0] |= w[:, 0, 2] << 8 | w[:, 1, 2] << 24
+        words[:, 1] |= w[:, 2, 2] << 8
+    return words
 
 
 def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
