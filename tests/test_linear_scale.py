@@ -1,7 +1,5 @@
 """Requantization as a line: the reference's outputs at every sum where they change, and beside."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -15,14 +13,18 @@ def twice_rounded(x: int, multiplier: int, right: int) -> int:
     return (high + half) >> right if high >= 0 else -((-high + half) >> right)
 
 
-@pytest.mark.parametrize("tried", [((8, 9, 10, 11),), ((0,), 1, (5, 4, 3), 1 << 16)])
 @pytest.mark.parametrize("seed", range(20))
-def test_a_line_is_the_reference_around_every_step(seed: int, tried: tuple[Any, ...]) -> None:
+@pytest.mark.parametrize(
+    ("lifts", "factor", "moves"), [((8, 9, 10, 11), 1, 0), ((8, 7, 6), 9, 0), ((0,), 1, 1 << 16)]
+)
+def test_a_line_is_the_reference_around_every_step(
+    seed: int, lifts: tuple[int, ...], factor: int, moves: int
+) -> None:
     rng = np.random.default_rng(seed)
     high = rng.integers(20_000, 1 << 19, 4)
     multiplier, right = rng.integers(1 << 30, 1 << 31, 4), rng.integers(6, 10, 4)
     sums = Sums(False, 0 * high, -high, high, multiplier, -right, -128, (-128, 127))
-    line = sums.line(*tried)
+    line = sums.line(lifts, factor, moves=moves)
     assert line is not None
     for c in range(4):
         scale = multiplier[c] / 2.0 ** (31 + right[c])
@@ -30,8 +32,9 @@ def test_a_line_is_the_reference_around_every_step(seed: int, tried: tuple[Any, 
             for x in range(int(border) - 1, int(border) + 3):
                 if x > high[c]:
                     continue
-                product = (x + int(line.move[c]) << line.lift) * int(line.multiplier[c])
-                product += int(line.addend[c]) << 32
+                lifted = x * factor + int(line.move[c]) << line.lift
+                assert abs(lifted) < 1 << 31
+                product = lifted * int(line.multiplier[c]) + (int(line.addend[c]) << 32)
                 got = np.clip(product >> (32 + line.shift), -128, 127)
                 want = np.clip(twice_rounded(x, int(multiplier[c]), int(right[c])) - 128, -128, 127)
                 assert got == want, (c, x)

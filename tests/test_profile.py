@@ -278,7 +278,7 @@ def test_the_command(small: Path, tmp_path: Path, lotor: Lotor) -> None:
         assert one["cycles_parts"]["instructions"] == one["ticks"]
         assert sum(one["cycles_parts"].values()) == one["cycles_estimate"]
         assert one["ticks"] < one["cycles_estimate"] < 3 * one["ticks"]
-    assert data["layers"][0]["kernel"] == "conv_2d/dsp"
+    assert data["layers"][0]["kernel"].startswith("conv_2d/dsp")
     (loop,) = data["hot"]
     assert loop["layer"] == 0 and loop["macs"] > 0 and loop["lines"][0]["executed"] > 1
 
@@ -292,7 +292,7 @@ def test_the_command(small: Path, tmp_path: Path, lotor: Lotor) -> None:
     assert "<svg" in bars.read_text()
 
     drawn = lotor(*command, "--plot", "--hot").stdout
-    assert re.search(r"^  0 conv_2d/dsp +[\d,]+ #+\+*=*\**$", drawn, re.M)
+    assert re.search(r"^  0 conv_2d/dsp\w* +[\d,]+ #+\+*=*\**$", drawn, re.M)
     assert "estimated cycles, RAM" in drawn and "iterations of" in drawn
 
     old.write_text(json.dumps(data | {"model": "large"}))

@@ -81,7 +81,21 @@ static inline LOTOR_SPECIALISED uint32_t *lotor_dsp_expand_four(const int8_t *fr
                                                                 int32_t words, uint32_t *lanes) {
     const int8_t *const end = from + 4 * words;
     /* Both stores need registers in ascending order, which compilers cannot be told. */
-    __asm__ volatile("1:\n"
+    __asm__ volatile("sub r4, %[end], %[from]\n"
+                     "tst r4, #4\n"
+                     "bne 2f\n" /* an odd number */
+                     ".p2align 2\n"
+                     "1:\n"
+                     "ldr r5, [%[from], %[step]]\n"
+                     "ldr r6, [%[from], %[step], lsl #1]\n"
+                     "ldr r8, [%[from], %[third]]\n"
+                     "ldr r4, [%[from]], #4\n"
+                     "sxtb16 r9, r4\n sxtb16 r10, r5\n sxtb16 r11, r6\n sxtb16 r12, r8\n"
+                     "stmia %[lanes]!, {r9, r10, r11, r12}\n"
+                     "sxtb16 r4, r4, ror #8\n sxtb16 r5, r5, ror #8\n"
+                     "sxtb16 r6, r6, ror #8\n sxtb16 r8, r8, ror #8\n"
+                     "stmia %[lanes]!, {r4, r5, r6, r8}\n"
+                     "2:\n"
                      "ldr r5, [%[from], %[step]]\n"
                      "ldr r6, [%[from], %[step], lsl #1]\n"
                      "ldr r8, [%[from], %[third]]\n"

@@ -12,11 +12,6 @@
 
 #include <stdint.h>
 
-/* Pairs of inputs in one turn of the loop, an even number. */
-#ifndef LOTOR_DSP_TURN
-#define LOTOR_DSP_TURN 8
-#endif
-
 /* What layers that share the code differ in. */
 struct lotor_dsp_dense {
     uint32_t step;  /* bytes from one output pixel to the next */
@@ -75,14 +70,15 @@ struct lotor_dsp_dense {
  * weights: of every two filters a word, two biases, `pairs` - 1 words, then of each multiplier and
  *     addend, and where `shift` is 0, a shift of its own; up to `end`.
  * out: the first pixel's first channel.
+ * turn: pairs of inputs in one turn of the loop, a constant and even.
  * lift, shift, low, high: constants, see `dsp_output.h`.
  */
 static inline LOTOR_SPECIALISED void
 lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
-                    const uint32_t *weights, const uint32_t *end, int8_t *out, int32_t lift,
-                    int32_t shift, int32_t low, int32_t high) {
+                    const uint32_t *weights, const uint32_t *end, int8_t *out, int32_t turn,
+                    int32_t lift, int32_t shift, int32_t low, int32_t high) {
     /* The first turn is not whole: what of it is left out, in pairs and in bytes. */
-    const uint32_t left = LOTOR_DSP_TURN - 1 - (p->pairs + LOTOR_DSP_TURN - 2) % LOTOR_DSP_TURN;
+    const uint32_t left = (uint32_t)turn - 1 - (p->pairs + (uint32_t)turn - 2) % (uint32_t)turn;
     const uint32_t skipped = left / 2 * LOTOR_DSP_BOTH_BYTES + left % 2 * LOTOR_DSP_FIRST_BYTES;
     register const uint32_t *x __asm__("r0") = inputs;
     register const uint32_t *w __asm__("r1") = weights;
@@ -92,54 +88,63 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
     register uint32_t step __asm__("r5") = p->step;
     register const uint32_t *row __asm__("r6") = inputs + 4 * p->pairs - 2;
     /* Places: output, step, inputs, end of weights, end of inputs, r7. */
+    /* clang-format off */
     __asm__ volatile(
         "sub sp, sp, #32\n"
         "adr.w r12, 2f\n"
         "add r12, r12, r4\n"
         "orr r12, r12, #1\n"
-        "str r12, [sp, #28]\n" LOTOR_DSP_PUT("0", "r2") LOTOR_DSP_PUT("1", "r5") LOTOR_DSP_PUT("2",
-                                                                                               "r0")
-            LOTOR_DSP_PUT("3", "r3") LOTOR_DSP_PUT("4", "r6") LOTOR_DSP_PUT(
-                "5", "r7") ".p2align 2\n"
-                           "1:\n" LOTOR_DSP_FIRST_PAIR "ldr pc, [sp, #28]\n"
-                           ".p2align 2\n"
-                           "2:\n"
-                           ".rept %c[turn] / 2\n" LOTOR_DSP_TWO_PAIRS ".endr\n" LOTOR_DSP_GET(
-                               "r2",
-                               "4") "cmp r0, r2\n"
-                                    "bne.w 2b\n"
-                                    "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, "
-                                    "r11, r7\n" LOTOR_DSP_FOUR_OUTPUTS("r4", "r5", "r6", "r7", "0")
-                                        LOTOR_DSP_FOUR_OUTPUTS("r8", "r9", "r10", "r11", "8")
-                                            LOTOR_DSP_GET_TWO(
-                                                "r12", "lr", "0",
-                                                "1") "add r0, r12, lr\n"
-                                                     "add r2, r12, lr, lsl #1\n"
-                                                     "add r3, r0, lr, lsl #1\n"
-                                                     "strb r4, [r12]\n strb r8, [r12, #1]\n"
-                                                     "strb r5, [r0]\n strb r9, [r0, #1]\n"
-                                                     "strb r6, [r2]\n strb r10, [r2, #1]\n"
-                                                     "strb r7, [r3]\n strb r11, [r3, #1]\n"
-                                                     "add r12, r12, #2\n" LOTOR_DSP_PUT("0", "r12")
-                                                         LOTOR_DSP_GET_TWO(
-                                                             "r0", "lr", "2",
-                                                             "3") "cmp r1, lr\n"
-                                                                  "bne.w 1b\n" LOTOR_DSP_GET(
-                                                                      "r7", "5") "add sp, sp, #32\n"
+        "str r12, [sp, #28]\n" /* into the first turn */
+        LOTOR_DSP_PUT("0", "r2")
+        LOTOR_DSP_PUT("1", "r5")
+        LOTOR_DSP_PUT("2", "r0")
+        LOTOR_DSP_PUT("3", "r3")
+        LOTOR_DSP_PUT("4", "r6")
+        LOTOR_DSP_PUT("5", "r7")
+        ".p2align 2\n"
+        "1:\n"
+        LOTOR_DSP_FIRST_PAIR
+        "ldr pc, [sp, #28]\n"
+        ".p2align 2\n"
+        "2:\n"
+        ".rept %c[turn] / 2\n"
+        LOTOR_DSP_TWO_PAIRS
+        ".endr\n"
+        LOTOR_DSP_GET("r2", "4")
+        "cmp r0, r2\n"
+        "bne.w 2b\n"
+        "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, r11, r7\n"
+        LOTOR_DSP_FOUR_OUTPUTS("r4", "r5", "r6", "r7", "0")
+        LOTOR_DSP_FOUR_OUTPUTS("r8", "r9", "r10", "r11", "8")
+        LOTOR_DSP_GET_TWO("r12", "lr", "0", "1")
+        "add r0, r12, lr\n" /* of the four pixels: r12, r0, r2, r3 */
+        "add r2, r12, lr, lsl #1\n"
+        "add r3, r0, lr, lsl #1\n"
+        "strb r4, [r12]\n strb r8, [r12, #1]\n"
+        "strb r5, [r0]\n strb r9, [r0, #1]\n"
+        "strb r6, [r2]\n strb r10, [r2, #1]\n"
+        "strb r7, [r3]\n strb r11, [r3, #1]\n"
+        "add r12, r12, #2\n"
+        LOTOR_DSP_PUT("0", "r12")
+        LOTOR_DSP_GET_TWO("r0", "lr", "2", "3")
+        "cmp r1, lr\n"
+        "bne.w 1b\n"
+        LOTOR_DSP_GET("r7", "5")
+        "add sp, sp, #32\n"
         : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skip), "+r"(step), "+r"(row)
-        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high),
-          [turn] "i"(LOTOR_DSP_TURN)
+        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high), [turn] "i"(turn)
         : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES);
+    /* clang-format on */
 }
 
 typedef void lotor_dsp_dense_function(const struct lotor_dsp_dense *p, const uint32_t *inputs,
                                       const uint32_t *weights, const uint32_t *end, int8_t *out);
 
 /* Layers with equal constants share one function. */
-#define LOTOR_DSP_DENSE(NAME, LIFT, SHIFT, LOW, HIGH)                                              \
+#define LOTOR_DSP_DENSE(NAME, TURN, LIFT, SHIFT, LOW, HIGH)                                        \
     static LOTOR_SHARED void NAME(const struct lotor_dsp_dense *p, const uint32_t *inputs,         \
                                   const uint32_t *weights, const uint32_t *end, int8_t *out) {     \
-        lotor_dsp_dense_run(p, inputs, weights, end, out, LIFT, SHIFT, LOW, HIGH);                 \
+        lotor_dsp_dense_run(p, inputs, weights, end, out, TURN, LIFT, SHIFT, LOW, HIGH);           \
     }
 
 /* The same for any number of filters: an odd one has the first filter twice, in `first` words. */

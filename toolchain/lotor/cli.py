@@ -518,6 +518,19 @@ def _profile(args: argparse.Namespace) -> Result:
     return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0])
 
 
+def _add_tune(commands: _Commands) -> None:
+    parser = commands.add("tune", "measure kernels on a board, for the choice between them", _tune)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--board", required=True, help="where to measure; it is flashed for that")
+
+
+def _tune(args: argparse.Namespace) -> Result:
+    from lotor.tune import tune
+
+    found = tune(args.model, args.board)
+    return Result(asdict(found), str(found))
+
+
 def _add_run(commands: _Commands) -> None:
     parser = commands.add("run", "run one inference, here or on a board", _run)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -595,6 +608,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_profile,
     _add_run,
     _add_train,
+    _add_tune,
     _add_verify,
 ]
 

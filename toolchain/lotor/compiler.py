@@ -25,7 +25,7 @@ from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
 from lotor.targets.preference import Preference
-from lotor.targets.select import select
+from lotor.targets.select import ranked, scratch_bytes, select
 from lotor.targets.shared_call import SharedCall
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
@@ -287,17 +287,63 @@ def _striped(
     )
 
 
+_Planned = tuple[Graph, list[tuple[Op, list[Step]]], Plan]
+
+
 def _plan(
     graph: Graph,
     target: Target,
     preference: Preference = DEFAULT,
     skip: Collection[str] = (),
     effort: float = 1.0,
-) -> tuple[Graph, list[tuple[Op, list[Step]]], Plan]:
+) -> _Planned:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
     lowered = _chosen(graph.ops, target, preference)
     if preference.optimize != "ram":
-        lowered = _alike(lowered)
+        return _placed(graph, _alike(lowered), target, skip, effort)
+    best = _placed(graph, lowered, target, skip, effort)
+    while smaller := _shrunk(best, target, preference):
+        lowered = [smaller.get(id(op)) or steps for op, steps in best[1]]
+        found = _placed(best[0], lowered, target, skip, effort)
+        if found[2].arena_bytes >= best[2].arena_bytes:
+            break
+        best = found
+    return best
+
+
+def _shrunk(planned: _Planned, target: Target, preference: Preference) -> dict[int, list[Step]]:
+    """Return the layers at the peak of a plan with less scratch memory, by their operators."""
+    _, ops, plan = planned
+    layers = [(op, steps) for op, steps in ops if not steps[0].call.alias]
+    found = {}
+    for (op, steps), live in zip(layers, plan.live_bytes, strict=True):
+        if live == max(plan.live_bytes):
+            less = [_less_scratch(step, target, preference) or step for step in steps]
+            if any(a is not b for a, b in zip(less, steps, strict=True)):
+                found[id(op)] = less
+    return found
+
+
+def _less_scratch(step: Step, target: Target, preference: Preference) -> Step | None:
+    """Return a step with less scratch memory: of the same variant if it can, else of the next."""
+    most = scratch_bytes(step.call)
+    if step.variant.shrink:
+        call = step.variant.shrink(step.call)
+        if scratch_bytes(call) < most:
+            return replace(step, call=call)
+    for choice in ranked(step.source, target, preference):
+        if not choice.variant.portable and scratch_bytes(choice.call) < most:
+            return replace(step, call=choice.call, variant=choice.variant)
+    return None
+
+
+def _placed(
+    graph: Graph,
+    lowered: Sequence[list[Step]],
+    target: Target,
+    skip: Collection[str],
+    effort: float,
+) -> _Planned:
     calls = [[step.call for step in steps] for steps in lowered]
     aliases = [step.call.alias for step, *_ in lowered]
     clearances = [

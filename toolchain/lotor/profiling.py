@@ -153,7 +153,14 @@ def profile(
         raise LotorError(
             f"loops are found on emulated boards only, and {board} is none: see `lotor boards`"
         )
-    compiled = compile_for(board, model, ram, optimize)
+    return profile_compiled(compile_for(board, model, ram, optimize), model, board, seed, hot)
+
+
+def profile_compiled(
+    compiled: Compiled, model: str, board: str, seed: int = 0, hot: int | None = None
+) -> Profile:
+    """Return the profile of a model that was compiled for the board; see `profile`."""
+    chosen = load_board(board)
     (inputs,) = random_inputs(compiled.graph, 1, seed)
     with open_with_model(board, model, compiled) as session:
         session.require_layers(compiled)

@@ -11,6 +11,7 @@ from typing import Any
 from lotor.board import Board
 from lotor.build import FIRMWARE_FLASH
 from lotor.errors import LotorError
+from lotor.files import write_files
 from lotor.resources import resource
 from lotor.targets.preference import Optimize, Preference
 
@@ -46,6 +47,28 @@ def load_costs(board: str) -> Costs:
         raise LotorError(
             f"{path} is no table of `lotor tune` ({error}): remove it, or tune again"
         ) from error
+
+
+def save_costs(board: str, costs: Costs) -> Path:
+    """Write a board's table; return its file.
+
+    Raises:
+        LotorError: it cannot be written.
+    """
+    lines = [
+        "# What each variant took for calls of one size, in cycles or else instructions: written",
+        f"# by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
+    ]
+    for name, values in sorted(costs.items()):
+        listed = ", ".join(f"{label} = {value:.0f}" for label, value in sorted(values.items()))
+        lines += ["", "[[call]]", f'signature = "{name}"', f"costs = {{ {listed} }}"]
+    path = table(board)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_files({path: ("\n".join(lines) + "\n").encode()})
+    except OSError as error:
+        raise LotorError(f"cannot write {path}: {error.strerror}") from error
+    return path
 
 
 def _costs(values: dict[str, Any]) -> dict[str, float]:

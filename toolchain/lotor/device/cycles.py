@@ -172,7 +172,7 @@ class Cycles:
         memory: what loads and stores take more.
         branches: what taken branches take more.
         stalls: addresses that were made by the instruction before.
-        other: unaligned loads, divisions and floating point.
+        other: unaligned loads, divisions, floating point and moves to and from its registers.
     """
 
     instructions: int = 0

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
+from lotor.compiler import Compiled
 from lotor.device import emulator
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, port_lock
@@ -110,6 +112,20 @@ def flash(
         url, hello = flash_image(chosen, image)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
+
+
+def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, Hello]:
+    """Build and flash an image of one compiled model; see `flash_image`.
+
+    Args:
+        board: the board.
+        compiled: the model, for this board.
+        path: its file.
+
+    Raises:
+        LotorError: it does not fit, flashing failed, or the board does not answer.
+    """
+    return flash_image(board, build_firmware(board, [compiled], tests=[self_test(load(str(path)))]))
 
 
 def flash_image(board: Board, image: Image) -> tuple[str, Hello]:

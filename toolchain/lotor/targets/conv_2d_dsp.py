@@ -20,7 +20,8 @@ from lotor.targets.shared_call import SharedCall
 
 _LANES = 4
 _SHIFT = 13  # which most layers can have
-_SELDOM = 0.1  # part of the multiply-accumulates
+_SELDOM, _MOST = 0.1, 0.75  # parts of the multiply-accumulates
+_TURN, _LONG_TURN = 8, 16  # pairs of inputs in one turn of the loop
 GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
     "stride_h stride_w pad_h pad_w dilation_h dilation_w"
@@ -46,16 +47,24 @@ def share(calls: Sequence[SharedCall]) -> list[KernelCall]:
     for call in calls:
         name = call.packed.params["dense"]
         work[name] = work.get(name, 0) + call.macs
-    seldom = {name for name, macs in work.items() if macs < _SELDOM * sum(work.values())}
-    found = [call.packed for call in calls]
-    for number, call in enumerate(calls):
-        if len(seldom) > 1 and call.packed.params["dense"] in seldom:
-            rounded = _pack(call.source, is_pointwise(call.source.params), exactly=True)
-            found[number] = rounded or call.packed
+    total = sum(work.values())
+    seldom = {name for name, macs in work.items() if macs < _SELDOM * total}
+    # Long turns are worth their code where most windows are long.
+    long = sum(call.macs for call in calls if call.packed.params["pairs"] >= 2 * _LONG_TURN)
+    turn = _LONG_TURN if long > _MOST * total else _TURN
+    found = []
+    for call in calls:
+        exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom
+        pointwise = is_pointwise(call.source.params)
+        again = exactly or turn != _TURN
+        packed = _pack(call.source, pointwise, turn, exactly) if again else None
+        found.append(packed or call.packed)
     return found
 
 
-def _pack(call: KernelCall, pointwise: bool, exactly: bool = False) -> KernelCall | None:
+def _pack(
+    call: KernelCall, pointwise: bool, turn: int = _TURN, exactly: bool = False
+) -> KernelCall | None:
     if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
     p = call.params
@@ -81,7 +90,7 @@ def _pack(call: KernelCall, pointwise: bool, exactly: bool = False) -> KernelCal
     taps = _by_rows(weights.reshape(len(filters), -1, count), row, single)
     pairs = taps.shape[1] // 2
     words, first = _packed(taps, sums.bias, scale)
-    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])))
+    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])), turn)
     if pointwise:
         params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
     else:

@@ -19,6 +19,7 @@ _SHIFT = 12  # which most layers can have
 # so many, or this part of the input where that is more.
 _ROOM = 1024
 _SHARE = 50
+_PART = 8
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -69,20 +70,27 @@ def pack(call: KernelCall) -> KernelCall | None:
     return gathering(packed, pitch)
 
 
-def gathering(call: KernelCall, pitch: int, dtype: DType = DType.INT16) -> KernelCall:
+def gathering(
+    call: KernelCall, pitch: int, room: int = 0, dtype: DType = DType.INT16
+) -> KernelCall:
     """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
-    p = {name: int(value) for name, value in call.params.items()}
-    stride, rows = p["stride"], p["out_h"]
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    while rows > 1 and _extra(rows, stride, pitch * dtype.numpy.itemsize, p) > room:
-        rows -= 1
-    shape = (((rows - 1) * stride + 3) * pitch,)
+    rows = rows_at_once(call, pitch * dtype.numpy.itemsize, room)
+    return _with_rows(call, pitch, rows, dtype)
+
+
+def _with_rows(call: KernelCall, pitch: int, rows: int, dtype: DType = DType.INT16) -> KernelCall:
+    shape = (((rows - 1) * int(call.params["stride"]) + 3) * pitch,)
     gathered = Tensor(f"{call.outputs[0].name} rows", shape, dtype)
     return replace(
         call,
         params={**call.params, "pitch": pitch, "rows": rows},
         outputs=[call.outputs[0], gathered],
     )
+
+
+def shrink(call: KernelCall) -> KernelCall:
+    """Return the call with as few gathered rows as it can do with."""
+    return _with_rows(call, int(call.params["pitch"]), 1)
 
 
 def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
@@ -92,7 +100,14 @@ def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
     for call in calls:
         stride, pitch = int(call.params["stride"]), int(call.params["pitch"])
         pitches[stride] = max(pitch, pitches.get(stride, 0))
-    return [gathering(call, pitches[int(call.params["stride"])]) for call in calls]
+    # Part of the RAM that the largest layer needs is there for the others, too.
+    most = max(call.inputs[0].nbytes for call in calls)
+    return [
+        gathering(
+            call, pitches[int(call.params["stride"])], (most - call.inputs[0].nbytes) // _PART
+        )
+        for call in calls
+    ]
 
 
 def _packed(filters: Array, stride: int) -> Array:
@@ -111,10 +126,25 @@ def _packed(filters: Array, stride: int) -> Array:
     return words
 
 
-def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once; `pitch` is in bytes."""
-    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
-    return outputs + ((rows - 1) * stride + 3) * pitch
+def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:
+    """Return how many rows of the output to compute at once.
+
+    Args:
+        call: of the portable kernel or of a variant.
+        pitch: bytes of a gathered row.
+        more: bytes that there are besides.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE) + more
+    stride, rows = p.get("stride", p.get("stride_h", 1)), p["out_h"]
+
+    def extra(rows: int) -> int:
+        outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+        return outputs + ((rows - 1) * stride + 3) * pitch
+
+    while rows > 1 and extra(rows) > room:
+        rows -= 1
+    return rows
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

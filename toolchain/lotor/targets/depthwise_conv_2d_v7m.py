@@ -55,4 +55,4 @@ def pack(call: KernelCall) -> KernelCall | None:
         constants={"weights": words.reshape(-1)},
         structure="depthwise_conv_2d_v7m",
     )
-    return gathering(packed, pitch, DType.INT32)
+    return gathering(packed, pitch, dtype=DType.INT32)

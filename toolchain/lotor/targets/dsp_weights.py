@@ -44,10 +44,10 @@ def rounded_from_24_bits(sums: Sums) -> TwiceRounded | None:
 
 
 def dense_function(
-    scale: LinearScale | TwiceRounded, limits: tuple[int, int]
+    scale: LinearScale | TwiceRounded, limits: tuple[int, int], turn: int
 ) -> tuple[str, CFunction]:
     """Return the name and the C function with these constants; see `dsp_dense.h`."""
-    constants = (scale.lift, scale.shift, *limits)
+    constants = (turn, scale.lift, scale.shift, *limits)
     name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
     text = f"LOTOR_DSP_DENSE({name}, {', '.join(map(str, constants))})"
     return name, CFunction("lotor_dsp_dense_function", text)

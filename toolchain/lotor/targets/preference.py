@@ -29,7 +29,7 @@ class Preference:
     @property
     def spends(self) -> bool:
         """Whether flash may be spent."""
-        return self.optimize == "speed" and self.flash is not None
+        return self.optimize != "size" and self.flash is not None
 
 
 def find_optimize(name: str) -> Optimize:
