@@ -78,7 +78,7 @@ def gathering(
     return _with_rows(call, pitch, rows, dtype)
 
 
-def _with_rows(call: KernelCall, pitch: int, rows: int, dtype: DType = DType.INT16) -> KernelCall:
+def _with_rows(call: KernelCall, pitch: int, rows: int, dtype: DType) -> KernelCall:
     shape = (((rows - 1) * int(call.params["stride"]) + 3) * pitch,)
     gathered = Tensor(f"{call.outputs[0].name} rows", shape, dtype)
     return replace(
@@ -90,7 +90,7 @@ def _with_rows(call: KernelCall, pitch: int, rows: int, dtype: DType = DType.INT
 
 def shrink(call: KernelCall) -> KernelCall:
     """Return the call with as few gathered rows as it can do with."""
-    return _with_rows(call, int(call.params["pitch"]), 1)
+    return _with_rows(call, int(call.params["pitch"]), 1, call.outputs[1].dtype)
 
 
 def share(shared: Sequence[SharedCall]) -> list[KernelCall]:

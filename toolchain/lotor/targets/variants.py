@@ -172,6 +172,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_v7m.pack,
         depthwise_conv_2d_dsp.clearances,
         ("stride", "pitch", "out_w", "out_step", *_SCALE),
+        shrink=depthwise_conv_2d_dsp.shrink,
     ),
     Variant(
         "depthwise_conv_2d",
