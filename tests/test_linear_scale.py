@@ -14,15 +14,17 @@ def twice_rounded(x: int, multiplier: int, right: int) -> int:
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize(("lifts", "factor"), [((8, 9, 10, 11), 1), ((8, 7, 6), 9)])
+@pytest.mark.parametrize(
+    ("lifts", "factor", "moves"), [((8, 9, 10, 11), 1, 0), ((8, 7, 6), 9, 0), ((0,), 1, 1 << 16)]
+)
 def test_a_line_is_the_reference_around_every_step(
-    seed: int, lifts: tuple[int, ...], factor: int
+    seed: int, lifts: tuple[int, ...], factor: int, moves: int
 ) -> None:
     rng = np.random.default_rng(seed)
     high = rng.integers(20_000, 1 << 19, 4)
     multiplier, right = rng.integers(1 << 30, 1 << 31, 4), rng.integers(6, 10, 4)
     sums = Sums(False, 0 * high, -high, high, multiplier, -right, -128, (-128, 127))
-    line = sums.line(lifts, factor)
+    line = sums.line(lifts, factor, moves=moves)
     assert line is not None
     for c in range(4):
         scale = multiplier[c] / 2.0 ** (31 + right[c])
@@ -30,7 +32,7 @@ def test_a_line_is_the_reference_around_every_step(
             for x in range(int(border) - 1, int(border) + 3):
                 if x > high[c]:
                     continue
-                lifted = x * factor << line.lift
+                lifted = x * factor + int(line.move[c]) << line.lift
                 assert abs(lifted) < 1 << 31
                 product = lifted * int(line.multiplier[c]) + (int(line.addend[c]) << 32)
                 got = np.clip(product >> (32 + line.shift), -128, 127)

@@ -23,6 +23,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m3"
+KINDS = ("conv_2d", "depthwise_conv_2d")
 
 
 @pytest.mark.parametrize(
@@ -41,10 +42,23 @@ def test_random_layers(
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_conv_2d_v7m forward",
+        "lotor_conv_2d_v7m_pointwise forward",
         "lotor_depthwise_conv_2d_v7m",
         "lotor_depthwise_conv_2d_v7m forward",
         "lotor_add_v7m forward",
     }
+
+
+def test_numbers_of_pixels_and_inputs(tmp_path: Path) -> None:
+    """Every rest of six pixels, of a turn of eight pairs, and of four bytes; a single input."""
+    m = ModelBuilder(seed=3)
+    shapes = [(pixels, 6) for pixels in range(1, 8)] + [(4, inputs) for inputs in range(1, 35, 3)]
+    for pixels, inputs in shapes:
+        x = m.input((1, 1, pixels, inputs), Quant(0.05, 3))
+        m.output(m.conv2d(x, 3, (1, 1)))
+        m.output(m.conv2d(x, 2, (1, 3)))
+    found = taken(m, TARGET, tmp_path)
+    assert found == {"lotor_conv_2d_v7m": len(shapes), "lotor_conv_2d_v7m_pointwise": len(shapes)}
 
 
 @pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
@@ -57,24 +71,20 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     assert taken(m, TARGET, tmp_path) == {"lotor_add_v7m": 1}
 
 
-def test_windows_that_are_too_large(tmp_path: Path) -> None:
-    """The assembly takes the bytes of six windows as a number of 16 bits."""
-    for inputs, kernel in ((5460, "v7m"), (5462, "portable")):
-        m = ModelBuilder(seed=3)
-        weights = np.ones((2, 1, 1, inputs), np.int8)
-        m.output(m.conv2d(m.input((1, 2, 2, inputs), Quant(0.05, 3)), weights=weights))
-        assert taken(m, TARGET, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
-
-
-def test_weights_and_inputs_at_their_ends(tmp_path: Path) -> None:
-    """The largest sums of two products, in both halves of a word."""
+@pytest.mark.parametrize(("lowest", "kernels"), [(-127, ("v7m_pointwise", "v7m")),
+                                                 (-128, ("portable", "portable"))])  # fmt: skip
+def test_weights_and_inputs_at_their_ends(
+    lowest: int, kernels: tuple[str, str], tmp_path: Path
+) -> None:
+    """The largest sums of two products, in both halves of a word; with -128, they do not fit."""
     rng = np.random.default_rng(0)
     m = ModelBuilder(seed=3)
-    weights = rng.choice(np.array([-127, 127], np.int8), (9, 1, 1, 20))
+    weights = rng.choice(np.array([lowest, 127], np.int8), (9, 1, 1, 20))
     x = m.input((1, 5, 5, 20), Quant(0.05, -128))
     m.output(m.conv2d(x, weights=weights))
     m.output(m.depthwise_conv2d(x, weights=rng.choice(weights.reshape(-1), (1, 3, 3, 20))))
-    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_v7m": 1, "lotor_depthwise_conv_2d_v7m": 1}
+    names = {f"lotor_{kind}_{name}" for kind, name in zip(KINDS, kernels, strict=True)}
+    assert taken(m, TARGET, tmp_path).keys() == names
 
 
 def test_layers_take_the_kernels() -> None:
@@ -86,4 +96,5 @@ def test_layers_take_the_kernels() -> None:
     x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
     m.output(m.fully_connected(m.reshape(x, (1, 72)), 5))
     compiled = compile_model(m.build(), TARGET)
-    assert [layer.steps[0].variant.name for layer in compiled.layers] == ["v7m"] * 6
+    names = [layer.steps[0].variant.instruction_set for layer in compiled.layers]
+    assert names == ["v7m"] * 6

@@ -10,15 +10,13 @@
 struct lotor_add_v7m_params {
     int32_t count;
     int32_t a_multiplier, b_multiplier, addend;
-    int32_t a_low, b_low; /* of the multipliers, eight bits of fraction */
-    int32_t away, shift;  /* away: halves of negative sums round down */
+    int32_t away, shift; /* away: halves of negative sums round down */
     int32_t out_offset, out_min, out_max;
 };
 
 static inline LOTOR_SPECIALISED int8_t lotor_add_v7m_value(const struct lotor_add_v7m_params *p,
                                                            int32_t a, int32_t b) {
-    const int32_t low = (a * p->a_low + b * p->b_low) >> 8;
-    const int32_t sum = a * p->a_multiplier + (b * p->b_multiplier + (p->addend + low));
+    const int32_t sum = a * p->a_multiplier + (b * p->b_multiplier + p->addend);
     int32_t value;
     if (p->away) {
         const int32_t half = 1 << (p->shift - 1);

@@ -46,7 +46,11 @@ struct lotor_depthwise_conv_2d_v7m_params {
 
 #define LOTOR_V7M_ROW(ROW)                                                                         \
     "ldrd r2, r3, [r0, #4 * %c[pitch] * " ROW "]\n"                                                \
-    "ldrd r12, lr, [r0, #4 * %c[pitch] * " ROW " + 8]\n"
+    ".if lotor_both\n"                                                                             \
+    "ldrd r12, lr, [r0, #4 * %c[pitch] * " ROW " + 8]\n"                                           \
+    ".else\n"                                                                                      \
+    "ldr r12, [r0, #4 * %c[pitch] * " ROW " + 8]\n"                                                \
+    ".endif\n"
 
 #define LOTOR_V7M_LAST_TAP_1(WEIGHT, ROW, TAP) TAP(WEIGHT, "r12", "lr")
 #define LOTOR_V7M_LAST_TAP_2(WEIGHT, ROW, TAP)                                                     \

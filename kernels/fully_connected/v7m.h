@@ -10,7 +10,8 @@
 
 struct lotor_fully_connected_v7m_params {
     int32_t batches, inputs, outputs;
-    int32_t words, last; /* of packed weights: all, and of the outputs that are no eight */
+    int32_t rest;        /* outputs that are no eight */
+    int32_t words, last; /* of packed weights: all, and of this rest */
     int32_t lift, shift; /* of the sums, see `v7m_output.h` */
     int32_t out_min, out_max;
 };
@@ -21,7 +22,11 @@ enum { LOTOR_V7M_OUTPUTS = 8 };
  * loaded one after the other, as each load but the first then takes one cycle. */
 #define LOTOR_V7M_LOAD(WEIGHT, OUTPUT)                                                             \
     ".if %c[outputs] > " OUTPUT "\n"                                                               \
+    ".if lotor_weight + " OUTPUT " == -8 * %c[outputs]\n"                                          \
+    "ldrsb " WEIGHT ", [r1], #8 * %c[outputs]\n"                                                   \
+    ".else\n"                                                                                      \
     "ldrsb " WEIGHT ", [r1, #lotor_weight + " OUTPUT "]\n"                                         \
+    ".endif\n"                                                                                     \
     ".endif\n"
 
 #define LOTOR_V7M_MULTIPLY(WEIGHT, SUM, OUTPUT)                                                    \
@@ -35,17 +40,19 @@ enum { LOTOR_V7M_OUTPUTS = 8 };
     ".endif\n"
 
 #define LOTOR_V7M_INPUT                                                                            \
-    "ldrsb r2, [r0, #lotor_input]\n" LOTOR_V7M_LOAD("r3", "0") LOTOR_V7M_LOAD("r12", "1")          \
-        LOTOR_V7M_LOAD("lr", "2") LOTOR_V7M_MULTIPLY("r3", "r4", "0")                              \
-            LOTOR_V7M_MULTIPLY("r12", "r5", "1") LOTOR_V7M_MULTIPLY("lr", "r6", "2")               \
-                LOTOR_V7M_LOAD("r3", "3") LOTOR_V7M_LOAD("r12", "4") LOTOR_V7M_LOAD("lr", "5")     \
-                    LOTOR_V7M_MULTIPLY("r3", "r7", "3") LOTOR_V7M_MULTIPLY("r12", "r8", "4")       \
-                        LOTOR_V7M_MULTIPLY("lr", "r9", "5") LOTOR_V7M_LOAD("r3", "6")              \
-                            LOTOR_V7M_LOAD("r12", "7") LOTOR_V7M_MULTIPLY("r3", "r10", "6")        \
-                                LOTOR_V7M_MULTIPLY(                                                \
-                                    "r12", "r11",                                                  \
-                                    "7") ".set lotor_input, lotor_input + 1\n"                     \
-                                         ".set lotor_weight, lotor_weight + %c[outputs]\n"
+    ".if lotor_input == -8\n"                                                                      \
+    "ldrsb r2, [r0], #8\n"                                                                         \
+    ".else\n"                                                                                      \
+    "ldrsb r2, [r0, #lotor_input]\n"                                                               \
+    ".endif\n" LOTOR_V7M_LOAD("r3", "0") LOTOR_V7M_LOAD("r12", "1") LOTOR_V7M_LOAD(                \
+        "lr", "2") LOTOR_V7M_MULTIPLY("r3", "r4", "0") LOTOR_V7M_MULTIPLY("r12", "r5", "1")        \
+        LOTOR_V7M_MULTIPLY("lr", "r6", "2") LOTOR_V7M_LOAD("r3", "3") LOTOR_V7M_LOAD("r12", "4")   \
+            LOTOR_V7M_LOAD("lr", "5") LOTOR_V7M_MULTIPLY("r3", "r7", "3")                          \
+                LOTOR_V7M_MULTIPLY("r12", "r8", "4") LOTOR_V7M_MULTIPLY("lr", "r9", "5")           \
+                    LOTOR_V7M_LOAD("r3", "6") LOTOR_V7M_LOAD("r12", "7")                           \
+                        LOTOR_V7M_MULTIPLY("r3", "r10", "6") LOTOR_V7M_MULTIPLY(                   \
+                            "r12", "r11", "7") ".set lotor_input, lotor_input + 1\n"               \
+                                               ".set lotor_weight, lotor_weight + %c[outputs]\n"
 
 #define LOTOR_V7M_DENSE_OUTPUT(SUM, OUTPUT)                                                        \
     ".if %c[outputs] > " OUTPUT "\n"                                                               \
@@ -89,16 +96,13 @@ lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *
                      "add r0, r0, #lotor_input\n"
                      "add r1, r1, #lotor_weight\n"
                      ".endif\n"
-                     "2:\n"
-                     ".set lotor_input, 0\n"
-                     ".set lotor_weight, 0\n"
+                     "2:\n" /* the first loads of a turn move on by a turn */
+                     ".set lotor_input, -8\n"
+                     ".set lotor_weight, -8 * %c[outputs]\n"
                      ".rept 8\n" LOTOR_V7M_INPUT ".endr\n"
-                     "add r0, r0, #8\n"
                      "ldr r2, [sp, #12]\n"
-                     "add r1, r1, #lotor_weight\n"
                      "cmp r0, r2\n"
                      "bne.w 2b\n"
-                     ".set lotor_weight, 0\n"
                      ".endif\n"
                      ".set lotor_weight, lotor_weight + (4 - %c[inputs] * %c[outputs] %% 4) %% 4\n"
                      ".if lotor_weight\n"
@@ -123,15 +127,14 @@ lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_v7m(const struct lotor_fully_connected_v7m_params *p, const int8_t *in,
                           const uint32_t *weights, int8_t *out) {
-    const int32_t rest = p->outputs % LOTOR_V7M_OUTPUTS;
     const uint32_t *const middle = weights + p->words - p->last;
     for (int32_t n = 0; n < p->batches; n++) {
-        if (p->outputs > rest) {
+        if (p->outputs >= LOTOR_V7M_OUTPUTS) {
             lotor_fully_connected_v7m_groups(p, in, weights, middle, LOTOR_V7M_OUTPUTS, out);
         }
-        if (rest > 0) {
-            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, rest,
-                                             out + p->outputs - rest);
+        if (p->rest > 0) {
+            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, p->rest,
+                                             out + p->outputs - p->rest);
         }
         in += p->inputs;
         out += p->outputs;

@@ -22,7 +22,7 @@ _LANES = 4
 _SHIFT = 13  # which most layers can have
 _SELDOM, _MOST = 0.1, 0.75  # parts of the multiply-accumulates
 _SHORT_TURN, _TURN, _LONG_TURN = 4, 8, 16  # pairs of inputs in one turn of the loop
-_GEOMETRY = (
+GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
     "stride_h stride_w pad_h pad_w dilation_h dilation_w"
 )
@@ -55,7 +55,7 @@ def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     found = []
     for call in calls:
         exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom
-        pointwise = _pointwise(call.source.params)
+        pointwise = is_pointwise(call.source.params)
         again = exactly or turn != _TURN
         packed = _pack(call.source, pointwise, turn, exactly) if again else None
         found.append(packed or call.packed)
@@ -65,7 +65,7 @@ def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
 def _pack(
     call: KernelCall, pointwise: bool, turn: int = _TURN, exactly: bool = False
 ) -> KernelCall | None:
-    if call.function != "conv_2d" or _pointwise(call.params) != pointwise:
+    if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
     p = call.params
     pixels = p["batches"] * p["out_h"] * p["out_w"]
@@ -94,7 +94,7 @@ def _pack(
     if pointwise:
         params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
     else:
-        params = {key: p[key] for key in _GEOMETRY.split()}
+        params = {key: p[key] for key in GEOMETRY.split()}
         params |= {"in_zero_point": -int(p["in_offset"]), "row": row, "single": int(single)}
         params["whole"] = int(p["in_c"] % 4 == 0)
     params |= {"pairs": pairs, "words": len(words), "first": first, "dense": name}
@@ -151,7 +151,7 @@ def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> t
     return packed, stream.shape[1] if count % 2 else 0
 
 
-def _pointwise(p: Mapping[str, int | float]) -> bool:
+def is_pointwise(p: Mapping[str, int | float]) -> bool:
     """Return whether an output pixel needs the input pixel of the same number."""
     window = [p[f"{name}_{axis}"] for name in ("kernel", "stride") for axis in "hw"]
     return window == [1] * 4 and p["pad_h"] + p["pad_w"] == 0

@@ -5,79 +5,76 @@ from dataclasses import replace
 
 import numpy as np
 
-from lotor.graph import DType, Tensor
+from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
+from lotor.targets.conv_2d_dsp import GEOMETRY, is_pointwise
 from lotor.targets.linear_scale import Sums
 from lotor.targets.overlap import block_clearance, image_reads
-from lotor.targets.v7m_sums import line_of, packed_words, rounded_of
+from lotor.targets.v7m_sums import dense_function, line_of, packed_words, rounded_of
 
 _LANES = 6
-_MOST_STEP = 819  # outputs of five pixels are at offsets below 4096
-_MOST_PAIRS = 2730  # of inputs: those of six pixels' windows take a number of 16 bits as bytes
 
 
 def pack(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/conv_2d/v7m.h`; None where it would not be exact or not work."""
-    if call.function != "conv_2d":
+    """Return the call of `v7m.h`; None where it would not be exact, and for 1x1 filters."""
+    return _pack(call, pointwise=False)
+
+
+def pack_pointwise(call: KernelCall) -> KernelCall | None:
+    """Return the call of `v7m_pointwise.h`; None where it would not be exact or not work."""
+    return _pack(call, pointwise=True)
+
+
+def _pack(call: KernelCall, pointwise: bool) -> KernelCall | None:
+    if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
-    p = {name: int(value) for name, value in call.params.items()}
-    weights = call.constants["weights"]
-    filters = weights.reshape(weights.shape[0], -1)
-    pairs = -(-filters.shape[1] // 2)
-    if (
-        p["group_c"] != p["in_c"]
-        or p["weights_offset"] != 0
-        or p["out_step"] > _MOST_STEP
-        or pairs > _MOST_PAIRS
-        or weights.min() < -127
-    ):
+    p, weights = call.params, call.constants["weights"]
+    if p["group_c"] != p["in_c"] or p["weights_offset"] != 0 or weights.min() < -127:
         return None
+    filters = weights.reshape(len(weights), -1)
     sums = Sums.of(call, filters)
     scale = line_of(sums) or rounded_of(sums)
     if scale is None:
         return None
-    words = packed_words(filters, sums.bias, pairs, scale).reshape(-1)
-    row = p["kernel_w"] * p["in_c"]
-    outside = (
-        p["pad_h"] + p["pad_w"] > 0
-        or (p["out_h"] - 1) * p["stride_h"] + (p["kernel_h"] - 1) * p["dilation_h"] >= p["in_h"]
-    )
-    names = (
-        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
-        "stride_h stride_w pad_h pad_w dilation_h dilation_w out_min out_max"
-    )
-    params = {name: p[name] for name in names.split()}
-    copied = 0 if p["kernel_h"] * p["kernel_w"] == 1 and not outside else _copied(row, p)
-    params |= {
-        "in_zero_point": -p["in_offset"],
-        "pairs": pairs,
-        "copied": copied,
-        "words": len(words),
-        "lift": scale.lift,
-        "shift": scale.shift,
-    }
-    pixels = p["batches"] * p["out_h"] * p["out_w"]
-    lanes = min(_LANES, pixels + pixels % 2)
-    room = Tensor(f"{call.outputs[0].name} lanes", (pairs * lanes + copied // 2,), DType.INT32)
+    # Each row of a window has a pair for its last input, also if that is alone; there are two.
+    count = int(p["kernel_w"] * p["in_c"])
+    rows = np.pad(filters.reshape(len(weights), -1, count), ((0, 0), (0, 0), (0, count % 2)))
+    taps = rows.reshape(len(weights), -1)
+    taps = np.pad(taps, ((0, 0), (0, max(0, 4 - taps.shape[1]))))
+    pairs = taps.shape[1] // 2
+    words = packed_words(taps, sums.bias, pairs, scale).reshape(-1)
+    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])))
+    if pointwise:
+        pixels = p["batches"] * p["out_h"] * p["out_w"]
+        params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
+    else:
+        params = {key: p[key] for key in GEOMETRY.split()}
+        params["in_zero_point"] = -int(p["in_offset"])
+    params |= {"pairs": pairs, "words": len(words), "dense": name}
+    copied = 0 if pointwise else -(-2 * count // 4)
+    lanes = Tensor(f"{call.outputs[0].name} lanes", (pairs * _LANES + copied,), DType.INT32)
     return replace(
         call,
         params=params,
         constants={"weights": words},
-        outputs=[*call.outputs, room],
-        structure="conv_2d_v7m",
+        outputs=[*call.outputs, lanes],
+        structure="conv_2d_v7m_pointwise" if pointwise else "conv_2d_v7m",
+        functions={name: text},
     )
-
-
-def _copied(row: int, p: dict[str, int]) -> int:
-    """Return the bytes of the part of a window that is copied at once, a multiple of four."""
-    rows = 1 if row % 2 == 0 else p["kernel_h"]
-    return -(-row * rows // 4) * 4
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:
     """Return the clearance of the input to the output: six pixels are read, then written."""
-    reads = image_reads(call).reshape(-1)
+    return _clearances(call, image_reads(call).reshape(-1))
+
+
+def pointwise_clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output: six pixels are read, then written."""
+    return _clearances(call, np.arange(call.params["pixels"]) * int(call.params["in_step"]))
+
+
+def _clearances(call: KernelCall, reads: Array) -> Sequence[Clearance]:
     first = np.minimum.reduceat(reads, np.arange(0, len(reads), _LANES))
     ends = np.minimum(np.arange(1, len(first) + 1) * _LANES, len(reads))
     ends = ends * int(call.params["out_step"])

@@ -76,17 +76,20 @@ def pack(call: KernelCall) -> KernelCall | None:
         constants={"weights": (words.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)},
         structure="depthwise_conv_2d_dsp",
     )
-    return _gathering(packed, pitch)
+    return gathering(packed, pitch)
 
 
-def _gathering(call: KernelCall, pitch: int, room: int = 0) -> KernelCall:
+def gathering(
+    call: KernelCall, pitch: int, room: int = 0, dtype: DType = DType.INT16
+) -> KernelCall:
     """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
-    return _with_rows(call, pitch, rows_at_once(call, 2 * pitch, room))
+    rows = rows_at_once(call, pitch * dtype.numpy.itemsize, room)
+    return _with_rows(call, pitch, rows, dtype)
 
 
-def _with_rows(call: KernelCall, pitch: int, rows: int) -> KernelCall:
+def _with_rows(call: KernelCall, pitch: int, rows: int, dtype: DType) -> KernelCall:
     shape = (((rows - 1) * int(call.params["stride"]) + 3) * pitch,)
-    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
+    gathered = Tensor(f"{call.outputs[0].name} rows", shape, dtype)
     return replace(
         call,
         params={**call.params, "pitch": pitch, "rows": rows},
@@ -96,7 +99,7 @@ def _with_rows(call: KernelCall, pitch: int, rows: int) -> KernelCall:
 
 def shrink(call: KernelCall) -> KernelCall:
     """Return the call with as few gathered rows as it can do with."""
-    return _with_rows(call, int(call.params["pitch"]), 1)
+    return _with_rows(call, int(call.params["pitch"]), 1, call.outputs[1].dtype)
 
 
 def share(shared: Sequence[SharedCall], small: bool) -> list[KernelCall]:
@@ -110,7 +113,7 @@ def share(shared: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     # Part of the RAM that the largest layer needs is there for the others, too.
     most = max(call.inputs[0].nbytes for call in calls)
     return [
-        _gathering(
+        gathering(
             call, pitches[int(call.params["stride"])], (most - call.inputs[0].nbytes) // _PART
         )
         for call in calls

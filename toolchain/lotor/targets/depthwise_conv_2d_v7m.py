@@ -5,9 +5,9 @@ The order is that of the kernel with DSP instructions, and so are the clearances
 
 from dataclasses import replace
 
-from lotor.graph import DType, Tensor
+from lotor.graph import DType
 from lotor.ops import KernelCall
-from lotor.targets.depthwise_conv_2d_dsp import rows_at_once
+from lotor.targets.depthwise_conv_2d_dsp import gathering
 from lotor.targets.linear_scale import Sums
 from lotor.targets.v7m_sums import line_of, packed_words, rounded_of
 
@@ -40,25 +40,19 @@ def pack(call: KernelCall) -> KernelCall | None:
     if scale is None:
         return None
     words = packed_words(filters, sums.bias, _GROUPS, scale, starts_first=False)
-    rows = rows_at_once(call, 4 * pitch)
     names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
     params = {name: p[name] for name in names.split()}
     params |= {
         "stride": stride,
         "in_zero_point": -p["in_offset"],
-        "pitch": pitch,
-        "rows": rows,
         "words": words.shape[1],
         "lift": scale.lift,
         "shift": scale.shift,
     }
-    # The last step of a row reads a word or two that it has no use for.
-    shape = (((rows - 1) * stride + 3) * pitch + 2,)
-    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT32)
-    return replace(
+    packed = replace(
         call,
         params=params,
         constants={"weights": words.reshape(-1)},
-        outputs=[*call.outputs, gathered],
         structure="depthwise_conv_2d_v7m",
     )
+    return gathering(packed, pitch, dtype=DType.INT32)

@@ -25,15 +25,15 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = line_of(sums)
     if scale is None:
         return None
+    bias = sums.bias + scale.move
     groups = [
-        _packed(
-            weights[at : at + _GROUP], sums.bias[at : at + _GROUP], scale.table[at : at + _GROUP]
-        )
+        _packed(weights[at : at + _GROUP], bias[at : at + _GROUP], scale.table[at : at + _GROUP])
         for at in range(0, p["outputs"], _GROUP)
     ]
     words = np.concatenate(groups)
     params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
     params |= {
+        "rest": p["outputs"] % _GROUP,
         "words": len(words),
         "last": len(groups[-1]) if p["outputs"] % _GROUP else 0,
         "lift": scale.lift,

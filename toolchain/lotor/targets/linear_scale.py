@@ -21,6 +21,7 @@ _LARGEST = (1 << 31) - 1  # of an int32
 _FARTHEST = 22  # bits to the right; the zero point must not leave int32 as it is added
 _MOST_SHIFT = 22  # so that all here fits int64
 _NONE = -(1 << 62)
+_MOVES_AT_ONCE = 4096
 _NEIGHBOURS = 4  # multipliers that are tried on both sides of the obvious one
 # Sums (int64[channels, n]) to outputs.
 Outputs = Callable[[Array], Array]
@@ -28,19 +29,24 @@ Outputs = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class LinearScale:
-    """`((sum * factor << lift) * multiplier + (addend << 32)) >> (32 + shift)`, for each channel.
+    """`((sum * factor + move << lift) * multiplier + (addend << 32)) >> (32 + shift)`.
+
+    For each channel.
 
     Attributes:
         multiplier: int32[channels], at least 0.
         addend: int32[channels].
-        lift: bits that sums are shifted to the left; `sum * factor << lift` fits int32.
+        lift: bits that sums are shifted to the left; `sum * factor + move << lift` fits int32.
         shift: bits that the upper word is shifted to the right, 1 to 31.
+        move: int64[channels]; kernels have it in the bias. A sum has many steps within one of the
+            addend, so some of them land where no addend alone does, and sums need no lift.
     """
 
     multiplier: Array
     addend: Array
     lift: int
     shift: int
+    move: Array
 
     @property
     def table(self) -> Array:
@@ -56,6 +62,7 @@ def linear_scale(
     lift: int,
     factor: int = 1,
     shifts: Sequence[int] = (),
+    moves: int = 0,
 ) -> LinearScale | None:
     """Return the line that gives the same outputs after clamping; None if there is none.
 
@@ -67,9 +74,10 @@ def linear_scale(
         lift: see `LinearScale`.
         factor: the same.
         shifts: those to try, in their order; by default from the largest to 1.
+        moves: the farthest move to try.
     """
     low, high = ranges
-    most = max(-int(low.min()), int(high.max())) * factor << lift
+    most = (max(-int(low.min()), int(high.max())) * factor + moves) << lift
     if most > _LARGEST or not scale.max() > 0:
         return None
     steps = _steps(outputs, ranges, limits)
@@ -78,7 +86,7 @@ def linear_scale(
     for shift in shifts or range(_MOST_SHIFT, 0, -1):
         if shift > farthest:
             continue
-        found = _line(steps, scale, ranges, limits, lift, factor, shift)
+        found = _line(steps, scale, ranges, limits, (lift, factor, shift), moves)
         if found is not None:
             return found
     return None
@@ -106,17 +114,15 @@ def _line(
     scale: Array,
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
-    lift: int,
-    factor: int,
-    shift: int,
+    tried: tuple[int, int, int],
+    moves: int,
 ) -> LinearScale | None:
-    """Return the line with one shift; None where a channel has none."""
-    low, high = ranges
+    """Return the line with one lift, factor and shift; None where a channel has none."""
+    (low, high), (lift, factor, shift) = ranges, tried
     times = factor << lift
     values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
     whole = np.clip(np.round(scale * 2.0 ** (32 + shift) / times), 0, _LARGEST).astype(np.int64)
-    multiplier, addend = np.zeros_like(whole), np.zeros_like(whole)
-    left = np.ones(len(scale), bool)  # channels without a line
+    windows = []
     for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
         m = np.clip(whole + change, 0, _LARGEST)
         at = steps * times * m[:, None]
@@ -124,17 +130,29 @@ def _line(
         least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
         before = at - (m * times)[:, None]
         most = np.where(steps > low[:, None], values - before, -_NONE)
-        most = most.min(axis=1, initial=-_NONE) - 1
-        a = -(-least // _WORD)
-        ends = [((end * times * m) >> 32) + a for end in ranges]
-        fits = (a * _WORD <= most) & (a >= -_LARGEST) & (a <= _LARGEST)
-        fits &= (np.abs(ends[0]) <= _LARGEST) & (np.abs(ends[1]) <= _LARGEST)
-        new = left & fits
-        multiplier[new], addend[new] = m[new], a[new]
-        left &= ~fits
-    if left.any():
+        windows.append((m, least, most.min(axis=1, initial=-_NONE) - 1))
+    if (np.max([most - least for _, least, most in windows], axis=0) < 0).any():
         return None
-    return LinearScale(multiplier.astype(np.int32), addend.astype(np.int32), lift, shift)
+    multiplier, addend, move = (np.zeros_like(whole) for _ in range(3))
+    left = np.arange(len(scale))  # channels without a line
+    near = np.array(sorted(range(-moves, moves + 1), key=abs))
+    for some in np.split(near, range(1, len(near), _MOVES_AT_ONCE)):
+        for m, least, most in windows:
+            moved = (some * m[left, None]) << lift
+            a = -(-(least[left, None] - moved) // _WORD)
+            fits = (a * _WORD + moved <= most[left, None]) & (np.abs(a) <= _LARGEST)
+            for end in ranges:
+                product = ((end[left, None] * factor + some) << lift) * m[left, None]
+                fits &= np.abs((product >> 32) + a) <= _LARGEST
+            first = fits.argmax(axis=1)
+            found = fits[np.arange(len(left)), first]
+            new, column = left[found], first[found]
+            multiplier[new], addend[new], move[new] = m[new], a[found, column], some[column]
+            left = left[~found]
+            if not len(left):
+                small = multiplier.astype(np.int32), addend.astype(np.int32)
+                return LinearScale(*small, lift, shift, move)
+    return None
 
 
 @dataclass(frozen=True)
@@ -152,6 +170,7 @@ class TwiceRounded:
     right: Array
     lift: int = 0
     shift: int = 0
+    move: int = 0
 
     @property
     def table(self) -> Array:
@@ -230,12 +249,12 @@ class Sums:
         return int((np.maximum(-self.low, self.high) << left).max())
 
     def line(
-        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = ()
+        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = (), moves: int = 0
     ) -> LinearScale | None:
         """Return the line that equals the reference with the first lift that has one."""
         arrays = (self.low, self.high, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
-        tried = tuple(lifts), factor, tuple(shifts)
+        tried = tuple(lifts), factor, tuple(shifts), moves
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
 
     @property
@@ -292,12 +311,15 @@ def _line_of(
     lifts: tuple[int, ...],
     factor: int,
     shifts: tuple[int, ...],
+    moves: int,
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
     low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
     sums = Sums(once, low, low, high, multiplier, shift, zero_point, limits)
     for lift in lifts:
-        found = linear_scale(sums.outputs, sums.scale, (low, high), limits, lift, factor, shifts)
+        found = linear_scale(
+            sums.outputs, sums.scale, (low, high), limits, lift, factor, shifts, moves
+        )
         if found is not None:
             return found
     return None

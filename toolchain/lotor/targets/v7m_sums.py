@@ -3,15 +3,17 @@
 import numpy as np
 
 from lotor.graph import Array
+from lotor.ops import CFunction
 from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 
-_LIFTS = (0, 4, 8, 10, 11)
+_SHIFTS = (4, 5, 3, 6, 2, 7, 1, 8)  # layers with equal shifts share code
+_MOST_MOVES = 1 << 16
 _MOST_SUM = 1 << 30  # that fits 32 bits twice
 
 
 def line_of(sums: Sums) -> LinearScale | None:
     """Return the line of sums; None if there is none."""
-    return sums.line(_LIFTS)
+    return sums.line((0,), shifts=_SHIFTS, moves=_MOST_MOVES)
 
 
 def rounded_of(sums: Sums) -> TwiceRounded | None:
@@ -35,10 +37,11 @@ def packed_words(
         scale: of the sums.
         starts_first: whether what the sums begin with is in front of the weights.
     """
-    starts = words_of(np.stack([bias * 65537 - groups * 0x8000, bias], 1))
+    first = bias + scale.move
+    starts = words_of(np.stack([first * 65537 - groups * 0x8000, first], 1))
     weights = byte_words(filters)
-    first, second = (starts, weights) if starts_first else (weights, starts)
-    packed: Array = np.concatenate([first, second, words_of(scale.table)], axis=1)
+    parts = (starts, weights) if starts_first else (weights, starts)
+    packed: Array = np.concatenate([*parts, words_of(scale.table)], axis=1)
     return packed
 
 
@@ -52,3 +55,13 @@ def byte_words(rows: Array) -> Array:
     padded = np.zeros((len(rows), -(-rows.shape[1] // 4) * 4), np.int8)
     padded[:, : rows.shape[1]] = rows
     return padded.view("<u4")
+
+
+def dense_function(
+    scale: LinearScale | TwiceRounded, limits: tuple[int, int]
+) -> tuple[str, CFunction]:
+    """Return the name and the C function with these constants; see `v7m_dense.h`."""
+    constants = (scale.lift, scale.shift, *limits)
+    name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
+    text = f"LOTOR_V7M_DENSE({name}, {', '.join(map(str, constants))})"
+    return name, CFunction("lotor_v7m_dense_function", text)

@@ -152,11 +152,29 @@ _FASTER: tuple[Variant, ...] = (
         0.04,
         depthwise_conv_2d_dsp.shrink,
     ),
-    Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
-    Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
-    Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
+    Variant("add", "v7m", add_v7m.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
-        "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
+        "fully_connected",
+        "v7m",
+        fully_connected_v7m.pack,
+        fully_connected_dsp.clearances,
+        ("inputs", "rest", *_SCALE),
+    ),
+    Variant(
+        "conv_2d",
+        "v7m_pointwise",
+        conv_2d_v7m.pack_pointwise,
+        conv_2d_v7m.pointwise_clearances,
+        (),
+    ),
+    Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances, ()),
+    Variant(
+        "depthwise_conv_2d",
+        "v7m",
+        depthwise_conv_2d_v7m.pack,
+        depthwise_conv_2d_dsp.clearances,
+        ("stride", "pitch", "out_w", "out_step", *_SCALE),
+        shrink=depthwise_conv_2d_dsp.shrink,
     ),
     Variant(
         "depthwise_conv_2d",
