@@ -1,98 +1,28 @@
 """The kernels for the DSP instructions on an emulated Cortex-M4, against LiteRT's reference."""
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from cases.binary import binary
-from cases.strategies import (
-    BRANCHES,
-    Draw,
-    activations,
-    builder,
-    image,
-    paddings,
-    quants,
-    scaling,
-    window,
+from cortex_m import needs_emulator
+from kernel_layers import (
+    check_overlap,
+    check_random_layers,
+    convolutions,
+    dense,
+    depthwise,
+    overlapping,
+    sums,
+    taken,
 )
-from cortex_m import Array, needs_emulator, run
-from exactness import as_list, difference, inputs_of
-from lotor.codegen.c import Program, render_header, render_source
-from lotor.compiler import Compiled, compile_model
-from lotor.memory import Plan
-from lotor.oracle import Oracle
-from lotor.verify import random_inputs
+from lotor.compiler import compile_model
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
-EXAMPLES = 16
-
-
-def taken(m: ModelBuilder, folder: Path, skip: tuple[str, ...] = ()) -> Counter[str]:
-    """Compare a model with the reference; return the kernels that it took."""
-    content = m.build()
-    compiled = compile_model(content, "cortex-m4", skip=skip)
-    oracle = Oracle(content)
-    inputs = list(inputs_of(m))
-    for got, one in zip(run(compiled, inputs, folder), inputs, strict=True):
-        expected = as_list(oracle.run(*one))
-        assert difference(got, expected) == "", compiled.graph
-    return Counter(step.function for layer in compiled.layers for step in layer.steps)
-
-
-@st.composite
-def convolutions(draw: Draw) -> ModelBuilder:
-    """Windows, padding, odd channels, every rest of four pixels, narrow clamps, wide scales."""
-    m = builder(draw)
-    x = image(draw, m, 7, 20)
-    for _ in range(BRANCHES):
-        scales = scaling(draw)
-        pixels = draw(st.booleans())
-        shape = {"kernel": (1, 1)} if pixels else window(draw, x)
-        m.output(m.conv2d(x, draw(st.integers(2, 9)), **shape, **scales))
-    return m
-
-
-@st.composite
-def depthwise(draw: Draw) -> ModelBuilder:
-    m = builder(draw)
-    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 24))
-    width, channels = draw(st.integers(1, 34)), draw(st.integers(1, 6))
-    x = m.input((batch, height, width, channels), draw(quants))
-    for _ in range(BRANCHES):
-        stride = draw(st.integers(1, 2))
-        padding = draw(paddings) if min(height, width) > 2 else "SAME"
-        m.output(m.depthwise_conv2d(x, stride=(stride, stride), padding=padding, **scaling(draw)))
-    return m
-
-
-@st.composite
-def dense(draw: Draw) -> ModelBuilder:
-    m = builder(draw)
-    batch, inputs = draw(st.integers(1, 3)), 4 * draw(st.integers(1, 80))
-    x = m.input((batch, inputs), draw(quants))
-    for _ in range(BRANCHES):
-        m.output(m.fully_connected(x, draw(st.integers(4, 19)), **scaling(draw)))
-    return m
-
-
-@st.composite
-def sums(draw: Draw) -> ModelBuilder:
-    m = builder(draw)
-    shape = (1, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
-    a, b = m.input(shape, draw(quants)), m.input(shape, draw(quants))
-    for _ in range(BRANCHES):
-        kind, quant = draw(st.sampled_from(["ADD", "SUB"])), draw(quants)
-        m.output(binary(m, kind, a, b, quant=quant, activation=draw(activations)))
-    return m
+TARGET = "cortex-m4"
 
 
 @pytest.mark.parametrize(
@@ -105,112 +35,16 @@ def test_random_layers(
     kernel: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    seen: Counter[str] = Counter()
-
-    @seed(0)
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(draw())
-    def check(m: ModelBuilder) -> None:
-        seen.update(taken(m, tmp_path_factory.mktemp(kernel)))
-
-    check()
-    # As many as would be if a few were refused.
-    assert seen[f"lotor_{kernel}_dsp"] >= EXAMPLES // 2, seen
-
-
-def overlapping() -> dict[str, ModelBuilder]:
-    """One layer each: blocks of pixels that shrink, keep and grow, and rows of them."""
-    found = {}
-    for name, shape, channels, kernel, stride in (
-        ("pixels", (1, 5, 7, 6), 6, 1, 1),
-        ("pixels that grow", (1, 5, 7, 4), 9, 1, 1),
-        ("pixels that shrink", (1, 6, 6, 11), 3, 1, 1),
-        ("windows", (2, 7, 6, 4), 4, 3, 1),
-        ("windows with stride", (1, 9, 10, 4), 8, 3, 2),
-    ):
-        m = ModelBuilder(seed=1)
-        x = m.input(shape, Quant(0.05, 3))
-        m.output(m.conv2d(x, channels, (kernel, kernel), (stride, stride)))
-        found[name] = m
-    for name, shape, stride in (
-        ("channels", (2, 9, 7, 5), 1),
-        ("channels of large images", (1, 40, 30, 2), 1),
-        ("rows", (1, 12, 11, 5), 2),
-        ("rows of large images", (2, 44, 40, 8), 2),
-    ):
-        m = ModelBuilder(seed=1)
-        x = m.input(shape, Quant(0.05, 3))
-        m.output(m.depthwise_conv2d(x, stride=(stride, stride)))
-        found[name] = m
-    m = ModelBuilder(seed=1)
-    a, b = m.input((1, 7, 5), Quant(0.05, 3)), m.input((1, 7, 5), Quant(0.07, 9))
-    m.output(m.add(a, b))
-    found["sums"] = m
-    return found
-
-
-OVERLAPPING = overlapping()
-
-
-def apart(compiled: Compiled, distance: int | None) -> Compiled:
-    """The one layer with its output so many bytes behind its first input; None: far from it."""
-    x, y = compiled.graph.inputs[0], compiled.graph.outputs[0]
-    room = 64 + -(-(x.nbytes + y.nbytes) // 64) * 64
-    at, places = 4 * room, []
-    for placement in compiled.plan.placements:
-        chosen = {id(x): room, id(y): room + distance if distance is not None else 3 * room}
-        offset = chosen.get(id(placement.tensors[0]), at)
-        places.append(replace(placement, offset=offset))
-        at += -(-placement.nbytes // 64) * 64
-    plan = Plan(tuple(places), at, 0, 0)
-    name, target = compiled.name, compiled.target.name
-    program = Program(
-        name, compiled.graph, compiled.layers, plan, compiled.model_hash, target, "0", ()
-    )
-    source, header = render_source(program), render_header(program)
-    return replace(compiled, plan=plan, source=source, header=header)
-
-
-def _outputs(
-    compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path, distance: int | None
-) -> list[bytes]:
-    found = run(apart(compiled, distance), inputs, folder / str(distance))
-    return [array.tobytes() for one in found for array in one]
+    check_random_layers(draw, TARGET, f"lotor_{kernel}_dsp", tmp_path_factory)
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
-    """Right at the clearance and beyond; a byte closer, some layer of each kernel is wrong."""
-    wrong: Counter[str] = Counter()
-    for number, (name, m) in enumerate(OVERLAPPING.items()):
-        compiled = compile_model(m.build(), "cortex-m4", "small")
-        (layer,) = compiled.layers
-        (step,) = layer.steps
-        assert step.variant.name == "dsp"
-        inputs = [*random_inputs(compiled.graph, 4, 0)]
-
-        outputs = partial(_outputs, compiled, inputs, tmp_path / str(number))
-        expected = outputs(None)
-        clearance = step.variant.clearances(step.call)[0]
-        if clearance.in_place:
-            assert outputs(0) == expected, name
-            wrong[step.function] += outputs(-1) != expected
-            wrong[step.function] += outputs(1) != expected
-        if clearance.forward is not None:
-            assert outputs(-clearance.forward) == expected, name
-            assert outputs(-clearance.forward - 1) == expected, name
-            wrong[f"{step.function} forward"] += outputs(1 - clearance.forward) != expected
-    assert wrong.keys() == {
+    assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_conv_2d_dsp forward",
         "lotor_depthwise_conv_2d_dsp",
         "lotor_depthwise_conv_2d_dsp forward",
         "lotor_add_dsp forward",
     }
-    assert all(wrong.values()), wrong
 
 
 @pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
@@ -218,16 +52,16 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     m = ModelBuilder(seed=4)
     shape = (1, 9, 7)
     m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
-    (layer,) = compile_model(m.build(), "cortex-m4").layers
+    (layer,) = compile_model(m.build(), TARGET).layers
     assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
-    assert taken(m, tmp_path) == {"lotor_add_dsp": 1}
+    assert taken(m, TARGET, tmp_path) == {"lotor_add_dsp": 1}
 
 
 def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
-    assert taken(m, tmp_path) == {"lotor_conv_2d_portable": 1}
+    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_portable": 1}
 
 
 def test_windows_that_are_too_large(tmp_path: Path) -> None:
@@ -236,7 +70,7 @@ def test_windows_that_are_too_large(tmp_path: Path) -> None:
         m = ModelBuilder(seed=3)
         weights = np.ones((2, 1, 1, inputs), np.int8)
         m.output(m.conv2d(m.input((1, 2, 2, inputs), Quant(0.05, 3)), weights=weights))
-        assert taken(m, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
+        assert taken(m, TARGET, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
 
 
 def test_layers_take_the_kernels() -> None:
@@ -247,5 +81,5 @@ def test_layers_take_the_kernels() -> None:
     y = m.conv2d(x, 8, (1, 1))
     x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
     m.output(m.fully_connected(m.reshape(x, (1, 72)), 5))
-    compiled = compile_model(m.build(), "cortex-m4")
+    compiled = compile_model(m.build(), TARGET)
     assert [layer.steps[0].variant.name for layer in compiled.layers] == ["dsp"] * 6
