@@ -203,6 +203,32 @@ class Sums:
         content = tuple(array.tobytes() for array in arrays)
         return _line_of(content, self.once, self.zero_point, self.limits, tuple(lifts))
 
+    @property
+    def scale(self) -> Array:
+        """About how much an output grows with the sum, float64[channels]."""
+        grows: Array = self.multiplier * (
+            2.0**-self.shift if self.once else 2.0 ** (self.shift - 31)
+        )
+        return grows
+
+    def outputs(self, sums: Array) -> Array:
+        """Return what the reference makes of sums, int64[channels, n]."""
+        right = (self.shift if self.once else np.maximum(-self.shift, 0))[:, None]
+        multiplier = self.multiplier[:, None]
+        half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
+        if self.once:
+            rounded = (sums * multiplier + half - (sums < 0)) >> right
+        else:
+            left = np.maximum(self.shift, 0)[:, None]
+            scaled = ((sums << left) * multiplier + (1 << 30)) >> 31
+            rounded = (scaled >> right) + ((scaled & mask) > (mask >> 1) + (scaled < 0))
+        clamped: Array = np.clip(rounded + self.zero_point, *self.limits)
+        return clamped
+
+    def steps(self) -> Array:
+        """Return the least sum that gives each output but the lowest, see `_steps`."""
+        return _steps(self.outputs, (self.low, self.high), self.limits)
+
     def rounded_twice(self) -> TwiceRounded | None:
         """Return the reference's own way; None where it takes a shift to the left, or a far one."""
         right = -self.shift
@@ -222,22 +248,9 @@ def _line_of(
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
     low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
-    right = (shift if once else np.maximum(-shift, 0))[:, None]
-    left = (np.zeros_like(shift) if once else np.maximum(shift, 0))[:, None]
-    half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
-
-    def outputs(sums: Array) -> Array:
-        if once:
-            rounded = (sums * multiplier[:, None] + half - (sums < 0)) >> right
-        else:
-            scaled = ((sums << left) * multiplier[:, None] + (1 << 30)) >> 31
-            rounded = (scaled >> right) + ((scaled & mask) > (mask >> 1) + (scaled < 0))
-        clamped: Array = np.clip(rounded + zero_point, *limits)
-        return clamped
-
-    scale = multiplier * (2.0**-shift if once else 2.0 ** (shift - 31))
+    sums = Sums(once, low, low, high, multiplier, shift, zero_point, limits)
     for lift in lifts:
-        found = linear_scale(outputs, scale, (low, high), limits, lift)
+        found = linear_scale(sums.outputs, sums.scale, (low, high), limits, lift)
         if found is not None:
             return found
     return None

@@ -16,6 +16,7 @@ from lotor.targets import (
     Target,
     add_dsp,
     conv_2d_dsp,
+    conv_2d_v6m,
     depthwise_conv_2d_dsp,
     fully_connected_dsp,
 )
@@ -53,6 +54,7 @@ _FASTER: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
+    Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
 )
 
 

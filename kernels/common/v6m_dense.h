@@ -1,0 +1,96 @@
+/* Products of the windows of four pixels with filters, for Armv6-M: one filter at a time.
+ *
+ * The inputs of four pixels lie side by side as words. Of sixteen filters the weights for an input
+ * lie side by side as bytes: as far from those for the next input as the next four words from
+ * these, so that one register goes through both. */
+#ifndef LOTOR_COMMON_V6M_DENSE_H
+#define LOTOR_COMMON_V6M_DENSE_H
+
+#include "v6m.h"
+
+#define LOTOR_V6M_DENSE_FILTERS 16
+
+/* r0: inputs; r1: the filter's weights, less r0; sums in r8 to r11. */
+#define LOTOR_V6M_DENSE_INPUT                                                                      \
+    "ldmia r0!, {r2, r3, r4, r5}\n"                                                                \
+    "ldrsb r6, [r1, r0]\n"                                                                         \
+    "muls r2, r6, r2\n add r8, r2\n"                                                               \
+    "muls r3, r6, r3\n add r9, r3\n"                                                               \
+    "muls r4, r6, r4\n add r10, r4\n"                                                              \
+    "muls r5, r6, r5\n add r11, r5\n"
+
+#define LOTOR_V6M_DENSE_OUTPUT(SUM, OUTSIDE, INSIDE, ABOVE)                                        \
+    "mov r2, " SUM "\n" LOTOR_V6M_OUTPUT(OUTSIDE, INSIDE, ABOVE) "strb r2, [r0]\n"
+
+/* Writes one output of each of some filters for four pixels.
+ *
+ * inputs: four words for each input of a window.
+ * weights: sixteen bytes for each, one of each filter.
+ * table: of each filter the sum to begin with and what `v6m_scale.py` has; up to `end`.
+ * out: the first pixel's output of the first filter.
+ * step: bytes from one pixel to the next.
+ */
+static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, const int8_t *weights,
+                                                     const uint32_t *table, const uint32_t *end,
+                                                     int8_t *out, int32_t count, int32_t step,
+                                                     int32_t bent, int32_t low, int32_t high) {
+    register const int32_t *x __asm__("r0") = inputs;
+    register const int8_t *w __asm__("r1") = weights;
+    register const uint32_t *t __asm__("r2") = table;
+    register const uint32_t *last __asm__("r3") = end;
+    register int8_t *y __asm__("r4") = out;
+    register const int32_t *full __asm__("r5") = inputs + 4 * count;
+    /* Stack: inputs, their end, end of the table, r7, weights, table, output. */
+    __asm__ volatile(
+        "sub sp, #28\n"
+        "str r7, [sp, #12]\n"
+        "str r0, [sp]\n str r5, [sp, #4]\n str r3, [sp, #8]\n"
+        "str r2, [sp, #20]\n str r4, [sp, #24]\n"
+        "subs r1, r1, r0\n"
+        "subs r1, #16\n"
+        "1:\n"
+        "ldmia r2!, {r3}\n"
+        "str r2, [sp, #20]\n"
+        "mov r8, r3\n mov r9, r3\n mov r10, r3\n mov r11, r3\n"
+        "ldr r0, [sp]\n"
+        ".if %c[count] > 16\n"
+        "ldr r7, [sp, #4]\n"
+        ".rept %c[count] %% 8\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
+        "2:\n"
+        ".rept 8\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
+        "cmp r0, r7\n"
+        "bne 2b\n"
+        ".else\n"
+        ".rept %c[count]\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
+        ".endif\n"
+        "str r1, [sp, #16]\n"
+        "ldr r1, [sp, #20]\n"
+        "ldmia r1!, {r3, r4, r5, r6, r7}\n"
+        ".if %c[bent]\n"
+        "ldmia r1!, {r0, r2}\n"
+        "mov r12, r0\n mov lr, r2\n"
+        ".endif\n"
+        "str r1, [sp, #20]\n"
+        "ldr r0, [sp, #24]\n"
+        "adds r1, r0, #1\n"
+        "str r1, [sp, #24]\n" LOTOR_V6M_DENSE_OUTPUT("r8", "10", "20", "30")
+            LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r9", "11", "21", "31")
+                LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r10", "12", "22", "32")
+                    LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r11", "13", "23", "33")
+        "ldr r1, [sp, #16]\n"
+        "adds r1, #1\n"
+        "ldr r2, [sp, #20]\n"
+        "ldr r3, [sp, #8]\n"
+        "cmp r2, r3\n"
+        "beq 3f\n"
+        "b 1b\n" LOTOR_V6M_OUTSIDE("10", "20") LOTOR_V6M_OUTSIDE("11", "21")
+            LOTOR_V6M_OUTSIDE("12", "22") LOTOR_V6M_OUTSIDE("13", "23")
+        "3:\n"
+        "ldr r7, [sp, #12]\n"
+        "add sp, #28\n"
+        : "+r"(x), "+r"(w), "+r"(t), "+r"(last), "+r"(y), "+r"(full)
+        : [count] "i"(count), [step] "i"(step), [bent] "i"(bent), [low] "i"(low), [high] "i"(high)
+        : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+#endif
