@@ -19,6 +19,9 @@ from lotor.host import HostModel
 from lotor.host import load as load_on_host
 from lotor.zoo import find_model
 
+# Tested in full by `make test`; other emulated boards run the smoke tests and those of the core
+# there, and all tests in `make test-full`.
+FULLY_TESTED = ("netduinoplus2", "mps2-an386")
 SMALL = Path(__file__).parent / "hil_small.tflite"
 
 
@@ -32,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "hil: talks to a board over its serial line")
     config.addinivalue_line("markers", "smoke: the shortest proof that a board works")
+    config.addinivalue_line("markers", "core: depends on the processor core")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -46,8 +50,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.hil)
+            name = getattr(item, "callspec", None) and item.callspec.params.get("bench")
+            sample = item.get_closest_marker("smoke") or item.get_closest_marker("core")
+            if not (item.config.getoption("lotor_board") or name in FULLY_TESTED or sample):
+                item.add_marker(pytest.mark.slow)
             if item.config.pluginmanager.hasplugin("xdist"):
-                name = getattr(item, "callspec", None) and item.callspec.params.get("bench")
                 item.add_marker(pytest.mark.xdist_group(f"board-{name}"))
 
 

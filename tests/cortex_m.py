@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lotor.board import load_board
 from lotor.codegen.c import borders
 from lotor.compiler import Compiled
 
@@ -20,14 +21,24 @@ needs_emulator = pytest.mark.skipif(
 )
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow")
 
-# The emulator's machine for each target; each has 4 MB of memory at both addresses.
-_MACHINES = {"cortex-m4": "mps2-an386", "cortex-m7": "mps2-an500"}
-_LINK = """
-MEMORY { code : ORIGIN = 0, LENGTH = 4M  ram : ORIGIN = 0x20000000, LENGTH = 4M }
-SECTIONS {
-    .text : { KEEP(*(.vectors)) *(.text* .rodata*) } > code
-    .bss : { *(.data*) *(.bss*) *(COMMON) } > ram
+# The board that stands for each target: its machine, and where its memories are.
+BOARDS = {
+    "cortex-m0plus": "mps2-an385-m0plus",
+    "cortex-m3": "mps2-an385",
+    "cortex-m4": "mps2-an386",
+    "cortex-m7": "mps2-an500",
+    "cortex-m33": "mps2-an505",
+    "cortex-m55": "mps3-an547",
 }
+_LINK = """
+MEMORY {{
+    code : ORIGIN = {flash.origin}, LENGTH = {flash.bytes}
+    ram : ORIGIN = {ram.origin}, LENGTH = {ram.bytes}
+}}
+SECTIONS {{
+    .text : {{ KEEP(*(.vectors)) *(.text* .rodata*) }} > code
+    .bss : {{ *(.data*) *(.bss*) *(COMMON) }} > ram
+}}
 """
 # Semihosting: "Semihosting for AArch32 and AArch64", Arm; requests 1 open, 5 write, 6 read, 0x18
 # exit.
@@ -50,9 +61,7 @@ static int move(int request, int file, void *bytes, unsigned count) {{
     const uintptr_t block[3] = {{(uintptr_t)file, (uintptr_t)bytes, count}};
     return ask(request, block);
 }}
-void start(void);
-void start(void) {{
-    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* the floating-point unit */
+static void __attribute__((noinline)) work(void) {{
     const int from = open_("{folder}/in.bin", 1), to = open_("{folder}/out.bin", 5);
     memset(arena + {upper}_ARENA_BYTES, 0xA5, 64);
     {reset}
@@ -66,9 +75,19 @@ void start(void) {{
     ask(0x18, (void *)0x20026);
     for (;;) {{}}
 }}
+void start(void);
+void start(void) {{
+#if __ARM_ARCH == 6
+    *(volatile uint32_t *)0xE000ED14u |= 1u << 3; /* CCR: unaligned accesses fault */
+#else
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: floating point and Helium */
+    __asm__ volatile("isb");
+#endif
+    work();
+}}
 static void fault(void) {{ ask(0x18, (void *)0x20023); for (;;) {{}} }}
 __attribute__((section(".vectors"), used)) static void (*const vectors[16])(void) = {{
-    (void (*)(void))0x20400000, start, fault, fault, fault, fault, fault}};
+    (void (*)(void)){stack:#x}, start, fault, fault, fault, fault, fault}};
 void *memcpy(void *to, const void *from, size_t count) {{
     for (size_t i = 0; i < count; i++) ((char *)to)[i] = ((const char *)from)[i];
     return to;
@@ -107,18 +126,21 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         arguments.append(f"(void *)({buffer} + {at[kind]})")
         at[kind] += -(-tensor.nbytes // 8) * 8
     upper = compiled.name.upper()
+    board = load_board(BOARDS[compiled.target.name])
+    memory = board.memory
     text = _MAIN.format(
         name=compiled.name,
         upper=upper,
         folder=folder,
         turns=len(inputs),
+        stack=memory.ram.origin + memory.ram.bytes,
         inputs=at["input"],
         outputs=at["output"],
         arguments=", ".join(arguments),
         reset=f"{compiled.name}_reset(arena);" if compiled.plan.variables else "",
     )
     (folder / "main.c").write_text(text)
-    (folder / "link.ld").write_text(_LINK)
+    (folder / "link.ld").write_text(_LINK.format(flash=memory.flash, ram=memory.ram))
     flags = ["-O2", "-nostdlib", "-ffreestanding", "-fno-tree-loop-distribute-patterns"]
     cpu = compiled.target.flags
     _do("arm-none-eabi-gcc", *cpu, "-O3", *WARNINGS, "-c", f"{compiled.name}.c", cwd=folder)
@@ -129,8 +151,9 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
     )  # fmt: skip
     data = b"".join(a.tobytes() + bytes(-a.nbytes % 8) for one in inputs for a in one)
     (folder / "in.bin").write_bytes(data)
+    assert board.emulator
     _do(
-        "qemu-system-arm", "-M", _MACHINES[compiled.target.name], "-kernel", "run.elf",
+        board.emulator.program, *board.emulator.args, "-kernel", "run.elf",
         "-display", "none", "-monitor", "none", "-serial", "none",
         "-semihosting-config", "enable=on,target=native", cwd=folder,
     )  # fmt: skip

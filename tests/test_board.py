@@ -27,12 +27,27 @@ def test_typo_in_the_name() -> None:
         load_board("netduinoplus")
 
 
-def edited(tmp_path: Path, old: str, new: str) -> Path:
-    text = resource("boards", "netduinoplus2.toml").read_text()
+def edited(tmp_path: Path, old: str, new: str, board: str = "netduinoplus2") -> Path:
+    text = resource("boards", f"{board}.toml").read_text()
     assert old in text
     path = tmp_path / "garden.toml"
     path.write_text(text.replace(old, new, 1))
     return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("uart = { address = 0x4000_4000, irq = 0 }\n", "", "hal.uart"),
+        ("timer = { address = 0x4000_0000, irq = 8 }\n", "", "ticks.timer"),
+        ("clock_hz = 25_000_000\n\n[serial]", "\n[serial]", "ticks.clock_hz"),
+    ],
+)
+def test_what_a_family_with_many_addresses_needs(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    with pytest.raises(LotorError, match=f"'{key}' is"):
+        read_board(edited(tmp_path, old, new, "mps2-an386"))
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cases import Build, built, cases
+from cases.conv_2d import conv_2d
 from exactness import as_list, inputs_of
-from lotor.board import load_board
+from lotor.board import list_boards, load_board
 from lotor.build import build_firmware
 from lotor.compiler import Compiled, compile_model
 from lotor.device import emulator
@@ -40,20 +41,30 @@ def _images() -> list[list[Build]]:
 
 
 IMAGES = _images()
+BOARDS = [name for name in list_boards() if load_board(name).emulated]
+
+
+def _slow(board: str, image: int) -> bool:
+    """One board runs all in the fast tests, each of the others the image with the convolutions."""
+    return not load_board(board).default and conv_2d not in IMAGES[image]
 
 
 @pytest.fixture(autouse=True)
 def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
     yield
-    for board in ("netduinoplus2", "mps2-an386"):
+    for board in BOARDS:
         emulator.stop(board)
 
 
 @pytest.mark.parametrize(
-    "board", ["netduinoplus2", pytest.param("mps2-an386", marks=pytest.mark.slow)]
+    ("board", "image"),
+    [
+        pytest.param(board, image, marks=pytest.mark.slow if _slow(board, image) else ())
+        for board in BOARDS
+        for image in range(len(IMAGES))
+    ],
 )
-@pytest.mark.parametrize("image", range(len(IMAGES)))
 def test_cases_equal_the_reference(board: str, image: int, tmp_path: Path) -> None:
     chosen = load_board(board)
     builds = IMAGES[image]

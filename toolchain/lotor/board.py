@@ -18,7 +18,7 @@ from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
 FLASH_METHODS = ("emulator",)
-TICK_SOURCES = ("tim2", "timer0", "dwt")
+TICK_SOURCES = ("tim2", "timer0", "counter", "dwt")
 TICK_UNITS = ("instructions", "cycles")
 
 
@@ -47,21 +47,38 @@ class Build:
 
 
 @dataclass(frozen=True)
+class Peripheral:
+    """Where a chip has a peripheral: its registers' address, and its interrupt if it has one."""
+
+    address: int
+    irq: int = 0
+
+
+@dataclass(frozen=True)
 class Hal:
-    """The chip family (a folder of `firmware/hal`), its interrupts, the UART's clock, watchdog."""
+    """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
+
+    A family whose chips differ in where the UART is takes `uart` and its receive interrupt.
+    """
 
     name: str
     irqs: int
     uart_clock_hz: int
     watchdog: bool
+    uart: Peripheral | None = None
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """What counts time on the board, and what one tick is."""
+    """What counts time on the board, and what one tick is.
+
+    A family whose chips differ in their timers takes `timer`, and the clock that it counts.
+    """
 
     source: str
     unit: str
+    timer: Peripheral | None = None
+    clock_hz: int | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +262,14 @@ def _check(board: Board, where: str) -> None:
             f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
             "board in time to feed it"
         )
+    needed = {
+        "hal.uart": board.hal.uart,
+        "ticks.timer": board.ticks.timer,
+        "ticks.clock_hz": board.ticks.clock_hz,
+    }
+    for key, found in needed.items():
+        if board.hal.name == "cmsdk" and not found:
+            raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
     if (board.flash.method == "emulator") != board.emulated:
         raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {

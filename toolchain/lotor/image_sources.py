@@ -7,16 +7,19 @@ function for each model) and the linker script.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol
 
 from lotor import __version__
-from lotor.board import Board
+from lotor.board import TICK_SOURCES, Board
 from lotor.errors import LotorError
 from lotor.targets import Target
 
 # The folder of the models' object files: no folder above it should be called so, because the linker
 # script knows them by it.
 MODELS_GROUP = "lotor-models"
+
+_INSTRUCTION_NS = 128  # what an emulated instruction takes: QEMU's -icount shift=7
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
 _HELLO_BYTES = 1040
@@ -122,11 +125,22 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
             "LOTOR_BAUD": board.serial.baud,
             "LOTOR_IRQS": board.hal.irqs,
             "LOTOR_WATCHDOG": int(board.hal.watchdog),
-            "LOTOR_TICKS_DWT": int(board.ticks.source == "dwt"),
         }
+        for source in TICK_SOURCES:
+            values[f"LOTOR_TICKS_{source.upper()}"] = int(board.ticks.source == source)
+        if uart := board.hal.uart:
+            values |= {"LOTOR_UART": uart.address, "LOTOR_UART_IRQ": uart.irq}
+        if timer := board.ticks.timer:
+            values |= {"LOTOR_TIMER": timer.address, "LOTOR_TIMER_IRQ": timer.irq}
+        if board.ticks.clock_hz:
+            each = Fraction(board.ticks.clock_hz * _INSTRUCTION_NS, 10**9)
+            values |= {
+                "LOTOR_TIMER_TICKS": each.numerator,
+                "LOTOR_TIMER_INSTRUCTIONS": each.denominator,
+            }
     lines = [f"#define {name} {value}u" for name, value in values.items()]
     # Compared with an int layer number.
-    lines = [line[:-1] if "LAYERS" in line or "IRQS" in line else line for line in lines]
+    lines = [line[:-1] if "LAYERS" in line or "LOTOR_IRQS" in line else line for line in lines]
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     head = "/* Sizes and options of this image; written by the build. */"

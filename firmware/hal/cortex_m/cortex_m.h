@@ -1,4 +1,5 @@
-/* The registers of the Armv6-M and Armv7-M core that the HALs share (Arm DDI 0403E, chapter B3). */
+/* The registers of the Armv6-M, v7-M and v8-M cores that the HALs share. Section numbers are those
+   of Arm DDI 0403E (v7-M), unless another manual is named. */
 #ifndef LOTOR_CORTEX_M_H
 #define LOTOR_CORTEX_M_H
 
@@ -28,7 +29,9 @@
 #define DWT_CTRL REGISTER(0xE0001000)               /* C1.8.7 */
 #define DWT_CYCCNT REGISTER(0xE0001004)             /* C1.8.8 */
 
-enum { SHCSR_FAULTS_ENABLED = 7u << 16, CCR_DIV_0_TRP = 1u << 4 };
+enum { SHCSR_FAULTS_ENABLED = 7u << 16 };
+/* B3.2.8; LOB: DDI 0553, D1.2.9, loops without branches of an Armv8.1-M. */
+enum { CCR_UNALIGN_TRP = 1u << 3, CCR_DIV_0_TRP = 1u << 4, CCR_LOB = 1u << 19 };
 
 static inline void irq_enable(uint32_t number) { NVIC_ISER(number / 32) = 1u << (number % 32); }
 

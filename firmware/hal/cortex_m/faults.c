@@ -9,8 +9,9 @@ extern uint8_t __stack_limit[], __stack_top[];
 extern uint8_t __fault_stack_top[];
 
 enum { EXCEPTION_NMI = 2, FRAME_BYTES = 32 };
-/* B3.2.15: an exception's own stacking failed (MLSPERR, MSTKERR, LSPERR, STKERR). */
-enum { CFSR_STACKING = 1u << 5 | 1u << 4 | 1u << 13 | 1u << 12 };
+/* B3.2.15: an exception's own stacking failed (MLSPERR, MSTKERR, LSPERR, STKERR), or the stack
+   reached its limit (DDI 0553, D1.2.264: STKOF). */
+enum { CFSR_STACKING = 1u << 5 | 1u << 4 | 1u << 13 | 1u << 12 | 1u << 20 };
 
 static fault_record record; /* too large for the fault stack */
 
@@ -36,20 +37,22 @@ __attribute__((used, noreturn)) void fault_capture(const uint8_t *frame, uint32_
     record.status[3] = SCB_BFAR;
 #endif
     record.reason = reason_of(exception, frame);
-    if (frame >= __stack_limit && frame + FRAME_BYTES <= __stack_top) {
+    if (record.reason != FAULT_STACK && frame >= __stack_limit &&
+        frame + FRAME_BYTES <= __stack_top) {
         for (uint32_t i = 0; i < 8; i++)
             record.registers[i] = ((const uint32_t *)(const void *)frame)[i];
     }
     fault_store(&record);
 }
 
-/* Naked, and off the old stack at once: it may be the very thing that broke. */
+/* Naked, and off the old stack at once: it may be the very thing that broke. `bl` for its range:
+   an Armv6-M has no long `b`. */
 __attribute__((naked)) void Fault_Handler(void) {
     __asm volatile("mrs r0, msp\n"
                    "mrs r1, ipsr\n"
                    "ldr r2, =__fault_stack_top\n"
                    "mov sp, r2\n"
-                   "b fault_capture\n");
+                   "bl fault_capture\n");
 }
 
 #ifdef LOTOR_TEST_FAULTS
@@ -83,7 +86,7 @@ void hal_provoke(uint8_t reason) {
         ((void (*)(void))0xE0000001u)(); /* B3.1: never executable */
         break;
     case FAULT_BUS:
-        word = REGISTER(0x9FFFFFF0); /* external memory that no board has */
+        word = REGISTER(0x5FFFFFF0); /* end of the peripherals: no board has any there */
         break;
     case FAULT_USAGE:
         __asm volatile("udf #0");

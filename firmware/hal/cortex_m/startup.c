@@ -38,9 +38,11 @@ static void Irq_Handler(void) {
 }
 
 /* Nobody may touch up to 64 KiB below the stack. Most chips have nothing there and fault anyway,
-   but some ignore what is written to nowhere. */
+   but some ignore what is written to nowhere. An Armv8-M has a limit for the stack pointer. */
 static void guard_stack(void) {
-#if __ARM_ARCH >= 7
+#if __ARM_ARCH >= 8
+    __asm volatile("msr msplim, %0" ::"r"(__stack_limit));
+#else
     if (!(MPU_TYPE >> 8 & 0xFFu)) /* B3.5.4: DREGION, no MPU */
         return;
     const uint32_t limit = (uint32_t)(uintptr_t)__stack_limit;
@@ -56,18 +58,23 @@ static void guard_stack(void) {
 
 /* Used: the vector table names it only to the linker. */
 __attribute__((used, noreturn)) void Reset_Handler(void) {
+#ifdef __ARM_FP              /* first, for the C library may use it */
+    SCB_CPACR |= 0xFu << 20; /* B3.2.20: full access to CP10 and CP11 */
+    __asm volatile("dsb\n isb");
+#endif
     uint8_t *sp;
     __asm volatile("mov %0, sp" : "=r"(sp));
     watermark_paint(__stack_limit, (size_t)(sp - __stack_limit) - 32);
     memcpy(__data_start, __data_load, (size_t)((uint8_t *)__data_end - (uint8_t *)__data_start));
     memset(__bss_start, 0, (size_t)((uint8_t *)__bss_end - (uint8_t *)__bss_start));
-#ifdef __ARM_FP
-    SCB_CPACR |= 0xFu << 20; /* B3.2.20: full access to CP10 and CP11 */
-    __asm volatile("dsb\n isb");
-#endif
 #if __ARM_ARCH >= 7
     SCB_SHCSR |= SHCSR_FAULTS_ENABLED; /* B3.2.13: MemManage, BusFault, UsageFault on their own */
-    SCB_CCR |= CCR_DIV_0_TRP;          /* B3.2.8 */
+    SCB_CCR |= CCR_DIV_0_TRP;
+#else
+    SCB_CCR |= CCR_UNALIGN_TRP; /* as on every Armv6-M; a later core that stands for it must, too */
+#endif
+#ifdef __ARM_FEATURE_MVE
+    SCB_CCR |= CCR_LOB;
 #endif
     guard_stack();
     (void)main();

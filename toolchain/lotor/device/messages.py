@@ -33,6 +33,11 @@ class FaultReason(IntEnum):
     WATCHDOG = 7
     NMI = 8
 
+    def seen_by(self, target: str) -> "FaultReason":
+        """Return what a core reports: an Armv6-M has one exception for most faults."""
+        own = {FaultReason.MEM_MANAGE, FaultReason.BUS_FAULT, FaultReason.USAGE_FAULT}
+        return FaultReason.HARD_FAULT if target == "cortex-m0plus" and self in own else self
+
 
 class ResetReason(IntEnum):
     """Why the program on the board started."""

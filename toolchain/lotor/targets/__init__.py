@@ -49,8 +49,12 @@ TARGETS: dict[str, Target] = {
         _cortex_m("cortex-m0plus", "cortex-m0plus", variants=("v6m",)),
         _cortex_m("cortex-m3", "cortex-m3"),
         _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT, variants=("dsp",)),
-        _cortex_m("cortex-m7", "cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
-        _cortex_m("cortex-m33", "cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+        _cortex_m(
+            "cortex-m7", "cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16", variants=("dsp",)
+        ),
+        _cortex_m(
+            "cortex-m33", "cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16", variants=("dsp",)
+        ),
         _cortex_m("cortex-m55", "cortex-m55", "-mfloat-abi=hard"),
         _cortex_a("cortex-a53"),
         _cortex_a("cortex-a72"),
