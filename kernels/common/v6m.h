@@ -13,6 +13,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* gcc reads assembly for Armv6-M in the old syntax. */
+#define LOTOR_V6M_SYNTAX ".syntax unified\n"
+
 /* The count in r2 becomes an output (`v6m_scale.py`), where r3 is its reach, r4 and r6 the lower
  * and upper part of the multiplier, r5 the addend and r7 the lower part's bits; with a bend r12 is
  * the count of zero and lr what is added below. Uses r1. Labels are UNIQUE numbers. */
@@ -80,7 +83,7 @@ static inline LOTOR_SPECIALISED int32_t *lotor_v6m_expand(const int8_t *from, in
     register const int8_t *x __asm__("r0") = from;
     register int32_t *to __asm__("r1") = lane;
     register const int8_t *end __asm__("r2") = from + count / 8 * 8;
-    __asm__ volatile(".if %c[count] >= 16\n"
+    __asm__ volatile(LOTOR_V6M_SYNTAX ".if %c[count] >= 16\n"
                      "mov r12, r2\n"
                      ".endif\n"
                      "movs r2, #0\n movs r3, #1\n movs r4, #2\n movs r5, #3\n"

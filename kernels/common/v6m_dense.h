@@ -42,6 +42,7 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
     register const int32_t *full __asm__("r5") = inputs + 4 * count;
     /* Stack: inputs, their end, end of the table, r7, weights, table, output. */
     __asm__ volatile(
+        LOTOR_V6M_SYNTAX
         "sub sp, #28\n"
         "str r7, [sp, #12]\n"
         "str r0, [sp]\n str r5, [sp, #4]\n str r3, [sp, #8]\n"
