@@ -100,9 +100,7 @@ def _short_line(
     return None
 
 
-def _lines(
-    counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, bend: bool
-) -> Array:
+def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, bend: bool) -> Array:
     """Return int64[channels, 4]: multiplier, bits, the addends from zero on and below.
 
     All are 0 where a channel has no line.

@@ -18,6 +18,7 @@ from lotor.targets import (
     conv_2d_dsp,
     conv_2d_v6m,
     depthwise_conv_2d_dsp,
+    depthwise_conv_2d_v6m,
     fully_connected_dsp,
 )
 from lotor.targets.overlap import portable_clearances
@@ -55,6 +56,9 @@ _FASTER: tuple[Variant, ...] = (
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
     Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
+    Variant(
+        "depthwise_conv_2d", "v6m", depthwise_conv_2d_v6m.pack, depthwise_conv_2d_v6m.clearances
+    ),
 )
 
 
