@@ -11,24 +11,17 @@ from lotor.ops import KernelCall
 
 _BLOCK = 4  # elements that are read, then written
 _LARGEST = (1 << 31) - 1
-_VALUES = np.arange(-128, 128, dtype=np.int64)
+VALUES = np.arange(-128, 128, dtype=np.int64)
 _CHANGES = (0, 1, -1, 2, -2, 3, -3)  # of the addend, in steps of its smallest effect
 
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/add/dsp.h`; None where it would not be exact."""
-    if call.function not in ("add", "sub"):
+    if not one_shape(call):
         return None
-    p = {name: int(value) for name, value in call.params.items()}
-    (a, b), y = call.inputs, call.outputs[0]
-    if not a.shape == b.shape == y.shape:
-        return None
-    if a.data is not None or b.data is not None or not (a.dense and b.dense and y.dense):
-        return None
-    if (p["row"], p["a_step"], p["b_step"]) != (y.elements, 1, 1):
-        return None
+    p, y = {name: int(value) for name, value in call.params.items()}, call.outputs[0]
     sign = -1 if call.function == "sub" else 1
-    want = _reference(p, sign)
+    want = reference(p, sign)
     for away in (0, 1):
         line = _line(p, sign, want, away)
         if line is not None:
@@ -45,16 +38,29 @@ def pack(call: KernelCall) -> KernelCall | None:
     return None
 
 
+def one_shape(call: KernelCall) -> bool:
+    """Return whether a call adds or subtracts two tensors of int8, element by element."""
+    if call.function not in ("add", "sub"):
+        return False
+    (a, b), y = call.inputs, call.outputs[0]
+    if not a.shape == b.shape == y.shape:
+        return False
+    if a.data is not None or b.data is not None or not (a.dense and b.dense and y.dense):
+        return False
+    p = call.params
+    return (p["row"], p["a_step"], p["b_step"]) == (y.elements, 1, 1)
+
+
 def _scale_down(x: Array, multiplier: int, right: int) -> Array:
     high = (x * multiplier + (1 << 30)) >> 31
     mask = (1 << right) - 1
     return (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
 
 
-def _reference(p: dict[str, int], sign: int) -> Array:
+def reference(p: dict[str, int], sign: int) -> Array:
     """Return int64[256, 256]: the output for all values of both inputs."""
-    a = _scale_down((_VALUES + p["a_offset"]) << 20, p["a_multiplier"], p["a_right"])
-    b = _scale_down((_VALUES + p["b_offset"]) << 20, p["b_multiplier"], p["b_right"])
+    a = _scale_down((VALUES + p["a_offset"]) << 20, p["a_multiplier"], p["a_right"])
+    b = _scale_down((VALUES + p["b_offset"]) << 20, p["b_multiplier"], p["b_right"])
     total = a[:, None] + sign * b[None, :]
     scaled = _scale_down(total, p["out_multiplier"], p["out_right"]) + p["out_offset"]
     limited: Array = np.clip(scaled, p["out_min"], p["out_max"])
@@ -91,8 +97,8 @@ def _outputs(a: int, b: int, addend: int, shift: int, p: dict[str, int], away: i
     """Return what the kernel computes, int64[256, 256]; None where it leaves int32."""
     if max(abs(a), abs(b), abs(addend)) > _LARGEST:
         return None
-    first = ((_VALUES * 256 * a) >> 16) + addend
-    total = first[:, None] + ((_VALUES * 256 * b) >> 16)[None, :]
+    first = ((VALUES * 256 * a) >> 16) + addend
+    total = first[:, None] + ((VALUES * 256 * b) >> 16)[None, :]
     half = 1 << (shift - 1)
     if np.abs(first).max() > _LARGEST or np.abs(total).max() + half > _LARGEST:
         return None

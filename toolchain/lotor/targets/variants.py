@@ -15,6 +15,7 @@ from lotor.resources import resource
 from lotor.targets import (
     Target,
     add_dsp,
+    add_v6m,
     conv_2d_dsp,
     conv_2d_v6m,
     depthwise_conv_2d_dsp,
@@ -55,6 +56,7 @@ _FASTER: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
+    Variant("add", "v6m", add_v6m.pack, add_v6m.clearances),
     Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
     Variant(
         "depthwise_conv_2d", "v6m", depthwise_conv_2d_v6m.pack, depthwise_conv_2d_v6m.clearances
