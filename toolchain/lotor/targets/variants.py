@@ -21,6 +21,7 @@ from lotor.targets import (
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v6m,
     fully_connected_dsp,
+    fully_connected_v6m,
 )
 from lotor.targets.overlap import portable_clearances
 
@@ -57,6 +58,7 @@ _FASTER: tuple[Variant, ...] = (
         "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
     ),
     Variant("add", "v6m", add_v6m.pack, add_v6m.clearances),
+    Variant("fully_connected", "v6m", fully_connected_v6m.pack, fully_connected_v6m.clearances),
     Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
     Variant(
         "depthwise_conv_2d", "v6m", depthwise_conv_2d_v6m.pack, depthwise_conv_2d_v6m.clearances
