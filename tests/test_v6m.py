@@ -11,18 +11,24 @@ from kernel_layers import (
     check_overlap,
     check_random_layers,
     convolutions,
+    dense,
     depthwise,
     overlapping,
+    sums,
+    taken,
 )
-from tflite_builder import ModelBuilder
+from lotor.compiler import compile_model
+from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m0plus"
 
 
 @pytest.mark.parametrize(
-    ("draw", "kernel"), [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d")]
-)
+    ("draw", "kernel"),
+    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
+     (dense, "fully_connected"), (sums, "add")],
+)  # fmt: skip
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
     kernel: str,
@@ -32,8 +38,49 @@ def test_random_layers(
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
-    models = {name: m for name, m in overlapping().items() if name != "sums"}
-    assert check_overlap(models, TARGET, tmp_path) == {
+    assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_conv_2d_v6m forward",
         "lotor_depthwise_conv_2d_v6m forward",
+        "lotor_add_v6m forward",
     }
+
+
+@pytest.mark.parametrize(
+    ("filters", "zero_point"), [(16, -128), (17, 5), (35, 5), (258, -128), (515, -128)]
+)
+def test_many_filters(filters: int, zero_point: int, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=filters)
+    x = m.input((1, 3, 3, 21), Quant(0.05, 3))
+    m.output(m.conv2d(x, filters, (1, 1), quant=Quant(0.1, zero_point)))
+    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_v6m": 1}
+
+
+@pytest.mark.parametrize(("channels", "multiplier"), [(300, 1), (2, 3), (1, 8)])
+@pytest.mark.parametrize("stride", [1, 3, 4])
+def test_many_channels(channels: int, multiplier: int, stride: int, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=channels)
+    x = m.input((2, 9, 10, channels), Quant(0.05, 3))
+    m.output(m.depthwise_conv2d(x, stride=(stride, stride), depth_multiplier=multiplier))
+    assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m": 1}
+
+
+@pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
+def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=4)
+    shape = (1, 9, 7)
+    m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
+    assert taken(m, TARGET, tmp_path) == {"lotor_add_v6m": 1}
+
+
+def test_layers_take_the_kernels() -> None:
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 12, 12, 3))
+    x = m.conv2d(x, 8, (3, 3), (2, 2), activation="RELU")
+    x = m.depthwise_conv2d(x, activation="RELU")
+    y = m.conv2d(x, 8, (1, 1))
+    x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
+    m.output(m.fully_connected(m.reshape(x, (1, 72)), 5))
+    compiled = compile_model(m.build(), TARGET)
+    assert [layer.steps[0].variant.name for layer in compiled.layers] == ["v6m"] * 6

@@ -83,28 +83,36 @@ static inline LOTOR_SPECIALISED int32_t *lotor_v6m_expand(const int8_t *from, in
     register const int8_t *x __asm__("r0") = from;
     register int32_t *to __asm__("r1") = lane;
     register const int8_t *end __asm__("r2") = from + count / 8 * 8;
-    __asm__ volatile(LOTOR_V6M_SYNTAX ".if %c[count] >= 16\n"
-                     "mov r12, r2\n"
-                     ".endif\n"
-                     "movs r2, #0\n movs r3, #1\n movs r4, #2\n movs r5, #3\n"
-                     ".if %c[count] >= 8\n"
-                     "1:\n" LOTOR_V6M_FOUR("0") LOTOR_V6M_FOUR("4") "adds r1, #128\n"
-                     ".endif\n"
-                     ".if %c[count] >= 16\n"
-                     "cmp r0, r12\n"
-                     "bne 1b\n"
-                     ".endif\n"
-                     ".if %c[count] & 4\n" LOTOR_V6M_FOUR("0") "adds r1, #64\n"
-                     ".endif\n"
-                     ".if %c[count] & 3\n" LOTOR_V6M_BYTE("r2", "0") ".endif\n"
-                     ".if (%c[count] & 3) > 1\n" LOTOR_V6M_BYTE("r3", "1") ".endif\n"
-                     ".if (%c[count] & 3) > 2\n" LOTOR_V6M_BYTE("r4", "2") ".endif\n"
-                     ".if %c[count] & 3\n"
-                     "adds r1, #16 * (%c[count] & 3)\n"
-                     ".endif\n"
-                     : "+r"(x), "+r"(to), "+r"(end)
-                     : [count] "i"(count)
-                     : "r3", "r4", "r5", "r6", "r12", "cc", "memory");
+    __asm__ volatile(
+        LOTOR_V6M_SYNTAX
+        ".if %c[count] >= 16\n"
+        "mov r12, r2\n"
+        ".endif\n"
+        "movs r2, #0\n movs r3, #1\n movs r4, #2\n movs r5, #3\n"
+        ".if %c[count] >= 8\n"
+        "1:\n" LOTOR_V6M_FOUR("0") LOTOR_V6M_FOUR(
+            "4") "adds r1, #128\n"
+                 ".endif\n"
+                 ".if %c[count] >= 16\n"
+                 "cmp r0, r12\n"
+                 "bne 1b\n"
+                 ".endif\n"
+                 ".if %c[count] & 4\n" LOTOR_V6M_FOUR(
+                     "0") "adds r1, #64\n"
+                          ".endif\n"
+                          ".if %c[count] & 3\n" LOTOR_V6M_BYTE(
+                              "r2", "0") ".endif\n"
+                                         ".if (%c[count] & 3) > 1\n" LOTOR_V6M_BYTE(
+                                             "r3", "1") ".endif\n"
+                                                        ".if (%c[count] & 3) > 2\n" LOTOR_V6M_BYTE(
+                                                            "r4",
+                                                            "2") ".endif\n"
+                                                                 ".if %c[count] & 3\n"
+                                                                 "adds r1, #16 * (%c[count] & 3)\n"
+                                                                 ".endif\n"
+        : "+r"(x), "+r"(to), "+r"(end)
+        : [count] "i"(count)
+        : "r3", "r4", "r5", "r6", "r12", "cc", "memory");
     return to;
 }
 

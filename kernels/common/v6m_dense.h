@@ -77,18 +77,19 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
         "str r1, [sp, #24]\n" LOTOR_V6M_DENSE_OUTPUT("r8", "10", "20", "30")
             LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r9", "11", "21", "31")
                 LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r10", "12", "22", "32")
-                    LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT("r11", "13", "23", "33")
-        "ldr r1, [sp, #16]\n"
-        "adds r1, #1\n"
-        "ldr r2, [sp, #20]\n"
-        "ldr r3, [sp, #8]\n"
-        "cmp r2, r3\n"
-        "beq 3f\n"
-        "b 1b\n" LOTOR_V6M_OUTSIDE("10", "20") LOTOR_V6M_OUTSIDE("11", "21")
-            LOTOR_V6M_OUTSIDE("12", "22") LOTOR_V6M_OUTSIDE("13", "23")
-        "3:\n"
-        "ldr r7, [sp, #12]\n"
-        "add sp, #28\n"
+                    LOTOR_V6M_STEP("%c[step]") LOTOR_V6M_DENSE_OUTPUT(
+                        "r11", "13", "23",
+                        "33") "ldr r1, [sp, #16]\n"
+                              "adds r1, #1\n"
+                              "ldr r2, [sp, #20]\n"
+                              "ldr r3, [sp, #8]\n"
+                              "cmp r2, r3\n"
+                              "beq 3f\n"
+                              "b 1b\n" LOTOR_V6M_OUTSIDE("10", "20") LOTOR_V6M_OUTSIDE("11", "21")
+                                  LOTOR_V6M_OUTSIDE("12", "22")
+                                      LOTOR_V6M_OUTSIDE("13", "23") "3:\n"
+                                                                    "ldr r7, [sp, #12]\n"
+                                                                    "add sp, #28\n"
         : "+r"(x), "+r"(w), "+r"(t), "+r"(last), "+r"(y), "+r"(full)
         : [count] "i"(count), [step] "i"(step), [bent] "i"(bent), [low] "i"(low), [high] "i"(high)
         : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");

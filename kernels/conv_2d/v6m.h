@@ -39,8 +39,7 @@ lotor_conv_2d_v6m_window(const struct lotor_conv_2d_v6m_params *p, const int8_t 
     const int32_t top = row % p->out_h * p->stride_h - p->pad_h;
     const int32_t left = (pixel - row * p->out_w) * p->stride_w - p->pad_w;
     const int32_t end = left + (p->kernel_w - 1) * p->dilation_w;
-    const int32_t whole =
-        p->in_step == p->in_c && p->dilation_w == 1 && left >= 0 && end < p->in_w;
+    const int32_t whole = p->in_step == p->in_c && p->dilation_w == 1 && left >= 0 && end < p->in_w;
     const int8_t *image = in + row / p->out_h * p->in_h * p->in_w * p->in_step;
     for (int32_t ky = 0; ky < p->kernel_h; ky++) {
         const int32_t y = top + ky * p->dilation_h;

@@ -37,20 +37,19 @@ lotor_depthwise_conv_2d_v6m_gather(const struct lotor_depthwise_conv_2d_v6m_para
     register int32_t c __asm__("r4") = bottom;
     register int32_t step __asm__("r5") = p->in_step;
     register int32_t *end __asm__("r6") = to + 3 * p->in_w;
-    __asm__ volatile(LOTOR_V6M_SYNTAX
-                     "mov r10, r7\n"
-                     "mov r8, r5\n mov r9, r6\n"
-                     "mov r5, r2\n mov r6, r3\n mov r7, r4\n"
-                     ".rept %c[width] %% 4\n" LOTOR_V6M_DEPTHWISE_COLUMN ".endr\n"
-                     ".if %c[width] >= 4\n"
-                     "1:\n"
-                     ".rept 4\n" LOTOR_V6M_DEPTHWISE_COLUMN ".endr\n"
-                     ".endif\n"
-                     ".if %c[width] >= 8\n"
-                     "cmp r1, r9\n"
-                     "bne 1b\n"
-                     ".endif\n"
-                     "mov r7, r10\n"
+    __asm__ volatile(LOTOR_V6M_SYNTAX "mov r10, r7\n"
+                                      "mov r8, r5\n mov r9, r6\n"
+                                      "mov r5, r2\n mov r6, r3\n mov r7, r4\n"
+                                      ".rept %c[width] %% 4\n" LOTOR_V6M_DEPTHWISE_COLUMN ".endr\n"
+                                      ".if %c[width] >= 4\n"
+                                      "1:\n"
+                                      ".rept 4\n" LOTOR_V6M_DEPTHWISE_COLUMN ".endr\n"
+                                      ".endif\n"
+                                      ".if %c[width] >= 8\n"
+                                      "cmp r1, r9\n"
+                                      "bne 1b\n"
+                                      ".endif\n"
+                                      "mov r7, r10\n"
                      : "+r"(x), "+r"(y), "+r"(a), "+r"(b), "+r"(c), "+r"(step), "+r"(end)
                      : [width] "i"(p->in_w)
                      : "r8", "r9", "r10", "cc", "memory");
@@ -76,54 +75,52 @@ lotor_depthwise_conv_2d_v6m_row(const struct lotor_depthwise_conv_2d_v6m_params 
     register int32_t step __asm__("r4") = p->out_step;
     /* r8: sum; r9: first count; r10: table; r11: output; r12: end, lr: step, or with a bend count
      * of zero and what is added below. Stack: end, step, r7. */
-    __asm__ volatile(
-        LOTOR_V6M_SYNTAX
-        "sub sp, #12\n"
-        "str r7, [sp, #8]\n"
-        "mov r10, r1\n"
-        "mov r11, r2\n"
-        ".if %c[bent]\n"
-        "str r3, [sp]\n str r4, [sp, #4]\n"
-        "ldr r2, [r1, #56]\n ldr r3, [r1, #60]\n"
-        "mov r12, r2\n mov lr, r3\n"
-        "ldr r2, [r1, #64]\n"
-        ".else\n"
-        "mov r12, r3\n mov lr, r4\n"
-        "ldr r2, [r1, #56]\n"
-        ".endif\n"
-        "mov r9, r2\n"
-        "1:\n"
-        "mov r8, r9\n"
-        ".rept 3\n" LOTOR_V6M_DEPTHWISE_THREE ".endr\n"
-        ".if %c[back] > 0\n"
-        "subs r0, #%c[back]\n"
-        ".elseif %c[back] < 0\n"
-        "adds r0, #-(%c[back])\n"
-        ".endif\n"
-        "ldmia r1!, {r3, r4, r5, r6, r7}\n"
-        "mov r2, r8\n" LOTOR_V6M_OUTPUT("10", "20", "30")
-        "mov r1, r11\n"
-        "strb r2, [r1]\n"
-        ".if %c[bent]\n"
-        "ldr r2, [sp, #4]\n"
-        "add r11, r2\n"
-        "mov r1, r10\n"
-        "ldr r2, [sp]\n"
-        "cmp r0, r2\n"
-        ".else\n"
-        "add r11, lr\n"
-        "mov r1, r10\n"
-        "cmp r0, r12\n"
-        ".endif\n"
-        "bne 1b\n"
-        "b 2f\n" LOTOR_V6M_OUTSIDE("10", "20")
-        "2:\n"
-        "ldr r7, [sp, #8]\n"
-        "add sp, #12\n"
-        : "+r"(x), "+r"(t), "+r"(y), "+r"(end), "+r"(step)
-        : [back] "i"(36 - 12 * p->stride_w), [bent] "i"(p->bent), [low] "i"(p->out_min),
-          [high] "i"(p->out_max)
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    __asm__ volatile(LOTOR_V6M_SYNTAX "sub sp, #12\n"
+                                      "str r7, [sp, #8]\n"
+                                      "mov r10, r1\n"
+                                      "mov r11, r2\n"
+                                      ".if %c[bent]\n"
+                                      "str r3, [sp]\n str r4, [sp, #4]\n"
+                                      "ldr r2, [r1, #56]\n ldr r3, [r1, #60]\n"
+                                      "mov r12, r2\n mov lr, r3\n"
+                                      "ldr r2, [r1, #64]\n"
+                                      ".else\n"
+                                      "mov r12, r3\n mov lr, r4\n"
+                                      "ldr r2, [r1, #56]\n"
+                                      ".endif\n"
+                                      "mov r9, r2\n"
+                                      "1:\n"
+                                      "mov r8, r9\n"
+                                      ".rept 3\n" LOTOR_V6M_DEPTHWISE_THREE ".endr\n"
+                                      ".if %c[back] > 0\n"
+                                      "subs r0, #%c[back]\n"
+                                      ".elseif %c[back] < 0\n"
+                                      "adds r0, #-(%c[back])\n"
+                                      ".endif\n"
+                                      "ldmia r1!, {r3, r4, r5, r6, r7}\n"
+                                      "mov r2, r8\n" LOTOR_V6M_OUTPUT(
+                                          "10", "20", "30") "mov r1, r11\n"
+                                                            "strb r2, [r1]\n"
+                                                            ".if %c[bent]\n"
+                                                            "ldr r2, [sp, #4]\n"
+                                                            "add r11, r2\n"
+                                                            "mov r1, r10\n"
+                                                            "ldr r2, [sp]\n"
+                                                            "cmp r0, r2\n"
+                                                            ".else\n"
+                                                            "add r11, lr\n"
+                                                            "mov r1, r10\n"
+                                                            "cmp r0, r12\n"
+                                                            ".endif\n"
+                                                            "bne 1b\n"
+                                                            "b 2f\n" LOTOR_V6M_OUTSIDE(
+                                                                "10", "20") "2:\n"
+                                                                            "ldr r7, [sp, #8]\n"
+                                                                            "add sp, #12\n"
+                     : "+r"(x), "+r"(t), "+r"(y), "+r"(end), "+r"(step)
+                     : [back] "i"(36 - 12 * p->stride_w), [bent] "i"(p->bent),
+                       [low] "i"(p->out_min), [high] "i"(p->out_max)
+                     : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void

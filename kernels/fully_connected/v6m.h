@@ -42,38 +42,37 @@ lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p,
     register int8_t *y __asm__("r3") = out;
     register int32_t count __asm__("r4") = p->inputs;
     /* Stack: output, table, r7. */
-    __asm__ volatile(
-        LOTOR_V6M_SYNTAX
-        "sub sp, #12\n"
-        "str r3, [sp]\n str r0, [sp, #4]\n str r7, [sp, #8]\n"
-        "ldr r7, [r0]\n mov r8, r7\n"
-        "ldr r7, [r0, #4 * %c[columns]]\n mov r9, r7\n"
-        "ldr r7, [r0, #8 * %c[columns]]\n mov r10, r7\n"
-        "ldr r7, [r0, #12 * %c[columns]]\n mov r11, r7\n"
-        "rsbs r0, r4, #0\n"
-        "adds r3, r2, r4\n"
-        "adds r5, r3, r4\n"
-        "adds r6, r5, r4\n"
-        "mov r4, r5\n mov r5, r6\n"
-        ".rept %c[inputs] %% 8\n" LOTOR_V6M_DENSE_TAP ".endr\n"
-        ".if %c[inputs] >= 8\n"
-        "1:\n"
-        ".rept 8\n" LOTOR_V6M_DENSE_TAP ".endr\n"
-        "bne 1b\n"
-        ".endif\n"
-        "ldr r0, [sp, #4]\n" LOTOR_V6M_DENSE_RESULT("0", "r8", "10", "20", "30")
-            LOTOR_V6M_DENSE_RESULT("1", "r9", "11", "21", "31")
-                LOTOR_V6M_DENSE_RESULT("2", "r10", "12", "22", "32")
-                    LOTOR_V6M_DENSE_RESULT("3", "r11", "13", "23", "33")
-        "b 2f\n" LOTOR_V6M_OUTSIDE("10", "20") LOTOR_V6M_OUTSIDE("11", "21")
-            LOTOR_V6M_OUTSIDE("12", "22") LOTOR_V6M_OUTSIDE("13", "23")
-        "2:\n"
-        "ldr r7, [sp, #8]\n"
-        "add sp, #12\n"
-        : "+r"(t), "+r"(x), "+r"(w), "+r"(y), "+r"(count)
-        : [inputs] "i"(p->inputs), [columns] "i"(p->columns), [bent] "i"(p->bent),
-          [low] "i"(p->out_min), [high] "i"(p->out_max)
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    __asm__ volatile(LOTOR_V6M_SYNTAX
+                     "sub sp, #12\n"
+                     "str r3, [sp]\n str r0, [sp, #4]\n str r7, [sp, #8]\n"
+                     "ldr r7, [r0]\n mov r8, r7\n"
+                     "ldr r7, [r0, #4 * %c[columns]]\n mov r9, r7\n"
+                     "ldr r7, [r0, #8 * %c[columns]]\n mov r10, r7\n"
+                     "ldr r7, [r0, #12 * %c[columns]]\n mov r11, r7\n"
+                     "rsbs r0, r4, #0\n"
+                     "adds r3, r2, r4\n"
+                     "adds r5, r3, r4\n"
+                     "adds r6, r5, r4\n"
+                     "mov r4, r5\n mov r5, r6\n"
+                     ".rept %c[inputs] %% 8\n" LOTOR_V6M_DENSE_TAP ".endr\n"
+                     ".if %c[inputs] >= 8\n"
+                     "1:\n"
+                     ".rept 8\n" LOTOR_V6M_DENSE_TAP ".endr\n"
+                     "bne 1b\n"
+                     ".endif\n"
+                     "ldr r0, [sp, #4]\n" LOTOR_V6M_DENSE_RESULT("0", "r8", "10", "20", "30")
+                         LOTOR_V6M_DENSE_RESULT("1", "r9", "11", "21", "31")
+                             LOTOR_V6M_DENSE_RESULT("2", "r10", "12", "22", "32")
+                                 LOTOR_V6M_DENSE_RESULT("3", "r11", "13", "23",
+                                                        "33") "b 2f\n" LOTOR_V6M_OUTSIDE("10", "20")
+                                     LOTOR_V6M_OUTSIDE("11", "21") LOTOR_V6M_OUTSIDE("12", "22")
+                                         LOTOR_V6M_OUTSIDE("13", "23") "2:\n"
+                                                                       "ldr r7, [sp, #8]\n"
+                                                                       "add sp, #12\n"
+                     : "+r"(t), "+r"(x), "+r"(w), "+r"(y), "+r"(count)
+                     : [inputs] "i"(p->inputs), [columns] "i"(p->columns), [bent] "i"(p->bent),
+                       [low] "i"(p->out_min), [high] "i"(p->out_max)
+                     : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void

@@ -128,12 +128,12 @@ def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, be
     def addends(m: Array) -> list[tuple[Array, Array]]:
         """Return the least addend of each part, and how many more there are."""
         needed = values - at * m[:, None]
-        ends = []
+        found = []
         for here, there in parts:
             least = np.where(here, needed, 0).max(axis=1, initial=0)
             most = np.where(there, needed + m[:, None], _NONE).min(axis=1, initial=_NONE)
-            ends.append((least, most - 1 - least))
-        return ends
+            found.append((least, most - 1 - least))
+        return found
 
     middle = _peak(
         lambda m: np.min([room for _, room in addends(m)], axis=0),
@@ -142,11 +142,11 @@ def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, be
     for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
         m = np.maximum(middle + change, 0)
         fits = (found[:, 1] == 0) & (m >> bits < _WORD)
-        ends = addends(m)
-        for least, room in ends:
+        choices = addends(m)
+        for least, room in choices:
             fits &= room >= 0
             fits &= most_count * (m & ((1 << bits) - 1)) + least < _WORD
-        chosen = np.stack([m, np.full_like(m, bits), ends[0][0], ends[-1][0]], 1)
+        chosen = np.stack([m, np.full_like(m, bits), choices[0][0], choices[-1][0]], 1)
         found[fits] = chosen[fits]
     return found
 
@@ -159,4 +159,5 @@ def _peak(height: Callable[[Array], Array], about: Array) -> Array:
         left, right = low + third, high - third
         rises = height(left) < height(right)
         low, high = np.where(rises, left, low), np.where(rises, high, right)
-    return (low + high) >> 1
+    middle: Array = (low + high) >> 1
+    return middle
