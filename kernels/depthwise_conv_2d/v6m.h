@@ -130,9 +130,9 @@ lotor_depthwise_conv_2d_v6m(const struct lotor_depthwise_conv_2d_v6m_params *p, 
     for (int32_t i = 0; i < 3 * p->columns; i++) {
         gathered[i] = p->in_zero_point;
     }
+    const int8_t *image = in;
+    int32_t top = -p->pad_h; /* Armv6-M cannot divide */
     for (int32_t i = 0; i < p->batches * p->out_h; i++) {
-        const int32_t top = i % p->out_h * p->stride_h - p->pad_h;
-        const int8_t *const image = in + i / p->out_h * p->in_h * pitch;
         int32_t row[3], inside[3]; /* where each row begins, and whether there is one */
         for (int32_t k = 0; k < 3; k++) {
             inside[k] = top + k >= 0 && top + k < p->in_h;
@@ -151,6 +151,11 @@ lotor_depthwise_conv_2d_v6m(const struct lotor_depthwise_conv_2d_v6m_params *p, 
             }
             lotor_depthwise_conv_2d_v6m_row(p, gathered, table + c * p->words,
                                             out + i * p->out_w * p->out_step + c);
+        }
+        top += p->stride_h;
+        if (top == p->out_h * p->stride_h - p->pad_h) {
+            top = -p->pad_h;
+            image += p->in_h * pitch;
         }
     }
 }
