@@ -116,4 +116,53 @@ static inline LOTOR_SPECIALISED int32_t *lotor_v6m_expand(const int8_t *from, in
     return to;
 }
 
+#define LOTOR_V6M_THIRD(INDEX, AT)                                                                 \
+    "ldr r2, [r1, #16 * (" AT ")]\n"                                                               \
+    "ldr r3, [r1, #16 * (" AT ") + 4]\n"                                                           \
+    "ldrsb r4, [r0, " INDEX "]\n"                                                                  \
+    "lsls r5, r2, #5\n adds r4, r4, r5\n"                                                          \
+    "lsls r5, r3, #10\n adds r4, r4, r5\n"                                                         \
+    "lsls r3, r3, #16\n adds r2, r2, r3\n"                                                         \
+    "str r2, [r1, #16 * (" AT ")]\n"                                                               \
+    "str r4, [r1, #16 * (" AT ") + 4]\n"
+
+#define LOTOR_V6M_THIRDS                                                                           \
+    LOTOR_V6M_THIRD("r6", "0")                                                                     \
+    LOTOR_V6M_THIRD("r7", "1")                                                                     \
+    "adds r0, #2\n" LOTOR_V6M_THIRD("r6", "2") LOTOR_V6M_THIRD("r7", "3") "adds r0, #2\n"          \
+                                                                          "adds r1, #64\n"
+
+/* Packs `count` bytes with the words of two lanes before them into these, see `v6m_dense.h`. */
+static inline LOTOR_SPECIALISED int32_t *lotor_v6m_third(const int8_t *from, int32_t count,
+                                                         int32_t *lane) {
+    register const int8_t *x __asm__("r0") = from;
+    register int32_t *to __asm__("r1") = lane;
+    register const int8_t *end __asm__("r2") = from + count / 4 * 4;
+    __asm__ volatile(LOTOR_V6M_SYNTAX
+                     "mov r8, r7\n"
+                     "mov r12, r2\n"
+                     "movs r6, #0\n movs r7, #1\n"
+                     ".if %c[count] >= 4\n"
+                     "1:\n" LOTOR_V6M_THIRDS ".endif\n"
+                     ".if %c[count] >= 8\n"
+                     "cmp r0, r12\n"
+                     "bne 1b\n"
+                     ".endif\n"
+                     ".if %c[count] & 3\n" LOTOR_V6M_THIRD(
+                         "r6", "0") ".endif\n"
+                                    ".if (%c[count] & 3) > 1\n" LOTOR_V6M_THIRD(
+                                        "r7", "1") ".endif\n"
+                                                   ".if (%c[count] & 3) > 2\n"
+                                                   "adds r0, #2\n" LOTOR_V6M_THIRD(
+                                                       "r6", "2") ".endif\n"
+                                                                  ".if %c[count] & 3\n"
+                                                                  "adds r1, #16 * (%c[count] & 3)\n"
+                                                                  ".endif\n"
+                                                                  "mov r7, r8\n"
+                     : "+r"(x), "+r"(to), "+r"(end)
+                     : [count] "i"(count)
+                     : "r3", "r4", "r5", "r6", "r8", "r12", "cc", "memory");
+    return to;
+}
+
 #endif

@@ -11,7 +11,18 @@ from lotor.ops import KernelCall
 from lotor.targets.linear_scale import Sums
 from lotor.targets.overlap import block_clearance, image_reads
 from lotor.targets.v6m_scale import short_line
-from lotor.targets.v6m_weights import LANES, MOST_STEP, side_by_side, table
+from lotor.targets.v6m_weights import (
+    LANES,
+    MOST_STEP,
+    PACKED_PIXELS,
+    PIXELS,
+    fit_packed,
+    packed_table,
+    side_by_side,
+    table,
+)
+
+_LEAST_PACKED = 12  # inputs of a window: packing saves a third of the products, but costs
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -21,8 +32,9 @@ def pack(call: KernelCall) -> KernelCall | None:
     p = {name: int(value) for name, value in call.params.items()}
     weights = call.constants["weights"]
     filters = weights.reshape(weights.shape[0], -1)
+    pixels = p["batches"] * p["out_h"] * p["out_w"]
     if (
-        p["batches"] * p["out_h"] * p["out_w"] < LANES
+        pixels < PIXELS
         or p["group_c"] != p["in_c"]
         or p["weights_offset"] != 0
         or p["out_step"] > MOST_STEP
@@ -32,7 +44,9 @@ def pack(call: KernelCall) -> KernelCall | None:
     line = short_line(sums)
     if line is None:
         return None
-    rows = table(sums, line)
+    count = filters.shape[1]
+    six = pixels >= PACKED_PIXELS and count >= _LEAST_PACKED and fit_packed(sums, line)
+    rows = packed_table(sums, line) if six else table(sums, line)
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
         "stride_h stride_w pad_h pad_w dilation_h dilation_w"
@@ -40,12 +54,13 @@ def pack(call: KernelCall) -> KernelCall | None:
     params = {name: p[name] for name in names.split()}
     params |= {
         "in_zero_point": -p["in_offset"],
+        "six": int(six),
         "columns": rows.shape[1],
         "bent": int(line.bent),
         "out_min": p["out_min"],
         "out_max": p["out_max"],
     }
-    name, count = f"{call.outputs[0].name} lanes", filters.shape[1]
+    name = f"{call.outputs[0].name} lanes"
     return replace(
         call,
         params=params,
@@ -56,10 +71,13 @@ def pack(call: KernelCall) -> KernelCall | None:
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:
-    """Return the clearance of the input to the output: four pixels are read, then written."""
-    reads = image_reads(call).reshape(-1)
-    first = np.minimum.reduceat(reads, np.arange(0, len(reads), LANES))
-    ends = np.minimum(np.arange(1, len(first) + 1) * LANES, len(reads)) * int(
-        call.params["out_step"]
-    )
+    """Return the clearance of the input to the output: some pixels are read, then written.
+
+    The last ones are as many as all before, even if some of them have been written before.
+    """
+    reads, group = image_reads(call).reshape(-1), PACKED_PIXELS if call.params["six"] else PIXELS
+    starts = np.arange(0, len(reads), group)
+    starts[-1] = len(reads) - group
+    first = np.array([reads[start : start + group].min() for start in starts])
+    ends = (starts + group) * int(call.params["out_step"])
     return [Clearance(block_clearance(ends, first, call.inputs[0]), None)]

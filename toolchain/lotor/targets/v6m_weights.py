@@ -6,9 +6,12 @@ from lotor.graph import Array
 from lotor.targets.linear_scale import Sums
 from lotor.targets.v6m_scale import ShortLine
 
-LANES = 4  # pixels at a time
+LANES = 4  # words of inputs at a time
+PIXELS = 4  # that they hold, one each,
+PACKED_PIXELS = 6  # or three in two
 MOST_STEP = (1 << 16) - 1  # bytes from one pixel to the next
 _FILTERS = 16
+_MOST_PACKED = (1 << 20) - (1 << 15)
 
 
 def side_by_side(filters: Array) -> Array:
@@ -23,4 +26,17 @@ def table(sums: Sums, line: ShortLine) -> Array:
     """Return uint32[channels, columns]: the count to begin with, and the line."""
     rows = np.column_stack([sums.bias - line.first, line.table])
     words: Array = (rows & 0xFFFFFFFF).astype(np.uint32)
+    return words
+
+
+def fit_packed(sums: Sums, line: ShortLine) -> bool:
+    """Return whether sums of packed pixels can be told apart, see `v6m_dense.h`."""
+    counts = np.concatenate([sums.low - line.first, sums.high - line.first])
+    return int(np.abs(counts).max()) < _MOST_PACKED
+
+
+def packed_table(sums: Sums, line: ShortLine) -> Array:
+    """Return `table` with what both words of packed pixels begin with."""
+    count = (sums.bias - line.first)[:, None] * np.array([1 + (1 << 16), 1 + (1 << 5) + (1 << 10)])
+    words: Array = (np.column_stack([count, line.table]) & 0xFFFFFFFF).astype(np.uint32)
     return words
