@@ -8,7 +8,8 @@
  * one word is x + 2^16 * y and one is z + 2^5 * x + 2^10 * y. Sums of products with them are exact
  * modulo 2^32, and the pixels' sums X, Y and Z follow from both if each is below 2^20 - 2^15:
  * - the first word has X modulo 2^16, which is X - 2^16 * h, and above it Y + h - 2^16 * g;
- * - when these are taken from the second, Z + h * (2^21 - 2^10) + g * 2^26 is left. */
+ * - when these are taken from the second, Z + h * (2^21 - 2^10) + g * 2^26 is left.
+ * Of larger windows they are the sums of some parts. */
 #ifndef LOTOR_COMMON_V6M_DENSE_H
 #define LOTOR_COMMON_V6M_DENSE_H
 
@@ -40,6 +41,11 @@
     "subs r3, r3, r6\n asrs r3, r3, #26\n" /* g */                                                 \
     "subs r2, r2, r5\n lsls r3, r3, #16\n adds r2, r2, r3\n"                                       \
     "lsls r5, r5, #16\n adds r4, r4, r5\n"                                                         \
+    ".if %c[parts] > 1\n"                                                                          \
+    "ldr r3, [sp, #" AT "]\n adds r4, r4, r3\n"                                                    \
+    "ldr r3, [sp, #" AT " + 4]\n adds r2, r2, r3\n"                                                \
+    "ldr r3, [sp, #" AT " + 8]\n adds r6, r6, r3\n"                                                \
+    ".endif\n"                                                                                     \
     "str r4, [sp, #" AT "]\n str r2, [sp, #" AT " + 4]\n str r6, [sp, #" AT " + 8]\n"
 
 #define LOTOR_V6M_DENSE_OUTPUT(LOAD, OUTSIDE, INSIDE, ABOVE)                                       \
@@ -47,7 +53,7 @@
 
 #define LOTOR_V6M_DENSE_STEP LOTOR_V6M_STEP("%c[step]")
 
-/* Writes one output of each of some filters for four pixels, or six.
+/* Writes one output of each of some filters for four pixels, or six if there are `parts`.
  *
  * inputs: four words for each place of a window.
  * weights: sixteen bytes for each, one of each filter.
@@ -58,7 +64,7 @@
  */
 static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, const int8_t *weights,
                                                      const uint32_t *table, const uint32_t *end,
-                                                     int8_t *out, int32_t six, int32_t count,
+                                                     int8_t *out, int32_t parts, int32_t count,
                                                      int32_t step, int32_t bent, int32_t low,
                                                      int32_t high) {
     register const int32_t *x __asm__("r0") = inputs;
@@ -77,7 +83,7 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
         "subs r1, r1, r0\n"
         "subs r1, #16\n"
         "1:\n"
-        ".if %c[six]\n"
+        ".if %c[parts]\n"
         "ldmia r2!, {r3, r4}\n"
         "mov r8, r3\n mov r9, r4\n mov r10, r3\n mov r11, r4\n"
         ".else\n"
@@ -86,19 +92,36 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
         ".endif\n"
         "str r2, [sp, #20]\n"
         "ldr r0, [sp]\n"
-        ".if %c[count] > 16\n"
+        ".if %c[parts] > 1\n"
+        "movs r3, #0\n"
+        "str r3, [sp, #28]\n str r3, [sp, #32]\n str r3, [sp, #36]\n"
+        "str r3, [sp, #40]\n str r3, [sp, #44]\n str r3, [sp, #48]\n"
+        "5:\n"
+        "movs r7, #%c[part]\n lsls r7, r7, #4\n adds r7, r7, r0\n"
+        ".elseif %c[part] > 16\n"
         "ldr r7, [sp, #4]\n"
-        ".rept %c[count] %% 8\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
+        ".endif\n"
+        ".if %c[part] > 16\n"
+        ".rept %c[part] %% 8\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
         "2:\n"
         ".rept 8\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
         "cmp r0, r7\n"
         "bne 2b\n"
         ".else\n"
-        ".rept %c[count]\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
+        ".rept %c[part]\n" LOTOR_V6M_DENSE_INPUT ".endr\n"
         ".endif\n"
-        ".if %c[six]\n" LOTOR_V6M_DENSE_SUMS("r8", "r9", "28") LOTOR_V6M_DENSE_SUMS(
+        ".if %c[parts]\n" LOTOR_V6M_DENSE_SUMS("r8", "r9", "28") LOTOR_V6M_DENSE_SUMS(
             "r10", "r11",
             "40") ".endif\n"
+                  ".if %c[parts] > 1\n"
+                  "ldr r2, [sp, #4]\n"
+                  "cmp r0, r2\n"
+                  "beq 6f\n"
+                  "movs r2, #0\n"
+                  "mov r8, r2\n mov r9, r2\n mov r10, r2\n mov r11, r2\n"
+                  "b 5b\n"
+                  "6:\n"
+                  ".endif\n"
                   "str r1, [sp, #16]\n"
                   "ldr r1, [sp, #20]\n"
                   "ldmia r1!, {r3, r4, r5, r6, r7}\n"
@@ -110,7 +133,7 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
                   "ldr r0, [sp, #24]\n"
                   "adds r1, r0, #1\n"
                   "str r1, [sp, #24]\n"
-                  ".if %c[six]\n" LOTOR_V6M_DENSE_OUTPUT("ldr r2, [sp, #28]", "10", "20", "30")
+                  ".if %c[parts]\n" LOTOR_V6M_DENSE_OUTPUT("ldr r2, [sp, #28]", "10", "20", "30")
                       LOTOR_V6M_DENSE_STEP LOTOR_V6M_DENSE_OUTPUT("ldr r2, [sp, #32]", "11", "21",
                                                                   "31")
                           LOTOR_V6M_DENSE_STEP LOTOR_V6M_DENSE_OUTPUT(
@@ -133,7 +156,7 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
                                       "cmp r2, r3\n"
                                       "beq 3f\n"
                                       "b 1b\n"
-                                      ".if %c[six]\n" LOTOR_V6M_OUTSIDE("13", "23")
+                                      ".if %c[parts]\n" LOTOR_V6M_OUTSIDE("13", "23")
                                           LOTOR_V6M_OUTSIDE("14", "24") LOTOR_V6M_OUTSIDE(
                                               "15", "25") ".else\n" LOTOR_V6M_OUTSIDE("10", "20")
                                               LOTOR_V6M_OUTSIDE("11", "21")
@@ -143,8 +166,8 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
                                                                   "ldr r7, [sp, #12]\n"
                                                                   "add sp, #52\n"
         : "+r"(x), "+r"(w), "+r"(t), "+r"(last), "+r"(y), "+r"(full)
-        : [six] "i"(six), [count] "i"(count), [step] "i"(step), [bent] "i"(bent), [low] "i"(low),
-          [high] "i"(high)
+        : [parts] "i"(parts), [part] "i"(parts ? count / parts : count), [count] "i"(count),
+          [step] "i"(step), [bent] "i"(bent), [low] "i"(low), [high] "i"(high)
         : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 

@@ -13,7 +13,7 @@ struct lotor_conv_2d_v6m_params {
     int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t in_zero_point;
-    int32_t six;     /* pixels at a time, or else four */
+    int32_t parts;   /* of a window: six pixels at a time; 0: four */
     int32_t columns; /* of the table */
     int32_t bent;    /* see `v6m_scale.py` */
     int32_t out_min, out_max;
@@ -104,7 +104,7 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
                                                        int32_t *lanes) {
     const int32_t pixels = p->batches * p->out_h * p->out_w;
     const int32_t count = p->kernel_h * p->kernel_w * p->in_c;
-    const int32_t group = p->six ? 6 : 4;
+    const int32_t group = p->parts ? 6 : 4;
     struct lotor_conv_2d_v6m_place next = {in, 0, 0};
     int8_t *to = out;
     for (int32_t left = pixels; left > 0; left -= group) {
@@ -119,7 +119,7 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
             to = out + pixel * p->out_step;
         }
         for (int32_t i = 0; i < group; i++) {
-            if (p->six) { /* words 0 and 1, packed by the third pixel, then 2 and 3 */
+            if (p->parts) { /* words 0 and 1, packed by the third pixel, then 2 and 3 */
                 const int32_t place = i % 3;
                 int32_t *const lane = lanes + i / 3 * 2 + place % 2;
                 lotor_conv_2d_v6m_window(p, &next, place == 2, lane);
@@ -132,7 +132,7 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
             const int32_t filters = rest < LOTOR_V6M_DENSE_FILTERS ? rest : LOTOR_V6M_DENSE_FILTERS;
             const uint32_t *const first = table + c * p->columns;
             lotor_v6m_dense(lanes, weights + c * count, first, first + filters * p->columns, to + c,
-                            p->six, count, p->out_step, p->bent, p->out_min, p->out_max);
+                            p->parts, count, p->out_step, p->bent, p->out_min, p->out_max);
         }
         to += group * p->out_step;
     }

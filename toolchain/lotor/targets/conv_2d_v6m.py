@@ -16,13 +16,11 @@ from lotor.targets.v6m_weights import (
     MOST_STEP,
     PACKED_PIXELS,
     PIXELS,
-    fit_packed,
     packed_table,
+    parts_of,
     side_by_side,
     table,
 )
-
-_LEAST_PACKED = 12  # inputs of a window: packing saves a third of the products, but costs
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -45,8 +43,8 @@ def pack(call: KernelCall) -> KernelCall | None:
     if line is None:
         return None
     count = filters.shape[1]
-    six = pixels >= PACKED_PIXELS and count >= _LEAST_PACKED and fit_packed(sums, line)
-    rows = packed_table(sums, line) if six else table(sums, line)
+    parts = parts_of(filters, sums, line) if pixels >= PACKED_PIXELS else 0
+    rows = packed_table(sums, line) if parts else table(sums, line)
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
         "stride_h stride_w pad_h pad_w dilation_h dilation_w"
@@ -54,7 +52,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     params = {name: p[name] for name in names.split()}
     params |= {
         "in_zero_point": -p["in_offset"],
-        "six": int(six),
+        "parts": parts,
         "columns": rows.shape[1],
         "bent": int(line.bent),
         "out_min": p["out_min"],
@@ -75,7 +73,7 @@ def clearances(call: KernelCall) -> Sequence[Clearance]:
 
     The last ones are as many as all before, even if some of them have been written before.
     """
-    reads, group = image_reads(call).reshape(-1), PACKED_PIXELS if call.params["six"] else PIXELS
+    reads, group = image_reads(call).reshape(-1), PACKED_PIXELS if call.params["parts"] else PIXELS
     starts = np.arange(0, len(reads), group)
     starts[-1] = len(reads) - group
     first = np.array([reads[start : start + group].min() for start in starts])

@@ -11,7 +11,11 @@ PIXELS = 4  # that they hold, one each,
 PACKED_PIXELS = 6  # or three in two
 MOST_STEP = (1 << 16) - 1  # bytes from one pixel to the next
 _FILTERS = 16
-_MOST_PACKED = (1 << 20) - (1 << 15)
+_MOST_PACKED = (1 << 20) - (1 << 15)  # sums that can be told apart, see `v6m_dense.h`
+_MOST_PART = 255  # inputs, an immediate
+# Instructions that packing saves for each product, and what it costs for a pixel: to take the sums
+# of a part apart, for each filter; to pack an input, for all filters.
+_SAVED, _PART_COST, _INPUT_COST = 0.83, 11, 4
 
 
 def side_by_side(filters: Array) -> Array:
@@ -29,10 +33,29 @@ def table(sums: Sums, line: ShortLine) -> Array:
     return words
 
 
-def fit_packed(sums: Sums, line: ShortLine) -> bool:
-    """Return whether sums of packed pixels can be told apart, see `v6m_dense.h`."""
-    counts = np.concatenate([sums.low - line.first, sums.high - line.first])
-    return int(np.abs(counts).max()) < _MOST_PACKED
+def parts_of(filters: Array, sums: Sums, line: ShortLine) -> int:
+    """Return in how many parts of a window packed pixels can be summed, at least.
+
+    0 where no number does, or where it would take longer than without packing.
+
+    Args:
+        filters: int8[channels, inputs].
+        sums: of these.
+        line: the counts to begin with are from its first.
+    """
+    outputs, inputs = filters.shape
+    for parts in range(1, inputs + 1):
+        if _PART_COST * parts / inputs + _INPUT_COST / outputs > _SAVED:
+            return 0
+        if inputs % parts == 0 and inputs // parts <= _MOST_PART:
+            wide = filters.astype(np.int64).reshape(outputs, parts, -1)
+            begin = np.zeros((outputs, parts), np.int64)
+            begin[:, 0] = sums.bias - line.first
+            low = begin + np.minimum(wide * -128, wide * 127).sum(axis=2)
+            high = begin + np.maximum(wide * -128, wide * 127).sum(axis=2)
+            if max(int(-low.min()), int(high.max())) < _MOST_PACKED:
+                return parts
+    return 0
 
 
 def packed_table(sums: Sums, line: ShortLine) -> Array:
