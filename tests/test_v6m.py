@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -52,6 +53,26 @@ def test_many_filters(filters: int, zero_point: int, tmp_path: Path) -> None:
     m = ModelBuilder(seed=filters)
     x = m.input((1, 3, 3, 21), Quant(0.05, 3))
     m.output(m.conv2d(x, filters, (1, 1), quant=Quant(0.1, zero_point)))
+    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_v6m": 1}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "weight", "parts"),
+    [(64, 20, 1), (64, 127, 2), (75, 127, 3), (67, 127, 0), (576, 60, 8)],
+)
+@pytest.mark.parametrize("zero_point", [-128, 127])
+def test_packed_pixels(
+    inputs: int, weight: int, parts: int, zero_point: int, tmp_path: Path
+) -> None:
+    """Sums that come close to what packed pixels have room for, in both directions."""
+    rng = np.random.default_rng(inputs)
+    signs = rng.permuted(np.tile([-1, 1], (9, inputs))[:, :inputs], axis=1)
+    m = ModelBuilder(seed=inputs)
+    x = m.input((2, 3, 5, inputs), Quant(0.05, zero_point))
+    weights = (signs * weight).astype(np.int8).reshape(9, 1, 1, inputs)
+    m.output(m.conv2d(x, weights=np.tile(weights, (4, 1, 1, 1)), multiplier=0.003))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    assert layer.steps[0].call.params["parts"] == parts
     assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_v6m": 1}
 
 

@@ -45,3 +45,27 @@ def test_a_line_is_the_reference_around_every_step(seed: int, once: bool, zero_p
     for c in range(4):
         for x, y in zip(near[c].tolist(), want[c].tolist(), strict=True):
             assert output(line, c, x, limits) == y, (c, x)
+
+
+def test_sums_of_packed_pixels_can_be_told_apart() -> None:
+    """The steps of `v6m_dense.h` in integers of 32 bits, up to the largest sums."""
+    rng = np.random.default_rng(0)
+    most = (1 << 20) - (1 << 15) - 1
+    x, y, z = rng.integers(-most, most + 1, (3, 100_000))
+    for sums in (x, y, z):
+        sums[::5] = rng.choice([-most, most, 0, -1, 1 << 15, -(1 << 15)], 20_000)
+
+    def word(n: np.ndarray, left: int = 0, right: int = 0) -> np.ndarray:
+        return (((n << left) + (_WORD >> 1)) % _WORD - (_WORD >> 1)) >> right
+
+    first, second = word(x + (y << 16)), word(z + (x << 5) + (y << 10))
+    low = word(first, 16, 16)
+    middle = word(first - low) >> 16
+    rest = word(second - (low << 5) - (middle << 10))
+    h = word(rest, 6, 27) + (word(rest, 6, 26) & 1)
+    rest = word(rest - (h << 21) + (h << 10))
+    third = word(rest, 6, 6)
+    g = word(rest - third) >> 26
+    assert np.array_equal(low + (h << 16), x)
+    assert np.array_equal(middle - h + (g << 16), y)
+    assert np.array_equal(third, z)
