@@ -19,6 +19,7 @@ from kernel_layers import (
     taken,
 )
 from lotor.compiler import compile_model
+from lotor.targets import v6m_scale
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
@@ -47,7 +48,7 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filters", "zero_point"), [(16, -128), (17, 5), (35, 5), (258, -128), (515, -128)]
+    ("filters", "zero_point"), [(16, -128), (17, 5), (35, 5), (258, 5), (515, -128)]
 )
 def test_many_filters(filters: int, zero_point: int, tmp_path: Path) -> None:
     m = ModelBuilder(seed=filters)
@@ -83,6 +84,26 @@ def test_many_channels(channels: int, multiplier: int, stride: int, tmp_path: Pa
     x = m.input((2, 9, 10, channels), Quant(0.05, 3))
     m.output(m.depthwise_conv2d(x, stride=(stride, stride), depth_multiplier=multiplier))
     assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m": 1}
+
+
+@pytest.mark.parametrize("zero_point", [-128, 30])
+def test_multipliers_of_three_parts(
+    zero_point: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which only few layers need, with large sums."""
+    monkeypatch.setattr(v6m_scale, "_BITS", ())
+    m = ModelBuilder(seed=5)
+    x, y = m.input((1, 7, 5, 9), Quant(0.05, 3)), m.input((2, 800), Quant(0.05, 3))
+    quant = Quant(0.05, zero_point)
+    m.output(m.conv2d(x, 64, (3, 3), quant=quant, multiplier=0.0008))
+    m.output(m.conv2d(x, 8, (1, 1), quant=quant, multiplier=0.0016))
+    m.output(m.depthwise_conv2d(x, quant=quant, multiplier=0.0021))
+    m.output(m.fully_connected(y, 64, quant=quant, multiplier=0.0013))
+    compiled = compile_model(m.build(), TARGET)
+    calls = [layer.steps[0].call for layer in compiled.layers]
+    assert [call.params["deep"] for call in calls] == [1] * 4
+    assert {call.params["parts"] for call in calls if call.kernel == "conv_2d"} == {0, 1}
+    assert sum(taken(m, TARGET, tmp_path).values()) == 4
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,9 @@ def output(line: ShortLine, c: int, x: int, limits: tuple[int, int]) -> int:
     if count >= line.reach[c]:
         return limits[1]
     addend = int(line.addend[c]) + (int(line.below[c]) if count < line.zero[c] else 0)
-    lower = count * int(line.low[c]) + addend
+    lowest = count * int(line.lowest[c])
+    assert lowest < _WORD, (c, x)
+    lower = (lowest >> int(line.bits[c])) + count * int(line.low[c]) + addend
     total = (lower >> int(line.bits[c])) + count * int(line.high[c])
     assert 0 <= lower < _WORD, (c, x)
     assert 0 <= total < _WORD, (c, x)
@@ -31,8 +33,8 @@ def test_a_line_is_the_reference_around_every_step(seed: int, once: bool, zero_p
     rng = np.random.default_rng(seed)
     limits = (-128, 127) if seed % 3 else (-100, 90)
     center = rng.integers(-(1 << 17), 1 << 17, 4) * (seed % 2)
-    reach = rng.integers(300, 1 << 18, 4)
-    multiplier, right = rng.integers(1 << 30, 1 << 31, 4), rng.integers(5, 10, 4)
+    reach = rng.integers(300, 1 << 21, 4)
+    multiplier, right = rng.integers(1 << 30, 1 << 31, 4), rng.integers(5, 13, 4)
     shift = 31 + right if once else -right
     low, high = center - reach, center + reach
     sums = Sums(once, 0 * reach, low, high, multiplier, shift, zero_point, limits)

@@ -18,12 +18,22 @@
 
 /* The count in r2 becomes an output (`v6m_scale.py`), where r3 is its reach, r4 and r6 the lower
  * and upper part of the multiplier, r5 the addend and r7 the lower part's bits; with a bend r12 is
- * the count of zero and lr what is added below. Uses r1. Labels are UNIQUE numbers. */
-#define LOTOR_V6M_OUTPUT(OUTSIDE, INSIDE, ABOVE)                                                   \
+ * the count of zero and lr what is added below; the third part of a deep line is at LOWEST in the
+ * stack, and r3 is lost. Uses r1. OUTSIDE, INSIDE and ABOVE are numbers of labels. */
+#define LOTOR_V6M_OUTPUT(LOWEST, OUTSIDE, INSIDE, ABOVE)                                           \
     "cmp r2, r3\n"                                                                                 \
     "bhs " OUTSIDE "f\n"                                                                           \
+    ".if %c[deep]\n"                                                                               \
+    "ldr r1, [sp, #" LOWEST "]\n"                                                                  \
+    "muls r1, r2, r1\n"                                                                            \
+    "lsrs r1, r7\n"                                                                                \
+    "mov r3, r2\n"                                                                                 \
+    "muls r3, r4, r3\n"                                                                            \
+    "adds r1, r1, r3\n"                                                                            \
+    ".else\n"                                                                                      \
     "mov r1, r2\n"                                                                                 \
     "muls r1, r4, r1\n"                                                                            \
+    ".endif\n"                                                                                     \
     "adds r1, r1, r5\n"                                                                            \
     ".if %c[bent]\n"                                                                               \
     "cmp r2, r12\n"                                                                                \

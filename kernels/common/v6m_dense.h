@@ -49,7 +49,9 @@
     "str r4, [sp, #" AT "]\n str r2, [sp, #" AT " + 4]\n str r6, [sp, #" AT " + 8]\n"
 
 #define LOTOR_V6M_DENSE_OUTPUT(LOAD, OUTSIDE, INSIDE, ABOVE)                                       \
-    LOAD "\n" LOTOR_V6M_OUTPUT(OUTSIDE, INSIDE, ABOVE) "strb r2, [r0]\n"
+    ".if %c[deep]\n"                                                                               \
+    "ldr r3, [sp, #56]\n"                                                                          \
+    ".endif\n" LOAD "\n" LOTOR_V6M_OUTPUT("52", OUTSIDE, INSIDE, ABOVE) "strb r2, [r0]\n"
 
 #define LOTOR_V6M_DENSE_STEP LOTOR_V6M_STEP("%c[step]")
 
@@ -65,18 +67,19 @@
 static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, const int8_t *weights,
                                                      const uint32_t *table, const uint32_t *end,
                                                      int8_t *out, int32_t parts, int32_t count,
-                                                     int32_t step, int32_t bent, int32_t low,
-                                                     int32_t high) {
+                                                     int32_t step, int32_t bent, int32_t deep,
+                                                     int32_t low, int32_t high) {
     register const int32_t *x __asm__("r0") = inputs;
     register const int8_t *w __asm__("r1") = weights;
     register const uint32_t *t __asm__("r2") = table;
     register const uint32_t *last __asm__("r3") = end;
     register int8_t *y __asm__("r4") = out;
     register const int32_t *full __asm__("r5") = inputs + 4 * count;
-    /* Stack: inputs, their end, end of the table, r7, weights, table, output, six sums. */
+    /* Stack: inputs, their end, end of the table, r7, weights, table, output, six sums, the
+     * third part of a deep line, its reach. */
     __asm__ volatile(
         LOTOR_V6M_SYNTAX
-        "sub sp, #52\n"
+        "sub sp, #60\n"
         "str r7, [sp, #12]\n"
         "str r0, [sp]\n str r5, [sp, #4]\n str r3, [sp, #8]\n"
         "str r2, [sp, #20]\n str r4, [sp, #24]\n"
@@ -129,6 +132,11 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
                   "ldmia r1!, {r0, r2}\n"
                   "mov r12, r0\n mov lr, r2\n"
                   ".endif\n"
+                  ".if %c[deep]\n"
+                  "ldmia r1!, {r0}\n"
+                  "str r0, [sp, #52]\n str r3, [sp, #56]\n"
+                  ".endif\n"
+
                   "str r1, [sp, #20]\n"
                   "ldr r0, [sp, #24]\n"
                   "adds r1, r0, #1\n"
@@ -164,10 +172,10 @@ static inline LOTOR_SPECIALISED void lotor_v6m_dense(const int32_t *inputs, cons
                                                       "13", "23") ".endif\n"
                                                                   "3:\n"
                                                                   "ldr r7, [sp, #12]\n"
-                                                                  "add sp, #52\n"
+                                                                  "add sp, #60\n"
         : "+r"(x), "+r"(w), "+r"(t), "+r"(last), "+r"(y), "+r"(full)
         : [parts] "i"(parts), [part] "i"(parts ? count / parts : count), [count] "i"(count),
-          [step] "i"(step), [bent] "i"(bent), [low] "i"(low), [high] "i"(high)
+          [step] "i"(step), [bent] "i"(bent), [deep] "i"(deep), [low] "i"(low), [high] "i"(high)
         : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 

@@ -13,9 +13,9 @@ struct lotor_conv_2d_v6m_params {
     int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t in_zero_point;
-    int32_t parts;   /* of a window: six pixels at a time; 0: four */
-    int32_t columns; /* of the table */
-    int32_t bent;    /* see `v6m_scale.py` */
+    int32_t parts;      /* of a window: six pixels at a time; 0: four */
+    int32_t columns;    /* of the table */
+    int32_t bent, deep; /* see `v6m_scale.py` */
     int32_t out_min, out_max;
 };
 
@@ -132,7 +132,7 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
             const int32_t filters = rest < LOTOR_V6M_DENSE_FILTERS ? rest : LOTOR_V6M_DENSE_FILTERS;
             const uint32_t *const first = table + c * p->columns;
             lotor_v6m_dense(lanes, weights + c * count, first, first + filters * p->columns, to + c,
-                            p->parts, count, p->out_step, p->bent, p->out_min, p->out_max);
+                            p->parts, count, p->out_step, p->bent, p->deep, p->out_min, p->out_max);
         }
         to += group * p->out_step;
     }

@@ -14,9 +14,9 @@ struct lotor_depthwise_conv_2d_v6m_params {
     int32_t stride_h, stride_w, pad_h, pad_w;
     int32_t depth_multiplier;
     int32_t in_zero_point;
-    int32_t columns; /* that are gathered */
-    int32_t words;   /* of a channel in the table */
-    int32_t bent;    /* see `v6m_scale.py` */
+    int32_t columns;    /* that are gathered */
+    int32_t words;      /* of a channel in the table */
+    int32_t bent, deep; /* see `v6m_scale.py` */
     int32_t out_min, out_max;
 };
 
@@ -74,53 +74,57 @@ lotor_depthwise_conv_2d_v6m_row(const struct lotor_depthwise_conv_2d_v6m_params 
     register const int32_t *end __asm__("r3") = gathered + 3 * p->stride_w * p->out_w;
     register int32_t step __asm__("r4") = p->out_step;
     /* r8: sum; r9: first count; r10: table; r11: output; r12: end, lr: step, or with a bend count
-     * of zero and what is added below. Stack: end, step, r7. */
-    __asm__ volatile(LOTOR_V6M_SYNTAX "sub sp, #12\n"
-                                      "str r7, [sp, #8]\n"
-                                      "mov r10, r1\n"
-                                      "mov r11, r2\n"
-                                      ".if %c[bent]\n"
-                                      "str r3, [sp]\n str r4, [sp, #4]\n"
-                                      "ldr r2, [r1, #56]\n ldr r3, [r1, #60]\n"
-                                      "mov r12, r2\n mov lr, r3\n"
-                                      "ldr r2, [r1, #64]\n"
-                                      ".else\n"
-                                      "mov r12, r3\n mov lr, r4\n"
-                                      "ldr r2, [r1, #56]\n"
-                                      ".endif\n"
-                                      "mov r9, r2\n"
-                                      "1:\n"
-                                      "mov r8, r9\n"
-                                      ".rept 3\n" LOTOR_V6M_DEPTHWISE_THREE ".endr\n"
-                                      ".if %c[back] > 0\n"
-                                      "subs r0, #%c[back]\n"
-                                      ".elseif %c[back] < 0\n"
-                                      "adds r0, #-(%c[back])\n"
-                                      ".endif\n"
-                                      "ldmia r1!, {r3, r4, r5, r6, r7}\n"
-                                      "mov r2, r8\n" LOTOR_V6M_OUTPUT(
-                                          "10", "20", "30") "mov r1, r11\n"
-                                                            "strb r2, [r1]\n"
-                                                            ".if %c[bent]\n"
-                                                            "ldr r2, [sp, #4]\n"
-                                                            "add r11, r2\n"
-                                                            "mov r1, r10\n"
-                                                            "ldr r2, [sp]\n"
-                                                            "cmp r0, r2\n"
-                                                            ".else\n"
-                                                            "add r11, lr\n"
-                                                            "mov r1, r10\n"
-                                                            "cmp r0, r12\n"
-                                                            ".endif\n"
-                                                            "bne 1b\n"
-                                                            "b 2f\n" LOTOR_V6M_OUTSIDE(
-                                                                "10", "20") "2:\n"
-                                                                            "ldr r7, [sp, #8]\n"
-                                                                            "add sp, #12\n"
-                     : "+r"(x), "+r"(t), "+r"(y), "+r"(end), "+r"(step)
-                     : [back] "i"(36 - 12 * p->stride_w), [bent] "i"(p->bent),
-                       [low] "i"(p->out_min), [high] "i"(p->out_max)
-                     : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+     * of zero and what is added below. Stack: end, step, r7, the third
+     * part of a deep line. */
+    __asm__ volatile(
+        LOTOR_V6M_SYNTAX
+        "sub sp, #16\n"
+        "str r7, [sp, #8]\n"
+        "mov r10, r1\n"
+        "mov r11, r2\n"
+        ".if %c[bent]\n"
+        "str r3, [sp]\n str r4, [sp, #4]\n"
+        "ldr r2, [r1, #56]\n ldr r3, [r1, #60]\n"
+        "mov r12, r2\n mov lr, r3\n"
+        ".else\n"
+        "mov r12, r3\n mov lr, r4\n"
+        ".endif\n"
+        ".if %c[deep]\n"
+        "ldr r2, [r1, #56 + 8 * %c[bent]]\n str r2, [sp, #12]\n"
+        ".endif\n"
+        "ldr r2, [r1, #56 + 8 * %c[bent] + 4 * %c[deep]]\n"
+        "mov r9, r2\n"
+        "1:\n"
+        "mov r8, r9\n"
+        ".rept 3\n" LOTOR_V6M_DEPTHWISE_THREE ".endr\n"
+        ".if %c[back] > 0\n"
+        "subs r0, #%c[back]\n"
+        ".elseif %c[back] < 0\n"
+        "adds r0, #-(%c[back])\n"
+        ".endif\n"
+        "ldmia r1!, {r3, r4, r5, r6, r7}\n"
+        "mov r2, r8\n" LOTOR_V6M_OUTPUT("12", "10", "20", "30") "mov r1, r11\n"
+                                                                "strb r2, [r1]\n"
+                                                                ".if %c[bent]\n"
+                                                                "ldr r2, [sp, #4]\n"
+                                                                "add r11, r2\n"
+                                                                "mov r1, r10\n"
+                                                                "ldr r2, [sp]\n"
+                                                                "cmp r0, r2\n"
+                                                                ".else\n"
+                                                                "add r11, lr\n"
+                                                                "mov r1, r10\n"
+                                                                "cmp r0, r12\n"
+                                                                ".endif\n"
+                                                                "bne 1b\n"
+                                                                "b 2f\n" LOTOR_V6M_OUTSIDE(
+                                                                    "10", "20") "2:\n"
+                                                                                "ldr r7, [sp, #8]\n"
+                                                                                "add sp, #16\n"
+        : "+r"(x), "+r"(t), "+r"(y), "+r"(end), "+r"(step)
+        : [back] "i"(36 - 12 * p->stride_w), [bent] "i"(p->bent), [deep] "i"(p->deep),
+          [low] "i"(p->out_min), [high] "i"(p->out_max)
+        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void

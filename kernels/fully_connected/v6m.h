@@ -7,8 +7,8 @@
 
 struct lotor_fully_connected_v6m_params {
     int32_t batches, inputs, outputs;
-    int32_t columns; /* of the table */
-    int32_t bent;    /* see `v6m_scale.py` */
+    int32_t columns;    /* of the table */
+    int32_t bent, deep; /* see `v6m_scale.py` */
     int32_t out_min, out_max;
 };
 
@@ -29,8 +29,13 @@ struct lotor_fully_connected_v6m_params {
     "ldmia r0!, {r1, r2}\n"                                                                        \
     "mov r12, r1\n mov lr, r2\n"                                                                   \
     ".endif\n"                                                                                     \
-    "mov r2, " SUM "\n" LOTOR_V6M_OUTPUT(OUTSIDE, INSIDE, ABOVE) "ldr r1, [sp]\n"                  \
-                                                                 "strb r2, [r1, #" PLACE "]\n"
+    ".if %c[deep]\n"                                                                               \
+    "ldmia r0!, {r1}\n"                                                                            \
+    "str r1, [sp, #12]\n"                                                                          \
+    ".endif\n"                                                                                     \
+    "mov r2, " SUM "\n" LOTOR_V6M_OUTPUT("12", OUTSIDE, INSIDE, ABOVE) "ldr r1, [sp]\n"            \
+                                                                       "strb r2, [r1, #" PLACE     \
+                                                                       "]\n"
 
 /* Writes four outputs. */
 static inline LOTOR_SPECIALISED void
@@ -41,9 +46,9 @@ lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p,
     register const int8_t *w __asm__("r2") = weights + p->inputs;
     register int8_t *y __asm__("r3") = out;
     register int32_t count __asm__("r4") = p->inputs;
-    /* Stack: output, table, r7. */
+    /* Stack: output, table, r7, the third part of a deep line. */
     __asm__ volatile(LOTOR_V6M_SYNTAX
-                     "sub sp, #12\n"
+                     "sub sp, #16\n"
                      "str r3, [sp]\n str r0, [sp, #4]\n str r7, [sp, #8]\n"
                      "ldr r7, [r0]\n mov r8, r7\n"
                      "ldr r7, [r0, #4 * %c[columns]]\n mov r9, r7\n"
@@ -68,10 +73,10 @@ lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p,
                                      LOTOR_V6M_OUTSIDE("11", "21") LOTOR_V6M_OUTSIDE("12", "22")
                                          LOTOR_V6M_OUTSIDE("13", "23") "2:\n"
                                                                        "ldr r7, [sp, #8]\n"
-                                                                       "add sp, #12\n"
+                                                                       "add sp, #16\n"
                      : "+r"(t), "+r"(x), "+r"(w), "+r"(y), "+r"(count)
                      : [inputs] "i"(p->inputs), [columns] "i"(p->columns), [bent] "i"(p->bent),
-                       [low] "i"(p->out_min), [high] "i"(p->out_max)
+                       [deep] "i"(p->deep), [low] "i"(p->out_min), [high] "i"(p->out_max)
                      : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 

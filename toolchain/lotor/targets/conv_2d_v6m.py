@@ -55,6 +55,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         "parts": parts,
         "columns": rows.shape[1],
         "bent": int(line.bent),
+        "deep": int(line.deep),
         "out_min": p["out_min"],
         "out_max": p["out_max"],
     }

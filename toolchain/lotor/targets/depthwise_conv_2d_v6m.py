@@ -49,6 +49,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         "columns": columns,
         "words": words.shape[1],
         "bent": int(line.bent),
+        "deep": int(line.deep),
     }
     gathered = Tensor(f"{call.outputs[0].name} rows", (_TAPS * columns,), DType.INT32)
     return replace(

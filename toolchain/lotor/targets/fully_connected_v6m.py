@@ -26,7 +26,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         return None
     rows = table(sums, line)
     params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
-    params |= {"columns": rows.shape[1], "bent": int(line.bent)}
+    params |= {"columns": rows.shape[1], "bent": int(line.bent), "deep": int(line.deep)}
     constants = {"weights": weights, "table": rows.reshape(-1)}
     return replace(call, params=params, constants=constants, structure="fully_connected_v6m")
 

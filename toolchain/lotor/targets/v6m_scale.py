@@ -4,7 +4,8 @@ A sum is counted from the first one that is above the lowest output. Those that 
 lowest output, those from `reach` on the highest. In between the output is on a line
 `(count * multiplier + addend) >> (24 + bits)`, with the multiplier in two parts: neither step of
 `((count * low + addend) >> bits) + count * high` exceeds 32 bits. Where halves are rounded away
-from zero, the line has another addend below zero.
+from zero, the line has another addend below zero. For large counts the multiplier has a third part,
+with `bits` more: `(count * lowest) >> bits` is part of the addend.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from lotor.targets.linear_scale import Sums
 _WORD = 1 << 32
 _TOP = 24  # bits below the 256 outputs
 _BITS = range(16, 3, -1)
+_DEEP_BITS = range(12, 5, -1)
 _NEIGHBOURS = 2  # multipliers that are tried on both sides of the best one
 _NONE = 1 << 62
 
@@ -36,6 +38,7 @@ class ShortLine:
         bits: in `low`.
         zero: the count from which on sums are not negative.
         below: what is added to the addend before.
+        lowest: the multiplier's third part; all 0 where it has two.
     """
 
     first: Array
@@ -46,6 +49,12 @@ class ShortLine:
     bits: Array
     zero: Array
     below: Array
+    lowest: Array
+
+    @property
+    def deep(self) -> bool:
+        """Whether any channel's multiplier has three parts."""
+        return bool(self.lowest.any())
 
     @property
     def bent(self) -> bool:
@@ -54,9 +63,10 @@ class ShortLine:
 
     @property
     def table(self) -> Array:
-        """What the kernels read of each channel, int64[channels, 5] or with a bend 7."""
+        """What the kernels read of each channel, int64[channels, 5 to 8]."""
         columns = [self.reach, self.low, self.addend, self.high, self.bits]
-        return np.stack([*columns, self.zero, self.below] if self.bent else columns, 1)
+        columns += [self.zero, self.below] if self.bent else []
+        return np.stack([*columns, self.lowest] if self.deep else columns, 1)
 
 
 def short_line(sums: Sums) -> ShortLine | None:
@@ -84,23 +94,25 @@ def _short_line(
         return None
     counts = steps - first[:, None]
     start, zero = np.maximum(low - first, 0), np.clip(-first, 0, last - first)
-    for bend in (False, True):
+    for deep, bend in ((False, False), (False, True), (True, False), (True, True)):
         found = np.zeros((len(first), 4), np.int64)  # multiplier, bits, both addends
-        for bits in _BITS:
+        for bits in _DEEP_BITS if deep else _BITS:
             left = found[:, 1] == 0
             if left.any():
                 ends = start[left], zero[left]
-                found[left] = _lines(counts[left], ends, sums.scale[left], bits, bend)
+                found[left] = _lines(counts[left], ends, sums.scale[left], bits, (deep, bend))
         m, bits_of, addend, below = found.T
         if bits_of.all():
-            part = m & ((1 << bits_of) - 1)
-            return ShortLine(
-                first, last - first, part, addend, m >> bits_of, bits_of, zero, below - addend
-            )
+            mask = (1 << bits_of) - 1
+            lowest, m = (m & mask, m >> bits_of) if deep else (0 * m, m)
+            parts = m & mask, addend, m >> bits_of, bits_of
+            return ShortLine(first, last - first, *parts, zero, below - addend, lowest)
     return None
 
 
-def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, bend: bool) -> Array:
+def _lines(
+    counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, forms: tuple[bool, bool]
+) -> Array:
     """Return int64[channels, 4]: multiplier, bits, the addends from zero on and below.
 
     All are 0 where a channel has no line.
@@ -110,11 +122,14 @@ def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, be
         ends: the least count, and the one from which on sums are not negative.
         scale: how much the output grows with the sum.
         bits: of the multiplier that are its lower part.
-        bend: the line may have two addends.
+        forms: the multiplier has three parts; the line may have two addends.
     """
+    deep, bend = forms
+    unit = bits if deep else 0  # of the addend
+    below = _TOP + bits + unit
     found = np.zeros((len(counts), 4), np.int64)
     reach = counts[:, -1:]
-    values = np.arange(counts.shape[1], dtype=np.int64) << (_TOP + bits)
+    values = np.arange(counts.shape[1], dtype=np.int64) << below
     start, zero = (end[:, None] for end in ends)
     # Beyond the reach no count is looked up, before the start there is none.
     at = np.minimum(counts, reach)
@@ -137,16 +152,19 @@ def _lines(counts: Array, ends: tuple[Array, Array], scale: Array, bits: int, be
 
     middle = _peak(
         lambda m: np.min([room for _, room in addends(m)], axis=0),
-        np.ceil(scale * 2.0 ** (_TOP + bits)).astype(np.int64),
+        np.ceil(scale * 2.0**below).astype(np.int64),
     )
     for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
         m = np.maximum(middle + change, 0)
-        fits = (found[:, 1] == 0) & (m >> bits < _WORD)
-        choices = addends(m)
-        for least, room in choices:
-            fits &= room >= 0
-            fits &= most_count * (m & ((1 << bits) - 1)) + least < _WORD
-        chosen = np.stack([m, np.full_like(m, bits), choices[0][0], choices[-1][0]], 1)
+        lowest, upper = (m & ((1 << bits) - 1), m >> bits) if deep else (0 * m, m)
+        fits = (found[:, 1] == 0) & (upper >> bits < _WORD) & (most_count * lowest < _WORD)
+        sums = ((most_count * lowest) >> bits) + most_count * (upper & ((1 << bits) - 1))
+        choices = []
+        for least, room in addends(m):
+            addend = -(-least >> unit)
+            fits &= ((addend << unit) <= least + room) & (sums + addend < _WORD)
+            choices.append(addend)
+        chosen = np.stack([m, np.full_like(m, bits), choices[0], choices[-1]], 1)
         found[fits] = chosen[fits]
     return found
 
