@@ -102,7 +102,8 @@ def test_multipliers_of_three_parts(
     compiled = compile_model(m.build(), TARGET)
     calls = [layer.steps[0].call for layer in compiled.layers]
     assert [call.params["deep"] for call in calls] == [1] * 4
-    assert {call.params["parts"] for call in calls if call.kernel == "conv_2d"} == {0, 1}
+    parts = [call.params["parts"] for call in calls if call.kernel == "conv_2d"]
+    assert {n > 0 for n in parts} == {False, True}
     assert sum(taken(m, TARGET, tmp_path).values()) == 4
 
 
