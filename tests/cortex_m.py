@@ -143,7 +143,15 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
     (folder / "link.ld").write_text(_LINK.format(flash=memory.flash, ram=memory.ram))
     flags = ["-O2", "-nostdlib", "-ffreestanding", "-fno-tree-loop-distribute-patterns"]
     cpu = compiled.target.flags
-    _do("arm-none-eabi-gcc", *cpu, "-O3", *WARNINGS, "-c", f"{compiled.name}.c", cwd=folder)
+    _do(
+        "arm-none-eabi-gcc",
+        *cpu,
+        compiled.report["compiler_flag"],
+        *WARNINGS,
+        "-c",
+        f"{compiled.name}.c",
+        cwd=folder,
+    )
     _do("arm-none-eabi-gcc", *cpu, *flags, "-c", "main.c", cwd=folder)
     _do(
         "arm-none-eabi-gcc", *cpu, "-nostdlib", "-Wl,--no-warn-rwx-segments", "-T", "link.ld",

@@ -1,6 +1,7 @@
 """The kernels for the DSP instructions on emulated cores, against LiteRT's reference."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from lotor.compiler import compile_model
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
-TARGET = "cortex-m4"
 # Random models of each kernel: the cores run the same code, but for what gcc schedules.
 EXAMPLES = {"cortex-m4": 16, "cortex-m7": 3, "cortex-m33": 3}
 
@@ -31,7 +31,7 @@ EXAMPLES = {"cortex-m4": 16, "cortex-m7": 3, "cortex-m33": 3}
 @pytest.mark.parametrize(
     ("draw", "kernel"),
     [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
-     (dense, "fully_connected"), (sums, "add")],
+     (partial(dense, 4, 4), "fully_connected"), (sums, "add")],
 )  # fmt: skip
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
@@ -42,9 +42,26 @@ def test_random_layers(
     check_random_layers(draw, target, f"lotor_{kernel}_dsp", tmp_path_factory, EXAMPLES[target])
 
 
+@pytest.mark.parametrize(
+    ("draw", "kernel"),
+    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
+     (partial(dense, 4, 4), "fully_connected")],
+)  # fmt: skip
+def test_random_layers_with_functions_of_their_own(
+    draw: Callable[[], st.SearchStrategy[ModelBuilder]],
+    kernel: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The layers of one model share functions; alone they are specialised."""
+    monkeypatch.setattr("lotor.codegen.c.find_groups", lambda steps, share_all: {})
+    check_random_layers(draw, "cortex-m4", f"lotor_{kernel}_dsp", tmp_path_factory, 8)
+
+
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
-    assert check_overlap(overlapping(), TARGET, tmp_path) == {
+    assert check_overlap(overlapping(), "cortex-m4", tmp_path) == {
         "lotor_conv_2d_dsp forward",
+        "lotor_conv_2d_dsp_pointwise forward",
         "lotor_depthwise_conv_2d_dsp",
         "lotor_depthwise_conv_2d_dsp forward",
         "lotor_add_dsp forward",
@@ -56,25 +73,25 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     m = ModelBuilder(seed=4)
     shape = (1, 9, 7)
     m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
-    (layer,) = compile_model(m.build(), TARGET).layers
+    (layer,) = compile_model(m.build(), "cortex-m4").layers
     assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
-    assert taken(m, TARGET, tmp_path) == {"lotor_add_dsp": 1}
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_add_dsp": 1}
 
 
 def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
-    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_portable": 1}
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_portable": 1}
 
 
-def test_windows_that_are_too_large(tmp_path: Path) -> None:
-    """The assembly takes the bytes of four windows as a number of 16 bits."""
-    for inputs, kernel in ((8176, "dsp"), (8192, "portable")):
+def test_long_windows(tmp_path: Path) -> None:
+    for inputs in (8176, 20000):
         m = ModelBuilder(seed=3)
         weights = np.ones((2, 1, 1, inputs), np.int8)
         m.output(m.conv2d(m.input((1, 2, 2, inputs), Quant(0.05, 3)), weights=weights))
-        assert taken(m, TARGET, tmp_path / kernel) == {f"lotor_conv_2d_{kernel}": 1}
+        folder = tmp_path / str(inputs)
+        assert taken(m, "cortex-m4", folder) == {"lotor_conv_2d_dsp_pointwise": 1}
 
 
 def test_layers_take_the_kernels() -> None:
@@ -85,5 +102,6 @@ def test_layers_take_the_kernels() -> None:
     y = m.conv2d(x, 8, (1, 1))
     x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
     m.output(m.fully_connected(m.reshape(x, (1, 72)), 5))
-    compiled = compile_model(m.build(), TARGET)
-    assert [layer.steps[0].variant.name for layer in compiled.layers] == ["dsp"] * 6
+    compiled = compile_model(m.build(), "cortex-m4")
+    taking = [layer.steps[0].variant.instruction_set for layer in compiled.layers]
+    assert taking == ["dsp"] * 6

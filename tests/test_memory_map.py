@@ -19,8 +19,9 @@ from lotor.cli import main
 from lotor.compiler import Compiled, compile_model
 from lotor.errors import LotorError
 from lotor.inspection import inspect
-from lotor.memory_map import as_text, boxes, check_file, figure, save
+from lotor.memory_map import as_text, boxes, figure, save
 from lotor.memory_map import shared as shared_bytes
+from lotor.pictures import check_file
 from lotor.zoo import find_model
 from tflite_builder import ModelBuilder, Quant
 

@@ -197,8 +197,9 @@ def _form(call: KernelCall) -> str:
     """A kernel function and what else decides its order."""
     x, y = call.inputs[0], call.outputs[0]
     moved = call.params.get("run", call.params.get("pixel", x.np_dtype.itemsize))
-    runs = "_of_runs" * (moved != x.np_dtype.itemsize)
-    return call.function + runs + "_with_gaps" * (not x.dense or not y.dense)
+    runs = "_of_runs" * int(moved != x.np_dtype.itemsize)
+    function: str = call.function
+    return function + runs + "_with_gaps" * int(not x.dense or not y.dense)
 
 
 def _placed(compiled: Compiled, tensor: Any) -> tuple[Placement, int]:

@@ -107,16 +107,13 @@ def test_multipliers_of_three_parts(
     assert sum(taken(m, TARGET, tmp_path).values()) == 4
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "y", "away"), [(0.25, 0.25, 0.5, 0), (0.5, 0.25, 1.0, 0), (0.125, 0.5, 0.5, 1)]
-)
-def test_sums_that_end_at_halves(a: float, b: float, y: float, away: int, tmp_path: Path) -> None:
-    """A line that is a little too steep passes all halves, or negative sums are shifted."""
+@pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
+def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -> None:
     m = ModelBuilder(seed=4)
     shape = (1, 9, 7)
     m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
     (layer,) = compile_model(m.build(), TARGET).layers
-    assert layer.steps[0].call.params["away"] == away
+    assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
     assert taken(m, TARGET, tmp_path) == {"lotor_add_v6m": 1}
 
 

@@ -12,45 +12,42 @@
 
 #include <stdint.h>
 
-/* r0: inputs; r1: weights; r2: a word of weights; r3: those of A in it; r12, lr: two pixels each;
- * r4 to r7: sums of A, r8 to r11: sums of A + 256 * B. */
+/* What layers that share the code differ in. */
+struct lotor_dsp_dense {
+    uint32_t step;  /* bytes from one output pixel to the next */
+    uint32_t pairs; /* of inputs, 2 or more */
+};
+
+/* r0: 8 before the inputs; r1: weights; r2: a word of weights; r3: those of A in it; r12, lr: two
+ * pixels each; r4 to r7: sums of A, r8 to r11: sums of A + 256 * B. */
 #define LOTOR_DSP_PRODUCTS                                                                         \
+    "sxtb16 r3, r2\n"                                                                              \
     "smlad r8, r2, r12, r8\n smlad r4, r3, r12, r4\n"                                              \
     "smlad r9, r2, lr, r9\n smlad r5, r3, lr, r5\n"                                                \
-    "ldmia r0!, {r12, lr}\n"                                                                       \
+    "ldrd r12, lr, [r0, #16]!\n"                                                                   \
     "smlad r10, r2, r12, r10\n smlad r6, r3, r12, r6\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
 
-#define LOTOR_DSP_PAIR                                                                             \
+/* Of two pairs, the first takes an instruction more and a cycle less: three loads in a row overlap.
+ */
+#define LOTOR_DSP_TWO_PAIRS                                                                        \
     "ldr r2, [r1], #4\n"                                                                           \
-    "ldmia r0!, {r12, lr}\n"                                                                       \
-    "sxtb16 r3, r2\n" LOTOR_DSP_PRODUCTS
+    "ldr r12, [r0, #8]\n"                                                                          \
+    "ldr lr, [r0, #12]\n" LOTOR_DSP_PRODUCTS "ldr r2, [r1], #4\n"                                  \
+    "ldrd r12, lr, [r0, #8]\n" LOTOR_DSP_PRODUCTS
+#define LOTOR_DSP_FIRST_BYTES 52 /* of these */
+#define LOTOR_DSP_BOTH_BYTES 100
 
 /* The first pair of a filter, with the bias of A in r7, of A + 256 * B in r11. */
 #define LOTOR_DSP_FIRST_PAIR                                                                       \
     "ldmia r1!, {r2, r7, r11}\n"                                                                   \
-    "ldmia r0!, {r12, lr}\n"                                                                       \
+    "ldrd r12, lr, [r0]\n"                                                                         \
     "sxtb16 r3, r2\n"                                                                              \
     "smlad r8, r2, r12, r11\n smlad r4, r3, r12, r7\n"                                             \
     "smlad r9, r2, lr, r11\n smlad r5, r3, lr, r7\n"                                               \
-    "ldmia r0!, {r12, lr}\n"                                                                       \
+    "ldrd r12, lr, [r0, #8]!\n"                                                                    \
     "smlad r10, r2, r12, r11\n smlad r6, r3, r12, r7\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
-
-/* All pairs of a filter but the first: some, then rounds of eight. */
-#define LOTOR_DSP_PAIRS                                                                            \
-    ".rept (%c[pairs] - 1) %% 8\n" LOTOR_DSP_PAIR ".endr\n"                                        \
-    ".if %c[pairs] > 16\n"                                                                         \
-    "2:\n"                                                                                         \
-    ".endif\n"                                                                                     \
-    ".if %c[pairs] > 8\n"                                                                          \
-    ".rept 8\n" LOTOR_DSP_PAIR ".endr\n"                                                           \
-    ".endif\n"                                                                                     \
-    ".if %c[pairs] > 16\n"                                                                         \
-    "ldr r2, [sp, #8]\n"                                                                           \
-    "cmp r0, r2\n"                                                                                 \
-    "bne.w 2b\n"                                                                                   \
-    ".endif\n"
 
 /* Of a filter. */
 #define LOTOR_DSP_SCALE                                                                            \
@@ -60,72 +57,122 @@
     "ldmia r1!, {r2, r3, lr}\n"                                                                    \
     ".endif\n"
 
+#define LOTOR_DSP_FOUR_OUTPUTS(A, B, C, D, SHIFTED)                                                \
+    LOTOR_DSP_SCALE                                                                                \
+    LOTOR_DSP_OUTPUT(A, SHIFTED, "r2", "r3", "lr")                                                 \
+    LOTOR_DSP_OUTPUT(B, SHIFTED, "r2", "r3", "lr")                                                 \
+    LOTOR_DSP_OUTPUT(C, SHIFTED, "r2", "r3", "lr")                                                 \
+    LOTOR_DSP_OUTPUT(D, SHIFTED, "r2", "r3", "lr")
+
 /* Writes the outputs of four pixels.
  *
  * inputs: `pairs` times four words, of each pixel a pair of int16.
  * weights: of every two filters a word, two biases, `pairs` - 1 words, then of each multiplier and
  *     addend, and where `shift` is 0, a shift of its own; up to `end`.
  * out: the first pixel's first channel.
- * step: bytes from one pixel to the next, below 1365.
- * odd: the first two filters end where the next two begin.
+ * turn: pairs of inputs in one turn of the loop, a constant and even.
+ * lift, shift, low, high: constants, see `dsp_output.h`.
  */
-static inline LOTOR_SPECIALISED void lotor_dsp_dense(const uint32_t *inputs,
-                                                     const uint32_t *weights, const uint32_t *end,
-                                                     int8_t *out, int32_t pairs, int32_t step,
-                                                     int32_t odd, int32_t lift, int32_t shift,
-                                                     int32_t low, int32_t high) {
+static inline LOTOR_SPECIALISED void
+lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
+                    const uint32_t *weights, const uint32_t *end, int8_t *out, int32_t turn,
+                    int32_t lift, int32_t shift, int32_t low, int32_t high) {
+    /* The first turn is not whole: what of it is left out, in pairs and in bytes. */
+    const uint32_t left = (uint32_t)turn - 1 - (p->pairs + (uint32_t)turn - 2) % (uint32_t)turn;
+    const uint32_t skipped = left / 2 * LOTOR_DSP_BOTH_BYTES + left % 2 * LOTOR_DSP_FIRST_BYTES;
     register const uint32_t *x __asm__("r0") = inputs;
     register const uint32_t *w __asm__("r1") = weights;
     register int8_t *y __asm__("r2") = out;
     register const uint32_t *last __asm__("r3") = end;
+    register uint32_t skip __asm__("r4") = skipped;
+    register uint32_t step __asm__("r5") = p->step;
+    register const uint32_t *row __asm__("r6") = inputs + 4 * p->pairs - 2;
+    /* Places: output, step, inputs, end of weights, end of inputs, r7. */
+    /* clang-format off */
     __asm__ volatile(
-        "sub sp, sp, #24\n"
-        "str r7, [sp, #12]\n"
-        "strd r2, r3, [sp]\n"
-        ".if %c[pairs] > 16\n"
-        "movw r4, %[row]\n add r4, r0, r4\n"
-        "str r4, [sp, #8]\n"
-        ".endif\n"
-        ".if %c[odd]\n"
-        "mov r4, #1\n"
-        "str r4, [sp, #16]\n"
-        ".endif\n"
-        "1:\n" LOTOR_DSP_FIRST_PAIR LOTOR_DSP_PAIRS
-        "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, r11, r7\n" LOTOR_DSP_SCALE
-            LOTOR_DSP_OUTPUT("r4", "0", "r2", "r3", "lr") LOTOR_DSP_OUTPUT(
-                "r5", "0", "r2", "r3", "lr") LOTOR_DSP_OUTPUT("r6", "0", "r2", "r3", "lr")
-                LOTOR_DSP_OUTPUT("r7", "0", "r2", "r3", "lr") LOTOR_DSP_SCALE LOTOR_DSP_OUTPUT(
-                    "r8", "8", "r2", "r3", "lr") LOTOR_DSP_OUTPUT("r9", "8", "r2", "r3", "lr")
-                    LOTOR_DSP_OUTPUT("r10", "8", "r2", "r3", "lr") LOTOR_DSP_OUTPUT(
-                        "r11", "8", "r2", "r3",
-                        "lr") "ldrd r12, lr, [sp]\n"
-                              "strb r8, [r12, #1]\n"
-                              "strb r5, [r12, %[step]]\n strb r9, [r12, %[step] + 1]\n"
-                              "strb r6, [r12, 2 * %c[step]]\n strb r10, [r12, 2 * %c[step] + 1]\n"
-                              "strb r7, [r12, 3 * %c[step]]\n strb r11, [r12, 3 * %c[step] + 1]\n"
-                              ".if %c[odd]\n"
-                              "strb r4, [r12]\n"
-                              "ldr r4, [sp, #16]\n"
-                              "add r12, r12, r4\n"
-                              "mov r4, #2\n"
-                              "str r4, [sp, #16]\n"
-                              ".else\n"
-                              "strb r4, [r12], #2\n"
-                              ".endif\n"
-                              "str r12, [sp]\n"
-                              ".if %c[row] < 4096\n"
-                              "sub r0, r0, %[row]\n"
-                              ".else\n"
-                              "movw r4, %[row]\n sub r0, r0, r4\n"
-                              ".endif\n"
-                              "cmp r1, lr\n"
-                              "bne.w 1b\n"
-                              "ldr r7, [sp, #12]\n"
-                              "add sp, sp, #24\n"
-        : "+r"(x), "+r"(w), "+r"(y), "+r"(last)
-        : [pairs] "i"(pairs), [row] "i"(pairs * 16), [step] "i"(step), [odd] "i"(odd),
-          [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+        "sub sp, sp, #32\n"
+        "adr.w r12, 2f\n"
+        "add r12, r12, r4\n"
+        "orr r12, r12, #1\n"
+        "str r12, [sp, #28]\n" /* into the first turn */
+        LOTOR_DSP_PUT("0", "r2")
+        LOTOR_DSP_PUT("1", "r5")
+        LOTOR_DSP_PUT("2", "r0")
+        LOTOR_DSP_PUT("3", "r3")
+        LOTOR_DSP_PUT("4", "r6")
+        LOTOR_DSP_PUT("5", "r7")
+        ".p2align 2\n"
+        "1:\n"
+        LOTOR_DSP_FIRST_PAIR
+        "ldr pc, [sp, #28]\n"
+        ".p2align 2\n"
+        "2:\n"
+        ".rept %c[turn] / 2\n"
+        LOTOR_DSP_TWO_PAIRS
+        ".endr\n"
+        LOTOR_DSP_GET("r2", "4")
+        "cmp r0, r2\n"
+        "bne.w 2b\n"
+        "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, r11, r7\n"
+        LOTOR_DSP_FOUR_OUTPUTS("r4", "r5", "r6", "r7", "0")
+        LOTOR_DSP_FOUR_OUTPUTS("r8", "r9", "r10", "r11", "8")
+        LOTOR_DSP_GET_TWO("r12", "lr", "0", "1")
+        "add r0, r12, lr\n" /* of the four pixels: r12, r0, r2, r3 */
+        "add r2, r12, lr, lsl #1\n"
+        "add r3, r0, lr, lsl #1\n"
+        "strb r4, [r12]\n strb r8, [r12, #1]\n"
+        "strb r5, [r0]\n strb r9, [r0, #1]\n"
+        "strb r6, [r2]\n strb r10, [r2, #1]\n"
+        "strb r7, [r3]\n strb r11, [r3, #1]\n"
+        "add r12, r12, #2\n"
+        LOTOR_DSP_PUT("0", "r12")
+        LOTOR_DSP_GET_TWO("r0", "lr", "2", "3")
+        "cmp r1, lr\n"
+        "bne.w 1b\n"
+        LOTOR_DSP_GET("r7", "5")
+        "add sp, sp, #32\n"
+        : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skip), "+r"(step), "+r"(row)
+        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high), [turn] "i"(turn)
+        : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES);
+    /* clang-format on */
+}
+
+typedef void lotor_dsp_dense_function(const struct lotor_dsp_dense *p, const uint32_t *inputs,
+                                      const uint32_t *weights, const uint32_t *end, int8_t *out);
+
+/* Layers with equal constants share one function. */
+#define LOTOR_DSP_DENSE(NAME, TURN, LIFT, SHIFT, LOW, HIGH)                                        \
+    static LOTOR_SHARED void NAME(const struct lotor_dsp_dense *p, const uint32_t *inputs,         \
+                                  const uint32_t *weights, const uint32_t *end, int8_t *out) {     \
+        lotor_dsp_dense_run(p, inputs, weights, end, out, TURN, LIFT, SHIFT, LOW, HIGH);           \
+    }
+
+/* The same for any number of filters: an odd one has the first filter twice, in `first` words. */
+static inline LOTOR_SPECIALISED void lotor_dsp_dense_four(lotor_dsp_dense_function *dense,
+                                                          const uint32_t *inputs, int32_t pairs,
+                                                          const uint32_t *weights, int32_t words,
+                                                          int32_t first, int8_t *out,
+                                                          int32_t step) {
+    const struct lotor_dsp_dense shape = {.step = (uint32_t)step, .pairs = (uint32_t)pairs};
+    const uint32_t *const end = weights + words;
+    if (first) {
+        dense(&shape, inputs, weights, weights + first, out);
+        weights += first;
+        out++;
+    }
+    dense(&shape, inputs, weights, end, out);
+}
+
+/* At the end of an image, the last `kept` lanes become the first: their pixels are computed once
+ * more, but their inputs may be overwritten. */
+static inline LOTOR_SPECIALISED void lotor_dsp_keep(uint32_t *lanes, int32_t pairs, int32_t kept) {
+    if (kept > 0) {
+        for (int32_t i = 0; i < pairs; i++) {
+            for (int32_t k = 0; k < kept; k++) {
+                lanes[4 * i + k] = lanes[4 * i + k + 4 - kept];
+            }
+        }
+    }
 }
 
 #endif

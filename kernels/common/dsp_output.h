@@ -7,6 +7,20 @@
 #error "kernels with DSP instructions take constants into their assembly: compile with -O1 or more"
 #endif
 
+/* Numbers that a loop seldom needs, by their place from 0 to 7. Registers of the floating-point
+ * unit hold them where there is one: they are read in one cycle, the stack in two. */
+#if defined(__ARM_FP)
+#define LOTOR_DSP_PUT(PLACE, R) "vmov s" PLACE ", " R "\n"
+#define LOTOR_DSP_GET(R, PLACE) "vmov " R ", s" PLACE "\n"
+#define LOTOR_DSP_GET_TWO(R, S, PLACE, NEXT) "vmov " R ", " S ", s" PLACE ", s" NEXT "\n"
+#define LOTOR_DSP_PLACES "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7"
+#else
+#define LOTOR_DSP_PUT(PLACE, R) "str " R ", [sp, #4 * " PLACE "]\n"
+#define LOTOR_DSP_GET(R, PLACE) "ldr " R ", [sp, #4 * " PLACE "]\n"
+#define LOTOR_DSP_GET_TWO(R, S, PLACE, NEXT) "ldrd " R ", " S ", [sp, #4 * " PLACE "]\n"
+#define LOTOR_DSP_PLACES "memory"
+#endif
+
 /* Within a clamp that is narrower than int8. */
 #define LOTOR_DSP_CLAMP(SUM)                                                                       \
     ".if %c[low] > -128\n"                                                                         \

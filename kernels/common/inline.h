@@ -8,4 +8,11 @@
 #define LOTOR_SPECIALISED __attribute__((always_inline))
 #endif
 
+/* One function for several layers. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define LOTOR_SHARED __attribute__((noipa))
+#else
+#define LOTOR_SHARED __attribute__((noinline))
+#endif
+
 #endif

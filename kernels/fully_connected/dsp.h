@@ -10,7 +10,9 @@
 
 struct lotor_fully_connected_dsp_params {
     int32_t batches, inputs, outputs; /* inputs: a multiple of 4 */
+    int32_t back;                     /* outputs that are written twice, to have whole fours */
     int32_t words;                    /* of packed weights */
+    int32_t turn;                     /* steps of eight inputs in one turn of the loop */
     int32_t lift, shift;              /* of the sums, see `dsp_output.h` */
     int32_t out_min, out_max;
 };
@@ -27,6 +29,7 @@ struct lotor_fully_connected_dsp_params {
         LOTOR_DSP_DENSE_WORD("r2", "r9", "r6", "r7") LOTOR_DSP_DENSE_WORD("r3", "r10", "r4", "r5") \
             LOTOR_DSP_DENSE_WORD("r3", "r11", "r6", "r7")
 
+/* 124 bytes. */
 #define LOTOR_DSP_DENSE_EIGHT                                                                      \
     "ldrd r2, r12, [r0], #8\n"                                                                     \
     "sxtb16 r3, r2, ror #8\n"                                                                      \
@@ -42,69 +45,72 @@ struct lotor_fully_connected_dsp_params {
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_dsp_row(const struct lotor_fully_connected_dsp_params *p, const int8_t *in,
                               const uint32_t *weights, int8_t *out) {
+    const int32_t eights = p->inputs / 8;
     register const int8_t *x __asm__("r0") = in;
     register const uint32_t *w __asm__("r1") = weights;
     register int8_t *y __asm__("r2") = out;
     register const uint32_t *last __asm__("r3") = weights + p->words;
+    register int32_t skipped __asm__("r4") =
+        eights > 0 ? (p->turn - eights % p->turn) % p->turn * 124 : -1;
+    register int32_t back __asm__("r5") = p->back;
+    register const int8_t *end __asm__("r6") = in + p->inputs;
+    register int32_t four __asm__("r8") = p->inputs % 8;
+    /* Stack: output, end of weights, inputs, -, end of inputs, into the first turn, where a row
+     * begins, outputs that are written twice, r7. */
     __asm__ volatile(
-        "sub sp, sp, #24\n"
-        "str r7, [sp, #12]\n"
+        "sub sp, sp, #40\n"
         "strd r2, r3, [sp]\n"
-        "movw r4, %[count]\n"
-        "add r4, r0, r4\n"
-        "str r4, [sp, #20]\n"
         "str r0, [sp, #8]\n"
-        ".set lotor_eights, %c[count] / 8\n"
-        ".set lotor_rounds, 0\n"
-        ".set lotor_round, 4\n"
-        ".if lotor_eights >= 16\n"
-        ".set lotor_round, 8\n"
-        ".endif\n"
-        ".if lotor_eights > 5\n"
-        ".set lotor_rounds, lotor_eights / lotor_round\n"
-        ".endif\n"
-        ".if %c[left]\n"
-        "mov r4, %[left]\n"
-        "str r4, [sp, #16]\n"
-        ".endif\n"
+        "str r6, [sp, #16]\n"
+        "strd r5, r7, [sp, #28]\n"
+        "adr.w r6, 3f\n"
+        "add r6, r6, r4\n"
+        "cmp r4, #0\n it lt\n adrlt.w r6, 5f\n"
+        "orr r6, r6, #1\n"
+        "mov r4, r6\n"
+        "cmp r8, #0\n itt ne\n adrne.w r6, 2f\n orrne r6, r6, #1\n"
+        "strd r4, r6, [sp, #20]\n"
         "1:\n"
         "ldmia r1!, {r4, r5, r6, r7}\n"
-        ".if %c[count] %% 8\n"
+        "ldr pc, [sp, #24]\n"
+        ".p2align 2\n"
+        "2:\n" /* four inputs */
         "ldr r2, [r0], #4\n"
         "sxtb16 r3, r2, ror #8\n"
-        "sxtb16 r2, r2\n" LOTOR_DSP_DENSE_FOUR ".endif\n"
-        ".rept lotor_eights - lotor_round * lotor_rounds\n" LOTOR_DSP_DENSE_EIGHT ".endr\n"
-        ".if lotor_rounds\n"
-        "2:\n"
-        ".rept lotor_round\n" LOTOR_DSP_DENSE_EIGHT ".endr\n"
-        "ldr r2, [sp, #20]\n"
+        "sxtb16 r2, r2\n" LOTOR_DSP_DENSE_FOUR "ldr pc, [sp, #20]\n"
+        ".p2align 2\n"
+        "3:\n"
+        ".rept %c[turn]\n" LOTOR_DSP_DENSE_EIGHT ".endr\n"
+        "ldr r2, [sp, #16]\n"
         "cmp r0, r2\n"
-        "bne.w 2b\n"
-        ".endif\n"
+        "bne.w 3b\n"
+        ".p2align 2\n"
+        "5:\n"
+        "ldr r3, [sp]\n"
         "sub r5, r5, r4\n"
         "sub r7, r7, r6\n"
-        "ldr r3, [sp]\n"
         "ldmia r1!, {r8, r9, r10, r11}\n" LOTOR_DSP_DENSE_OUTPUT("r4", "0", "r8", "r9")
             LOTOR_DSP_DENSE_OUTPUT(
                 "r5", "8", "r10",
                 "r11") "ldmia r1!, {r8, r9, r10, r11}\n" LOTOR_DSP_DENSE_OUTPUT("r6", "0", "r8",
                                                                                 "r9")
-                LOTOR_DSP_DENSE_OUTPUT("r7", "8", "r10", "r11") ".if %c[left]\n" /* once */
-                                                                "ldr r4, [sp, #16]\n"
-                                                                "sub r3, r3, r4\n"
-                                                                "mov r4, #0\n"
-                                                                "str r4, [sp, #16]\n"
-                                                                ".endif\n"
-                                                                "ldrd r4, r0, [sp, #4]\n"
-                                                                "str r3, [sp]\n"
-                                                                "cmp r1, r4\n"
-                                                                "bne.w 1b\n"
-                                                                "ldr r7, [sp, #12]\n"
-                                                                "add sp, sp, #24\n"
-        : "+r"(x), "+r"(w), "+r"(y), "+r"(last)
-        : [count] "i"(p->inputs), [left] "i"((4 - p->outputs % 4) % 4), [lift] "i"(p->lift),
-          [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+                LOTOR_DSP_DENSE_OUTPUT("r7", "8", "r10",
+                                       "r11") ".if %c[back]\n"
+                                              "ldr r4, [sp, #28]\n" /* once, then 0 */
+                                              "sub r3, r3, r4\n"
+                                              "mov r4, #0\n"
+                                              "str r4, [sp, #28]\n"
+                                              ".endif\n"
+                                              "ldrd r4, r0, [sp, #4]\n"
+                                              "str r3, [sp]\n"
+                                              "cmp r1, r4\n"
+                                              "bne.w 1b\n"
+                                              "ldr r7, [sp, #32]\n"
+                                              "add sp, sp, #40\n"
+        : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skipped), "+r"(back), "+r"(end), "+r"(four)
+        : [turn] "i"(p->turn), [back] "i"(p->back), [lift] "i"(p->lift), [shift] "i"(p->shift),
+          [low] "i"(p->out_min), [high] "i"(p->out_max)
+        : "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void

@@ -149,7 +149,7 @@ def build_firmware(
     _check_tools()
     tests = tests or [SelfTest() for _ in models]
     files = _files(board, models)
-    build_id = _key(board, files, tests)[:20]
+    build_id = _key(board, models, files, tests)[:20]
     files["image/lotor_image.c"] = image_source(models, tests, build_id, board)
     root = (build_dir or cache_dir() / "firmware").absolute()
     folder = root / f"{board.name}-{build_id.hex()[:16]}"
@@ -174,7 +174,12 @@ def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
     return files
 
 
-def _key(board: Board, files: Mapping[str, str], tests: Sequence[SelfTest]) -> bytes:
+def _key(
+    board: Board,
+    models: Sequence[ImageModel],
+    files: Mapping[str, str],
+    tests: Sequence[SelfTest],
+) -> bytes:
     """Return a hash over everything that makes the image what it is."""
     key = hashlib.sha256()
     firmware = resource("firmware")
@@ -186,17 +191,19 @@ def _key(board: Board, files: Mapping[str, str], tests: Sequence[SelfTest]) -> b
     parts["board"] = json.dumps(asdict(board), sort_keys=True).encode()
     parts["tests"] = repr(tests).encode()
     parts["compiler"] = _compiler_version().encode()
-    parts["flags"] = repr(_description(board, Path("image"))).encode()
+    parts["flags"] = repr(_description(board, models, Path("image"))).encode()
     for name, data in sorted(parts.items()):
         key.update(f"{name} {len(data)}\n".encode() + data)
     return key.digest()
 
 
-def _description(board: Board, folder: Path) -> dict[str, Any]:
+def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> dict[str, Any]:
     """Return what the builder of our PlatformIO platform wants to know."""
     firmware = Path("firmware") if folder == Path("image") else resource("firmware").resolve()
     common = ["-DLOTOR_PROFILE"]
-    quick, small = [*common, "-O3"], [*common, "-Os"]
+    # Several models are compiled alike.
+    wanted = sorted({str(model.report.get("compiler_flag", "-O3")) for model in models})
+    quick, small = [*common, wanted[0]], [*common, "-Os"]
     sources = {
         "server": (firmware / "src", small),
         "core": (firmware / "hal/cortex_m", small),
@@ -226,7 +233,9 @@ def _description(board: Board, folder: Path) -> dict[str, Any]:
 
 def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
     description = folder / "build.json"
-    description.write_text(json.dumps(_description(board, folder), indent=2), encoding="utf-8")
+    description.write_text(
+        json.dumps(_description(board, models, folder), indent=2), encoding="utf-8"
+    )
     core = folder / "pio"
     _provide_scons(core)
     environment = os.environ | {

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.errors import LotorError
+from lotor.targets.preference import OPTIMIZE, Optimize, Preference, find_optimize
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,23 @@ def _add_ram(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="run layers in stripes until the arena is as small",
     )
+
+
+def _add_optimize(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--optimize",
+        metavar="|".join(OPTIMIZE),
+        default="speed",
+        type=_optimize,
+        help="what kernels are chosen for: time (the default), the smallest arena, or flash",
+    )
+
+
+def _optimize(text: str) -> Optimize:
+    try:
+        return find_optimize(text)
+    except LotorError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _count(text: str) -> int:
@@ -156,7 +174,14 @@ def _add_compile(commands: _Commands) -> None:
     parser.add_argument("--target", default="portable", help="default: portable")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the files")
     parser.add_argument("--name", help="C identifier; default: from the file's name")
+    parser.add_argument(
+        "--flash",
+        type=_count,
+        metavar="BYTES",
+        help="what constants may take: faster kernels spend what is left; default: none is spent",
+    )
     _add_ram(parser)
+    _add_optimize(parser)
 
 
 def _compile(args: argparse.Namespace) -> Result:
@@ -165,7 +190,14 @@ def _compile(args: argparse.Namespace) -> Result:
     from lotor.zoo import find_model
 
     found = find_model(args.model)
-    compiled = compile_model(found.path, args.target, args.name, found.labels or (), ram=args.ram)
+    compiled = compile_model(
+        found.path,
+        args.target,
+        args.name,
+        found.labels or (),
+        ram=args.ram,
+        preference=Preference(args.optimize, args.flash),
+    )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)
     files = [str(path) for path in compiled.write(args.output)]
@@ -324,6 +356,7 @@ def _add_flash(commands: _Commands) -> None:
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
     parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
+    _add_optimize(parser)
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
 
 
@@ -339,7 +372,7 @@ def _flash(args: argparse.Namespace) -> Result:
         stopped = stop(board.name)
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
-    done = flash(board.name, args.model or [], args.target, args.ram)
+    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize)
     return Result(done.as_dict(), str(done))
 
 
@@ -367,6 +400,7 @@ def _add_inspect(commands: _Commands) -> None:
     parser.add_argument("--board", help="also say whether it fits this board")
     parser.add_argument("--passes", action="store_true", help="what every rewrite did and saved")
     _add_ram(parser)
+    _add_optimize(parser)
     parser.add_argument(
         "--plot",
         nargs="?",
@@ -378,13 +412,14 @@ def _add_inspect(commands: _Commands) -> None:
 
 def _inspect(args: argparse.Namespace) -> Result:
     from lotor.inspection import as_text, inspect, summary
-    from lotor.memory_map import check_file, for_terminal, save
+    from lotor.memory_map import for_terminal, save
     from lotor.optimize.report import as_text as passes_as_text
+    from lotor.pictures import check_file
 
     file = Path(args.plot) if args.plot else None
     if file:
         check_file(file)
-    data = inspect(args.model, args.target, args.board, args.passes, args.ram)
+    data = inspect(args.model, args.target, args.board, args.passes, args.ram, args.optimize)
     drawn = args.plot is not None and not data["unsupported"]
     if drawn and file:
         save(data, file, Path(args.model).stem)
@@ -427,12 +462,72 @@ def _add_profile(commands: _Commands) -> None:
     parser.add_argument("model", help="a model's name, or a .tflite file")
     parser.add_argument("--board", required=True, help="where to measure")
     _add_ram(parser)
+    _add_optimize(parser)
+    parser.add_argument(
+        "--plot",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="draw bars: to a .png or .svg file, or without FILE in the terminal",
+    )
+    parser.add_argument(
+        "--compare", type=Path, metavar="OLD.json", help="what changed since a profile's --json"
+    )
+    parser.add_argument(
+        "--hot",
+        nargs="?",
+        const=3,
+        type=_layers,
+        metavar="N",
+        help="disassemble the hottest loop of the N hottest layers; default: 3",
+    )
+
+
+def _layers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of layers; give 1 or more")
+    return int(text)
 
 
 def _profile(args: argparse.Namespace) -> Result:
-    from lotor.profiling import profile
+    from lotor.pictures import check_file
+    from lotor.profile_compare import as_text as compared_as_text
+    from lotor.profile_compare import compare, read
+    from lotor.profile_plot import for_terminal, save
+    from lotor.profiling import hot_as_text, profile, summary
 
-    found = profile(args.model, args.board, ram=args.ram)
+    file = Path(args.plot) if args.plot else None
+    if file:
+        check_file(file)
+    old = read(args.compare) if args.compare else None
+    found = profile(args.model, args.board, ram=args.ram, optimize=args.optimize, hot=args.hot)
+    data = asdict(found)
+    texts = [str(found)]
+    if file:
+        save(found, file)
+        data["plot"] = str(file)
+        texts.append(f"bars: {file}")
+    elif args.plot is not None:
+        texts = [for_terminal(found), summary(found)]
+    if old is not None:
+        compared = compare(old, args.compare, found)
+        data["compare"] = compared.as_dict()
+        texts.append(compared_as_text(compared, found))
+    if args.hot:
+        texts.append(hot_as_text(found))
+    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0])
+
+
+def _add_tune(commands: _Commands) -> None:
+    parser = commands.add("tune", "measure kernels on a board, for the choice between them", _tune)
+    parser.add_argument("model", help="a model's name, or a .tflite file")
+    parser.add_argument("--board", required=True, help="where to measure; it is flashed for that")
+
+
+def _tune(args: argparse.Namespace) -> Result:
+    from lotor.tune import tune
+
+    found = tune(args.model, args.board)
     return Result(asdict(found), str(found))
 
 
@@ -485,12 +580,13 @@ def _add_verify(commands: _Commands) -> None:
     parser.add_argument("--samples", type=int, default=20, help="random inputs; default: 20")
     parser.add_argument("--seed", type=int, default=0, help="decides the inputs; default: 0")
     _add_ram(parser)
+    _add_optimize(parser)
 
 
 def _verify(args: argparse.Namespace) -> Result:
     from lotor.verify import verify
 
-    found = verify(args.model, args.samples, args.seed, args.board, args.ram)
+    found = verify(args.model, args.samples, args.seed, args.board, args.ram, args.optimize)
     return Result(asdict(found), str(found), ok=found.ok)
 
 
@@ -512,6 +608,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_profile,
     _add_run,
     _add_train,
+    _add_tune,
     _add_verify,
 ]
 

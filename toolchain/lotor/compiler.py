@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from lotor import __version__
-from lotor.codegen.c import Layer, Program, Step, identifier, render_header, render_source
+from lotor.codegen.c import Layer, Program, identifier, render_header, render_source
+from lotor.codegen.share import Step
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
@@ -23,7 +24,9 @@ from lotor.report import report
 from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
-from lotor.targets.variants import select_variant
+from lotor.targets.preference import Preference
+from lotor.targets.select import ranked, scratch_bytes, select
+from lotor.targets.shared_call import SharedCall
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
 _LONGEST_NAME = 200  # letters; files cannot have names much longer
@@ -37,6 +40,7 @@ TRICKS = {
     "overlap": "overlap",
     "backward": "backward",
 }
+DEFAULT = Preference()
 _STRIPES_EFFORT = 0.1  # dozens of plans are tried
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
@@ -81,6 +85,7 @@ class Compiled:
         report: what `report.json` says.
         model_hash: SHA-256 of the model file, hexadecimal.
         ram: bytes that the arena might take; None without a limit.
+        preference: what variants of kernels were chosen by.
         striped: what runs in stripes to stay below it.
     """
 
@@ -94,6 +99,7 @@ class Compiled:
     report: dict[str, Any]
     model_hash: str
     ram: int | None = None
+    preference: Preference = DEFAULT
     striped: tuple[Striped, ...] = ()
 
     def write(self, directory: Path) -> list[Path]:
@@ -144,6 +150,7 @@ def compile_model(
     labels: Sequence[str] = (),
     skip: Collection[str] = (),
     ram: int | None = None,
+    preference: Preference = DEFAULT,
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -154,6 +161,7 @@ def compile_model(
         labels: class names of the output, kept in the header; by default those in the file.
         skip: names of rewrites, and of `TRICKS` of the memory plan, to leave out.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
+        preference: what variants of kernels are chosen by.
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
@@ -175,17 +183,17 @@ def compile_model(
     if problems:
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
-    graph, lowered, plan = _plan(graph, chosen, skip)
+    graph, lowered, plan = _plan(graph, chosen, preference, skip)
     if any(placement.parts for placement in plan.placements):
         # A large tensor that waits for its last part may cost more memory than a copy.
-        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen, skip)
+        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen, preference, skip)
         if copying[2].arena_bytes < plan.arena_bytes:
             graph, lowered, plan = copying
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
-        graph, striped = _striped(graph, chosen, skip, ram, plan)
-        graph, lowered, plan = _plan(graph, chosen, skip, _STRIPES_EFFORT)
+        graph, striped = _striped(graph, chosen, preference, skip, ram, plan)
+        graph, lowered, plan = _plan(graph, chosen, preference, skip, _STRIPES_EFFORT)
     layers = [
         Layer(
             op,
@@ -204,6 +212,7 @@ def compile_model(
         target,
         __version__,
         labels or graph.labels,
+        preference.optimize == "size",
     )
     return Compiled(
         program.name,
@@ -217,9 +226,12 @@ def compile_model(
             **report(program),
             "stripes": [asdict(part) for part in striped],
             "extra_macs": sum(part.extra_macs for part in striped),
+            "optimize": preference.optimize,
+            "compiler_flag": "-Os" if preference.optimize == "size" else chosen.optimization,
         },
         model_hash,
         ram,
+        preference,
         striped,
     )
 
@@ -234,7 +246,8 @@ def memory_saved(model: Path | bytes, compiled: Compiled) -> dict[str, int]:
     target = compiled.target.name
 
     def arena(*skip: str) -> int:
-        return compile_model(model, target, skip=skip).plan.arena_bytes
+        preference = compiled.preference
+        return compile_model(model, target, skip=skip, preference=preference).plan.arena_bytes
 
     whole = arena() if compiled.striped else compiled.plan.arena_bytes
     saved = {trick: arena(name) - whole for trick, name in TRICKS.items()}
@@ -242,10 +255,20 @@ def memory_saved(model: Path | bytes, compiled: Compiled) -> dict[str, int]:
 
 
 def _striped(
-    graph: Graph, target: Target, skip: Collection[str], ram: int, plan: Plan
+    graph: Graph,
+    target: Target,
+    preference: Preference,
+    skip: Collection[str],
+    ram: int,
+    plan: Plan,
 ) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
-    found = fit(graph, plan, ram, lambda graph: _plan(graph, target, skip, _STRIPES_EFFORT)[2])
+    found = fit(
+        graph,
+        plan,
+        ram,
+        lambda graph: _plan(graph, target, preference, skip, _STRIPES_EFFORT)[2],
+    )
     least = found.plan.arena_bytes
     if least <= ram:
         return found.graph, found.striped
@@ -264,11 +287,63 @@ def _striped(
     )
 
 
+_Planned = tuple[Graph, list[tuple[Op, list[Step]]], Plan]
+
+
 def _plan(
-    graph: Graph, target: Target, skip: Collection[str] = (), effort: float = 1.0
-) -> tuple[Graph, list[tuple[Op, list[Step]]], Plan]:
+    graph: Graph,
+    target: Target,
+    preference: Preference = DEFAULT,
+    skip: Collection[str] = (),
+    effort: float = 1.0,
+) -> _Planned:
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
-    lowered = [_steps(op, target) for op in graph.ops]
+    lowered = _chosen(graph.ops, target, preference)
+    if preference.optimize != "ram":
+        return _placed(graph, _alike(lowered), target, skip, effort)
+    best = _placed(graph, lowered, target, skip, effort)
+    while smaller := _shrunk(best, target, preference):
+        lowered = [smaller.get(id(op)) or steps for op, steps in best[1]]
+        found = _placed(best[0], lowered, target, skip, effort)
+        if found[2].arena_bytes >= best[2].arena_bytes:
+            break
+        best = found
+    return best
+
+
+def _shrunk(planned: _Planned, target: Target, preference: Preference) -> dict[int, list[Step]]:
+    """Return the layers at the peak of a plan with less scratch memory, by their operators."""
+    _, ops, plan = planned
+    layers = [(op, steps) for op, steps in ops if not steps[0].call.alias]
+    found = {}
+    for (op, steps), live in zip(layers, plan.live_bytes, strict=True):
+        if live == max(plan.live_bytes):
+            less = [_less_scratch(step, target, preference) or step for step in steps]
+            if any(a is not b for a, b in zip(less, steps, strict=True)):
+                found[id(op)] = less
+    return found
+
+
+def _less_scratch(step: Step, target: Target, preference: Preference) -> Step | None:
+    """Return a step with less scratch memory: of the same variant if it can, else of the next."""
+    most = scratch_bytes(step.call)
+    if step.variant.shrink:
+        call = step.variant.shrink(step.call)
+        if scratch_bytes(call) < most:
+            return replace(step, call=call)
+    for choice in ranked(step.source, target, preference):
+        if not choice.variant.portable and scratch_bytes(choice.call) < most:
+            return replace(step, call=choice.call, variant=choice.variant)
+    return None
+
+
+def _placed(
+    graph: Graph,
+    lowered: Sequence[list[Step]],
+    target: Target,
+    skip: Collection[str],
+    effort: float,
+) -> _Planned:
     calls = [[step.call for step in steps] for steps in lowered]
     aliases = [step.call.alias for step, *_ in lowered]
     clearances = [
@@ -298,10 +373,33 @@ def _plan(
     return graph, ops, plan
 
 
-def _steps(op: Op, target: Target) -> list[Step]:
-    """Return a layer's kernel calls, each with the variant that computes it."""
-    found = [select_variant(call, target) for call in operators()[op.kind].lower(op)]
-    return [Step(call, variant) for variant, call in found]
+def _chosen(ops: Sequence[Op], target: Target, preference: Preference) -> list[list[Step]]:
+    """Return the kernel calls of layers, each with the variant that computes it."""
+    calls, places = [], []
+    for place, op in enumerate(ops):
+        operator = operators()[op.kind]
+        for call in operator.lower(op):
+            calls.append((call, operator.macs(op)))
+            places.append(place)
+    found: list[list[Step]] = [[] for _ in ops]
+    for place, (call, macs), choice in zip(
+        places, calls, select(calls, target, preference), strict=True
+    ):
+        found[place].append(Step(choice.call, choice.variant, call, macs))
+    return found
+
+
+def _alike(lowered: Sequence[list[Step]]) -> list[list[Step]]:
+    """Return the steps of all layers, made alike where their kernels share code then."""
+    changed: dict[int, Step] = {}
+    steps = [step for steps in lowered for step in steps]
+    for share in dict.fromkeys(step.variant.share for step in steps):
+        if share is not None:
+            members = [step for step in steps if step.variant.share is share]
+            calls = share([SharedCall(step.source, step.call, step.macs) for step in members])
+            for step, call in zip(members, calls, strict=True):
+                changed[id(step)] = replace(step, call=call)
+    return [[changed.get(id(step), step) for step in steps] for steps in lowered]
 
 
 def _way_out(kind: str) -> str:

@@ -23,6 +23,8 @@ from lotor.optimize import optimize
 from lotor.optimize.report import report_passes
 from lotor.sizes import code_bytes
 from lotor.stripes import Striped
+from lotor.targets.preference import Optimize, Preference
+from lotor.tuned import preference
 from lotor.zoo import find_model
 
 
@@ -32,6 +34,7 @@ def inspect(
     board: str | None = None,
     passes: bool = False,
     ram: int | None = None,
+    optimize: Optimize = "speed",
 ) -> dict[str, Any]:
     """Return layers, cost and memory of a model, and all that cannot be compiled.
 
@@ -41,22 +44,30 @@ def inspect(
         board: also say whether it fits there.
         passes: also say what every rewrite has done, under the key `passes`.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
+        optimize: what kernels are chosen for.
 
     Raises:
         LotorError: no usable model, a wrong name of target or board, or too small a `ram`.
     """
     found = find_model(model)
     chosen = load_board(board) if board else None
-    data = _cost(found.path, target, chosen, ram)
+    data = _cost(found.path, target, chosen, ram, optimize)
     if passes:
         content, stem = read_content(found.path)
         data["passes"] = report_passes(read_model(content, stem))
     return data
 
 
-def _cost(path: Path, target: str | None, board: Board | None, ram: int | None) -> dict[str, Any]:
+def _cost(
+    path: Path, target: str | None, board: Board | None, ram: int | None, optimize: Optimize
+) -> dict[str, Any]:
     try:
-        compiled = compile_model(path, target or (board.target if board else "portable"), ram=ram)
+        compiled = compile_model(
+            path,
+            target or (board.target if board else "portable"),
+            ram=ram,
+            preference=preference(board, optimize) if board else Preference(optimize),
+        )
     except UnsupportedModelError:
         return _unsupported(read_content(path)[0])
     data = {
@@ -141,7 +152,9 @@ def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
     for _ in range(_TRIES):
         room = max(1, striped.plan.arena_bytes - (_ram(sizes, board) - board.ram_limit))
         try:
-            striped = compile_model(path, compiled.target.name, ram=room)
+            striped = compile_model(
+                path, compiled.target.name, ram=room, preference=compiled.preference
+            )
         except RamError as error:
             return {"stripes": None, "least_arena_bytes": error.least}
         sizes = _sizes(striped)

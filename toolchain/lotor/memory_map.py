@@ -5,28 +5,23 @@ addresses upward, a box for every tensor (for one that is needed in parts, a box
 picture in a file takes matplotlib, one in the terminal takes nothing.
 """
 
-import io
 import itertools
 import os
 import shutil
 import string
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lotor.errors import LotorError
-from lotor.files import write_files
 from lotor.graph import short_name
+from lotor.pictures import draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-SUFFIXES = (".png", ".svg")
 
 Inspection = Mapping[str, Any]
 """What `lotor.inspection.inspect` returns for a model that can be compiled."""
@@ -374,63 +369,19 @@ _FILLS = {
     "scratch": "#d5d5d5",
 }
 _EDGE, _INK_COLOUR, _PEAK, _HATCH, _OVER = "#4d4d4d", "#222222", "#7a1fa2", "#b5452c", "#c8102e"
-_DPI = 110
 _LAYER_WIDTH, _LEAST_LAYER_WIDTH = 0.30, 0.15  # inches
 _NARROWEST, _BROAD, _BROADEST, _HEIGHT = 9.5, 14.0, 30.0, 5.8  # inches
 _FONT = 7.0  # points
-_STYLE: Any = {
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # equally wide
-    "hatch.linewidth": 0.6,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "lotor",
-    "text.parse_math": False,  # names may hold "$"
-}
 _FAR = 1.35  # a limit so many times the arena would press the map flat: it is named, not drawn
-
-
-def check_file(path: Path) -> None:
-    """See that a picture can be drawn to a file, before the long work.
-
-    Raises:
-        LotorError: it is neither PNG nor SVG, or matplotlib is not installed.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise LotorError(
-            f"cannot draw to '{path}': give a file that ends in {' or '.join(SUFFIXES)}, or none "
-            "for a picture in the terminal"
-        )
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise LotorError(
-            "matplotlib, which draws to files, is not installed; "
-            f"{sys.executable} -m pip install 'matplotlib>=3.8'"
-        ) from error
 
 
 def save(data: Inspection, path: Path, title: str) -> None:
     """Draw the map to a file; the same inspection gives the same bytes.
 
     Raises:
-        LotorError: see `check_file`, or the file cannot be written.
+        LotorError: see `lotor.pictures.draw`.
     """
-    check_file(path)
-    import matplotlib as mpl
-
-    kind = path.suffix.lower()[1:]
-    nothing = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[kind]
-    picture = io.BytesIO()
-    with mpl.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a box stands for such a letter
-        mpl.rcdefaults()  # whatever the user's own style is
-        mpl.rcParams.update(_STYLE)
-        figure(data, title).savefig(picture, format=kind, dpi=_DPI, metadata=nothing)
-    try:
-        write_files({path: picture.getvalue()})
-    except OSError as error:
-        raise LotorError(
-            f"cannot write {path}: {error.strerror}; give another file with --plot"
-        ) from error
+    draw(lambda: figure(data, title), path)
 
 
 def figure(data: Inspection, title: str) -> "Figure":

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from lotor.compiler import Compiled
 
-_FLAGS = ("-std=c11", "-O3", "-ffunction-sections", "-c")  # as in a firmware image
+_FLAGS = ("-std=c11", "-ffunction-sections", "-c")  # as in a firmware image
 
 
 def code_bytes(compiled: Compiled) -> int | None:
     """Return the bytes of machine code, without weights; None without a working compiler.
 
-    Built with the target's own compiler at -O3; the sizes are read from the object's sections.
+    Built with the target's own compiler as in firmware; the sizes are those of the object's
+    sections.
     """
     compiler = shutil.which(compiled.target.compiler)
     size = shutil.which(compiled.target.compiler.removesuffix("gcc").removesuffix("cc") + "size")
@@ -21,7 +22,8 @@ def code_bytes(compiled: Compiled) -> int | None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         compiled.write(Path(folder))
-        command = [compiler, *_FLAGS, *compiled.target.flags, f"{compiled.name}.c", "-o", "model.o"]
+        flags = [*_FLAGS, compiled.report["compiler_flag"], *compiled.target.flags]
+        command = [compiler, *flags, f"{compiled.name}.c", "-o", "model.o"]
         if subprocess.run(command, cwd=folder, check=False, capture_output=True).returncode != 0:
             return None  # it lacks the C headers or does not know the processor
         done = subprocess.run(

@@ -16,6 +16,7 @@ from lotor.infer import as_list, infer_on
 from lotor.optimize.uint8_to_int8 import as_in_file
 from lotor.oracle import Oracle
 from lotor.progress import Progress
+from lotor.targets.preference import Optimize
 from lotor.zoo import find_model
 
 # Exponentials and logarithms of float32 end in other bits than the C library's: 8 steps of the
@@ -96,7 +97,12 @@ def _random(tensor: Tensor, rng: np.random.Generator, flat: bool) -> Array:
 
 
 def verify(
-    model: str, samples: int, seed: int, board: str | None = None, ram: int | None = None
+    model: str,
+    samples: int,
+    seed: int,
+    board: str | None = None,
+    ram: int | None = None,
+    optimize: Optimize = "speed",
 ) -> Verification:
     """Compare a model on this machine or on a board with the reference.
 
@@ -106,6 +112,7 @@ def verify(
         seed: decides the inputs.
         board: the board; None for this machine.
         ram: bytes that the arena may take; layers run in stripes where it would take more.
+        optimize: what kernels are chosen for on the board.
 
     Raises:
         LotorError: the model cannot be compiled, LiteRT is missing, or the board's trouble.
@@ -119,7 +126,10 @@ def verify(
     differing = elements = 0
     largest = relative = 0.0
     bad: str | None = None
-    with _open(model, board, ram) as session, Progress("verify", samples, "inputs") as progress:
+    with (
+        _open(model, board, ram, optimize) as session,
+        Progress("verify", samples, "inputs") as progress,
+    ):
         infer = _runner(host, session)
         for inputs in random_inputs(host.compiled.graph, samples, seed):
             expected, before = as_list(oracle.run(*inputs)), host.state
@@ -181,12 +191,14 @@ def first_bad_layer(
     return "none: only the outputs differ"
 
 
-def _open(model: str, board: str | None, ram: int | None) -> AbstractContextManager[Session | None]:
+def _open(
+    model: str, board: str | None, ram: int | None, optimize: Optimize
+) -> AbstractContextManager[Session | None]:
     if board is None:
         return nullcontext(None)
     from lotor.device.ready import compile_for, open_with_model
 
-    return open_with_model(board, model, compile_for(board, model, ram))
+    return open_with_model(board, model, compile_for(board, model, ram, optimize))
 
 
 def _runner(

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.codegen.kernels import merge_headers
+from lotor.codegen.share import Group, Step, c_type, find_groups, render_group
 from lotor.graph import Array, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ops import KernelCall
 from lotor.resources import resource
-from lotor.targets.variants import Variant
 
 ARENA_ALIGN = 16
 # NAME.h must not hide one of them from a program that looks for headers in its folder.
@@ -21,19 +21,6 @@ _STANDARD_HEADERS = re.compile(
     "stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|"
     "threads|time|uchar|wchar|wctype"
 )
-
-
-@dataclass(frozen=True)
-class Step:
-    """A kernel call and the implementation that was chosen for it."""
-
-    call: KernelCall
-    variant: Variant
-
-    @property
-    def function(self) -> str:
-        """The C function."""
-        return f"lotor_{self.call.function}_{self.variant.name}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class Layer:
     @property
     def kernel(self) -> str:
         """The kernels that it calls, for people."""
-        return ", ".join(dict.fromkeys(f"{s.call.function}/{s.variant.name}" for s in self.steps))
+        return ", ".join(dict.fromkeys(f"{s.call.function}/{s.variant.label}" for s in self.steps))
 
     @property
     def shapes(self) -> str:
@@ -80,7 +67,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything that the C says."""
+    """Everything that the C says; `small` where it matters more that it is short than fast."""
 
     name: str
     graph: Graph
@@ -90,6 +77,7 @@ class Program:
     target: str
     tool_version: str
     labels: Sequence[str]
+    small: bool = False
 
 
 def identifier(name: str) -> str:
@@ -220,9 +208,15 @@ def render_source(program: Program) -> str:
         merge_headers(headers, called),
     ]
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
+    functions = {name: f for step in steps for name, f in step.call.functions.items()}
+    parts += [f"{function.text}\n" for function in functions.values()]
+    groups = find_groups(steps, share_all=program.small)
+    for group in dict.fromkeys(groups.values()):
+        common = group.steps[0].call.params
+        parts.append(render_group(group, {name: _field(common[name]) for name in common}))
     shared: dict[str, str] = {}
     for index, layer in enumerate(program.layers):
-        parts.append(_layer(index, layer, shared))
+        parts.append(_layer(index, layer, shared, groups))
     parts += ["/* clang-format on */\n", *reset, _run(program)]
     return "\n".join(parts)
 
@@ -275,7 +269,7 @@ def _float(value: float) -> str:
     return f"{text}f"
 
 
-def _field(value: int | float) -> str:
+def _field(value: int | float | str) -> str:
     return _float(value) if isinstance(value, float) else str(value)
 
 
@@ -288,7 +282,6 @@ def _array(name: str, values: Array) -> str:
     if flat.dtype == np.bool_:
         flat = flat.astype(np.uint8)
     kind = str(flat.dtype)
-    c_type = {"float64": "double", "float32": "float"}.get(kind, f"{kind}_t")
     if kind == "float64":
         words = [float(v).hex() for v in flat]
     elif kind == "float32":
@@ -299,10 +292,10 @@ def _array(name: str, values: Array) -> str:
     step = _PER_LINE.get(kind, 8)
     rows = [", ".join(words[i : i + step]) for i in range(0, len(words), step)]
     body = ",\n    ".join(rows)
-    return f"static const {c_type} {name}[{flat.size}] = {{\n    {body}}};\n"
+    return f"static const {c_type(flat.dtype)} {name}[{flat.size}] = {{\n    {body}}};\n"
 
 
-def _layer(index: int, layer: Layer, shared: dict[str, str]) -> str:
+def _layer(index: int, layer: Layer, shared: dict[str, str], groups: Mapping[int, Group]) -> str:
     """Return the function of a layer, after the constants that it is the first to need."""
     arrays: list[str] = []
     body: list[str] = []
@@ -310,13 +303,15 @@ def _layer(index: int, layer: Layer, shared: dict[str, str]) -> str:
     for number, step in enumerate(layer.steps):
         suffix = f"_{number}" if len(layer.steps) > 1 else ""
         arguments = _arguments(step.call, f"layer_{index}{suffix}", names, arrays, shared)
-        struct = f"struct lotor_{step.call.structure or step.call.function}_params"
-        joined = "".join(f",\n        {argument}" for argument in arguments)
-        params = f"params{suffix}"
-        body += (
-            f"    static const {struct} {params} = {{\n{_fields(step.call.params)}    }};\n",
-            f"    {step.function}(\n        &{params}{joined});\n",
-        )
+        group = groups.get(id(step))
+        struct = f"struct {group.name if group else step.structure}"
+        params = {name: step.call.params[name] for name in (group or step.call).params}
+        function = f"{group.name}_run" if group else step.function
+        place = f"params{suffix}"
+        if params or not group:
+            arguments.insert(0, f"&{place}")
+            body.append(f"    static const {struct} {place} = {{\n{_fields(params)}    }};\n")
+        body.append(f"    {function}(\n        {f',{chr(10)}        '.join(arguments)});\n")
     title = f"{layer.kind} {_comment(short_name(layer.name))}"
     macs = f", {layer.macs} MACs" if layer.macs else ""
     written = {id(tensor) for step in layer.steps for tensor in step.call.outputs}
@@ -324,11 +319,13 @@ def _layer(index: int, layer: Layer, shared: dict[str, str]) -> str:
         f"{'' if id(tensor) in written else 'const '}{tensor.dtype.c_name} *{names[id(tensor)]}"
         for tensor in _tensors(layer)
     ]
+    # A call is no code that could depend on the places of tensors.
+    apart = "" if all(id(step) in groups for step in layer.steps) else "LOTOR_LAYER\n"
     return "".join(
         (
             f"/* Layer {index}: {title}\n * {layer.shapes}{macs} */\n",
             *arrays,
-            "LOTOR_LAYER\n",
+            apart,
             _wrapped(f"static void layer_{index}(", parameters, ") {"),
             "\n",
             *body,
@@ -395,7 +392,7 @@ def _arguments(
     return arguments + [names[id(tensor)] for tensor in call.outputs]
 
 
-def _fields(params: Mapping[str, int | float]) -> str:
+def _fields(params: Mapping[str, int | float | str]) -> str:
     """Return designated initialisers, several to a line."""
     lines: list[str] = []
     line = ""

@@ -10,7 +10,8 @@ _SYSTEM = re.compile(r"^#include <[^>]+>\n", re.MULTILINE)
 # A comment, a definition and the blank line after it, as clang-format lays them out.
 _DEFINITION = re.compile(
     r"(?:^/\*(?:(?!\*/)[\s\S])*\*/\n)?"
-    r"^(?:static inline [^;{}]*?\b(?P<function>\w+)\([^;{}]*\) \{(?:[^\n]*\}|\n[\s\S]*?^\})"
+    r"^(?:static (?:inline|LOTOR_SHARED) [^;{}]*?\b(?P<function>\w+)\([^;{}]*\) \{"
+    r"(?:[^\n]*\}|\n[\s\S]*?^\})"
     r"|struct (?P<struct>\w+) \{\n[\s\S]*?^\};)\n\n?",
     re.MULTILINE,
 )

@@ -13,10 +13,11 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lotor.board import Board
+from lotor.board import Board, Emulator
 from lotor.build import Image
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
@@ -26,6 +27,10 @@ from lotor.resources import run_dir
 _PACKAGES = {"qemu-system-arm": "qemu-system-arm"}
 _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
+
+
+class EndedAtOnce(LotorError):
+    """An emulator ended as soon as it was started; the text has what it said."""
 
 
 @dataclass(frozen=True)
@@ -59,65 +64,103 @@ def start(board: Board, image: Image) -> Running:
     Raises:
         LotorError: the emulator is missing or ends at once; says what it said.
     """
-    emulator = board.emulator
-    if emulator is None:
-        raise LotorError(f"board {board.name} is not emulated")
-    if not shutil.which(emulator.program):
-        package = _PACKAGES.get(emulator.program, emulator.program)
-        raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
+    emulator = _emulator(board)
     with _held(board.name):
         _stop(board.name)
-        # The emulator inherits a socket that listens already: no other program can take the port
-        # in between, and whoever connects early waits instead of being refused.
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            number = listener.fileno()
-            log = run_dir() / f"{board.name}.log"
-            command = [
-                *(
-                    emulator.program,
-                    *emulator.args,
-                    "-nodefaults",
-                    "-nographic",
-                    "-monitor",
-                    "none",
-                ),
-                *("-kernel", str(image.elf), "-serial", "chardev:uart", "-chardev"),
-                f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
-            ]
-            with log.open("wb") as output:
-                process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[number],
-                    start_new_session=True,
-                )
+        log = run_dir() / f"{board.name}.log"
+        process, url = _spawn(emulator, image.elf, log)
         # Written at once: who interrupts us leaves an emulator that can be found and stopped.
         state = Running(
             board.name,
             process.pid,
             _start_time(process.pid) or 0,
-            f"socket://127.0.0.1:{port}",
+            url,
             image.elf,
             image.models,
             image.build_id.hex(),
             time.time(),
         )
         _write(state)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(_START_SECONDS)
-        if process.returncode is not None:
+        try:
+            _see_that_it_stays(process, log, f"{emulator.program} for board {board.name}")
+        except LotorError:
             _path(board.name).unlink()
-            said = " ".join(log.read_text(errors="replace").split()) or "nothing"
-            raise LotorError(
-                f"{emulator.program} for board {board.name} ended at once "
-                f"(status {process.returncode}); it said: {said[:300]}"
-            )
+            raise
         # It outlives this process: Python need not warn that it does.
         process.returncode = 0
         return state
+
+
+@contextlib.contextmanager
+def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[str]:
+    """Run an image in an emulator of one's own, whatever runs as this board.
+
+    Args:
+        board: whose emulator.
+        elf: the image.
+        folder: for the emulator's log.
+        arguments: for the emulator, after the board's own.
+
+    Yields:
+        The url of its serial port.
+
+    Raises:
+        LotorError: see `start`.
+    """
+    log = folder / f"{board.name}.log"
+    emulator = _emulator(board)
+    process, url = _spawn(emulator, elf, log, *arguments)
+    try:
+        _see_that_it_stays(process, log, f"{emulator.program} for board {board.name}")
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _emulator(board: Board) -> Emulator:
+    emulator = board.emulator
+    if emulator is None:
+        raise LotorError(f"board {board.name} is not emulated")
+    if not shutil.which(emulator.program):
+        package = _PACKAGES.get(emulator.program, emulator.program)
+        raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
+    return emulator
+
+
+def _spawn(
+    emulator: Emulator, elf: Path, log: Path, *arguments: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the emulator's process; return it and the url of the board's serial port."""
+    # The emulator inherits a socket that listens already: no other program can take the port
+    # in between, and whoever connects early waits instead of being refused.
+    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+        number = listener.fileno()
+        command = [
+            *(emulator.program, *emulator.args, *arguments),
+            *("-nodefaults", "-nographic", "-monitor", "none"),
+            *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
+            f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
+        ]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=[number],
+            start_new_session=True,
+        )
+        return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _see_that_it_stays(process: subprocess.Popen[bytes], log: Path, what: str) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_START_SECONDS)
+    if process.returncode is not None:
+        said = " ".join(log.read_text(errors="replace").split()) or "nothing"
+        raise EndedAtOnce(
+            f"{what} ended at once (status {process.returncode}); it said: {said[:300]}"
+        )
 
 
 def running(board: str) -> Running | None:

@@ -3,18 +3,21 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
-from lotor.compiler import compile_model
+from lotor.compiler import Compiled
 from lotor.device import emulator
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, port_lock
+from lotor.device.ready import compile_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import load
 from lotor.progress import Progress
+from lotor.targets.preference import Optimize
 from lotor.zoo import find_model
 
 _BOOT_SECONDS = 5.0
@@ -77,6 +80,7 @@ def flash(
     models: str | Sequence[str],
     target: str | None = None,
     ram: int | None = None,
+    optimize: Optimize = "speed",
 ) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
@@ -85,6 +89,7 @@ def flash(
         models: one or several names or paths of models.
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
+        optimize: what kernels are chosen for.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -95,21 +100,32 @@ def flash(
     names = [models] if isinstance(models, str) else models
     if not names:
         raise LotorError("no model to flash: name one with `--model MODEL`")
-    files = [find_model(name) for name in names]
-    with Progress(f"flash {board}", 2 * len(files) + 2, "steps") as progress:
+    with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
         compiled, tests = [], []
-        for file in files:
-            compiled.append(
-                compile_model(file.path, target or chosen.target, labels=file.labels or (), ram=ram)
-            )
+        for name in names:
+            compiled.append(compile_for(board, name, ram, optimize, target))
             progress.advance()
-            tests.append(self_test(load(str(file.path))))
+            tests.append(self_test(load(str(find_model(name).path))))
             progress.advance()
         image = build_firmware(chosen, compiled, tests=tests)
         progress.advance()
         url, hello = flash_image(chosen, image)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
+
+
+def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, Hello]:
+    """Build and flash an image of one compiled model; see `flash_image`.
+
+    Args:
+        board: the board.
+        compiled: the model, for this board.
+        path: its file.
+
+    Raises:
+        LotorError: it does not fit, flashing failed, or the board does not answer.
+    """
+    return flash_image(board, build_firmware(board, [compiled], tests=[self_test(load(str(path)))]))
 
 
 def flash_image(board: Board, image: Image) -> tuple[str, Hello]:

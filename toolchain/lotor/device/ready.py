@@ -6,16 +6,39 @@ from lotor.board import load_board
 from lotor.build import program_hash
 from lotor.compiler import Compiled, compile_model
 from lotor.device import emulator
-from lotor.device.flash import flash
 from lotor.device.session import Session
+from lotor.targets.preference import Optimize
+from lotor.tuned import preference
 from lotor.zoo import find_model
 
 
-def compile_for(board: str, model: str, ram: int | None = None) -> Compiled:
-    """Compile a model (name or path) for a board's target, with at most `ram` bytes of arena."""
-    found = find_model(model)
-    target = load_board(board).target
-    return compile_model(found.path, target, labels=found.labels or (), ram=ram)
+def compile_for(
+    board: str,
+    model: str,
+    ram: int | None = None,
+    optimize: Optimize = "speed",
+    target: str | None = None,
+) -> Compiled:
+    """Compile a model for a board.
+
+    Args:
+        board: the board's name.
+        model: the model's name or path.
+        ram: the most bytes of the arena; None without a limit.
+        optimize: what its kernels are chosen for.
+        target: another target than the board's own.
+
+    Raises:
+        LotorError: no such board, or no usable model.
+    """
+    found, chosen = find_model(model), load_board(board)
+    return compile_model(
+        found.path,
+        target or chosen.target,
+        labels=found.labels or (),
+        ram=ram,
+        preference=preference(chosen, optimize),
+    )
 
 
 def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
@@ -34,8 +57,10 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
         LotorError: no such board, no answer, a busy port, or a real board without the model.
     """
     if load_board(board).emulated and not _runs(board, compiled):
+        from lotor.device.flash import flash  # which compiles for boards, too
+
         print(f"flashing {board} with {compiled.name}", file=sys.stderr)
-        flash(board, model, ram=compiled.ram)
+        flash(board, model, ram=compiled.ram, optimize=compiled.preference.optimize)
     session = Session.open(board)
     try:
         session.require_model(compiled)

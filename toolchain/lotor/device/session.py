@@ -345,6 +345,8 @@ class Session:
             return
         board = self.greeting.board
         ram = f" --ram {compiled.ram}" if compiled.ram is not None else ""
+        if compiled.preference.optimize != "speed":
+            ram += f" --optimize {compiled.preference.optimize}"
         raise LotorError(
             f"{self.where} runs {self.model.name} in {self.model.layers} layers, not "
             f"{len(compiled.layers)}: another --ram or another version made it: "

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from lotor.ops.operator import KernelCall, Operator
+from lotor.ops.operator import CFunction, KernelCall, Operator
 
-__all__ = ["KernelCall", "Operator", "model_operators", "operators"]
+__all__ = ["CFunction", "KernelCall", "Operator", "model_operators", "operators"]
 
 
 @cache

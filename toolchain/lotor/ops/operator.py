@@ -8,6 +8,14 @@ from typing import Any, ClassVar
 from lotor.graph import Array, DType, Op, Tensor
 
 
+@dataclass(frozen=True)
+class CFunction:
+    """A C function that kernels are given: the name of its type, and the text that defines it."""
+
+    type: str
+    text: str
+
+
 @dataclass
 class KernelCall:
     """A call of a C kernel: `KERNEL_VARIANT(&params, inputs, constants, outputs)`.
@@ -21,20 +29,22 @@ class KernelCall:
             `struct lotor_FUNCTION_params`.
         inputs: tensors read; constants among them are emitted as arrays.
         outputs: tensors written.
-        params: fields of the parameter structure.
+        params: fields of the parameter structure; a string is a C name.
         constants: further constant arrays, in the order of the C arguments.
         alias: the output is the input under another shape; nothing is called.
         structure: the function whose parameter structure it takes; None for its own.
+        functions: C functions that the parameters name.
     """
 
     kernel: str
     function: str
     inputs: list[Tensor]
     outputs: list[Tensor]
-    params: Mapping[str, int | float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     constants: Mapping[str, Array] = field(default_factory=dict)
     alias: bool = False
     structure: str | None = None
+    functions: Mapping[str, "CFunction"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

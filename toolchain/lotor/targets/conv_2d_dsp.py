@@ -8,18 +8,64 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
-from lotor.targets.dsp_weights import line_from_24_bits, pair_words, rounded_from_24_bits
+from lotor.targets.dsp_weights import (
+    dense_function,
+    line_from_24_bits,
+    pair_words,
+    rounded_from_24_bits,
+)
 from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 from lotor.targets.overlap import block_clearance, image_reads
+from lotor.targets.shared_call import SharedCall
 
-_MOST_STEP = 1365  # outputs of three pixels are at offsets below 4096
-_MOST_INPUTS = 8188  # of a window: four windows' bytes are a number of 16 bits
 _LANES = 4
+_SHIFT = 13  # which most layers can have
+_SELDOM, _MOST = 0.1, 0.75  # parts of the multiply-accumulates
+_TURN, _LONG_TURN = 8, 16  # pairs of inputs in one turn of the loop
+_GEOMETRY = (
+    "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
+    "stride_h stride_w pad_h pad_w dilation_h dilation_w"
+)
 
 
 def pack(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/conv_2d/dsp.h`; None where it would not be exact or not work."""
-    if call.function != "conv_2d":
+    """Return the call of `dsp.h`; None where it would not be exact, and for 1x1 filters."""
+    return _pack(call, pointwise=False)
+
+
+def pack_pointwise(call: KernelCall) -> KernelCall | None:
+    """Return the call of `dsp_pointwise.h`; None where it would not be exact or not work."""
+    return _pack(call, pointwise=True)
+
+
+def share(calls: Sequence[SharedCall]) -> list[KernelCall]:
+    """Return a model's calls with few functions between them: seldom used ones become one.
+
+    That one rounds twice, as the reference does, with a shift for each filter.
+    """
+    work: dict[str, int] = {}
+    for call in calls:
+        name = call.packed.params["dense"]
+        work[name] = work.get(name, 0) + call.macs
+    total = sum(work.values())
+    seldom = {name for name, macs in work.items() if macs < _SELDOM * total}
+    # Long turns are worth their code where most windows are long.
+    long = sum(call.macs for call in calls if call.packed.params["pairs"] >= 2 * _LONG_TURN)
+    turn = _LONG_TURN if long > _MOST * total else _TURN
+    found = []
+    for call in calls:
+        exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom
+        pointwise = _pointwise(call.source.params)
+        again = exactly or turn != _TURN
+        packed = _pack(call.source, pointwise, turn, exactly) if again else None
+        found.append(packed or call.packed)
+    return found
+
+
+def _pack(
+    call: KernelCall, pointwise: bool, turn: int = _TURN, exactly: bool = False
+) -> KernelCall | None:
+    if call.function != "conv_2d" or _pointwise(call.params) != pointwise:
         return None
     p = call.params
     pixels = p["batches"] * p["out_h"] * p["out_w"]
@@ -30,47 +76,67 @@ def pack(call: KernelCall) -> KernelCall | None:
         or len(filters) < 2
         or p["group_c"] != p["in_c"]
         or p["weights_offset"] != 0
-        or p["out_step"] >= _MOST_STEP
-        or filters.shape[1] > _MOST_INPUTS
         or weights.min() < -127
     ):
         return None
     sums = Sums.of(call, filters)
-    scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
+    line = None if exactly else line_from_24_bits(sums, _SHIFT)
+    scale = line or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    padded = np.pad(filters, ((0, 0), (0, -filters.shape[1] % 4)))
-    words = _packed(padded, sums.bias, scale)
-    pairs = padded.shape[1] // 2
-    names = (
-        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
-        "stride_h stride_w pad_h pad_w dilation_h dilation_w"
-    )
-    params = {name: p[name] for name in names.split()}
-    params |= {
-        "in_zero_point": -int(p["in_offset"]),
-        "pairs": pairs,
-        "words": len(words),
-        "lift": scale.lift,
-        "shift": scale.shift,
-        "out_min": p["out_min"],
-        "out_max": p["out_max"],
-    }
-    row = int(p["kernel_w"] * p["in_c"])
-    row *= int(p["kernel_h"]) if row % 4 else 1
-    copied = 0 if _pointwise(p) else -(-row // 4)
+    count = int(p["kernel_w"] * p["in_c"])
+    single = count % 4 == 1 and not pointwise
+    row = count // 4 if single else -(-count // 4)
+    taps = _by_rows(weights.reshape(len(filters), -1, count), row, single)
+    pairs = taps.shape[1] // 2
+    words, first = _packed(taps, sums.bias, scale)
+    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])), turn)
+    if pointwise:
+        params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
+    else:
+        params = {key: p[key] for key in _GEOMETRY.split()}
+        params |= {"in_zero_point": -int(p["in_offset"]), "row": row, "single": int(single)}
+        params["whole"] = int(p["in_c"] % 4 == 0)
+    params |= {"pairs": pairs, "words": len(words), "first": first, "dense": name}
+    copied = 0 if p["in_c"] % 4 == 0 or pointwise else int(p["kernel_h"]) * (row + single)
     lanes = Tensor(f"{call.outputs[0].name} lanes", (pairs * _LANES + copied,), DType.INT32)
     return replace(
         call,
         params=params,
         constants={"weights": words},
         outputs=[*call.outputs, lanes],
-        structure="conv_2d_dsp",
+        structure="conv_2d_dsp_pointwise" if pointwise else "conv_2d_dsp",
+        functions={name: text},
     )
 
 
-def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> Array:
-    """Return the weights as `kernels/common/dsp_dense.h` reads them, uint32."""
+def _by_rows(filters: Array, row: int, single: bool) -> Array:
+    """Return the taps in the order of the kernel: rows of whole words, then single bytes.
+
+    Args:
+        filters: int8[filters, rows, taps of a row].
+        row: words of a row.
+        single: whether a byte of each row is left.
+
+    Returns:
+        int8[filters, taps], a multiple of four of them.
+    """
+    whole = filters[:, :, : 4 * row]
+    whole = np.pad(whole, ((0, 0), (0, 0), (0, 4 * row - whole.shape[2])))
+    parts = [whole.reshape(len(filters), -1)]
+    if single:
+        rest = filters[:, :, -1]
+        rest = np.pad(rest, ((0, 0), (0, -rest.shape[1] % 4))).reshape(len(filters), -1, 4)
+        # The kernel's pairs are bytes 0 and 2, 1 and 3 of a word; here, two rows.
+        parts.append(rest[:, :, [0, 2, 1, 3]].reshape(len(filters), -1))
+    return np.concatenate(parts, axis=1)
+
+
+def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> tuple[Array, int]:
+    """Return the weights as `kernels/common/dsp_dense.h` reads them, uint32.
+
+    And how many words of them come first where the number of filters is odd, else 0.
+    """
     count = len(filters)
     # The last filters of an odd number are the first ones' partners.
     firsts = [0, *range(1, count, 2)] if count % 2 else list(range(0, count, 2))
@@ -82,7 +148,7 @@ def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> A
         [words[:, :1], biases, words[:, 1:], table[firsts], table[seconds]], axis=1
     )
     packed: Array = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
-    return packed
+    return packed, stream.shape[1] if count % 2 else 0
 
 
 def _pointwise(p: Mapping[str, int | float]) -> bool:
@@ -93,7 +159,15 @@ def _pointwise(p: Mapping[str, int | float]) -> bool:
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:
     """Return the clearance of the input to the output: four pixels are read, then written."""
-    reads = image_reads(call).reshape(-1)
+    return _clearances(call, image_reads(call).reshape(-1))
+
+
+def pointwise_clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output: four pixels are read, then written."""
+    return _clearances(call, np.arange(call.params["pixels"]) * int(call.params["in_step"]))
+
+
+def _clearances(call: KernelCall, reads: Array) -> Sequence[Clearance]:
     first = np.minimum.reduceat(reads, np.arange(0, len(reads), _LANES))
     ends = np.minimum(np.arange(1, len(first) + 1) * _LANES, len(reads)) * int(
         call.params["out_step"]

@@ -10,13 +10,16 @@ from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits
 from lotor.targets.linear_scale import Sums
+from lotor.targets.shared_call import SharedCall
 
-_MOST_STEP = 511  # eight outputs further the offset is below 4096
 _MOST_OFFSET = 1020  # of LDRD
+_TURN = 4  # steps in one turn of the loop
+_SHIFT = 12  # which most layers can have
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
 # so many, or this part of the input where that is more.
 _ROOM = 1024
 _SHARE = 50
+_PART = 8
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -36,22 +39,16 @@ def pack(call: KernelCall) -> KernelCall | None:
         or p["stride_w"] != stride
         or p["depth_multiplier"] != 1
         or p["weights_offset"] != 0
-        or p["out_step"] > _MOST_STEP
-        or 4 * pitch + 8 * 6 + 8 > _MOST_OFFSET
-        or (width * p["out_step"] > 4095 and width // 2 <= 6)
+        or 4 * pitch + 8 * _TURN + 8 > _MOST_OFFSET
         or filters.min() < -127
     ):
         return None
     sums = Sums.of(call, filters)
-    scale = line_from_24_bits(sums) or rounded_from_24_bits(sums)
+    scale = line_from_24_bits(sums, _SHIFT) or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    rows = p["out_h"]
-    while rows > 1 and _extra(rows, stride, pitch, p) > room:
-        rows -= 1
     words = np.concatenate(
-        [_pairs(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
+        [_packed(filters, stride), scale.table[:, :2], sums.bias[:, None] << 8, scale.table[:, 2:]],
         axis=1,
     )
     names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
@@ -59,42 +56,92 @@ def pack(call: KernelCall) -> KernelCall | None:
     params |= {
         "stride": stride,
         "in_zero_point": -p["in_offset"],
-        "pitch": pitch,
-        "rows": rows,
         "words": words.shape[1],
+        "turn": _TURN,
         "lift": scale.lift,
         "shift": scale.shift,
     }
-    shape = (((rows - 1) * stride + 3) * pitch,)
-    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
-    return replace(
+    packed = replace(
         call,
         params=params,
         constants={"weights": (words.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)},
-        outputs=[*call.outputs, gathered],
         structure="depthwise_conv_2d_dsp",
     )
+    return _gathering(packed, pitch)
 
 
-def _pairs(filters: Array, stride: int) -> Array:
-    """Return int64[channels, 6]: the weights of 3x3 filters as pairs, for the stride's steps."""
-    w = (filters.astype(np.int64) << 8) & 0xFFFF
-    w = w.reshape(-1, 3, 3)
-    first = w[:, :, 0] | w[:, :, 1] << 16
-    if stride == 1:
-        second = w[:, :, 1] | w[:, :, 2] << 16
-        return np.stack([first, second], axis=2).reshape(-1, 6)
-    third = w[:, :, 2]
-    zero = np.zeros(len(w), np.int64)
-    return np.concatenate(
-        [first, np.stack([third[:, 0] | third[:, 1] << 16, third[:, 2], zero], axis=1)], axis=1
+def _gathering(call: KernelCall, pitch: int, room: int = 0) -> KernelCall:
+    """Return the call with gathered rows of `pitch` elements, as many as there is room for."""
+    return _with_rows(call, pitch, rows_at_once(call, 2 * pitch, room))
+
+
+def _with_rows(call: KernelCall, pitch: int, rows: int) -> KernelCall:
+    shape = (((rows - 1) * int(call.params["stride"]) + 3) * pitch,)
+    gathered = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
+    return replace(
+        call,
+        params={**call.params, "pitch": pitch, "rows": rows},
+        outputs=[call.outputs[0], gathered],
     )
 
 
-def _extra(rows: int, stride: int, pitch: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once."""
-    outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
-    return outputs + ((rows - 1) * stride + 3) * pitch * 2
+def shrink(call: KernelCall) -> KernelCall:
+    """Return the call with as few gathered rows as it can do with."""
+    return _with_rows(call, int(call.params["pitch"]), 1)
+
+
+def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
+    """Return a model's calls with rows of one pitch for each stride, so that they share code."""
+    calls = [call.packed for call in shared]
+    pitches: dict[int, int] = {}
+    for call in calls:
+        stride, pitch = int(call.params["stride"]), int(call.params["pitch"])
+        pitches[stride] = max(pitch, pitches.get(stride, 0))
+    # Part of the RAM that the largest layer needs is there for the others, too.
+    most = max(call.inputs[0].nbytes for call in calls)
+    return [
+        _gathering(
+            call, pitches[int(call.params["stride"])], (most - call.inputs[0].nbytes) // _PART
+        )
+        for call in calls
+    ]
+
+
+def _packed(filters: Array, stride: int) -> Array:
+    """Return int64[channels, 3]: the weights of 3x3 filters, so that masks give their pairs.
+
+    Bytes 0 and 2 of each word are the weights 0 and 1 of a row. Bytes 1 and 3 are its weights 1 and
+    2 for stride 1; for stride 2, of the first two words, they are the weights 2 of all rows.
+    """
+    w = filters.astype(np.int64).reshape(-1, 3, 3) & 0xFF
+    words = w[:, :, 0] | w[:, :, 1] << 16
+    if stride == 1:
+        words |= w[:, :, 1] << 8 | w[:, :, 2] << 24
+    else:
+        words[:, 0] |= w[:, 0, 2] << 8 | w[:, 1, 2] << 24
+        words[:, 1] |= w[:, 2, 2] << 8
+    return words
+
+
+def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:
+    """Return how many rows of the output to compute at once.
+
+    Args:
+        call: of the portable kernel or of a variant.
+        pitch: bytes of a gathered row.
+        more: bytes that there are besides.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE) + more
+    stride, rows = p.get("stride", p.get("stride_h", 1)), p["out_h"]
+
+    def extra(rows: int) -> int:
+        outputs = 0 if stride == 1 else rows * p["out_w"] * p["out_step"]
+        return outputs + ((rows - 1) * stride + 3) * pitch
+
+    while rows > 1 and extra(rows) > room:
+        rows -= 1
+    return rows
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

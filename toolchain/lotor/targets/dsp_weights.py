@@ -3,9 +3,11 @@
 import numpy as np
 
 from lotor.graph import Array
+from lotor.ops import CFunction
 from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 
 _LIFTS = (8, 9, 10, 11)  # sums come shifted by 8
+_SHIFTS = range(22, 0, -1)
 _MOST_SUM = 1 << 23  # what is left of 32 bits for them
 
 
@@ -25,11 +27,27 @@ def pair_words(a: Array, b: Array) -> Array:
     return words.reshape(len(a), -1)
 
 
-def line_from_24_bits(sums: Sums) -> LinearScale | None:
-    """Return the line of sums that come shifted by 8 bits; None if there is none, or no room."""
-    return sums.line(_LIFTS) if sums.largest < _MOST_SUM else None
+def line_from_24_bits(sums: Sums, shift: int) -> LinearScale | None:
+    """Return the line of sums that come shifted by 8 bits; None if there is none, or no room.
+
+    Args:
+        sums: of a layer.
+        shift: the one to try first, then those next to it: layers with equal shifts share code.
+    """
+    shifts = sorted(_SHIFTS, key=lambda other: abs(other - shift))
+    return sums.line(_LIFTS, shifts=shifts) if sums.largest < _MOST_SUM else None
 
 
 def rounded_from_24_bits(sums: Sums) -> TwiceRounded | None:
     """Return the reference's own way for such sums; None where it does not serve, or no room."""
     return sums.rounded_twice() if sums.largest < _MOST_SUM else None
+
+
+def dense_function(
+    scale: LinearScale | TwiceRounded, limits: tuple[int, int], turn: int
+) -> tuple[str, CFunction]:
+    """Return the name and the C function with these constants; see `dsp_dense.h`."""
+    constants = (turn, scale.lift, scale.shift, *limits)
+    name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
+    text = f"LOTOR_DSP_DENSE({name}, {', '.join(map(str, constants))})"
+    return name, CFunction("lotor_dsp_dense_function", text)

@@ -11,8 +11,9 @@ from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import line_from_24_bits, pair_words
 from lotor.targets.linear_scale import LinearScale, Sums
 
-_MOST_INPUTS = 1 << 16
 _GROUP = 4
+_SHIFT = 9  # which most layers can have
+_TURNS = ((1 << 14, 16), (1 << 12, 8), (0, 1))  # of layers with so many weights
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -24,18 +25,24 @@ def pack(call: KernelCall) -> KernelCall | None:
     if (
         p["outputs"] < _GROUP
         or p["inputs"] % _GROUP
-        or p["inputs"] >= _MOST_INPUTS
         or p["weights_offset"] != 0
         or weights.min() < -127
     ):
         return None
     sums = Sums.of(call, weights)
-    scale = line_from_24_bits(sums)
+    scale = line_from_24_bits(sums, _SHIFT)
     if scale is None:
         return None
     words = _packed(weights, sums.bias, scale)
     params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
-    params |= {"words": len(words), "lift": scale.lift, "shift": scale.shift}
+    turn = next(turn for least, turn in _TURNS if weights.size >= least)
+    params |= {
+        "back": -p["outputs"] % _GROUP,
+        "words": len(words),
+        "turn": turn,
+        "lift": scale.lift,
+        "shift": scale.shift,
+    }
     return replace(
         call, params=params, constants={"weights": words}, structure="fully_connected_dsp"
     )

@@ -28,12 +28,12 @@ Outputs = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class LinearScale:
-    """`((sum << lift) * multiplier + (addend << 32)) >> (32 + shift)`, for each channel.
+    """`((sum * factor << lift) * multiplier + (addend << 32)) >> (32 + shift)`, for each channel.
 
     Attributes:
         multiplier: int32[channels], at least 0.
         addend: int32[channels].
-        lift: bits that sums are shifted to the left; `sum << lift` fits int32.
+        lift: bits that sums are shifted to the left; `sum * factor << lift` fits int32.
         shift: bits that the upper word is shifted to the right, 1 to 31.
     """
 
@@ -54,6 +54,8 @@ def linear_scale(
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
     lift: int,
+    factor: int = 1,
+    shifts: Sequence[int] = (),
 ) -> LinearScale | None:
     """Return the line that gives the same outputs after clamping; None if there is none.
 
@@ -63,14 +65,20 @@ def linear_scale(
         ranges: int64[channels] each, the least and the largest sum that can occur.
         limits: what the outputs are clamped to.
         lift: see `LinearScale`.
+        factor: the same.
+        shifts: those to try, in their order; by default from the largest to 1.
     """
     low, high = ranges
-    if max(-int(low.min()), int(high.max())) << lift > _LARGEST or not scale.max() > 0:
+    most = max(-int(low.min()), int(high.max())) * factor << lift
+    if most > _LARGEST or not scale.max() > 0:
         return None
     steps = _steps(outputs, ranges, limits)
-    most = int(np.floor(np.log2(_LARGEST / (float(scale.max()) * 2.0 ** (32 - lift)))))
-    for shift in range(min(most, _MOST_SHIFT), 0, -1):
-        found = _line(steps, scale, ranges, limits, lift, shift)
+    per_sum = float(scale.max()) * 2.0**32 / (factor << lift)
+    farthest = int(np.floor(np.log2(_LARGEST / per_sum)))
+    for shift in shifts or range(_MOST_SHIFT, 0, -1):
+        if shift > farthest:
+            continue
+        found = _line(steps, scale, ranges, limits, lift, factor, shift)
         if found is not None:
             return found
     return None
@@ -99,24 +107,26 @@ def _line(
     ranges: tuple[Array, Array],
     limits: tuple[int, int],
     lift: int,
+    factor: int,
     shift: int,
 ) -> LinearScale | None:
     """Return the line with one shift; None where a channel has none."""
     low, high = ranges
+    times = factor << lift
     values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
-    whole = np.clip(np.round(scale * 2.0 ** (32 + shift - lift)), 0, _LARGEST).astype(np.int64)
+    whole = np.clip(np.round(scale * 2.0 ** (32 + shift) / times), 0, _LARGEST).astype(np.int64)
     multiplier, addend = np.zeros_like(whole), np.zeros_like(whole)
     left = np.ones(len(scale), bool)  # channels without a line
     for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
         m = np.clip(whole + change, 0, _LARGEST)
-        at = (steps << lift) * m[:, None]
+        at = steps * times * m[:, None]
         # At the least sum of a value the line has reached it, at the sum before it has not.
         least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
-        before = at - (m << lift)[:, None]
+        before = at - (m * times)[:, None]
         most = np.where(steps > low[:, None], values - before, -_NONE)
         most = most.min(axis=1, initial=-_NONE) - 1
         a = -(-least // _WORD)
-        ends = [(((end << lift) * m) >> 32) + a for end in ranges]
+        ends = [((end * times * m) >> 32) + a for end in ranges]
         fits = (a * _WORD <= most) & (a >= -_LARGEST) & (a <= _LARGEST)
         fits &= (np.abs(ends[0]) <= _LARGEST) & (np.abs(ends[1]) <= _LARGEST)
         new = left & fits
@@ -197,11 +207,14 @@ class Sums:
         left = 0 if self.once else np.maximum(self.shift, 0)
         return int((np.maximum(-self.low, self.high) << left).max())
 
-    def line(self, lifts: Sequence[int]) -> LinearScale | None:
+    def line(
+        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = ()
+    ) -> LinearScale | None:
         """Return the line that equals the reference with the first lift that has one."""
         arrays = (self.low, self.high, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
-        return _line_of(content, self.once, self.zero_point, self.limits, tuple(lifts))
+        tried = tuple(lifts), factor, tuple(shifts)
+        return _line_of(content, self.once, self.zero_point, self.limits, *tried)
 
     @property
     def scale(self) -> Array:
@@ -245,12 +258,14 @@ def _line_of(
     zero_point: int,
     limits: tuple[int, int],
     lifts: tuple[int, ...],
+    factor: int,
+    shifts: tuple[int, ...],
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
     low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
     sums = Sums(once, low, low, high, multiplier, shift, zero_point, limits)
     for lift in lifts:
-        found = linear_scale(sums.outputs, sums.scale, (low, high), limits, lift)
+        found = linear_scale(sums.outputs, sums.scale, (low, high), limits, lift, factor, shifts)
         if found is not None:
             return found
     return None

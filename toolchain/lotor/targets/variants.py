@@ -16,14 +16,22 @@ from lotor.targets import (
     Target,
     add_dsp,
     add_v6m,
+    add_v7m,
     conv_2d_dsp,
+    conv_2d_dsp_winograd,
     conv_2d_v6m,
+    conv_2d_v7m,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_v6m,
+    depthwise_conv_2d_v7m,
     fully_connected_dsp,
     fully_connected_v6m,
+    fully_connected_v7m,
 )
 from lotor.targets.overlap import portable_clearances
+from lotor.targets.shared_call import SharedCall
+
+_PORTABLE = "portable"
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,43 @@ class Variant:
         pack: the call with what this implementation takes in place of the portable one's
             parameters and constants; None where it would not compute the call exactly.
         clearances: how far the output may lie over each input (`overlap.py`).
+        shared: the parameters that must be equal in layers that share one C function; None where
+            each layer has its own, specialised for all of its parameters.
+        share: a model's calls of it, made more alike so that more of them share; variants with the
+            same function are asked together. None where they are as they are.
+        apart: a layer with this part of the model's multiply-accumulates shares nothing all the
+            same: a function of its own is worth its bytes.
+        shrink: the call with the least scratch memory that it can do with, at some time; None where
+            it is so anyway.
+        form: which of the ways to use the header; empty where there is one.
+        spends: whether its weights take more flash than they need, which must be to spare.
     """
 
     kernel: str
     name: str
     pack: Callable[[KernelCall], KernelCall | None]
     clearances: Callable[[KernelCall], Sequence[Clearance]]
+    shared: tuple[str, ...] | None = None
+    share: Callable[[Sequence[SharedCall]], Sequence[KernelCall]] | None = None
+    apart: float = 2.0
+    shrink: Callable[[KernelCall], KernelCall] | None = None
+    form: str = ""
+    spends: bool = False
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other variants of its kernel."""
+        return f"{self.name}_{self.form}" if self.form else self.name
+
+    @property
+    def portable(self) -> bool:
+        """Whether it is the specification, in plain C."""
+        return self.name == _PORTABLE
+
+    @property
+    def instruction_set(self) -> str:
+        """The first part of its name, which targets name."""
+        return self.name.partition("_")[0]
 
     @property
     def header(self) -> Path:
@@ -49,15 +88,64 @@ class Variant:
         return resource("kernels", self.kernel, f"{self.name}.h")
 
 
-_PORTABLE = "portable"
+_SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _FASTER: tuple[Variant, ...] = (
-    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances),
-    Variant("fully_connected", "dsp", fully_connected_dsp.pack, fully_connected_dsp.clearances),
-    Variant("conv_2d", "dsp", conv_2d_dsp.pack, conv_2d_dsp.clearances),
+    Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
-        "depthwise_conv_2d", "dsp", depthwise_conv_2d_dsp.pack, depthwise_conv_2d_dsp.clearances
+        "fully_connected",
+        "dsp",
+        fully_connected_dsp.pack,
+        fully_connected_dsp.clearances,
+        ("back", "turn", *_SCALE),
     ),
-    Variant("add", "v6m", add_v6m.pack, add_v6m.clearances),
+    *(
+        Variant(
+            "conv_2d",
+            "dsp_winograd",
+            pack,
+            conv_2d_dsp_winograd.clearances,
+            ("size", "shift", "out_min", "out_max"),
+            form=form,
+            spends=True,
+        )
+        for form, pack in (
+            ("4x4", conv_2d_dsp_winograd.pack_4x4),
+            ("2x2", conv_2d_dsp_winograd.pack_2x2),
+        )
+    ),
+    Variant(
+        "conv_2d",
+        "dsp_pointwise",
+        conv_2d_dsp.pack_pointwise,
+        conv_2d_dsp.pointwise_clearances,
+        (),
+        conv_2d_dsp.share,
+    ),
+    Variant(
+        "conv_2d",
+        "dsp",
+        conv_2d_dsp.pack,
+        conv_2d_dsp.clearances,
+        ("single", "whole"),
+        conv_2d_dsp.share,
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "dsp",
+        depthwise_conv_2d_dsp.pack,
+        depthwise_conv_2d_dsp.clearances,
+        ("stride", "pitch", "pad_w", "turn", *_SCALE),
+        depthwise_conv_2d_dsp.share,
+        0.04,
+        depthwise_conv_2d_dsp.shrink,
+    ),
+    Variant("add", "v7m", add_v7m.pack, add_dsp.clearances),
+    Variant("fully_connected", "v7m", fully_connected_v7m.pack, fully_connected_dsp.clearances),
+    Variant("conv_2d", "v7m", conv_2d_v7m.pack, conv_2d_v7m.clearances),
+    Variant(
+        "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
+    ),
+    Variant("add", "v6m", add_v6m.pack, add_dsp.clearances),
     Variant("fully_connected", "v6m", fully_connected_v6m.pack, fully_connected_v6m.clearances),
     Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
     Variant(
@@ -66,11 +154,24 @@ _FASTER: tuple[Variant, ...] = (
 )
 
 
-def select_variant(call: KernelCall, target: Target) -> tuple[Variant, KernelCall]:
-    """Return the variant that the target runs a call with, and the call as it takes it."""
+def candidates(
+    call: KernelCall, target: Target, spend: bool = False
+) -> list[tuple[Variant, KernelCall]]:
+    """Return the variants that a target can run a call with, each with the call as it takes it.
+
+    By rank: what is fastest as a rule comes first, the portable one last.
+
+    Args:
+        call: of the portable kernel.
+        target: the target.
+        spend: whether those that take more flash than they need are among them.
+    """
+    portable = Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances)
+    found = []
     for name in target.variants:
         for variant in _FASTER:
-            packed = variant.pack(call) if variant.name == name else None
-            if packed is not None:
-                return variant, packed
-    return Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call
+            if variant.instruction_set == name and (spend or not variant.spends):
+                packed = variant.pack(call)
+                if packed is not None:
+                    found.append((variant, packed))
+    return [*found, (portable, call)]

@@ -1,0 +1,137 @@
+"""Winograd's convolutions with the DSP instructions, on an emulated Cortex-M4."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from cases.movement import concatenation
+from cases.strategies import BRANCHES, Draw, builder, paddings, quants, scaling
+from cortex_m import needs_emulator, run
+from exactness import as_list, difference
+from kernel_layers import check_overlap, check_random_layers, taken
+from lotor.compiler import compile_model
+from lotor.oracle import Oracle
+from lotor.targets import variants
+from tflite_builder import ModelBuilder, Quant
+
+pytestmark = needs_emulator
+TARGET = "cortex-m4"
+FUNCTION = "lotor_conv_2d_dsp_winograd"
+
+
+@pytest.fixture(autouse=True)
+def _spend_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = tuple(replace(variant, spends=False) for variant in variants._FASTER)
+    monkeypatch.setattr(variants, "_FASTER", free)
+
+
+@st.composite
+def convolutions(draw: Draw) -> ModelBuilder:
+    """Every rest of blocks of 2x8 and of pairs of filters, narrow clamps, wide scales."""
+    m = builder(draw)
+    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 7))
+    width, channels = draw(st.integers(1, 19)), 4 * draw(st.integers(1, 6))
+    x = m.input((batch, height, width, channels), draw(quants))
+    for _ in range(BRANCHES):
+        padding = draw(paddings) if min(height, width) > 2 else "SAME"
+        m.output(m.conv2d(x, draw(st.integers(2, 9)), padding=padding, **scaling(draw)))
+    return m
+
+
+def test_random_layers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    check_random_layers(convolutions, TARGET, FUNCTION, tmp_path_factory)
+
+
+def test_pairs_of_channels(tmp_path: Path) -> None:
+    """Every rest of eight pairs, one turn of the loop and several."""
+    m = ModelBuilder(seed=1)
+    for channels in (4, 8, 12, 16, 20, 32, 36, 64):
+        m.output(m.conv2d(m.input((1, 2, 3, channels), Quant(0.05, 3)), 2))
+    assert taken(m, TARGET, tmp_path) == {FUNCTION: 8}
+
+
+@pytest.mark.parametrize("pattern", [np.ones((3, 3)), [[1, -1, 1], [-1, 1, -1], [1, -1, 1]],
+                                     [[1, 1, 1], [-1, -1, -1], [1, 1, 1]]])  # fmt: skip
+def test_largest_weights(pattern: list[list[int]], tmp_path: Path) -> None:
+    """Weights that are 9 * 127 at some point; the inputs have the extremes as well."""
+    m = ModelBuilder(seed=1)
+    x = m.input((1, 5, 9, 64), Quant(0.05, -128))
+    weights = np.ones((4, 3, 3, 64), np.int8) * np.array(pattern, np.int8)[None, :, :, None] * 127
+    weights[1::2] *= -1
+    for multiplier in (1e-5, 1e-3):
+        m.output(m.conv2d(x, weights=weights, multiplier=multiplier))
+        m.output(m.conv2d(x, weights=weights, multiplier=multiplier, activation="RELU"))
+    assert taken(m, TARGET, tmp_path) == {FUNCTION: 4}
+
+
+def test_largest_inputs(tmp_path: Path) -> None:
+    """Tiles of inputs that are 4 * 128 at each of the points."""
+    m = ModelBuilder(seed=1)
+    x = m.input((1, 16, 16, 4), Quant(0.05, 127))
+    m.output(m.conv2d(x, 4, padding="VALID"))
+    content = m.build()
+    compiled = compile_model(content, TARGET)
+    assert [step.function for step in compiled.layers[0].steps] == [FUNCTION]
+    signs = np.array([[1, 1, -1, -1], [1, 1, 1, 1], [-1, -1, 1, 1], [-1, -1, -1, -1]])
+    values = np.where(np.einsum("ij,kl->ikjl", signs, signs) > 0, 127, -128)
+    tiles = values.transpose(0, 2, 1, 3)
+    assert tiles.shape == (4, 4, 4, 4)
+    one = values.reshape(1, 16, 16, 1).repeat(4, axis=3).astype(np.int8)
+    expected = as_list(Oracle(content).run(one))
+    for got in run(compiled, [[one]], tmp_path):
+        assert difference(got, expected) == ""
+
+
+def test_no_line(tmp_path: Path) -> None:
+    """A requantization that rounds twice, of sums that come four times as large."""
+    m = ModelBuilder(seed=2)
+    m.output(m.conv2d(m.input((1, 8, 8, 8), Quant(0.05, 3)), 4, multiplier=2.0**-9))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    assert layer.steps[0].call.params["shift"] == 0
+    assert taken(m, TARGET, tmp_path) == {FUNCTION: 1}
+
+
+def test_parts_of_larger_tensors(tmp_path: Path) -> None:
+    m = ModelBuilder(seed=3)
+    quant = Quant(0.05, 3)
+    x = m.input((1, 5, 11, 8), quant)
+    parts = [m.conv2d(x, n, quant=quant) for n in (4, 8)]
+    m.output(m.conv2d(concatenation(m, parts, 3), 5))
+    m.output(m.conv2d(parts[1], 5))
+    compiled = compile_model(m.build(), TARGET)
+    params = [step.call.params for layer in compiled.layers for step in layer.steps]
+    assert any(p["out_step"] > p["out_c"] for p in params)
+    assert any(p["in_step"] > p["in_c"] for p in params)
+    assert taken(m, TARGET, tmp_path) == {FUNCTION: 4}
+
+
+def test_layers_that_are_refused() -> None:
+    """Other windows, odd channels, and sums that leave no room for the factor of four."""
+    for channels, options in (
+        (8, {"stride": (1, 2)}),
+        (8, {"dilation": (2, 1)}),
+        (8, {"kernel": (3, 1)}),
+        (6, {}),
+        (8, {"bias": np.full(4, 1 << 29, np.int32)}),
+    ):
+        m = ModelBuilder(seed=3)
+        m.output(m.conv2d(m.input((1, 8, 8, channels), Quant(0.05, 3)), 4, **options))
+        (layer,) = compile_model(m.build(), TARGET).layers
+        assert layer.steps[0].function != FUNCTION, options
+
+
+def test_overlap_is_as_declared(tmp_path: Path) -> None:
+    models = {}
+    for name, shape, filters, padding in (
+        ("blocks", (1, 8, 16, 8), 8, "SAME"),
+        ("parts of blocks", (2, 7, 11, 4), 4, "SAME"),
+        ("fewer outputs", (1, 8, 10, 8), 3, "VALID"),
+        ("more outputs", (1, 6, 9, 4), 9, "SAME"),
+    ):
+        m = ModelBuilder(seed=1)
+        m.output(m.conv2d(m.input(shape, Quant(0.05, 3)), filters, padding=padding))
+        models[name] = m
+    assert check_overlap(models, TARGET, tmp_path) == {f"{FUNCTION} forward"}

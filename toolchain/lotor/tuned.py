@@ -1,0 +1,75 @@
+"""What was measured on boards: the table by which variants of kernels are chosen there.
+
+`lotor tune` writes `boards/tuned/BOARD.toml`: for calls of one size, what each variant that can run
+them took. Tables of the boards in the repository come with it.
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from lotor.board import Board
+from lotor.build import FIRMWARE_FLASH
+from lotor.errors import LotorError
+from lotor.files import write_files
+from lotor.resources import resource
+from lotor.targets.preference import Optimize, Preference
+
+Costs = dict[str, dict[str, float]]
+_CODE = 16_384  # about what a model's kernels take
+_SHARE = 2  # so that another model fits beside it
+
+
+def preference(board: Board, optimize: Optimize = "speed") -> Preference:
+    """Return what variants are chosen by on a board: its flash, and what was measured there."""
+    spare = (board.flash_limit - FIRMWARE_FLASH - _CODE) // _SHARE
+    return Preference(optimize, max(0, spare), load_costs(board.name))
+
+
+def table(board: str) -> Path:
+    """Return the file of a board's table, which may be missing."""
+    return resource("boards", "tuned", f"{board}.toml")
+
+
+def load_costs(board: str) -> Costs:
+    """Return what was measured on a board, by signature and variant; nothing without a table.
+
+    Raises:
+        LotorError: the table is damaged.
+    """
+    path = table(board)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {str(call["signature"]): _costs(call["costs"]) for call in content["call"]}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LotorError(
+            f"{path} is no table of `lotor tune` ({error}): remove it, or tune again"
+        ) from error
+
+
+def save_costs(board: str, costs: Costs) -> Path:
+    """Write a board's table; return its file.
+
+    Raises:
+        LotorError: it cannot be written.
+    """
+    lines = [
+        "# What each variant took for calls of one size, in the board's cycles or else instructions:",
+        f"# written by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
+    ]
+    for name, values in sorted(costs.items()):
+        listed = ", ".join(f"{label} = {value:.0f}" for label, value in sorted(values.items()))
+        lines += ["", "[[call]]", f'signature = "{name}"', f"costs = {{ {listed} }}"]
+    path = table(board)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        write_files({path: ("\n".join(lines) + "\n").encode()})
+    except OSError as error:
+        raise LotorError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def _costs(values: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
