@@ -10,6 +10,7 @@ from lotor.graph import Array
 from lotor.ops import KernelCall
 from lotor.targets.add_dsp import line_of, with_line
 
+FIXED = ("away", "shift", "out_offset", "out_min", "out_max")  # in assembly
 _CHANGES = (0, 1, -1, 2, -2)  # of multipliers, which have no fraction
 _VALUES = np.arange(-128, 128, dtype=np.int64)
 

@@ -22,6 +22,14 @@ from lotor.targets.v6m_weights import (
     table,
 )
 
+_SIZES = (
+    *("batches", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "in_step", "out_step"),
+    *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w"),
+    *("dilation_h", "dilation_w"),
+)
+# Most are in assembly or decide what is done for every pixel: only layers that are alike share.
+FIXED = (*_SIZES, "parts", "columns", "bent", "deep", "in_zero_point", "out_min", "out_max")
+
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/conv_2d/v6m.h`; None where it would not be exact or not work."""
@@ -45,11 +53,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     count = filters.shape[1]
     parts = parts_of(filters, sums, line) if pixels >= PACKED_PIXELS else 0
     rows = packed_table(sums, line) if parts else table(sums, line)
-    names = (
-        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
-        "stride_h stride_w pad_h pad_w dilation_h dilation_w"
-    )
-    params = {name: p[name] for name in names.split()}
+    params = {name: p[name] for name in _SIZES}
     params |= {
         "in_zero_point": -p["in_offset"],
         "parts": parts,

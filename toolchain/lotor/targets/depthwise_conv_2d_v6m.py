@@ -12,6 +12,11 @@ from lotor.targets.linear_scale import Sums
 from lotor.targets.v6m_scale import short_line
 from lotor.targets.v6m_weights import table
 
+# In assembly, or dear at run time.
+FIXED = (
+    *("batches", "in_w", "stride_w", "pad_w", "depth_multiplier"),
+    *("bent", "deep", "out_min", "out_max"),
+)
 _TAPS = 3  # rows and columns of a window
 _MOST_STRIDE = 8
 

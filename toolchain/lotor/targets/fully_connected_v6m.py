@@ -9,6 +9,7 @@ from lotor.targets.linear_scale import Sums
 from lotor.targets.v6m_scale import short_line
 from lotor.targets.v6m_weights import table
 
+FIXED = ("inputs", "columns", "bent", "deep", "out_min", "out_max")  # in assembly
 _GROUP = 4
 
 

@@ -145,11 +145,21 @@ _FASTER: tuple[Variant, ...] = (
     Variant(
         "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
     ),
-    Variant("add", "v6m", add_v6m.pack, add_dsp.clearances),
-    Variant("fully_connected", "v6m", fully_connected_v6m.pack, fully_connected_v6m.clearances),
-    Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances),
+    Variant("add", "v6m", add_v6m.pack, add_dsp.clearances, add_v6m.FIXED),
     Variant(
-        "depthwise_conv_2d", "v6m", depthwise_conv_2d_v6m.pack, depthwise_conv_2d_v6m.clearances
+        "fully_connected",
+        "v6m",
+        fully_connected_v6m.pack,
+        fully_connected_v6m.clearances,
+        fully_connected_v6m.FIXED,
+    ),
+    Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances, conv_2d_v6m.FIXED),
+    Variant(
+        "depthwise_conv_2d",
+        "v6m",
+        depthwise_conv_2d_v6m.pack,
+        depthwise_conv_2d_v6m.clearances,
+        depthwise_conv_2d_v6m.FIXED,
     ),
 )
 
