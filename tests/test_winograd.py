@@ -22,44 +22,57 @@ TARGET = "cortex-m4"
 FUNCTION = "lotor_conv_2d_dsp_winograd"
 
 
-@pytest.fixture(autouse=True)
-def _spend_flash(monkeypatch: pytest.MonkeyPatch) -> None:
-    free = tuple(replace(variant, spends=False) for variant in variants._FASTER)
-    monkeypatch.setattr(variants, "_FASTER", free)
+@pytest.fixture(autouse=True, params=["2x2", "4x4"])
+def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles of one size, wherever they are exact."""
+    free = (replace(variant, spends=False) for variant in variants._FASTER if variant.spends)
+    chosen = (variant for variant in free if variant.form == request.param)
+    monkeypatch.setattr(variants, "_FASTER", (*chosen, *variants._FASTER))
 
 
 @st.composite
 def convolutions(draw: Draw) -> ModelBuilder:
-    """Every rest of blocks of 2x8 and of pairs of filters, narrow clamps, wide scales."""
+    """Every rest of blocks and of filters, narrow clamps, wide scales."""
     m = builder(draw)
-    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 7))
+    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 9))
     width, channels = draw(st.integers(1, 19)), 4 * draw(st.integers(1, 6))
     x = m.input((batch, height, width, channels), draw(quants))
     for _ in range(BRANCHES):
         padding = draw(paddings) if min(height, width) > 2 else "SAME"
-        m.output(m.conv2d(x, draw(st.integers(2, 9)), padding=padding, **scaling(draw)))
+        m.output(m.conv2d(x, draw(st.integers(4, 11)), padding=padding, **scaling(draw)))
     return m
 
 
 def test_random_layers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_random_layers(convolutions, TARGET, FUNCTION, tmp_path_factory)
+    check_random_layers(convolutions, TARGET, FUNCTION, tmp_path_factory, examples=10)
+
+
+@pytest.mark.parametrize("target", ["cortex-m7", "cortex-m33"])
+def test_other_cores(target: str, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=5)
+    x = m.input((2, 7, 11, 12), Quant(0.05, 3))
+    m.output(m.conv2d(x, 6))
+    m.output(m.conv2d(x, 7, activation="RELU", padding="VALID"))
+    m.output(m.conv2d(x, 5, activation="RELU6"))
+    assert taken(m, target, tmp_path) == {FUNCTION: 3}
 
 
 def test_pairs_of_channels(tmp_path: Path) -> None:
     """Every rest of eight pairs, one turn of the loop and several."""
     m = ModelBuilder(seed=1)
     for channels in (4, 8, 12, 16, 20, 32, 36, 64):
-        m.output(m.conv2d(m.input((1, 2, 3, channels), Quant(0.05, 3)), 2))
+        x = m.input((1, 2, 3, channels), Quant(0.05, 3))
+        m.output(m.conv2d(x, weights=m.rng.integers(-40, 41, (4, 3, 3, channels), np.int8)))
     assert taken(m, TARGET, tmp_path) == {FUNCTION: 8}
 
 
-@pytest.mark.parametrize("pattern", [np.ones((3, 3)), [[1, -1, 1], [-1, 1, -1], [1, -1, 1]],
-                                     [[1, 1, 1], [-1, -1, -1], [1, 1, 1]]])  # fmt: skip
-def test_largest_weights(pattern: list[list[int]], tmp_path: Path) -> None:
-    """Weights that are 9 * 127 at some point; the inputs have the extremes as well."""
+@pytest.mark.parametrize("signs", [[1, 1, 1], [1, -1, 1]])
+def test_largest_weights(signs: list[int], tmp_path: Path) -> None:
+    """Weights that are the largest at some point, for the largest inputs too."""
     m = ModelBuilder(seed=1)
-    x = m.input((1, 5, 9, 64), Quant(0.05, -128))
-    weights = np.ones((4, 3, 3, 64), np.int8) * np.array(pattern, np.int8)[None, :, :, None] * 127
+    x = m.input((1, 5, 9, 8), Quant(0.05, -128))
+    pattern = 127 * np.multiply.outer(signs, signs)[None, :, :, None]
+    weights = np.broadcast_to(pattern, (4, 3, 3, 8)).astype(np.int8)
     weights[1::2] *= -1
     for multiplier in (1e-5, 1e-3):
         m.output(m.conv2d(x, weights=weights, multiplier=multiplier))
@@ -68,21 +81,25 @@ def test_largest_weights(pattern: list[list[int]], tmp_path: Path) -> None:
 
 
 def test_largest_inputs(tmp_path: Path) -> None:
-    """Tiles of inputs that are 4 * 128 at each of the points."""
+    """Tiles of inputs that are the largest at each of the points, and the least."""
     m = ModelBuilder(seed=1)
-    x = m.input((1, 16, 16, 4), Quant(0.05, 127))
+    x = m.input((1, 6, 6, 4), Quant(0.05, 127))
     m.output(m.conv2d(x, 4, padding="VALID"))
     content = m.build()
     compiled = compile_model(content, TARGET)
     assert [step.function for step in compiled.layers[0].steps] == [FUNCTION]
-    signs = np.array([[1, 1, -1, -1], [1, 1, 1, 1], [-1, -1, 1, 1], [-1, -1, -1, -1]])
-    values = np.where(np.einsum("ij,kl->ikjl", signs, signs) > 0, 127, -128)
-    tiles = values.transpose(0, 2, 1, 3)
-    assert tiles.shape == (4, 4, 4, 4)
-    one = values.reshape(1, 16, 16, 1).repeat(4, axis=3).astype(np.int8)
-    expected = as_list(Oracle(content).run(one))
-    for got in run(compiled, [[one]], tmp_path):
-        assert difference(got, expected) == ""
+    lines = np.array(
+        [[1, 1, -1, 1, 1, 1], [1, -1, -1, 1, 1, 1], [1, 1, -1, -1, 1, 1], [1, -1, -1, 1, 1, 1],
+         [1, 1, -1, -1, 1, 1], [1, 1, 1, -1, 1, 1], [1, 1, -1, -1, -1, -1], [1, 1, 1, 1, 1, 1]]
+    )  # fmt: skip
+    images = [sign * np.outer(a, b) for a in lines for b in lines for sign in (1, -1)]
+    inputs = [
+        [np.where(one > 0, 127, -128).astype(np.int8)[None, :, :, None].repeat(4, axis=3)]
+        for one in images
+    ]
+    oracle = Oracle(content)
+    for got, (one,) in zip(run(compiled, inputs, tmp_path), inputs, strict=True):
+        assert difference(got, as_list(oracle.run(one))) == ""
 
 
 def test_no_line(tmp_path: Path) -> None:
@@ -109,7 +126,7 @@ def test_parts_of_larger_tensors(tmp_path: Path) -> None:
 
 
 def test_layers_that_are_refused() -> None:
-    """Other windows, odd channels, and sums that leave no room for the factor of four."""
+    """Other windows, odd channels, and sums that leave no room for their factor."""
     for channels, options in (
         (8, {"stride": (1, 2)}),
         (8, {"dilation": (2, 1)}),
@@ -128,7 +145,7 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     for name, shape, filters, padding in (
         ("blocks", (1, 8, 16, 8), 8, "SAME"),
         ("parts of blocks", (2, 7, 11, 4), 4, "SAME"),
-        ("fewer outputs", (1, 8, 10, 8), 3, "VALID"),
+        ("fewer outputs", (1, 8, 10, 8), 5, "VALID"),
         ("more outputs", (1, 6, 9, 4), 9, "SAME"),
     ):
         m = ModelBuilder(seed=1)

@@ -108,6 +108,13 @@ static LOTOR_SHARED void lotor_winograd_inputs_2(const int8_t *const *at, int32_
     }
 }
 
+/* Bytes 1 and 3 of a word, as 0 to 255. */
+static inline uint32_t lotor_winograd_odd(uint32_t bytes) {
+    uint32_t pair;
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(bytes));
+    return pair;
+}
+
 /* The same for tiles of 4x4. A pair is one number here, the upper half times 2^16 plus the lower
  * half, so that shifts cost nothing; `offset` is added to the results. */
 static inline LOTOR_SPECIALISED void lotor_winograd_line_4(const uint32_t *d, uint32_t offset,
@@ -135,7 +142,7 @@ static LOTOR_SHARED void lotor_winograd_inputs_4(const int8_t *const *at, int32_
             for (int32_t y = 0; y < 6; y++) {
                 const uint32_t bytes = lotor_dsp_load(*pixels++ + c) ^ UINT32_C(0x80808080);
                 even[y] = bytes & UINT32_C(0x00FF00FF);
-                odd[y] = bytes >> 8 & UINT32_C(0x00FF00FF);
+                odd[y] = lotor_winograd_odd(bytes);
             }
             lotor_winograd_line_4(even, 0, rows + x, LOTOR_WINOGRAD_WIDTH);
             lotor_winograd_line_4(odd, 0, rows + x + 6 * LOTOR_WINOGRAD_WIDTH,
@@ -241,10 +248,38 @@ static inline LOTOR_SPECIALISED void lotor_winograd_outputs_4(const uint32_t *m,
     to[3] = b + (d << 3) + (m[5 * step] << 2);
 }
 
-/* What sums should be: a quarter, or a 576th, which is whole. */
-static inline LOTOR_SPECIALISED int32_t lotor_winograd_sum(int32_t sum, int32_t size) {
+/* Twice what a sum should be, whose rest is 0: it is a quarter, or a 576th. */
+static inline LOTOR_SPECIALISED uint32_t lotor_winograd_twice(uint32_t sum, int32_t size) {
     /* The inverse of 9 modulo 2^32. */
-    return size == 2 ? sum >> 2 : (int32_t)((uint32_t)(sum >> 6) * UINT32_C(0x38E38E39));
+    return size == 2 ? (uint32_t)((int32_t)sum >> 1)
+                     : (uint32_t)((int32_t)sum >> 5) * UINT32_C(0x38E38E39);
+}
+
+/* From a sum, as it comes, to its output. */
+static inline LOTOR_SPECIALISED int8_t lotor_winograd_output(uint32_t sum, uint32_t multiplier,
+                                                             uint32_t addend, uint32_t right,
+                                                             int32_t size, int32_t shift,
+                                                             int32_t low, int32_t high) {
+    uint32_t value;
+    if (shift) {
+        __asm__("smmla %[value], %[sum], %[multiplier], %[addend]\n"
+                "ssat %[value], #8, %[value], asr %[shift]\n" LOTOR_DSP_CLAMP("%[value]")
+                : [value] "=&r"(value)
+                : [sum] "r"(sum), [multiplier] "r"(multiplier), [addend] "r"(addend),
+                  [shift] "i"(shift), [low] "i"(low), [high] "i"(high)
+                : "cc");
+    } else { /* rounded twice, as the reference does */
+        value = lotor_winograd_twice(sum, size);
+        __asm__("smmlar %[value], %[value], %[multiplier], %[addend]\n"
+                "add %[value], %[value], %[sum], asr #31\n"
+                "asr %[value], %[value], %[right]\n"
+                "ssat %[value], #8, %[value]\n" LOTOR_DSP_CLAMP("%[value]")
+                : [value] "+&r"(value)
+                : [sum] "r"(sum), [multiplier] "r"(multiplier), [addend] "r"(addend),
+                  [right] "r"(right), [low] "i"(low), [high] "i"(high)
+                : "cc");
+    }
+    return (int8_t)value;
 }
 
 /* Writes the outputs of a tile for a filter.
@@ -254,58 +289,67 @@ static inline LOTOR_SPECIALISED int32_t lotor_winograd_sum(int32_t sum, int32_t 
  * step: bytes from one pixel to the next.
  * row: from one row to the next.
  */
-static inline LOTOR_SPECIALISED void lotor_winograd_tile(const int32_t *sums, const uint32_t *scale,
+static inline LOTOR_SPECIALISED void lotor_winograd_tile(int32_t *sums, const uint32_t *scale,
                                                          int8_t *out, int32_t size, int32_t step,
                                                          int32_t row, int32_t shift, int32_t low,
                                                          int32_t high) {
-    const int32_t width = size + 2;
-    const uint32_t *const m = (const uint32_t *)sums;
-    uint32_t columns[6 * 4];
-#pragma GCC unroll 6
-    for (int32_t i = 0; i < width; i++) {
-        if (size == 2) {
-            lotor_winograd_outputs_2(m + 8 * i, 8 * 4, columns + 4 * i);
-        } else {
-            lotor_winograd_outputs_4(m + 8 * i, 8 * 6, columns + 4 * i);
-        }
-        if (i == 1) { /* as if it were in the sum of the point (1, 1), which is in all outputs */
-            for (int32_t y = 0; y < size; y++) {
-                columns[4 + y] += scale[0];
-            }
-        }
-    }
+    uint32_t *const m = (uint32_t *)sums;
+    uint32_t columns[6 * 4], line[4];
     const uint32_t multiplier = scale[1], addend = scale[2], right = shift ? 0 : scale[3];
+    m[8 * (size + 3)] += scale[0]; /* the point (1, 1) is in all outputs */
+    if (size == 2) {
 #pragma GCC unroll 4
-    for (int32_t y = 0; y < size; y++) {
-        uint32_t line[4];
-        if (size == 2) {
+        for (int32_t x = 0; x < 4; x++) {
+            lotor_winograd_outputs_2(m + 8 * x, 8 * 4, columns + 4 * x);
+        }
+#pragma GCC unroll 2
+        for (int32_t y = 0; y < 2; y++) {
             lotor_winograd_outputs_2(columns + y, 4, line);
-        } else {
+            out[y * row] =
+                lotor_winograd_output(line[0], multiplier, addend, right, size, shift, low, high);
+            out[y * row + step] =
+                lotor_winograd_output(line[1], multiplier, addend, right, size, shift, low, high);
+        }
+    } else {
+#pragma GCC unroll 6
+        for (int32_t x = 0; x < 6; x++) {
+            lotor_winograd_outputs_4(m + 8 * x, 8 * 6, columns + 4 * x);
+        }
+#pragma GCC unroll 2
+        for (int32_t y = 0; y < 4; y++) {
             lotor_winograd_outputs_4(columns + y, 4, line);
-        }
 #pragma GCC unroll 4
-        for (int32_t x = 0; x < size; x++) {
-            int32_t value = (int32_t)line[x];
-            value = shift ? value : lotor_winograd_sum(value, size);
-            __asm__(LOTOR_DSP_OUTPUT("%[value]", "0", "%[multiplier]", "%[addend]", "%[right]")
-                    : [value] "+r"(value)
-                    : [multiplier] "r"(multiplier), [addend] "r"(addend), [right] "r"(right),
-                      [lift] "i"(0), [shift] "i"(shift), [low] "i"(low), [high] "i"(high)
-                    : "r12", "cc");
-            out[x * step] = (int8_t)value;
+            for (int32_t x = 0; x < 4; x++) {
+                out[x * step] = lotor_winograd_output(line[x], multiplier, addend, right, size,
+                                                      shift, low, high);
+            }
+            out += row;
         }
-        out += row;
     }
 }
 
-/* Finds the pixels of a block, column by column; for those outside the input, `outside`. */
-static inline LOTOR_SPECIALISED void
-lotor_winograd_pixels(const struct lotor_conv_2d_dsp_winograd_params *p, const int8_t *image,
-                      int32_t top, int32_t left, const int8_t *outside, const int8_t **at) {
+/* Finds the pixels of a block, column by column; for those outside the image, `outside`. */
+static LOTOR_SHARED void lotor_winograd_pixels(const int8_t *image, int32_t height, int32_t width,
+                                               int32_t step, int32_t top, int32_t left,
+                                               int32_t rows, const int8_t *outside,
+                                               const int8_t **at) {
+    const int8_t *column = image + (top * width + left) * step;
     for (int32_t x = left; x < left + LOTOR_WINOGRAD_WIDTH; x++) {
-        for (int32_t y = top; y < top + p->size + 2; y++) {
-            const int inside = x >= 0 && x < p->in_w && y >= 0 && y < p->in_h;
-            *at++ = inside ? image + (y * p->in_w + x) * p->in_step : outside;
+        const int8_t *pixel = column;
+        for (int32_t y = top; y < top + rows; y++) {
+            *at++ = x >= 0 && x < width && y >= 0 && y < height ? pixel : outside;
+            pixel += width * step;
+        }
+        column += step;
+    }
+}
+
+/* Copies what is inside the output of a block that was computed aside. */
+static LOTOR_SHARED void lotor_winograd_copy(const int8_t *from, int32_t channels, int32_t height,
+                                             int32_t width, int8_t *to, int32_t step, int32_t row) {
+    for (int32_t y = 0; y < height; y++) {
+        for (int32_t x = 0; x < width; x++) {
+            memcpy(to + y * row + x * step, from + (y * 8 + x) * channels, (size_t)channels);
         }
     }
 }
@@ -330,16 +374,15 @@ lotor_winograd_block(const struct lotor_conv_2d_dsp_winograd_params *p, const in
         } else {
             lotor_winograd_products(w, tiles, scale, pairs, sums);
         }
-        w = scale;
-        for (int32_t filter = 0; filter < p->size; filter++) {
-#pragma GCC unroll 1
-            for (int32_t tile = 0; tile < 8 / p->size; tile++) {
-                const int32_t place = p->size == 2 ? 4 * filter + tile : 4 * tile + filter;
-                lotor_winograd_tile(sums + place, w, out + filter + tile * p->size * step, p->size,
-                                    step, row, p->shift, p->out_min, p->out_max);
-            }
-            w += p->shift ? 3 : 4;
+        const int32_t each = p->shift ? 3 : 4;
+        for (int32_t i = 0; i < 8; i++) {
+            const int32_t filter = p->size == 2 ? i / 4 : i % 4;
+            const int32_t tile = p->size == 2 ? i % 4 : i / 4;
+            lotor_winograd_tile(sums + i, scale + filter * each,
+                                out + filter + tile * p->size * step, p->size, step, row, p->shift,
+                                p->out_min, p->out_max);
         }
+        w = scale + each * p->size;
         out += ahead;
         ahead = p->size;
     }
@@ -359,8 +402,8 @@ lotor_conv_2d_dsp_winograd(const struct lotor_conv_2d_dsp_winograd_params *p, co
         for (int32_t y = 0; y < p->out_h; y += p->size) {
             for (int32_t x = 0; x < p->out_w; x += 8) {
                 const int8_t *at[6 * LOTOR_WINOGRAD_WIDTH];
-                lotor_winograd_pixels(p, in, y - p->pad_h, x - p->pad_w, outside, at);
-                /* A block that is not whole is computed aside. */
+                lotor_winograd_pixels(in, p->in_h, p->in_w, p->in_step, y - p->pad_h, x - p->pad_w,
+                                      p->size + 2, outside, at);
                 const int32_t height = p->out_h - y < p->size ? p->out_h - y : p->size;
                 const int32_t width = p->out_w - x < 8 ? p->out_w - x : 8;
                 const int whole = height == p->size && width == 8;
@@ -368,10 +411,8 @@ lotor_conv_2d_dsp_winograd(const struct lotor_conv_2d_dsp_winograd_params *p, co
                 lotor_winograd_block(p, at, weights, whole ? to : aside,
                                      whole ? p->out_step : p->out_c, whole ? row : 8 * p->out_c,
                                      tiles, sums);
-                for (int32_t i = 0; !whole && i < height * width; i++) {
-                    const int32_t line = i / width, column = i % width;
-                    memcpy(to + line * row + column * p->out_step,
-                           aside + (8 * line + column) * p->out_c, (size_t)p->out_c);
+                if (!whole) {
+                    lotor_winograd_copy(aside, p->out_c, height, width, to, p->out_step, row);
                 }
             }
         }

@@ -1,7 +1,7 @@
 """Measures the variants of a model's kernels on a board, so that compiling can choose by them.
 
-Every round runs the model once, each call with another variant that can run it; what a layer took is
-the variant's cost for calls of its size.
+Every round runs the model once, each call with another variant that can run it; what a layer took
+is the variant's cost for calls of its size.
 """
 
 from collections.abc import Iterator
@@ -48,8 +48,8 @@ class Tuned:
             shown = sorted(values.items(), key=lambda item: item[1])
             lines.append(f"{name}\n    " + ", ".join(f"{k} {v:,.0f}" for k, v in shown))
         lines.append(
-            f"{self.model} on {self.board}: {self.before:,} {self.unit} before, {self.after:,} now; "
-            f"{len(self.costs)} sizes measured: {self.table}"
+            f"{self.model} on {self.board}: {self.before:,} {self.unit} before, {self.after:,} "
+            f"now; {len(self.costs)} sizes measured: {self.table}"
         )
         return "\n".join(lines)
 

@@ -56,8 +56,8 @@ def save_costs(board: str, costs: Costs) -> Path:
         LotorError: it cannot be written.
     """
     lines = [
-        "# What each variant took for calls of one size, in the board's cycles or else instructions:",
-        f"# written by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
+        "# What each variant took for calls of one size, in cycles or else instructions: written",
+        f"# by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
     ]
     for name, values in sorted(costs.items()):
         listed = ", ".join(f"{label} = {value:.0f}" for label, value in sorted(values.items()))

@@ -13,11 +13,8 @@ from lotor.targets import Target
 from lotor.targets.preference import Preference
 from lotor.targets.variants import Variant, candidates
 
-# The time that a variant saves by spending flash, where nobody has measured it: a part of the next
-# best one's, which takes about an instruction for a multiply-accumulate.
-_SAVED = 0.4
 # Parameters that say nothing of a call's time.
-_UNTIMED = frozenset(["in_offset", "out_offset", "out_min", "out_max", "weights_offset"])
+_UNTIMED = ("_offset", "_min", "_max", "_multiplier", "_right")
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ def signature(call: KernelCall) -> str:
     sizes = [
         f"{name}={value}"
         for name, value in call.params.items()
-        if isinstance(value, int) and name not in _UNTIMED
+        if isinstance(value, int) and not name.endswith(_UNTIMED)
     ]
     return " ".join([call.function, *sizes])
 
@@ -69,19 +66,31 @@ def select(
         for choice in choices:
             if choice.variant.spends:
                 extra = constant_bytes(choice.call) - constant_bytes(base.call)
-                saved = _saved(choice, base, macs)
-                if saved > 0:
-                    dearer.append((saved / max(extra, 1), place, extra, choice))
+                dearer.append(_Dearer(place, choice, extra, _saved(choice, base, macs)))
     room = preference.flash - sum(constant_bytes(c.call) for c in found) if preference.flash else 0
-    taken: dict[int, int] = {}  # what is spent on each call
-    for _, place, extra, choice in sorted(dearer, key=lambda entry: -entry[0]):
-        more = extra - taken.get(place, 0)
-        better = place not in taken or _faster(choice, found[place])
-        if more <= room and better:
-            found[place] = choice
-            taken[place] = extra
-            room -= more
-    return found
+    taken = [_Dearer(place, base, 0, 0.0) for place, base in enumerate(found)]
+    while True:
+        better = [d for d in dearer if d.saved > taken[d.place].saved]
+        fitting = [d for d in better if d.extra - taken[d.place].extra <= room]
+        if not fitting:
+            return [d.choice for d in taken]
+        best = max(fitting, key=lambda d: d.gain(taken[d.place]))
+        room -= best.extra - taken[best.place].extra
+        taken[best.place] = best
+
+
+@dataclass(frozen=True)
+class _Dearer:
+    """A choice for the call at a place: how many more bytes it takes, how much time it saves."""
+
+    place: int
+    choice: Choice
+    extra: int
+    saved: float
+
+    def gain(self, other: "_Dearer") -> float:
+        """Return the time that a further byte saves."""
+        return (self.saved - other.saved) / max(self.extra - other.extra, 1)
 
 
 def constant_bytes(call: KernelCall) -> int:
@@ -101,8 +110,4 @@ def _cost(choice: Choice) -> float:
 def _saved(choice: Choice, base: Choice, macs: int) -> float:
     if choice.cost is not None and base.cost is not None:
         return base.cost - choice.cost
-    return _SAVED * macs
-
-
-def _faster(choice: Choice, other: Choice) -> bool:
-    return choice.cost is not None and other.cost is not None and choice.cost < other.cost
+    return choice.variant.saved(choice.call) * (macs if base.cost is None else base.cost)

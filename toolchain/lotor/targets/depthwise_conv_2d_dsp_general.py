@@ -1,0 +1,108 @@
+"""DEPTHWISE_CONV_2D of int8 of any shape for the DSP instructions."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lotor.graph import DType, Tensor
+from lotor.memory import Clearance
+from lotor.ops import KernelCall
+from lotor.targets.dsp_scale import DspScale
+from lotor.targets.linear_scale import Sums
+
+_LANES = 4
+# Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
+# so many, or this part of the input where that is more.
+_ROOM = 2048
+_SHARE = 25
+
+
+def pack(call: KernelCall) -> KernelCall | None:
+    """Return the call of `dsp_general.h`, which is exact for every layer."""
+    if call.function != "depthwise_conv_2d":
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    if p["in_w"] == p["out_w"] == p["kernel_w"] == 1:
+        # A column is stored as a row is.
+        for name in ("in", "out", "kernel", "stride", "pad", "dilation"):
+            h, w = f"{name}_h", f"{name}_w"
+            p[h], p[w] = p[w], p[h]
+    filters = call.constants["weights"].reshape(-1, p["out_c"]).T.astype(np.int16)
+    filters += np.int16(p["weights_offset"])
+    scale = DspScale.of(Sums.of(call, filters)).lifted(int(np.abs(filters).max()))
+    width, stride = p["out_w"], p["stride_w"]
+    reach_w = (p["kernel_w"] - 1) * p["dilation_w"] + 1
+    words = reach_w // 2 + 1 if stride % 2 else -(-reach_w // 2)
+    pitch = max((width - 1) * stride + reach_w, p["in_w"] + p["pad_w"])
+    pitch += pitch % 2
+    # Stride 1 can replace the input, channel by channel.
+    same = call.inputs[0].shape == call.outputs[0].shape and p["in_step"] == p["out_step"]
+    by_channel = same and (p["stride_h"], stride, p["depth_multiplier"]) == (1, 1, 1)
+    p |= {"words": words, "pitch": pitch, "by_channel": int(by_channel)}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    rows = p["out_h"]
+    while rows > 1 and _extra(rows, p) > room:
+        rows -= 1
+    # The last step reads beyond the row.
+    last = (width - 1) // _LANES * _LANES * stride + (_LANES - 1) * stride + 2 * words
+    filter_ = p["kernel_h"] * words * (4 if stride % 2 else 2)
+    elements = filter_ + _gathered(rows, p) + max(0, last - pitch)
+    names = (
+        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
+        "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset words pitch "
+        "by_channel"
+    )
+    params = {name: p[name] for name in names.split()}
+    params |= {
+        "in_zero_point": -p["in_offset"],
+        "rows": rows,
+        "rest": width % _LANES,
+        **scale.params,
+    }
+    scratch = Tensor(f"{call.outputs[0].name} rows", (elements + elements % 2,), DType.INT16)
+    return replace(
+        call,
+        params=params,
+        constants={"weights": call.constants["weights"], "scales": scale.table},
+        outputs=[*call.outputs, scratch],
+        structure="depthwise_conv_2d_dsp_general",
+    )
+
+
+def _gathered(rows: int, p: dict[str, int]) -> int:
+    """Return the elements that are gathered for so many rows of the output."""
+    reach = (p["kernel_h"] - 1) * p["dilation_h"] + 1
+    return ((rows - 1) * p["stride_h"] + reach) * p["pitch"]
+
+
+def _extra(rows: int, p: dict[str, int]) -> int:
+    """Return the bytes that it costs to compute so many rows at once."""
+    outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
+    return outputs + 2 * _gathered(rows, p)
+
+
+def clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output.
+
+    Channel by channel, what is overwritten has been gathered. Else all channels are computed for
+    some rows of the output, and the input rows of these are needed until the last channel.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    if p["by_channel"]:
+        return [Clearance(None, None, in_place=True)]
+    first = np.arange(0, p["out_h"], p["rows"])
+    images = np.arange(p["batches"])[:, None]
+    end = (images * p["out_h"] + np.minimum(first + p["rows"], p["out_h"])).reshape(-1)
+    top = np.clip(first * p["stride_h"] - p["pad_h"], 0, p["in_h"])
+    read = (images * p["in_h"] + top).reshape(-1)
+    # The last pixel that is written, and the first one that is read.
+    written = end * p["out_w"] * p["out_step"] - p["out_step"]
+    needed = read * p["in_w"] * p["in_step"]
+    forward = [-call.inputs[0].nbytes]
+    if p["in_c"] > 1:  # of a channel all outputs have been written before the next one is read
+        more = (p["depth_multiplier"] - 1) * (p["in_c"] - 1)
+        forward.append(int((written - needed).max()) + more)
+    if len(end) > 1:  # of all channels, before the next rows are
+        forward.append(int((written[:-1] + p["out_c"] - needed[1:]).max()))
+    return [Clearance(max(forward), None)]
