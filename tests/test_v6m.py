@@ -86,6 +86,19 @@ def test_many_channels(channels: int, multiplier: int, stride: int, tmp_path: Pa
     assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m": 1}
 
 
+@pytest.mark.parametrize(
+    ("shape", "kernel"),
+    [((1, 1, 1, 21), 1), ((3, 1, 1, 21), 1), ((1, 1, 2, 5), 1), ((2, 3, 3, 7), 3)],
+)
+def test_convolutions_of_few_pixels(
+    shape: tuple[int, int, int, int], kernel: int, tmp_path: Path
+) -> None:
+    m = ModelBuilder(seed=2)
+    x = m.input(shape, Quant(0.05, 3))
+    m.output(m.conv2d(x, 9, (kernel, kernel), padding="VALID", quant=Quant(0.1, 5)))
+    assert taken(m, TARGET, tmp_path) == {"lotor_fully_connected_v6m": 1}
+
+
 @pytest.mark.parametrize("zero_point", [-128, 30])
 def test_multipliers_of_three_parts(
     zero_point: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

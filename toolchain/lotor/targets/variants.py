@@ -22,8 +22,8 @@ from lotor.targets import (
     conv_2d_v6m,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
-    depthwise_conv_2d_v6m,
     depthwise_conv_2d_dsp_general,
+    depthwise_conv_2d_v6m,
     depthwise_conv_2d_v7m,
     dsp_general,
     fully_connected_dsp,
@@ -161,12 +161,15 @@ _FASTER: tuple[Variant, ...] = (
         "depthwise_conv_2d", "v7m", depthwise_conv_2d_v7m.pack, depthwise_conv_2d_dsp.clearances
     ),
     Variant("add", "v6m", add_v6m.pack, add_dsp.clearances, add_v6m.FIXED),
-    Variant(
-        "fully_connected",
-        "v6m",
-        fully_connected_v6m.pack,
-        fully_connected_v6m.clearances,
-        fully_connected_v6m.FIXED,
+    *(
+        Variant(
+            "fully_connected",
+            "v6m",
+            pack,
+            fully_connected_v6m.clearances,
+            fully_connected_v6m.FIXED,
+        )
+        for pack in (fully_connected_v6m.pack, fully_connected_v6m.pack_convolution)
     ),
     Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances, conv_2d_v6m.FIXED),
     Variant(
