@@ -99,6 +99,25 @@ def test_convolutions_of_few_pixels(
     assert taken(m, TARGET, tmp_path) == {"lotor_fully_connected_v6m": 1}
 
 
+@pytest.mark.parametrize("inputs", [9, 30])
+def test_the_longest_code(inputs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branches reach 254 bytes: bent lines in three parts, a clamp, pixels far apart."""
+    monkeypatch.setattr(v6m_scale, "_BITS", ())
+    monkeypatch.setattr(v6m_scale.ShortLine, "bent", True)
+    m = ModelBuilder(seed=5)
+    x, y = m.input((1, 3, 3, inputs), Quant(0.05, 3)), m.input((1, 30), Quant(0.05, 3))
+    scaling = {"quant": Quant(0.05, 30), "activation": "RELU_N1_TO_1"}
+    m.output(m.conv2d(x, 517, (1, 1), multiplier=0.0023, **scaling))
+    m.output(m.fully_connected(y, 40, multiplier=0.0023, **scaling))
+    m.output(m.depthwise_conv2d(x, multiplier=0.0023, **scaling))
+    compiled = compile_model(m.build(), TARGET)
+    for layer in compiled.layers:
+        params = layer.steps[0].call.params
+        assert (params["deep"], params["bent"]) == (1, 1)
+        assert (params["out_min"], params["out_max"]) != (-128, 127)
+    assert sum(taken(m, TARGET, tmp_path).values()) == 3
+
+
 @pytest.mark.parametrize("zero_point", [-128, 30])
 def test_multipliers_of_three_parts(
     zero_point: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
