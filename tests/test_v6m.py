@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_the_longest_code(inputs: int, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(v6m_scale.ShortLine, "bent", True)
     m = ModelBuilder(seed=5)
     x, y = m.input((1, 3, 3, inputs), Quant(0.05, 3)), m.input((1, 30), Quant(0.05, 3))
-    scaling = {"quant": Quant(0.05, 30), "activation": "RELU_N1_TO_1"}
+    scaling: dict[str, Any] = {"quant": Quant(0.05, 30), "activation": "RELU_N1_TO_1"}
     m.output(m.conv2d(x, 517, (1, 1), multiplier=0.0023, **scaling))
     m.output(m.fully_connected(y, 40, multiplier=0.0023, **scaling))
     m.output(m.depthwise_conv2d(x, multiplier=0.0023, **scaling))
