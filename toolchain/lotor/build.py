@@ -221,6 +221,8 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
             "-Wl,--build-id=none",
             "-Wl,--no-warn-rwx-segments",
         ],
+        # The C library's functions for memory are larger than need be, for speed.
+        "libraries": ["c_nano" if wanted[0] == "-Os" else "c", "m", "gcc"],
         "include": [str(firmware / "include"), str(folder / "image"), str(folder / "models")],
         "linker_script": str(folder / "image.ld"),
         "sources": {

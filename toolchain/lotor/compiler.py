@@ -300,7 +300,7 @@ def _plan(
     """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
     lowered = _chosen(graph.ops, target, preference)
     if preference.optimize != "ram":
-        return _placed(graph, _alike(lowered), target, skip, effort)
+        return _placed(graph, _alike(lowered, preference.optimize == "size"), target, skip, effort)
     best = _placed(graph, lowered, target, skip, effort)
     while smaller := _shrunk(best, target, preference):
         lowered = [smaller.get(id(op)) or steps for op, steps in best[1]]
@@ -389,14 +389,16 @@ def _chosen(ops: Sequence[Op], target: Target, preference: Preference) -> list[l
     return found
 
 
-def _alike(lowered: Sequence[list[Step]]) -> list[list[Step]]:
+def _alike(lowered: Sequence[list[Step]], small: bool) -> list[list[Step]]:
     """Return the steps of all layers, made alike where their kernels share code then."""
     changed: dict[int, Step] = {}
     steps = [step for steps in lowered for step in steps]
     for share in dict.fromkeys(step.variant.share for step in steps):
         if share is not None:
             members = [step for step in steps if step.variant.share is share]
-            calls = share([SharedCall(step.source, step.call, step.macs) for step in members])
+            calls = share(
+                [SharedCall(step.source, step.call, step.macs) for step in members], small
+            )
             for step, call in zip(members, calls, strict=True):
                 changed[id(step)] = replace(step, call=call)
     return [[changed.get(id(step), step) for step in steps] for steps in lowered]

@@ -1,6 +1,6 @@
 """Build one image as its description (a JSON file that `lotor.build` writes) says.
 
-Keys: `prefix` of the tools, `cpu_flags`, `sources` (group -> folder, flags), `include`,
+Keys: `prefix` of the tools, `cpu_flags`, `libraries`, `sources` (group -> folder, flags), `include`,
 `linker_script`, `prefix_map` (folder -> name in messages and debug information).
 """
 
@@ -31,7 +31,7 @@ env.Append(
     CCFLAGS=[*image["cpu_flags"], *mapped, *image["flags"]],
     LINKFLAGS=[*image["cpu_flags"], *image["link_flags"], "-T", image["linker_script"]],
     CPPPATH=image["include"],
-    LIBS=["c", "m", "gcc"],
+    LIBS=image["libraries"],
     BUILDERS={
         "ElfToBin": Builder(
             action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"),

@@ -21,7 +21,7 @@ from lotor.targets.shared_call import SharedCall
 _LANES = 4
 _SHIFT = 13  # which most layers can have
 _SELDOM, _MOST = 0.1, 0.75  # parts of the multiply-accumulates
-_TURN, _LONG_TURN = 8, 16  # pairs of inputs in one turn of the loop
+_SHORT_TURN, _TURN, _LONG_TURN = 4, 8, 16  # pairs of inputs in one turn of the loop
 _GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
     "stride_h stride_w pad_h pad_w dilation_h dilation_w"
@@ -38,7 +38,7 @@ def pack_pointwise(call: KernelCall) -> KernelCall | None:
     return _pack(call, pointwise=True)
 
 
-def share(calls: Sequence[SharedCall]) -> list[KernelCall]:
+def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     """Return a model's calls with few functions between them: seldom used ones become one.
 
     That one rounds twice, as the reference does, with a shift for each filter.
@@ -51,7 +51,7 @@ def share(calls: Sequence[SharedCall]) -> list[KernelCall]:
     seldom = {name for name, macs in work.items() if macs < _SELDOM * total}
     # Long turns are worth their code where most windows are long.
     long = sum(call.macs for call in calls if call.packed.params["pairs"] >= 2 * _LONG_TURN)
-    turn = _LONG_TURN if long > _MOST * total else _TURN
+    turn = _SHORT_TURN if small else _LONG_TURN if long > _MOST * total else _TURN
     found = []
     for call in calls:
         exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom

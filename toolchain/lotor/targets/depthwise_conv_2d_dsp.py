@@ -13,7 +13,7 @@ from lotor.targets.linear_scale import Sums
 from lotor.targets.shared_call import SharedCall
 
 _MOST_OFFSET = 1020  # of LDRD
-_TURN = 4  # steps in one turn of the loop
+_SHORT_TURN, _TURN = 2, 4  # steps in one turn of the loop
 _SHIFT = 12  # which most layers can have
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
 # so many, or this part of the input where that is more.
@@ -90,9 +90,10 @@ def shrink(call: KernelCall) -> KernelCall:
     return _with_rows(call, int(call.params["pitch"]), 1)
 
 
-def share(shared: Sequence[SharedCall]) -> list[KernelCall]:
+def share(shared: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     """Return a model's calls with rows of one pitch for each stride, so that they share code."""
-    calls = [call.packed for call in shared]
+    turn = _SHORT_TURN if small else _TURN
+    calls = [replace(call.packed, params={**call.packed.params, "turn": turn}) for call in shared]
     pitches: dict[int, int] = {}
     for call in calls:
         stride, pitch = int(call.params["stride"]), int(call.params["pitch"])

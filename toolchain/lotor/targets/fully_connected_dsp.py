@@ -10,9 +10,11 @@ from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import line_from_24_bits, pair_words
 from lotor.targets.linear_scale import LinearScale, Sums
+from lotor.targets.shared_call import SharedCall
 
 _GROUP = 4
 _SHIFT = 9  # which most layers can have
+_SHORT_TURN = 2
 _TURNS = ((1 << 14, 16), (1 << 12, 8), (0, 1))  # of layers with so many weights
 
 
@@ -46,6 +48,15 @@ def pack(call: KernelCall) -> KernelCall | None:
     return replace(
         call, params=params, constants={"weights": words}, structure="fully_connected_dsp"
     )
+
+
+def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
+    """Return a model's calls, with short loops where they shall be small."""
+    if not small:
+        return [call.packed for call in calls]
+    return [
+        replace(call.packed, params={**call.packed.params, "turn": _SHORT_TURN}) for call in calls
+    ]
 
 
 def _packed(weights: Array, bias: Array, scale: LinearScale) -> Array:

@@ -51,8 +51,9 @@ class Variant:
         clearances: how far the output may lie over each input (`overlap.py`).
         shared: the parameters that must be equal in layers that share one C function; None where
             each layer has its own, specialised for all of its parameters.
-        share: a model's calls of it, made more alike so that more of them share; variants with the
-            same function are asked together. None where they are as they are.
+        share: a model's calls of it, made more alike so that more of them share, and whether small
+            code matters more than fast code; variants with the same function are asked together.
+            None where calls are as they are.
         apart: a layer with this part of the model's multiply-accumulates shares nothing all the
             same: a function of its own is worth its bytes.
         shrink: the call with the least scratch memory that it can do with, at some time; None where
@@ -67,7 +68,7 @@ class Variant:
     pack: Callable[[KernelCall], KernelCall | None]
     clearances: Callable[[KernelCall], Sequence[Clearance]]
     shared: tuple[str, ...] | None = None
-    share: Callable[[Sequence[SharedCall]], Sequence[KernelCall]] | None = None
+    share: Callable[[Sequence[SharedCall], bool], Sequence[KernelCall]] | None = None
     apart: float = 2.0
     shrink: Callable[[KernelCall], KernelCall] | None = None
     form: str = ""
@@ -111,6 +112,7 @@ _FASTER: tuple[Variant, ...] = (
         fully_connected_dsp.pack,
         fully_connected_dsp.clearances,
         ("back", "turn", *_SCALE),
+        fully_connected_dsp.share,
     ),
     *(
         Variant(
