@@ -25,6 +25,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m0plus"
+EXAMPLES = 8
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_random_layers(
     kernel: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    check_random_layers(draw, TARGET, f"lotor_{kernel}_v6m", tmp_path_factory)
+    check_random_layers(draw, TARGET, f"lotor_{kernel}_v6m", tmp_path_factory, EXAMPLES)
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
