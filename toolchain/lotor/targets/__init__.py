@@ -51,7 +51,7 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target("host", "cc", _NATIVE, machine=platform.machine()),
         Target("portable", "cc", machine=platform.machine()),
-        _cortex_m("cortex-m0plus", "cortex-m0plus"),
+        _cortex_m("cortex-m0plus", "cortex-m0plus", variants=("v6m",)),
         _cortex_m("cortex-m3", "cortex-m3", variants=("v7m",)),
         _cortex_m("cortex-m4", "cortex-m4", *_HARD_FLOAT, variants=("dsp",)),
         _cortex_m(

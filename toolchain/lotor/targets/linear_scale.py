@@ -293,6 +293,10 @@ class Sums:
         clamped: Array = np.clip(rounded + self.zero_point, *self.limits)
         return clamped
 
+    def steps(self) -> Array:
+        """Return the least sum that gives each output but the lowest, see `_steps`."""
+        return _steps(self.outputs, (self.low, self.high), self.limits)
+
     def rounded_twice(self) -> TwiceRounded | None:
         """Return the reference's own way; None where it takes a shift to the left, or a far one."""
         right = -self.shift

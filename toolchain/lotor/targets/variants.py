@@ -15,15 +15,19 @@ from lotor.resources import resource
 from lotor.targets import (
     Target,
     add_dsp,
+    add_v6m,
     add_v7m,
     conv_2d_dsp,
     conv_2d_dsp_winograd,
+    conv_2d_v6m,
     conv_2d_v7m,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_dsp_general,
+    depthwise_conv_2d_v6m,
     depthwise_conv_2d_v7m,
     dsp_general,
     fully_connected_dsp,
+    fully_connected_v6m,
     fully_connected_v7m,
     mul_dsp,
     pool_dsp,
@@ -175,6 +179,25 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp.clearances,
         ("stride", "pitch", "out_w", "out_step", *_SCALE),
         shrink=depthwise_conv_2d_dsp.shrink,
+    ),
+    Variant("add", "v6m", add_v6m.pack, add_dsp.clearances, add_v6m.FIXED),
+    *(
+        Variant(
+            "fully_connected",
+            "v6m",
+            pack,
+            fully_connected_v6m.clearances,
+            fully_connected_v6m.FIXED,
+        )
+        for pack in (fully_connected_v6m.pack, fully_connected_v6m.pack_convolution)
+    ),
+    Variant("conv_2d", "v6m", conv_2d_v6m.pack, conv_2d_v6m.clearances, conv_2d_v6m.FIXED),
+    Variant(
+        "depthwise_conv_2d",
+        "v6m",
+        depthwise_conv_2d_v6m.pack,
+        depthwise_conv_2d_v6m.clearances,
+        depthwise_conv_2d_v6m.FIXED,
     ),
     Variant(
         "depthwise_conv_2d",

@@ -1,0 +1,86 @@
+"""CONV_2D of int8 for Armv6-M: which layers, how weights are packed, which order."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lotor.graph import DType, Tensor
+from lotor.memory import Clearance
+from lotor.ops import KernelCall
+from lotor.targets.linear_scale import Sums
+from lotor.targets.overlap import block_clearance, image_reads
+from lotor.targets.v6m_scale import short_line
+from lotor.targets.v6m_weights import (
+    LANES,
+    MOST_STEP,
+    PACKED_PIXELS,
+    PIXELS,
+    packed_table,
+    parts_of,
+    side_by_side,
+    table,
+)
+
+_SIZES = (
+    *("batches", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "in_step", "out_step"),
+    *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w"),
+    *("dilation_h", "dilation_w"),
+)
+# Most are in assembly or decide what is done for every pixel: only layers that are alike share.
+FIXED = (*_SIZES, "parts", "columns", "bent", "deep", "in_zero_point", "out_min", "out_max")
+
+
+def pack(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/conv_2d/v6m.h`; None where it would not be exact or not work."""
+    if call.function != "conv_2d":
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    weights = call.constants["weights"]
+    filters = weights.reshape(weights.shape[0], -1)
+    pixels = p["batches"] * p["out_h"] * p["out_w"]
+    if (
+        pixels < PIXELS
+        or p["group_c"] != p["in_c"]
+        or p["weights_offset"] != 0
+        or p["out_step"] > MOST_STEP
+    ):
+        return None
+    sums = Sums.of(call, filters)
+    line = short_line(sums)
+    if line is None:
+        return None
+    count = filters.shape[1]
+    parts = parts_of(filters, sums, line) if pixels >= PACKED_PIXELS else 0
+    rows = packed_table(sums, line) if parts else table(sums, line)
+    params = {name: p[name] for name in _SIZES}
+    params |= {
+        "in_zero_point": -p["in_offset"],
+        "parts": parts,
+        "columns": rows.shape[1],
+        "bent": int(line.bent),
+        "deep": int(line.deep),
+        "out_min": p["out_min"],
+        "out_max": p["out_max"],
+    }
+    name = f"{call.outputs[0].name} lanes"
+    return replace(
+        call,
+        params=params,
+        constants={"weights": side_by_side(filters), "table": rows.reshape(-1)},
+        outputs=[*call.outputs, Tensor(name, (count * LANES,), DType.INT32)],
+        structure="conv_2d_v6m",
+    )
+
+
+def clearances(call: KernelCall) -> Sequence[Clearance]:
+    """Return the clearance of the input to the output: some pixels are read, then written.
+
+    The last ones are as many as all before, even if some of them have been written before.
+    """
+    reads, group = image_reads(call).reshape(-1), PACKED_PIXELS if call.params["parts"] else PIXELS
+    starts = np.arange(0, len(reads), group)
+    starts[-1] = len(reads) - group
+    first = np.array([reads[start : start + group].min() for start in starts])
+    ends = (starts + group) * int(call.params["out_step"])
+    return [Clearance(block_clearance(ends, first, call.inputs[0]), None)]
