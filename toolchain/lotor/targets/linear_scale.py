@@ -208,10 +208,23 @@ class Sums:
         return int((np.maximum(-self.low, self.high) << left).max())
 
     def line(
-        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = ()
+        self,
+        lifts: Sequence[int],
+        factor: int = 1,
+        shifts: Sequence[int] = (),
+        *,
+        biased: bool = True,
     ) -> LinearScale | None:
-        """Return the line that equals the reference with the first lift that has one."""
-        arrays = (self.low, self.high, self.multiplier, self.shift)
+        """Return the line that equals the reference with the first lift that has one.
+
+        Args:
+            lifts: to try.
+            factor: of the sums.
+            shifts: to try; without any, all that there can be.
+            biased: whether the bias is in the sums; if not, it is in the addend.
+        """
+        bias = np.zeros_like(self.bias) if biased else self.bias
+        arrays = (self.low - bias, self.high - bias, bias, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
         tried = tuple(lifts), factor, tuple(shifts)
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
@@ -236,12 +249,13 @@ def _line_of(
     shifts: tuple[int, ...],
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
-    low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
+    low, high, bias, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
     right = (shift if once else np.maximum(-shift, 0))[:, None]
     left = (np.zeros_like(shift) if once else np.maximum(shift, 0))[:, None]
     half, mask = (np.int64(1) << right) >> 1, (np.int64(1) << right) - 1
 
     def outputs(sums: Array) -> Array:
+        sums = sums + bias[:, None]
         if once:
             rounded = (sums * multiplier[:, None] + half - (sums < 0)) >> right
         else:
