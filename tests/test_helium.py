@@ -26,7 +26,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m55"
-EXAMPLES = 8
+EXAMPLES = 6
 
 
 @st.composite
