@@ -60,7 +60,7 @@ TARGETS: dict[str, Target] = {
         _cortex_m(
             "cortex-m33", "cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16", variants=("dsp",)
         ),
-        _cortex_m("cortex-m55", "cortex-m55", "-mfloat-abi=hard"),
+        _cortex_m("cortex-m55", "cortex-m55", "-mfloat-abi=hard", variants=("helium", "dsp")),
         _cortex_a("cortex-a53"),
         _cortex_a("cortex-a72"),
         _cortex_a("cortex-a76"),

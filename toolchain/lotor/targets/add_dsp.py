@@ -87,8 +87,8 @@ def line_of(call: KernelCall, fraction: int, products: Callable[[int, int], Arra
     return None
 
 
-def with_line(call: KernelCall, line: Line, structure: str) -> KernelCall:
-    """Return the call of a kernel that takes a line."""
+def with_line(call: KernelCall, line: Line, structure: str, **more: int) -> KernelCall:
+    """Return the call of a kernel that takes a line and more parameters."""
     params = {
         "count": call.outputs[0].elements,
         "a_multiplier": line.a,
@@ -102,7 +102,7 @@ def with_line(call: KernelCall, line: Line, structure: str) -> KernelCall:
         call,
         kernel="add",
         function="add",
-        params=params,
+        params=params | more,
         constants={},
         structure=structure,
     )

@@ -249,10 +249,25 @@ class Sums:
         return int((np.maximum(-self.low, self.high) << left).max())
 
     def line(
-        self, lifts: Sequence[int], factor: int = 1, shifts: Sequence[int] = (), moves: int = 0
+        self,
+        lifts: Sequence[int],
+        factor: int = 1,
+        shifts: Sequence[int] = (),
+        moves: int = 0,
+        *,
+        biased: bool = True,
     ) -> LinearScale | None:
-        """Return the line that equals the reference with the first lift that has one."""
-        arrays = (self.low, self.high, self.multiplier, self.shift)
+        """Return the line that equals the reference with the first lift that has one.
+
+        Args:
+            lifts: to try.
+            factor: of the sums.
+            shifts: to try; without any, all that there can be.
+            moves: see `linear_scale`.
+            biased: whether the bias is in the sums; if not, it is in the addend.
+        """
+        bias = np.zeros_like(self.bias) if biased else self.bias
+        arrays = (self.low - bias, self.high - bias, bias, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)
         tried = tuple(lifts), factor, tuple(shifts), moves
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
@@ -318,12 +333,14 @@ def _line_of(
     moves: int,
 ) -> LinearScale | None:
     """Return `Sums.line`; layers in stripes ask for the same one many times."""
-    low, high, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
-    sums = Sums(once, low, low, high, multiplier, shift, zero_point, limits)
+    low, high, bias, multiplier, shift = (np.frombuffer(array, np.int64) for array in content)
+    sums = Sums(once, bias, low, high, multiplier, shift, zero_point, limits)
+
+    def outputs(partial: Array) -> Array:
+        return sums.outputs(partial + bias[:, None])
+
     for lift in lifts:
-        found = linear_scale(
-            sums.outputs, sums.scale, (low, high), limits, lift, factor, shifts, moves
-        )
+        found = linear_scale(outputs, sums.scale, (low, high), limits, lift, factor, shifts, moves)
         if found is not None:
             return found
     return None

@@ -63,10 +63,9 @@ def select(
         choices = ranked(call, target, preference)
         base = next(choice for choice in choices if not choice.variant.spends)
         found.append(base)
-        for choice in choices:
-            if choice.variant.spends:
-                extra = constant_bytes(choice.call) - constant_bytes(base.call)
-                dearer.append(_Dearer(place, choice, extra, _saved(choice, base, macs)))
+        for choice in choices[: choices.index(base)]:  # what is slower spends for nothing
+            extra = constant_bytes(choice.call) - constant_bytes(base.call)
+            dearer.append(_Dearer(place, choice, extra, _saved(choice, base, macs)))
     room = preference.flash - sum(constant_bytes(c.call) for c in found) if preference.flash else 0
     taken = [_Dearer(place, base, 0, 0.0) for place, base in enumerate(found)]
     while True:

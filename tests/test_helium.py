@@ -1,0 +1,165 @@
+"""The kernels for Helium on an emulated Cortex-M55, against LiteRT's reference."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from cases.strategies import (
+    BRANCHES,
+    Draw,
+    activations,
+    builder,
+    fits,
+    image,
+    paddings,
+    pair,
+    quants,
+    scaling,
+    window,
+)
+from cortex_m import needs_emulator
+from kernel_layers import check_overlap, check_random_layers, overlapping, sums, taken
+from lotor.compiler import compile_model
+from tflite_builder import ModelBuilder, Quant
+
+pytestmark = needs_emulator
+TARGET = "cortex-m55"
+EXAMPLES = 6
+
+
+@st.composite
+def convolutions(draw: Draw) -> ModelBuilder:
+    """Blocks of sixteen inputs and their rests, one block to many, every rest of four filters."""
+    m = builder(draw)
+    pixels = draw(st.booleans())
+    x = image(draw, m, 7, 150 if pixels else 40)
+    for _ in range(BRANCHES):
+        shape = {"kernel": (1, 1)} if pixels else window(draw, x)
+        m.output(m.conv2d(x, draw(st.integers(1, 13)), **shape, **scaling(draw)))
+    return m
+
+
+@st.composite
+def depthwise(draw: Draw) -> ModelBuilder:
+    """Patches of one output and of four, odd sizes, every rest of four channels."""
+    m = builder(draw)
+    batch = draw(st.sampled_from([1, 1, 2]))
+    channels = draw(st.sampled_from([4, 5, 6, 7, 8, 16, 30, 57, 200]))
+    x = m.input((batch, *pair(draw, 1, 9), channels), draw(quants))
+    for _ in range(BRANCHES):
+        kernel = draw(st.sampled_from([(3, 3), (3, 3), pair(draw, 1, 4)]))
+        padding = draw(paddings) if fits(x, kernel, (1, 1)) else "SAME"
+        shape = {"kernel": kernel, "stride": draw(st.sampled_from([(1, 1), pair(draw, 1, 3)]))}
+        m.output(m.depthwise_conv2d(x, padding=padding, **shape, **scaling(draw)))
+    return m
+
+
+@st.composite
+def dense(draw: Draw) -> ModelBuilder:
+    """Inputs and outputs of any number."""
+    m = builder(draw)
+    x = m.input((draw(st.integers(1, 3)), draw(st.integers(1, 150))), draw(quants))
+    for _ in range(BRANCHES):
+        m.output(m.fully_connected(x, draw(st.integers(1, 35)), **scaling(draw)))
+    return m
+
+
+@st.composite
+def averages(draw: Draw) -> ModelBuilder:
+    m = builder(draw)
+    channels = draw(st.integers(8, 30))
+    x = m.input((draw(st.integers(1, 2)), *pair(draw, 1, 15), channels), draw(quants))
+    for _ in range(BRANCHES):
+        kernel = draw(st.sampled_from([x.shape[1:3], pair(draw, 1, min(x.shape[1:3]))]))
+        stride = pair(draw, 1, 3)
+        m.output(m.average_pool2d(x, kernel, stride, "VALID", draw(activations)))
+    return m
+
+
+@pytest.mark.parametrize(
+    ("draw", "kernel"),
+    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"), (dense, "fully_connected"),
+     (sums, "add"), (averages, "average_pool_2d")],
+)  # fmt: skip
+def test_random_layers(
+    draw: Callable[[], st.SearchStrategy[ModelBuilder]],
+    kernel: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    check_random_layers(draw, TARGET, f"lotor_{kernel}_helium", tmp_path_factory, EXAMPLES)
+
+
+def overlapping_more() -> dict[str, ModelBuilder]:
+    """Rings of rows that wait for nothing, channels in groups that overlap, averages."""
+    found = {}
+    for name, shape, kernel, stride in (
+        ("patches of four", (2, 9, 7, 5), (3, 3), (1, 1)),
+        ("patches of four, odd", (1, 6, 8, 8), (3, 3), (1, 1)),
+        ("patches of one", (1, 12, 11, 6), (3, 3), (2, 2)),
+        ("columns", (1, 8, 5, 12), (2, 1), (1, 2)),
+    ):
+        m = ModelBuilder(seed=1)
+        m.output(m.depthwise_conv2d(m.input(shape, Quant(0.05, 3)), kernel=kernel, stride=stride))
+        found[name] = m
+    for kernel, stride in (((2, 2), (2, 2)), ((3, 2), (1, 1))):
+        m = ModelBuilder(seed=1)
+        m.output(m.average_pool2d(m.input((1, 8, 7, 12), Quant(0.05, 3)), kernel, stride))
+        found[f"averages {kernel}"] = m
+    return found
+
+
+def test_overlap_is_as_declared(tmp_path: Path) -> None:
+    layers = {n: m for n, m in overlapping().items() if n != "channels of large images"}
+    assert check_overlap(layers | overlapping_more(), TARGET, tmp_path) == {
+        "lotor_add_helium forward",
+        "lotor_average_pool_2d_helium forward",
+        "lotor_conv_2d_helium forward",
+        "lotor_depthwise_conv_2d_helium forward",
+    }
+
+
+@pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])
+def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -> None:
+    m = ModelBuilder(seed=4)
+    shape = (1, 9, 7)
+    m.output(m.add(m.input(shape, Quant(a, 3)), m.input(shape, Quant(b, -5)), quant=Quant(y, 4)))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    assert layer.steps[0].call.params["away"] == 1  # as the reference rounds
+    assert taken(m, TARGET, tmp_path) == {"lotor_add_helium": 1}
+
+
+def test_sums_in_every_form(tmp_path: Path) -> None:
+    """With the bias in the addend, added to the sums, and rounded twice."""
+    seen = set()
+    for inputs in (64, 300, 8):
+        m = ModelBuilder(seed=0)
+        m.output(m.conv2d(m.input((1, 4, 4, inputs), Quant(0.05, 3)), 6, (1, 1)))
+        (layer,) = compile_model(m.build(), TARGET).layers
+        p = layer.steps[0].call.params
+        seen.add((p["bias"], p["shift"] > 0))
+        assert taken(m, TARGET, tmp_path / str(inputs)) == {"lotor_conv_2d_helium": 1}
+    assert seen == {(0, True), (1, True), (1, False)}
+
+
+def test_windows_of_many_blocks(tmp_path: Path) -> None:
+    """Up to eight have offsets, more go in turns; a rest of windows is first put together."""
+    for number, (inputs, kernel) in enumerate(((128, 1), (129, 1), (16, 3), (17, 3), (288, 2))):
+        m = ModelBuilder(seed=number)
+        x = m.input((1, 5, 5, inputs), Quant(0.05, 3))
+        m.output(m.conv2d(x, 5, (kernel, kernel)))
+        assert taken(m, TARGET, tmp_path / str(number)) == {"lotor_conv_2d_helium": 1}
+
+
+def test_layers_take_the_kernels() -> None:
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 12, 12, 3))
+    x = m.conv2d(x, 8, (3, 3), (2, 2), activation="RELU")
+    x = m.depthwise_conv2d(x, activation="RELU")
+    y = m.conv2d(x, 8, (1, 1))
+    x = m.depthwise_conv2d(m.add(x, y), stride=(2, 2))
+    x = m.average_pool2d(x, (3, 3), (3, 3))
+    m.output(m.fully_connected(m.reshape(x, (1, 8)), 5))
+    compiled = compile_model(m.build(), TARGET)
+    assert [layer.steps[0].variant.name for layer in compiled.layers] == ["helium"] * 7
