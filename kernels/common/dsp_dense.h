@@ -49,34 +49,42 @@ struct lotor_dsp_dense {
     "smlad r10, r2, r12, r11\n smlad r6, r3, r12, r7\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
 
-/* Of a filter. */
-#define LOTOR_DSP_SCALE                                                                            \
-    ".if %c[shift]\n"                                                                              \
+/* clang-format off */
+/* Takes the scale of a filter: of A's, B's is turned by 8 bits; UP is where it lies. */
+#define LOTOR_DSP_SCALE(UP, TURNED)                                                                \
+    ".if %c[base]\n"                                                                               \
+    "ldr r2, [r1, #" UP "]\n"                                                                      \
+    "ldr r3, [r1, #8]\n"                                                                           \
+    LOTOR_DSP_GET("r12", "6")                                                                      \
+    "uxtab r3, r12, r3" TURNED "\n"                                                                \
+    ".elseif %c[shift]\n"                                                                          \
     "ldmia r1!, {r2, r3}\n"                                                                        \
     ".else\n"                                                                                      \
     "ldmia r1!, {r2, r3, lr}\n"                                                                    \
     ".endif\n"
 
 #define LOTOR_DSP_FOUR_OUTPUTS(A, B, C, D, SHIFTED)                                                \
-    LOTOR_DSP_SCALE                                                                                \
     LOTOR_DSP_OUTPUT(A, SHIFTED, "r2", "r3", "lr")                                                 \
     LOTOR_DSP_OUTPUT(B, SHIFTED, "r2", "r3", "lr")                                                 \
     LOTOR_DSP_OUTPUT(C, SHIFTED, "r2", "r3", "lr")                                                 \
     LOTOR_DSP_OUTPUT(D, SHIFTED, "r2", "r3", "lr")
+/* clang-format on */
 
 /* Writes the outputs of four pixels.
  *
  * inputs: `pairs` times four words, of each pixel a pair of int16.
  * weights: of every two filters a word, two biases, `pairs` - 1 words, then of each multiplier and
- *     addend, and where `shift` is 0, a shift of its own; up to `end`.
+ *     addend, and where `shift` is 0, a shift of its own; up to `end`. With a `base`, both
+ *     multipliers, then in the bytes of a word what the addends are more than that.
  * out: the first pixel's first channel.
  * turn: pairs of inputs in one turn of the loop, a constant and even.
+ * base: a constant, 0 for none.
  * lift, shift, low, high: constants, see `dsp_output.h`.
  */
 static inline LOTOR_SPECIALISED void
 lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
                     const uint32_t *weights, const uint32_t *end, int8_t *out, int32_t turn,
-                    int32_t lift, int32_t shift, int32_t low, int32_t high) {
+                    int32_t lift, int32_t shift, int32_t base, int32_t low, int32_t high) {
     /* The first turn is not whole: what of it is left out, in pairs and in bytes. */
     const uint32_t left = (uint32_t)turn - 1 - (p->pairs + (uint32_t)turn - 2) % (uint32_t)turn;
     const uint32_t skipped = left / 2 * LOTOR_DSP_BOTH_BYTES + left % 2 * LOTOR_DSP_FIRST_BYTES;
@@ -101,6 +109,11 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         LOTOR_DSP_PUT("3", "r3")
         LOTOR_DSP_PUT("4", "r6")
         LOTOR_DSP_PUT("5", "r7")
+        ".if %c[base]\n"
+        "movw r12, %c[base] & 0xFFFF\n"
+        "movt r12, (%c[base] >> 16) & 0xFFFF\n"
+        LOTOR_DSP_PUT("6", "r12")
+        ".endif\n"
         ".p2align 2\n"
         "1:\n"
         LOTOR_DSP_FIRST_PAIR
@@ -114,8 +127,13 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         "cmp r0, r2\n"
         "bne.w 2b\n"
         "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, r11, r7\n"
+        LOTOR_DSP_SCALE("0", "")
         LOTOR_DSP_FOUR_OUTPUTS("r4", "r5", "r6", "r7", "0")
+        LOTOR_DSP_SCALE("4", ", ror #8")
         LOTOR_DSP_FOUR_OUTPUTS("r8", "r9", "r10", "r11", "8")
+        ".if %c[base]\n"
+        "add r1, r1, #12\n"
+        ".endif\n"
         LOTOR_DSP_GET_TWO("r12", "lr", "0", "1")
         "add r0, r12, lr\n" /* of the four pixels: r12, r0, r2, r3 */
         "add r2, r12, lr, lsl #1\n"
@@ -132,7 +150,8 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         LOTOR_DSP_GET("r7", "5")
         "add sp, sp, #32\n"
         : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skip), "+r"(step), "+r"(row)
-        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high), [turn] "i"(turn)
+        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high), [turn] "i"(turn),
+          [base] "i"(base)
         : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES);
     /* clang-format on */
 }
@@ -141,10 +160,10 @@ typedef void lotor_dsp_dense_function(const struct lotor_dsp_dense *p, const uin
                                       const uint32_t *weights, const uint32_t *end, int8_t *out);
 
 /* Layers with equal constants share one function. */
-#define LOTOR_DSP_DENSE(NAME, TURN, LIFT, SHIFT, LOW, HIGH)                                        \
+#define LOTOR_DSP_DENSE(NAME, TURN, LIFT, SHIFT, BASE, LOW, HIGH)                                  \
     static LOTOR_SHARED void NAME(const struct lotor_dsp_dense *p, const uint32_t *inputs,         \
                                   const uint32_t *weights, const uint32_t *end, int8_t *out) {     \
-        lotor_dsp_dense_run(p, inputs, weights, end, out, TURN, LIFT, SHIFT, LOW, HIGH);           \
+        lotor_dsp_dense_run(p, inputs, weights, end, out, TURN, LIFT, SHIFT, BASE, LOW, HIGH);     \
     }
 
 /* The same for any number of filters: an odd one has the first filter twice, in `first` words. */

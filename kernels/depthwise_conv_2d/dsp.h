@@ -23,8 +23,7 @@ struct lotor_depthwise_conv_2d_dsp_params {
     int32_t words;       /* of packed weights of a channel */
     int32_t turn;        /* steps in one turn of the loop */
     int32_t lift, shift; /* of the sums, see `dsp_output.h` */
-    int32_t small; /* whether the addends of channels are `base` and the low byte of the bias */
-    int32_t base;
+    int32_t base;        /* of the addends, which the low byte of the bias is added to; or 0 */
     int32_t out_min, out_max;
 };
 
@@ -144,7 +143,7 @@ struct lotor_dsp_depthwise_row {
     LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r5")                                                         \
     LOTOR_DSP_DEPTHWISE_UNPACK("r6", "r6")                                                         \
     ".endif\n"                                                                                     \
-    ".if %c[small]\n"                                                                              \
+    ".if %c[base]\n"                                                                               \
     "ldr r3, [r2]\n"                                                                               \
     "movw r12, %c[base] & 0xFFFF\n"                                                                \
     "movt r12, (%c[base] >> 16) & 0xFFFF\n"                                                        \
@@ -266,13 +265,13 @@ struct lotor_dsp_depthwise_row {
                                                                         "6") "add sp, sp, #40\n"
 
 #define LOTOR_DSP_DEPTHWISE_RUN(TEXT, STEP, WIDTH)                                                 \
-    __asm__ volatile(                                                                              \
-        TEXT                                                                                       \
-        : "+r"(x), "+r"(y), "+r"(w), "+r"(count), "+r"(row)                                        \
-        : [turn] "i"(p->turn), [pitch] "i"(p->pitch), [lift] "i"(p->lift), [shift] "i"(p->shift),  \
-          [low] "i"(p->out_min), [high] "i"(p->out_max), [small] "i"(p->small),                    \
-          [base] "i"(p->base), [step] "i"(STEP), [width] "i"(WIDTH)                                \
-        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES)
+    __asm__ volatile(TEXT                                                                          \
+                     : "+r"(x), "+r"(y), "+r"(w), "+r"(count), "+r"(row)                           \
+                     : [turn] "i"(p->turn), [pitch] "i"(p->pitch), [lift] "i"(p->lift),            \
+                       [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max),       \
+                       [base] "i"(p->base), [step] "i"(STEP), [width] "i"(WIDTH)                   \
+                     : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory",          \
+                       LOTOR_DSP_PLACES)
 
 /* Computes some rows of one channel's outputs from gathered rows. */
 static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_dsp_rows(

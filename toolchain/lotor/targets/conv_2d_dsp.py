@@ -13,8 +13,9 @@ from lotor.targets.dsp_weights import (
     line_from_24_bits,
     pair_words,
     rounded_from_24_bits,
+    small_addends,
 )
-from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
+from lotor.targets.linear_scale import Sums
 from lotor.targets.overlap import block_clearance, image_reads
 from lotor.targets.shared_call import SharedCall
 
@@ -57,13 +58,17 @@ def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
         exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom
         pointwise = is_pointwise(call.source.params)
         again = exactly or turn != _TURN
-        packed = _pack(call.source, pointwise, turn, exactly) if again else None
+        packed = _pack(call.source, pointwise, turn, exactly, small) if again else None
         found.append(packed or call.packed)
     return found
 
 
 def _pack(
-    call: KernelCall, pointwise: bool, turn: int = _TURN, exactly: bool = False
+    call: KernelCall,
+    pointwise: bool,
+    turn: int = _TURN,
+    exactly: bool = False,
+    compact: bool = False,
 ) -> KernelCall | None:
     if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
@@ -89,8 +94,10 @@ def _pack(
     row = count // 4 if single else -(-count // 4)
     taps = _by_rows(weights.reshape(len(filters), -1, count), row, single)
     pairs = taps.shape[1] // 2
-    words, first = _packed(taps, sums.bias, scale)
-    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])), turn)
+    # Small addends take two instructions each for four outputs.
+    base, more = small_addends(scale, sums.zero_point) if compact else (0, None)
+    words, first = _packed(taps, sums.bias, scale.table, more)
+    name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])), turn, base)
     if pointwise:
         params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
     else:
@@ -132,7 +139,7 @@ def _by_rows(filters: Array, row: int, single: bool) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> tuple[Array, int]:
+def _packed(filters: Array, bias: Array, table: Array, more: Array | None) -> tuple[Array, int]:
     """Return the weights as `kernels/common/dsp_dense.h` reads them, uint32.
 
     And how many words of them come first where the number of filters is odd, else 0.
@@ -143,10 +150,11 @@ def _packed(filters: Array, bias: Array, scale: LinearScale | TwiceRounded) -> t
     seconds = [n + 1 for n in firsts]
     words = pair_words(filters[firsts], filters[seconds])
     biases = np.stack([bias[firsts], bias[firsts] + 256 * bias[seconds]], 1)
-    table = scale.table
-    stream = np.concatenate(
-        [words[:, :1], biases, words[:, 1:], table[firsts], table[seconds]], axis=1
-    )
+    scales = [table[firsts], table[seconds]]
+    if more is not None:
+        bytes_ = more[firsts] | more[seconds] << 8
+        scales = [table[firsts][:, :1], table[seconds][:, :1], bytes_[:, None]]
+    stream = np.concatenate([words[:, :1], biases, words[:, 1:], *scales], axis=1)
     packed: Array = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
     return packed, stream.shape[1] if count % 2 else 0
 

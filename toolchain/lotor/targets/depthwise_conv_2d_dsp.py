@@ -8,7 +8,7 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
-from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits
+from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits, small_addends
 from lotor.targets.linear_scale import Sums
 from lotor.targets.shared_call import SharedCall
 
@@ -48,13 +48,11 @@ def pack(call: KernelCall) -> KernelCall | None:
     if scale is None:
         return None
     # Addends are half a step and the zero point, and little more: that fits beside the bias.
-    base = (sums.zero_point << scale.shift) + (1 << scale.shift >> 1)
-    more = scale.addend.astype(np.int64) - base
-    small = scale.shift > 0 and more.min() >= 0 and more.max() < 1 << 8
+    base, more = small_addends(scale, sums.zero_point)
     columns = [
         _packed(filters, stride),
-        scale.table[:, : 1 if small else 2],
-        (sums.bias[:, None] << 8) + (more[:, None] if small else 0),
+        scale.table[:, : 2 if more is None else 1],
+        (sums.bias[:, None] << 8) + (0 if more is None else more[:, None]),
         scale.table[:, 2:],
     ]
     words = np.concatenate(columns, axis=1)
@@ -65,8 +63,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         "in_zero_point": -p["in_offset"],
         "words": words.shape[1],
         "turn": _TURN,
-        "small": int(small),
-        "base": base if small else 0,
+        "base": base,
         "lift": scale.lift,
         "shift": scale.shift,
     }

@@ -44,10 +44,26 @@ def rounded_from_24_bits(sums: Sums) -> TwiceRounded | None:
 
 
 def dense_function(
-    scale: LinearScale | TwiceRounded, limits: tuple[int, int], turn: int
+    scale: LinearScale | TwiceRounded, limits: tuple[int, int], turn: int, base: int
 ) -> tuple[str, CFunction]:
     """Return the name and the C function with these constants; see `dsp_dense.h`."""
-    constants = (turn, scale.lift, scale.shift, *limits)
+    constants = (turn, scale.lift, scale.shift, base, *limits)
     name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
     text = f"LOTOR_DSP_DENSE({name}, {', '.join(map(str, constants))})"
     return name, CFunction("lotor_dsp_dense_function", text)
+
+
+def small_addends(scale: LinearScale | TwiceRounded, zero_point: int) -> tuple[int, Array | None]:
+    """Return half a step and the zero point, and how much more each addend is, if that is a byte.
+
+    Args:
+        scale: of a layer's sums.
+        zero_point: of its outputs.
+
+    Returns:
+        The base and int64[channels]; 0 and None where some addend is no byte more.
+    """
+    base = (zero_point << scale.shift) + (1 << scale.shift >> 1)
+    more = scale.addend.astype(np.int64) - base
+    small = scale.shift > 0 and base != 0 and more.min() >= 0 and more.max() < 1 << 8
+    return (base, more) if small else (0, None)

@@ -156,7 +156,7 @@ _FASTER: tuple[Variant, ...] = (
         "dsp",
         depthwise_conv_2d_dsp.pack,
         depthwise_conv_2d_dsp.clearances,
-        ("stride", "pitch", "pad_w", "turn", "small", "base", *_SCALE),
+        ("stride", "pitch", "pad_w", "turn", "base", *_SCALE),
         depthwise_conv_2d_dsp.share,
         0.04,
         depthwise_conv_2d_dsp.shrink,
