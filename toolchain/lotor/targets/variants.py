@@ -66,6 +66,7 @@ class Variant:
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
         saved: which part of the time this takes off a call for that, where nobody has measured it.
+        general: whether it is only for what no other variant of its instruction set takes.
     """
 
     kernel: str
@@ -79,6 +80,7 @@ class Variant:
     form: str = ""
     spends: bool = False
     saved: Callable[[KernelCall], float] = lambda call: 0.0
+    general: bool = False
 
     @property
     def label(self) -> str:
@@ -232,6 +234,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp_general.clearances,
         ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
         apart=0.02,
+        general=True,
     ),
     Variant(
         "conv_2d",
@@ -239,8 +242,16 @@ _FASTER: tuple[Variant, ...] = (
         dsp_general.pack_convolution,
         dsp_general.convolution_clearances,
         ("pointwise", "lanes", *_GENERAL),
+        general=True,
     ),
-    Variant("fully_connected", "dsp_general", dsp_general.pack_dense, dsp_general.dense_clearances),
+    Variant(
+        "fully_connected",
+        "dsp_general",
+        dsp_general.pack_dense,
+        dsp_general.dense_clearances,
+        _GENERAL,
+        general=True,
+    ),
 )
 
 
@@ -257,10 +268,12 @@ def candidates(
         spend: whether those that take more flash than they need are among them.
     """
     portable = Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances)
-    found = []
+    found: list[tuple[Variant, KernelCall]] = []
     for name in target.variants:
         for variant in _FASTER:
-            if variant.instruction_set == name and (spend or not variant.spends):
+            if variant.instruction_set != name or (variant.general and found):
+                continue
+            if spend or not variant.spends:
                 packed = variant.pack(call)
                 if packed is not None:
                     found.append((variant, packed))
