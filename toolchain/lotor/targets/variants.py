@@ -236,20 +236,23 @@ _FASTER: tuple[Variant, ...] = (
         apart=0.02,
         general=True,
     ),
+    *(
+        Variant(
+            "fully_connected",
+            "dsp_general",
+            pack,
+            dsp_general.dense_clearances,
+            _GENERAL,
+            general=True,
+        )
+        for pack in (dsp_general.pack_dense, dsp_general.pack_pixels)
+    ),
     Variant(
         "conv_2d",
         "dsp_general",
         dsp_general.pack_convolution,
         dsp_general.convolution_clearances,
         ("pointwise", "lanes", *_GENERAL),
-        general=True,
-    ),
-    Variant(
-        "fully_connected",
-        "dsp_general",
-        dsp_general.pack_dense,
-        dsp_general.dense_clearances,
-        _GENERAL,
         general=True,
     ),
 )
