@@ -234,6 +234,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp_general.clearances,
         ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
         apart=0.02,
+        shrink=depthwise_conv_2d_dsp_general.shrink,
         general=True,
     ),
     *(
