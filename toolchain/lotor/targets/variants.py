@@ -107,8 +107,8 @@ _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _GENERAL = ("way", *_SCALE)
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
-    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances),
-    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances),
+    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
+    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
     Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
     Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
