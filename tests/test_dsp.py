@@ -104,7 +104,7 @@ def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
-    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_portable": 1}
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_dsp_general": 1}
 
 
 def test_long_windows(tmp_path: Path) -> None:

@@ -44,30 +44,39 @@ def pack(call: KernelCall) -> KernelCall | None:
     rows = p["out_h"]
     while rows > 1 and _extra(rows, p) > room:
         rows -= 1
-    # The last step reads beyond the row.
-    last = (width - 1) // _LANES * _LANES * stride + (_LANES - 1) * stride + 2 * words
-    filter_ = p["kernel_h"] * words * (4 if stride % 2 else 2)
-    elements = filter_ + _gathered(rows, p) + max(0, last - pitch)
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
         "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset words pitch "
         "by_channel"
     )
     params = {name: p[name] for name in names.split()}
-    params |= {
-        "in_zero_point": -p["in_offset"],
-        "rows": rows,
-        "rest": width % _LANES,
-        **scale.params,
-    }
-    scratch = Tensor(f"{call.outputs[0].name} rows", (elements + elements % 2,), DType.INT16)
-    return replace(
+    params |= {"in_zero_point": -p["in_offset"], "rest": width % _LANES, **scale.params}
+    packed = replace(
         call,
         params=params,
         constants={"weights": call.constants["weights"], "scales": scale.table},
-        outputs=[*call.outputs, scratch],
         structure="depthwise_conv_2d_dsp_general",
     )
+    return _with_rows(packed, rows)
+
+
+def _with_rows(call: KernelCall, rows: int) -> KernelCall:
+    """Return a call that computes so many rows of the output at once."""
+    p = {name: int(value) for name, value in call.params.items()}
+    stride, words = p["stride_w"], p["words"]
+    # The last step reads beyond the row.
+    last = ((p["out_w"] - 1) // _LANES * _LANES + _LANES - 1) * stride + 2 * words
+    filter_ = p["kernel_h"] * words * (4 if stride % 2 else 2)
+    elements = filter_ + _gathered(rows, p) + max(0, last - p["pitch"])
+    shape = (elements + elements % 2,)
+    scratch = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
+    outputs = [call.outputs[0], scratch]
+    return replace(call, params={**call.params, "rows": rows}, outputs=outputs)
+
+
+def shrink(call: KernelCall) -> KernelCall:
+    """Return the call with as few gathered rows as it can do with."""
+    return _with_rows(call, 1)
 
 
 def _gathered(rows: int, p: dict[str, int]) -> int:

@@ -25,8 +25,7 @@ def pack_convolution(call: KernelCall) -> KernelCall | None:
     groups = p["in_c"] // p["group_c"]
     filters = call.constants["weights"].reshape(p["out_c"], -1)
     scale = DspScale.of(Sums.of(call, filters.astype(np.int16) + p["weights_offset"]))
-    window = [p[f"{name}_{axis}"] for name in ("kernel", "stride") for axis in "hw"]
-    pointwise = window == [1] * 4 and p["pad_h"] + p["pad_w"] == 0
+    pointwise = _pointwise(p)
     lanes = _LANES if p["batches"] * p["out_h"] * p["out_w"] >= _FEW else 1
     words = -(-filters.shape[1] // 4)
     names = (
@@ -64,12 +63,37 @@ def pack_dense(call: KernelCall) -> KernelCall | None:
     if call.function != "fully_connected":
         return None
     p = {name: int(value) for name, value in call.params.items()}
-    weights = call.constants["weights"].reshape(p["outputs"], -1)
-    scale = DspScale.of(Sums.of(call, weights.astype(np.int16) + p["weights_offset"]))
-    params = {name: p[name] for name in ("batches", "inputs", "outputs", "weights_offset")}
+    return _dense(call, p["batches"], p["inputs"], p["outputs"])
+
+
+def pack_pixels(call: KernelCall) -> KernelCall | None:
+    """Return the same call for a 1x1 convolution of few pixels, which is a dense layer."""
+    if call.function != "conv_2d":
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    pixels = p["batches"] * p["out_h"] * p["out_w"]
+    steps = (p["group_c"], p["in_step"], p["out_step"])
+    if not _pointwise(p) or pixels >= _FEW or steps != (p["in_c"], p["in_c"], p["out_c"]):
+        return None
+    return _dense(call, pixels, p["in_c"], p["out_c"])
+
+
+def _pointwise(p: dict[str, int]) -> bool:
+    """Return whether a pixel of the output needs the input's of the same number."""
+    window = [p[f"{name}_{axis}"] for name in ("kernel", "stride") for axis in "hw"]
+    return window == [1] * 4 and p["pad_h"] + p["pad_w"] == 0
+
+
+def _dense(call: KernelCall, batches: int, inputs: int, outputs: int) -> KernelCall:
+    offset = int(call.params["weights_offset"])
+    weights = call.constants["weights"].reshape(outputs, -1)
+    scale = DspScale.of(Sums.of(call, weights.astype(np.int16) + offset))
+    params = {"batches": batches, "inputs": inputs, "outputs": outputs, "weights_offset": offset}
     return replace(
         call,
-        params=params | {"words": -(-p["inputs"] // 4), **scale.params},
+        kernel="fully_connected",
+        function="fully_connected",
+        params=params | {"words": -(-inputs // 4), **scale.params},
         constants={"weights": _packed(weights, scale.table[:, 0], _FOUR), "scales": scale.table},
         structure="fully_connected_dsp_general",
     )

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.graph import Array
+from lotor.targets.dsp_weights import line_from_24_bits
 from lotor.targets.linear_scale import Sums
 
-_LIFTS = (8, 9, 10, 11)
-_LOW_LIFTS = (4, 0)  # for sums of more than 23 bits
-_SHIFTS = sorted(range(1, 23), key=lambda shift: abs(shift - 12))  # layers with one share code
+_SHIFT = 12  # which most layers can have
+_MOST_SUM = 1 << 23
+_LOW_LIFTS = (4, 0)  # for larger sums
 LINE, _TWICE, _REFERENCE, _ONCE = range(4)
 
 
@@ -28,8 +29,9 @@ class DspScale:
     @classmethod
     def of(cls, sums: Sums) -> "DspScale":
         """Return that of a layer."""
-        lifts = _LIFTS if sums.largest < 1 << 23 else _LOW_LIFTS
-        line = sums.line(lifts, shifts=_SHIFTS) if sums.largest < 1 << 31 else None
+        line = line_from_24_bits(sums, _SHIFT)
+        if line is None and _MOST_SUM <= sums.largest < 1 << 31:
+            line = sums.line(_LOW_LIFTS)
         twice = None if sums.once or sums.largest >= 1 << 30 else sums.rounded_twice()
         if line is not None:
             way, lift, shift, numbers = LINE, line.lift, line.shift, line.table

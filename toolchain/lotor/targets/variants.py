@@ -66,6 +66,7 @@ class Variant:
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
         saved: which part of the time this takes off a call for that, where nobody has measured it.
+        general: whether it is only for what no other variant of its instruction set takes.
     """
 
     kernel: str
@@ -79,6 +80,7 @@ class Variant:
     form: str = ""
     spends: bool = False
     saved: Callable[[KernelCall], float] = lambda call: 0.0
+    general: bool = False
 
     @property
     def label(self) -> str:
@@ -105,8 +107,8 @@ _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _GENERAL = ("way", *_SCALE)
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
-    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances),
-    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances),
+    Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
+    Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
     Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
     Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
@@ -232,6 +234,19 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp_general.clearances,
         ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
         apart=0.02,
+        shrink=depthwise_conv_2d_dsp_general.shrink,
+        general=True,
+    ),
+    *(
+        Variant(
+            "fully_connected",
+            "dsp_general",
+            pack,
+            dsp_general.dense_clearances,
+            _GENERAL,
+            general=True,
+        )
+        for pack in (dsp_general.pack_dense, dsp_general.pack_pixels)
     ),
     Variant(
         "conv_2d",
@@ -239,8 +254,8 @@ _FASTER: tuple[Variant, ...] = (
         dsp_general.pack_convolution,
         dsp_general.convolution_clearances,
         ("pointwise", "lanes", *_GENERAL),
+        general=True,
     ),
-    Variant("fully_connected", "dsp_general", dsp_general.pack_dense, dsp_general.dense_clearances),
 )
 
 
@@ -257,10 +272,12 @@ def candidates(
         spend: whether those that take more flash than they need are among them.
     """
     portable = Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances)
-    found = []
+    found: list[tuple[Variant, KernelCall]] = []
     for name in target.variants:
         for variant in _FASTER:
-            if variant.instruction_set == name and (spend or not variant.spends):
+            if variant.instruction_set != name or (variant.general and found):
+                continue
+            if spend or not variant.spends:
                 packed = variant.pack(call)
                 if packed is not None:
                     found.append((variant, packed))
