@@ -41,6 +41,7 @@ TRICKS = {
     "backward": "backward",
 }
 DEFAULT = Preference()
+_PLAIN = 0.01  # part of the work
 _STRIPES_EFFORT = 0.1  # dozens of plans are tried
 _BORDER = "input or output"  # stands for the operator where the problem is the model's border
 
@@ -227,13 +228,24 @@ def compile_model(
             "stripes": [asdict(part) for part in striped],
             "extra_macs": sum(part.extra_macs for part in striped),
             "optimize": preference.optimize,
-            "compiler_flag": "-Os" if preference.optimize == "size" else chosen.optimization,
+            "compiler_flag": _flag(layers, chosen, preference),
         },
         model_hash,
         ram,
         preference,
         striped,
     )
+
+
+def _flag(layers: Sequence[Layer], target: Target, preference: Preference) -> str:
+    """Return how the C is to be compiled: kernels in plain C gain from what -O3 does to loops."""
+    if preference.optimize == "size":
+        return "-Os"
+    work = {True: 0, False: 0}
+    for layer in layers:
+        plain = any(step.variant.portable for step in layer.steps)
+        work[plain] += layer.macs + layer.output.elements
+    return "-O3" if work[True] > _PLAIN * sum(work.values()) else target.optimization
 
 
 def memory_saved(model: Path | bytes, compiled: Compiled) -> dict[str, int]:
