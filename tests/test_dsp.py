@@ -1,6 +1,7 @@
 """The kernels for the DSP instructions on emulated cores, against LiteRT's reference."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from cortex_m import needs_emulator
+from cortex_m import needs_emulator, run
+from exactness import as_list, difference, inputs_of
 from kernel_layers import (
     check_overlap,
     check_random_layers,
@@ -20,6 +22,7 @@ from kernel_layers import (
     taken,
 )
 from lotor.compiler import compile_model
+from lotor.oracle import Oracle
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
@@ -105,6 +108,29 @@ def test_a_scale_that_rounds_to_nothing(tmp_path: Path) -> None:
     x = m.input((1, 3, 3, 4), Quant(1e-6, 3))
     m.output(m.conv2d(x, 4, (1, 1), multiplier=1e-12))
     assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_dsp_general": 1}
+
+
+def test_cores_without_a_floating_point_unit(tmp_path: Path) -> None:
+    """Numbers that its registers hold otherwise are on the stack."""
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 9, 11, 8), Quant(0.05, 3))
+    for channels in (6, 7):
+        m.output(m.conv2d(x, channels, (3, 3)))
+        m.output(m.conv2d(x, channels, (1, 1), activation="RELU"))
+    for stride in (1, 1, 2, 2):
+        m.output(m.depthwise_conv2d(x, stride=(stride, stride), activation="RELU"))
+    flat = m.input((1, 20), Quant(0.05, 3))
+    for outputs in (8, 9):
+        m.output(m.fully_connected(flat, outputs))
+    content = m.build()
+    compiled = compile_model(content, "cortex-m4")
+    soft = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=soft")
+    compiled = replace(compiled, target=replace(compiled.target, flags=soft))
+    assert all(step.variant.instruction_set == "dsp" for y in compiled.layers for step in y.steps)
+    inputs = list(inputs_of(m))
+    oracle = Oracle(content)
+    for got, one in zip(run(compiled, inputs, tmp_path), inputs, strict=True):
+        assert difference(got, as_list(oracle.run(*one))) == ""
 
 
 def test_long_windows(tmp_path: Path) -> None:
