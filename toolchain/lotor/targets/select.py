@@ -5,7 +5,7 @@ What is fastest as a rule comes first (`variants.candidates`); where a board was
 to spare, first where a byte of it saves the most time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lotor.ops import KernelCall
@@ -36,16 +36,15 @@ def signature(call: KernelCall) -> str:
     return " ".join([call.function, *sizes])
 
 
-def ranked(call: KernelCall, target: Target, preference: Preference) -> list[Choice]:
-    """Return what can run a call of a portable kernel, the best first."""
+def ranked(call: KernelCall, target: Target, preference: Preference) -> Iterator[Choice]:
+    """Yield what can run a call of a portable kernel, the best first."""
     costs = preference.costs.get(signature(call), {})
-    choices = [
-        Choice(variant, packed, costs.get(variant.label))
-        for variant, packed in candidates(call, target, preference.spends)
-    ]
-    measured = [choice for choice in choices if choice.cost is not None]
-    # What was not measured keeps its rank behind what was.
-    return [*sorted(measured, key=_cost), *(c for c in choices if c.cost is None)]
+    found = candidates(call, target, preference.spends)
+    choices: Iterator[Choice] = (Choice(v, packed, costs.get(v.label)) for v, packed in found)
+    if costs:
+        # What was not measured keeps its rank behind what was.
+        choices = iter(sorted(choices, key=_cost))
+    yield from choices
 
 
 def select(
@@ -60,7 +59,7 @@ def select(
     """
     found, dearer = [], []
     for place, (call, macs) in enumerate(calls):
-        choices = ranked(call, target, preference)
+        choices = list(_until_enough(ranked(call, target, preference)))
         base = next(choice for choice in choices if not choice.variant.spends)
         found.append(base)
         for choice in choices[: choices.index(base)]:  # what is slower spends for nothing
@@ -76,6 +75,14 @@ def select(
         best = max(fitting, key=lambda d: d.gain(taken[d.place]))
         room -= best.extra - taken[best.place].extra
         taken[best.place] = best
+
+
+def _until_enough(choices: Iterator[Choice]) -> Iterator[Choice]:
+    """Yield choices up to one that spends nothing; of the measured ones, all."""
+    for choice in choices:
+        yield choice
+        if choice.cost is None and not choice.variant.spends:
+            return
 
 
 @dataclass(frozen=True)
