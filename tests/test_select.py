@@ -16,8 +16,9 @@ from lotor.cli import main
 from lotor.codegen.share import Step
 from lotor.compiler import Compiled, _placed, _plan, compile_model
 from lotor.frontend.tflite import read_model
+from lotor.ops import KernelCall
 from lotor.oracle import Oracle
-from lotor.targets import find_target
+from lotor.targets import find_target, variants
 from lotor.targets.preference import OPTIMIZE, Optimize, Preference
 from lotor.targets.select import constant_bytes, ranked, scratch_bytes, signature
 from tflite_builder import ModelBuilder, Quant
@@ -64,14 +65,9 @@ def test_no_variant_is_packed_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
     packed: list[str] = []
     source = _source().source
 
-    def note(variant: str) -> None:
-        packed.append(variant)
-
-    import lotor.targets.variants as variants
-
     def noting(variant: variants.Variant) -> variants.Variant:
-        def pack(call):  # type: ignore[no-untyped-def]
-            note(variant.label)
+        def pack(call: KernelCall) -> KernelCall | None:
+            packed.append(variant.label)
             return variant.pack(call)
 
         return replace(variant, pack=pack)

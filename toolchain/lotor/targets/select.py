@@ -13,8 +13,19 @@ from lotor.targets import Target
 from lotor.targets.preference import Preference
 from lotor.targets.variants import Variant, candidates
 
-# Parameters that say nothing of a call's time.
-_UNTIMED = ("_offset", "_min", "_max", "_multiplier", "_right")
+# How parameters end that say nothing of a call's size: they come from scales and zero points.
+_UNTIMED = (
+    "offset",
+    "point",
+    "points",
+    "min",
+    "max",
+    "low",
+    "high",
+    "multiplier",
+    "shift",
+    "right",
+)
 
 
 @dataclass(frozen=True)
