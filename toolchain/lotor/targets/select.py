@@ -70,10 +70,13 @@ def select(
     """
     found, dearer = [], []
     for place, (call, macs) in enumerate(calls):
-        choices = list(_until_enough(ranked(call, target, preference)))
-        base = next(choice for choice in choices if not choice.variant.spends)
+        spending = []
+        for base in ranked(call, target, preference):
+            if not base.variant.spends:  # what is slower spends for nothing
+                break
+            spending.append(base)
         found.append(base)
-        for choice in choices[: choices.index(base)]:  # what is slower spends for nothing
+        for choice in spending:
             extra = constant_bytes(choice.call) - constant_bytes(base.call)
             dearer.append(_Dearer(place, choice, extra, _saved(choice, base, macs)))
     room = preference.flash - sum(constant_bytes(c.call) for c in found) if preference.flash else 0
@@ -86,14 +89,6 @@ def select(
         best = max(fitting, key=lambda d: d.gain(taken[d.place]))
         room -= best.extra - taken[best.place].extra
         taken[best.place] = best
-
-
-def _until_enough(choices: Iterator[Choice]) -> Iterator[Choice]:
-    """Yield choices up to one that spends nothing; of the measured ones, all."""
-    for choice in choices:
-        yield choice
-        if choice.cost is None and not choice.variant.spends:
-            return
 
 
 @dataclass(frozen=True)
