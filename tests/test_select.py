@@ -12,9 +12,12 @@ from cortex_m import needs_emulator, run
 from exactness import as_list, difference, inputs_of
 from lotor import tuned
 from lotor.board import load_board
+from lotor.build import program_hash
 from lotor.cli import main
 from lotor.codegen.share import Step
-from lotor.compiler import Compiled, _placed, _plan, compile_model
+from lotor.compiler import Compiled, _less_scratch, _placed, _plan, compile_model
+from lotor.device import emulator
+from lotor.device.ready import compile_for
 from lotor.frontend.tflite import read_model
 from lotor.ops import KernelCall
 from lotor.oracle import Oracle
@@ -146,6 +149,25 @@ def test_the_least_ram_spends_no_flash_that_is_not_there() -> None:
         assert constant_bytes(_step(ram).call) <= max(flash, needed)
 
 
+def test_less_scratch_memory_costs_no_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = _source()
+    base, general, *_ = ranked(step.source, M4, Preference())
+    bare = replace(step.call, outputs=step.call.outputs[:1])
+    spending = replace(base, variant=replace(base.variant, spends=True), call=bare)
+    frugal = replace(general, call=bare)
+    monkeypatch.setattr("lotor.compiler.ranked", lambda *_: iter([spending, base, frugal]))
+    found = _less_scratch(step, M4, Preference("ram", 10**6))
+    assert found is not None and found.variant is general.variant
+
+
+@pytest.mark.parametrize("optimize", OPTIMIZE)
+def test_a_model_without_layers(optimize: Optimize) -> None:
+    m = ModelBuilder(seed=1)
+    m.output(m.reshape(m.input((1, 4), Quant(0.1, 0)), (4, 1)))
+    compiled = compile_model(m.build(), "cortex-m4", preference=Preference(optimize, 100_000))
+    assert not compiled.layers
+
+
 def test_a_layer_walks_backward_in_the_plan_that_says_so_only() -> None:
     """Plans are tried one after the other, with the same steps."""
     m = ModelBuilder(seed=3)
@@ -185,13 +207,17 @@ def mobile(tmp_path: Path) -> Path:
 @needs_board
 @pytest.mark.parametrize("optimize", OPTIMIZE)
 def test_verify_on_a_board(
-    optimize: str, mobile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    optimize: Optimize, mobile: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
     rest = ["--board", "netduinoplus2", "--optimize", optimize, "--samples", "3", "--json"]
     try:
         assert main(["verify", str(mobile), *rest]) == 0
+        state = emulator.running("netduinoplus2")
+        compiled = compile_for("netduinoplus2", str(mobile), optimize=optimize)
+        assert compiled.report["optimize"] == optimize
+        assert state and [model["program"] for model in state.models] == [program_hash(compiled)]
     finally:
         main(["flash", "--board", "netduinoplus2", "--stop"])
     out = capsys.readouterr().out

@@ -328,7 +328,8 @@ def _shrunk(planned: _Planned, target: Target, preference: Preference) -> dict[i
     _, ops, plan = planned
     layers = [(op, steps) for op, steps in ops if not steps[0].call.alias]
     found = {}
-    for (op, steps), live in zip(layers, plan.live_bytes, strict=True):
+    # A model without layers has bytes in use all the same.
+    for (op, steps), live in zip(layers, plan.live_bytes, strict=False):
         if live == max(plan.live_bytes):
             less = [_less_scratch(step, target, preference) or step for step in steps]
             if any(a is not b for a, b in zip(less, steps, strict=True)):
