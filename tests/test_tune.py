@@ -220,7 +220,8 @@ def test_signatures_hold_no_data() -> None:
     found = []
     for seed in (1, 2):
         m = ModelBuilder(seed=seed)
-        a, b, y = Quant(0.01 * seed, 3 * seed), Quant(0.3 / seed, -5 * seed), Quant(0.5, seed)
+        a, b = Quant((0.01, 0.03)[seed - 1], 3 * seed), Quant((0.3, 0.07)[seed - 1], -5 * seed)
+        y = Quant(0.5, seed)
         x = m.input((1, 8, 8, 8), a)
         other = m.input((1, 8, 8, 8), b)
         limits = "RELU" if seed == 1 else "RELU6"
