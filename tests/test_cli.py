@@ -35,6 +35,7 @@ PROMISED = {
     "profile",
     "run",
     "train",
+    "tune",
     "verify",
 }
 

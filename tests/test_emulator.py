@@ -106,8 +106,8 @@ def test_runs_are_right_and_cost_the_same(session: Session) -> None:
             assert all(bool(layer.crc) == trace for layer in layers)
             ticks.add(result.ticks)
         assert len(ticks) == 1
-        # Loops over 2600 bytes, in a handful of instructions each.
-        assert 4 * INPUT_BYTES < ticks.pop() < 40 * INPUT_BYTES
+        # Loops over 2600 bytes, in a handful of instructions each; Armv6-M has none that divides.
+        assert 4 * INPUT_BYTES < ticks.pop() < 64 * INPUT_BYTES
 
 
 @dataclass

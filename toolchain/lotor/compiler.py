@@ -328,7 +328,8 @@ def _shrunk(planned: _Planned, target: Target, preference: Preference) -> dict[i
     _, ops, plan = planned
     layers = [(op, steps) for op, steps in ops if not steps[0].call.alias]
     found = {}
-    for (op, steps), live in zip(layers, plan.live_bytes, strict=True):
+    # A model without layers has bytes in use all the same.
+    for (op, steps), live in zip(layers, plan.live_bytes, strict=False):
         if live == max(plan.live_bytes):
             less = [_less_scratch(step, target, preference) or step for step in steps]
             if any(a is not b for a, b in zip(less, steps, strict=True)):
@@ -344,7 +345,9 @@ def _less_scratch(step: Step, target: Target, preference: Preference) -> Step | 
         if scratch_bytes(call) < most:
             return replace(step, call=call)
     for choice in ranked(step.source, target, preference):
-        if not choice.variant.portable and scratch_bytes(choice.call) < most:
+        if choice.variant.portable or choice.variant.spends:
+            continue
+        if scratch_bytes(choice.call) < most:
             return replace(step, call=choice.call, variant=choice.variant)
     return None
 
@@ -356,6 +359,8 @@ def _placed(
     skip: Collection[str],
     effort: float,
 ) -> _Planned:
+    # An earlier plan's steps may walk backward, and are kept as they are.
+    lowered = [[_walking(step, False) for step in steps] for steps in lowered]
     calls = [[step.call for step in steps] for steps in lowered]
     aliases = [step.call.alias for step, *_ in lowered]
     clearances = [
@@ -379,10 +384,17 @@ def _placed(
             ops = [ops[number] for number in in_order(graph.ops, aliases, found.layers)]
             graph = replace(graph, ops=[op for op, _ in ops])
     for steps, allowed in zip(lowered, clearances, strict=True):
-        call = steps[0].call
-        if allowed and walks_backward(plan, call, allowed):
-            steps[0] = replace(steps[0], call=replace(call, params={**call.params, "backward": 1}))
+        if allowed and walks_backward(plan, steps[0].call, allowed):
+            steps[0] = _walking(steps[0], True)
     return graph, ops, plan
+
+
+def _walking(step: Step, backward: bool) -> Step:
+    """Return a step whose kernel walks backward, or forward."""
+    params = {name: value for name, value in step.call.params.items() if name != "backward"}
+    if backward:
+        params["backward"] = 1
+    return replace(step, call=replace(step.call, params=params))
 
 
 def _chosen(ops: Sequence[Op], target: Target, preference: Preference) -> list[list[Step]]:

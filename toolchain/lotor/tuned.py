@@ -40,7 +40,7 @@ def load_costs(board: str) -> Costs:
     path = table(board)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {str(call["signature"]): _costs(call["costs"]) for call in content["call"]}
+        return {str(call["signature"]): _costs(call["costs"]) for call in content.get("call", [])}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

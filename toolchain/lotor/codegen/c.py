@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lotor.codegen.kernels import merge_headers
-from lotor.codegen.share import Group, Step, c_type, find_groups, render_group
+from lotor.codegen.share import Group, Step, c_type, find_groups, member, render_group
 from lotor.graph import Array, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ops import KernelCall
@@ -192,7 +192,10 @@ def _usage(program: Program) -> str:
 def render_source(program: Program) -> str:
     """Return the text of NAME.c."""
     steps = [step for layer in program.layers for step in layer.steps]
-    headers = [*(s.variant.header for s in steps), resource("kernels", "common", "opaque.h")]
+    groups = find_groups(steps, share_all=program.small)
+    common = ["opaque.h", *(["inline.h"] if groups else [])]
+    headers = [s.variant.header for s in steps]
+    headers += [resource("kernels", "common", name) for name in common]
     reset = _reset(program)
     called = [*(s.function for s in steps), *re.findall(r"lotor_opaque", "".join(reset))]
     parts = [
@@ -210,10 +213,9 @@ def render_source(program: Program) -> str:
     parts.append("/* Tables and calls have a layout of their own. */\n/* clang-format off */\n")
     functions = {name: f for step in steps for name, f in step.call.functions.items()}
     parts += [f"{function.text}\n" for function in functions.values()]
-    groups = find_groups(steps, share_all=program.small)
     for group in dict.fromkeys(groups.values()):
-        common = group.steps[0].call.params
-        parts.append(render_group(group, {name: _field(common[name]) for name in common}))
+        params = group.steps[0].call.params
+        parts.append(render_group(group, {name: _field(params[name]) for name in params}))
     shared: dict[str, str] = {}
     for index, layer in enumerate(program.layers):
         parts.append(_layer(index, layer, shared, groups))
@@ -305,7 +307,9 @@ def _layer(index: int, layer: Layer, shared: dict[str, str], groups: Mapping[int
         arguments = _arguments(step.call, f"layer_{index}{suffix}", names, arrays, shared)
         group = groups.get(id(step))
         struct = f"struct {group.name if group else step.structure}"
-        params = {name: step.call.params[name] for name in (group or step.call).params}
+        params = dict(step.call.params)
+        if group:
+            params = {member(name): params[name] for name in group.params}
         function = f"{group.name}_run" if group else step.function
         place = f"params{suffix}"
         if params or not group:

@@ -14,7 +14,8 @@ import numpy as np
 from lotor.ops import KernelCall
 from lotor.targets.variants import Variant
 
-_INTEGERS = ("int8", "uint8", "int16", "uint16", "int32")
+# Unsigned ones first: they turn into every type without a warning, enumerations too.
+_INTEGERS = ("uint8", "int8", "uint16", "int16", "int32")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Group:
         """The parameters in which they differ, the widest first, so that no room is lost."""
         first = self.steps[0].call.params
         differ = [
-            name for name in first if len({step.call.params[name] for step in self.steps}) > 1
+            # By their text: 0.0 equals -0.0.
+            name
+            for name in first
+            if len({str(step.call.params[name]) for step in self.steps}) > 1
         ]
         return sorted(differ, key=lambda name: -_size(self.type(name)))
 
@@ -116,7 +120,7 @@ def find_groups(steps: Iterable[Step], share_all: bool) -> dict[int, Group]:
     for members in alike.values():
         if len(members) == 1:
             continue
-        name = members[0].function.removeprefix("lotor_")
+        name = members[0].function  # no model's functions begin as it does
         number = count[name] = count.get(name, -1) + 1
         group = Group(f"{name}_{number}", members)
         found |= {id(step): group for step in members}
@@ -131,9 +135,10 @@ def render_group(group: Group, fields: Mapping[str, str]) -> str:
         fields: the C text of the parameters that all have in common.
     """
     step, differ = group.steps[0], group.params
-    members = "".join(f"    {group.type(name)}{name};\n" for name in differ)
+    members = "".join(f"    {group.type(name)}{member(name)};\n" for name in differ)
     values = {
-        name: f"layer->{name}" if name in differ else fields[name] for name in step.call.params
+        name: f"layer->{member(name)}" if name in differ else fields[name]
+        for name in step.call.params
     }
     lines = "".join(f"        .{name} = {text},\n" for name, text in values.items())
     types = step.arguments
@@ -148,6 +153,11 @@ def render_group(group: Group, fields: Mapping[str, str]) -> str:
         f"    {step.function}(&params{passed});\n"
         "}\n"
     )
+
+
+def member(name: str) -> str:
+    """Return what a parameter, perhaps one within another structure, is called in a group's."""
+    return name.replace(".", "_")
 
 
 def _size(c_name: str) -> int:

@@ -5,7 +5,7 @@ What is fastest as a rule comes first (`variants.candidates`); where a board was
 to spare, first where a byte of it saves the most time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lotor.ops import KernelCall
@@ -13,8 +13,19 @@ from lotor.targets import Target
 from lotor.targets.preference import Preference
 from lotor.targets.variants import Variant, candidates
 
-# Parameters that say nothing of a call's time.
-_UNTIMED = ("_offset", "_min", "_max", "_multiplier", "_right")
+# How parameters end that say nothing of a call's size: they come from scales and zero points.
+_UNTIMED = (
+    "offset",
+    "point",
+    "points",
+    "min",
+    "max",
+    "low",
+    "high",
+    "multiplier",
+    "shift",
+    "right",
+)
 
 
 @dataclass(frozen=True)
@@ -36,16 +47,15 @@ def signature(call: KernelCall) -> str:
     return " ".join([call.function, *sizes])
 
 
-def ranked(call: KernelCall, target: Target, preference: Preference) -> list[Choice]:
-    """Return what can run a call of a portable kernel, the best first."""
+def ranked(call: KernelCall, target: Target, preference: Preference) -> Iterator[Choice]:
+    """Yield what can run a call of a portable kernel, the best first."""
     costs = preference.costs.get(signature(call), {})
-    choices = [
-        Choice(variant, packed, costs.get(variant.label))
-        for variant, packed in candidates(call, target, preference.spends)
-    ]
-    measured = [choice for choice in choices if choice.cost is not None]
-    # What was not measured keeps its rank behind what was.
-    return [*sorted(measured, key=_cost), *(c for c in choices if c.cost is None)]
+    found = candidates(call, target, preference.spends)
+    choices: Iterator[Choice] = (Choice(v, packed, costs.get(v.label)) for v, packed in found)
+    if costs:
+        # What was not measured keeps its rank behind what was.
+        choices = iter(sorted(choices, key=_cost))
+    yield from choices
 
 
 def select(
@@ -60,10 +70,13 @@ def select(
     """
     found, dearer = [], []
     for place, (call, macs) in enumerate(calls):
-        choices = ranked(call, target, preference)
-        base = next(choice for choice in choices if not choice.variant.spends)
+        spending = []
+        for base in ranked(call, target, preference):
+            if not base.variant.spends:  # what is slower spends for nothing
+                break
+            spending.append(base)
         found.append(base)
-        for choice in choices[: choices.index(base)]:  # what is slower spends for nothing
+        for choice in spending:
             extra = constant_bytes(choice.call) - constant_bytes(base.call)
             dearer.append(_Dearer(place, choice, extra, _saved(choice, base, macs)))
     room = preference.flash - sum(constant_bytes(c.call) for c in found) if preference.flash else 0

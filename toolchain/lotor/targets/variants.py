@@ -5,7 +5,7 @@ more row here: the same predicate decides that it is chosen and what it needs, s
 never drift apart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -261,18 +261,18 @@ _FASTER: tuple[Variant, ...] = (
 
 def candidates(
     call: KernelCall, target: Target, spend: bool = False
-) -> list[tuple[Variant, KernelCall]]:
-    """Return the variants that a target can run a call with, each with the call as it takes it.
+) -> Iterator[tuple[Variant, KernelCall]]:
+    """Yield the variants that a target can run a call with, each with the call as it takes it.
 
-    By rank: what is fastest as a rule comes first, the portable one last.
+    By rank: what is fastest as a rule comes first, the portable one last. Packing takes time, so
+    take no more of them than needed.
 
     Args:
         call: of the portable kernel.
         target: the target.
         spend: whether those that take more flash than they need are among them.
     """
-    portable = Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances)
-    found: list[tuple[Variant, KernelCall]] = []
+    found = False
     for name in target.variants:
         for variant in _FASTER:
             if variant.instruction_set != name or (variant.general and found):
@@ -280,5 +280,6 @@ def candidates(
             if spend or not variant.spends:
                 packed = variant.pack(call)
                 if packed is not None:
-                    found.append((variant, packed))
-    return [*found, (portable, call)]
+                    found = True
+                    yield variant, packed
+    yield Variant(call.kernel, _PORTABLE, lambda call: call, portable_clearances), call
