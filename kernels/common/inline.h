@@ -3,7 +3,7 @@
 #define LOTOR_COMMON_INLINE_H
 
 /* A layer's parameters are constants, and loops that are made for them are faster by a third and
- * more; compilers do so in some layers only. Define it as nothing for the smallest code. */
+ * more; compilers do so in some layers only. Kernels in assembly need it for their constants. */
 #ifndef LOTOR_SPECIALISED
 #define LOTOR_SPECIALISED __attribute__((always_inline))
 #endif
