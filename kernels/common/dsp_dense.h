@@ -20,6 +20,7 @@ struct lotor_dsp_dense {
 
 /* r0: 8 before the inputs; r1: weights; r2: a word of weights; r3: those of A in it; r12, lr: two
  * pixels each; r4 to r7: sums of A, r8 to r11: sums of A + 256 * B. */
+/* clang-format off */
 #define LOTOR_DSP_PRODUCTS                                                                         \
     "sxtb16 r3, r2\n"                                                                              \
     "smlad r8, r2, r12, r8\n smlad r4, r3, r12, r4\n"                                              \
@@ -33,8 +34,11 @@ struct lotor_dsp_dense {
 #define LOTOR_DSP_TWO_PAIRS                                                                        \
     "ldr r2, [r1], #4\n"                                                                           \
     "ldr r12, [r0, #8]\n"                                                                          \
-    "ldr lr, [r0, #12]\n" LOTOR_DSP_PRODUCTS "ldr r2, [r1], #4\n"                                  \
-    "ldrd r12, lr, [r0, #8]\n" LOTOR_DSP_PRODUCTS
+    "ldr lr, [r0, #12]\n"                                                                          \
+    LOTOR_DSP_PRODUCTS                                                                             \
+    "ldr r2, [r1], #4\n"                                                                           \
+    "ldrd r12, lr, [r0, #8]\n"                                                                     \
+    LOTOR_DSP_PRODUCTS
 #define LOTOR_DSP_FIRST_BYTES 52 /* of these */
 #define LOTOR_DSP_BOTH_BYTES 100
 
@@ -49,7 +53,6 @@ struct lotor_dsp_dense {
     "smlad r10, r2, r12, r11\n smlad r6, r3, r12, r7\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
 
-/* clang-format off */
 /* Takes the scale of a filter: of A's, B's is turned by 8 bits; UP is where it lies. */
 #define LOTOR_DSP_SCALE(UP, TURNED)                                                                \
     ".if %c[base]\n"                                                                               \

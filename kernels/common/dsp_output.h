@@ -22,6 +22,7 @@
 #endif
 
 /* Within a clamp that is narrower than int8. */
+/* clang-format off */
 #define LOTOR_DSP_CLAMP(SUM)                                                                       \
     ".if %c[low] > -128\n"                                                                         \
     "cmp " SUM ", %[low]\n it lt\n movlt " SUM ", %[low]\n"                                        \
@@ -50,6 +51,8 @@
     "add r12, r12, " SUM ", asr #31\n"                                                             \
     "asr r12, r12, " RIGHT "\n"                                                                    \
     "ssat " SUM ", #8, r12\n"                                                                      \
-    ".endif\n" LOTOR_DSP_CLAMP(SUM)
+    ".endif\n"                                                                                     \
+    LOTOR_DSP_CLAMP(SUM)
+/* clang-format on */
 
 #endif

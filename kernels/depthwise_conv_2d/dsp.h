@@ -32,6 +32,7 @@ struct lotor_depthwise_conv_2d_dsp_params {
  * stack: entry into the first turn, end of the loop.
  * Stride 1: r4, r6, r8: weights 0 and 1 of each row, r5, r7, r9: 1 and 2. Two inputs and two
  * neighbours give two outputs. */
+/* clang-format off */
 #define LOTOR_DSP_DEPTHWISE_ROW(ROW, W01, W12, FIRST_0, FIRST_1)                                   \
     "ldrd r12, lr, [r0, #4 * lotor_step + " ROW " * 2 * %c[pitch]]\n"                              \
     "smlatb r3, r12, " W01 ", " FIRST_1 "\n"                                                       \
@@ -46,17 +47,19 @@ struct lotor_depthwise_conv_2d_dsp_params {
 #define LOTOR_DSP_DEPTHWISE_OUTPUTS                                                                \
     LOTOR_DSP_DEPTHWISE_RIGHT                                                                      \
     LOTOR_DSP_DEPTHWISE_OUTPUT("r2")                                                               \
-    ".if %c[step]\n" LOTOR_DSP_DEPTHWISE_OUTPUT(                                                   \
-        "r3") "strb r2, [r1, #2 * lotor_step * %c[step]]\n"                                        \
-              "strb r3, [r1, #(2 * lotor_step + 1) * %c[step]]\n"                                  \
-              ".else\n"                                                                            \
-              "strb r2, [r1]\n" LOTOR_DSP_GET(                                                     \
-                  "r2",                                                                            \
-                  "1") "add r1, r1, r2\n" LOTOR_DSP_DEPTHWISE_OUTPUT("r3") "strb r3, [r1]\n"       \
-                                                                           "add r1, r1, r2\n"      \
-                                                                           ".endif\n"              \
-                                                                           ".set lotor_step, "     \
-                                                                           "lotor_step + 1\n"
+    ".if %c[step]\n"                                                                               \
+    LOTOR_DSP_DEPTHWISE_OUTPUT("r3")                                                               \
+    "strb r2, [r1, #2 * lotor_step * %c[step]]\n"                                                  \
+    "strb r3, [r1, #(2 * lotor_step + 1) * %c[step]]\n"                                            \
+    ".else\n"                                                                                      \
+    "strb r2, [r1]\n"                                                                              \
+    LOTOR_DSP_GET("r2", "1")                                                                       \
+    "add r1, r1, r2\n"                                                                             \
+    LOTOR_DSP_DEPTHWISE_OUTPUT("r3")                                                               \
+    "strb r3, [r1]\n"                                                                              \
+    "add r1, r1, r2\n"                                                                             \
+    ".endif\n"                                                                                     \
+    ".set lotor_step, lotor_step + 1\n"
 
 /* The last output of an odd row. */
 #define LOTOR_DSP_DEPTHWISE_LAST                                                                   \
@@ -65,8 +68,10 @@ struct lotor_depthwise_conv_2d_dsp_params {
     ".if %c[step]\n"                                                                               \
     "strb r2, [r1, #2 * lotor_step * %c[step]]\n"                                                  \
     ".else\n"                                                                                      \
-    "strb r2, [r1]\n" LOTOR_DSP_GET("r2", "1") "add r1, r1, r2\n"                                  \
-                                               ".endif\n"
+    "strb r2, [r1]\n"                                                                              \
+    LOTOR_DSP_GET("r2", "1")                                                                       \
+    "add r1, r1, r2\n"                                                                             \
+    ".endif\n"
 
 #define LOTOR_DSP_DEPTHWISE_STEP_1                                                                 \
     LOTOR_DSP_GET("r2", "0")                                                                       \
@@ -82,7 +87,8 @@ struct lotor_depthwise_conv_2d_dsp_params {
     "ldrd r12, lr, [r0, #4 * lotor_step + 2 * %c[pitch]]\n"                                        \
     "smlad r2, r12, r6, r2\n smlabt r2, lr, r7, r2\n"                                              \
     "ldrd r12, lr, [r0, #4 * lotor_step + 4 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r8, r2\n smlabt r2, lr, r9, r2\n" LOTOR_DSP_DEPTHWISE_LAST
+    "smlad r2, r12, r8, r2\n smlabt r2, lr, r9, r2\n"                                              \
+    LOTOR_DSP_DEPTHWISE_LAST
 
 /* Stride 2: r4, r5, r6: weights 0 and 1 of each row, r7, r8: 2 of the three rows. Three loads in a
  * row overlap. */
@@ -91,7 +97,9 @@ struct lotor_depthwise_conv_2d_dsp_params {
     "ldr lr, [r0, #8 * lotor_step + " ROW " * 2 * %c[pitch] + 4]\n"                                \
     "ldr r9, [r0, #8 * lotor_step + " ROW " * 2 * %c[pitch] + 8]\n"                                \
     "smlad r3, lr, " W01 ", " FIRST "\n"                                                           \
-    "smlad r2, r12, " W01 ", r2\n" SMLA " r2, lr, " W2 ", r2\n" SMLA " r3, r9, " W2 ", r3\n"
+    "smlad r2, r12, " W01 ", r2\n"                                                                 \
+    SMLA " r2, lr, " W2 ", r2\n"                                                                   \
+    SMLA " r3, r9, " W2 ", r3\n"
 
 #define LOTOR_DSP_DEPTHWISE_STEP_2                                                                 \
     LOTOR_DSP_GET("r2", "0")                                                                       \
@@ -107,7 +115,8 @@ struct lotor_depthwise_conv_2d_dsp_params {
     "ldrd r12, lr, [r0, #8 * lotor_step + 2 * %c[pitch]]\n"                                        \
     "smlad r2, r12, r5, r2\n smlabt r2, lr, r7, r2\n"                                              \
     "ldrd r12, lr, [r0, #8 * lotor_step + 4 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r6, r2\n smlabb r2, lr, r8, r2\n" LOTOR_DSP_DEPTHWISE_LAST
+    "smlad r2, r12, r6, r2\n smlabb r2, lr, r8, r2\n"                                              \
+    LOTOR_DSP_DEPTHWISE_LAST
 
 /* What layers that share the code differ in. */
 struct lotor_dsp_depthwise_row {
@@ -123,7 +132,6 @@ struct lotor_dsp_depthwise_row {
 #define LOTOR_DSP_DEPTHWISE_UNPACK(FROM, TO)                                                       \
     "lsl " TO ", " FROM ", #8\n"                                                                   \
     "and " TO ", " TO ", #0xFF00FF00\n"
-/* clang-format off */
 #define LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                        \
     LOTOR_DSP_PUT("4", "r3")                                                                       \
     LOTOR_DSP_PUT("6", "r7")                                                                       \
@@ -158,111 +166,115 @@ struct lotor_dsp_depthwise_row {
     "ldr r3, [r2, #4]\n"                                                                           \
     LOTOR_DSP_PUT("5", "r3")                                                                       \
     ".endif\n"
-/* clang-format on */
 
 /* A row has turns of `turn` steps, of which the first is entered in the middle, so that r0 begins
  * before the row; then perhaps half a step. */
-#define LOTOR_DSP_DEPTHWISE(STEP, HALF, STRIDE)                                                                                      \
-    "sub sp, sp, #40\n" LOTOR_DSP_PUT(                                                                                               \
-        "6", "r7") "ldmia r4, {r4, r5, r6, r7, r8}\n" /* of `struct lotor_dsp_depthwise_row` */                                      \
-        LOTOR_DSP_PUT(                                                                                                               \
-            "1",                                                                                                                     \
-            "r7") "add r4, r0, r4\n"                                                                                                 \
-                  "sub r0, r4, r5\n" LOTOR_DSP_PUT("2", "r4")                                                                        \
-                      LOTOR_DSP_PUT(                                                                                                 \
-                          "3",                                                                                                       \
-                          "r5") "adr.w r4, 2f\n"                                                                                     \
-                                "ldr.w r5, 6f\n"                                                                                     \
-                                "mla r4, r6, r5, r4\n"                                                                               \
-                                "cmp r6, #0\n it lt\n adrlt.w r4, 4f\n"                                                              \
-                                "orr r4, r4, #1\n"                                                                                   \
-                                "adr.w r5, 3f\n"                                                                                     \
-                                "cmp r8, #0\n it ne\n adrne.w r5, 4f\n"                                                              \
-                                "orr r5, r5, #1\n"                                                                                   \
-                                "strd r4, r5, [sp, #32]\n" LOTOR_DSP_GET("r7", "6")                                                  \
-                                    LOTOR_DSP_DEPTHWISE_CHANNEL(                                                                     \
-                                        STRIDE) ".p2align 2\n"                                                                       \
-                                                "1:\n"                                                                               \
-                                                "ldr pc, [sp, #32]\n"                                                                \
-                                                ".p2align 2\n"                                                                       \
-                                                "2:\n"                                                                               \
-                                                ".set lotor_step, 0\n"                                                               \
-                                                ".rept %c[turn]\n" STEP ".endr\n"                                                    \
-                                                "5:\n" LOTOR_DSP_GET(                                                                \
-                                                    "r12",                                                                           \
-                                                    "2") "add r0, r0, #4 * " STRIDE                                                  \
-                                                         " * %c[turn]\n"                                                             \
-                                                         "cmp r0, r12\n"                                                             \
-                                                         "bne.w 2b\n"                                                                \
-                                                         "ldr pc, [sp, #36]\n"                                                       \
-                                                         ".p2align 2\n"                                                              \
-                                                         ".set lotor_step, 0\n"                                                      \
-                                                         "6:\n"                                                                      \
-                                                         ".word (5b - 2b) / %c[turn]\n"                                              \
-                                                         "4:\n" HALF ".p2align 2\n"                                                  \
-                                                         "3:\n" LOTOR_DSP_GET_TWO(                                                   \
-                                                             "r12", "lr", "2",                                                       \
-                                                             "3") "add r12, r12, #" STRIDE                                           \
-                                                                  " * 2 * %c[pitch]\n"                                               \
-                                                                  "sub r0, r12, "                                                    \
-                                                                  "lr\n" LOTOR_DSP_PUT("2", "r12")                                   \
-                                                                      LOTOR_DSP_GET("r12", "4") "subs r12, r12, #1\n" LOTOR_DSP_PUT( \
-                                                                          "4",                                                       \
-                                                                          "r12") "bne.w "                                            \
-                                                                                 "1b"                                                \
-                                                                                 "\n" LOTOR_DSP_GET(                                 \
-                                                                                     "r7",                                           \
-                                                                                     "6") "add "                                     \
-                                                                                          "sp, "                                     \
-                                                                                          "sp, "                                     \
-                                                                                          "#40\n"
+#define LOTOR_DSP_DEPTHWISE(STEP, HALF, STRIDE)                                                    \
+    "sub sp, sp, #40\n"                                                                            \
+    LOTOR_DSP_PUT("6", "r7")                                                                       \
+    "ldmia r4, {r4, r5, r6, r7, r8}\n" /* of `struct lotor_dsp_depthwise_row` */                   \
+    LOTOR_DSP_PUT("1", "r7")                                                                       \
+    "add r4, r0, r4\n"                                                                             \
+    "sub r0, r4, r5\n"                                                                             \
+    LOTOR_DSP_PUT("2", "r4")                                                                       \
+    LOTOR_DSP_PUT("3", "r5")                                                                       \
+    "adr.w r4, 2f\n"                                                                               \
+    "ldr.w r5, 6f\n"                                                                               \
+    "mla r4, r6, r5, r4\n"                                                                         \
+    "cmp r6, #0\n it lt\n adrlt.w r4, 4f\n"                                                        \
+    "orr r4, r4, #1\n"                                                                             \
+    "adr.w r5, 3f\n"                                                                               \
+    "cmp r8, #0\n it ne\n adrne.w r5, 4f\n"                                                        \
+    "orr r5, r5, #1\n"                                                                             \
+    "strd r4, r5, [sp, #32]\n"                                                                     \
+    LOTOR_DSP_GET("r7", "6")                                                                       \
+    LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                            \
+    ".p2align 2\n"                                                                                 \
+    "1:\n"                                                                                         \
+    "ldr pc, [sp, #32]\n"                                                                          \
+    ".p2align 2\n"                                                                                 \
+    "2:\n"                                                                                         \
+    ".set lotor_step, 0\n"                                                                         \
+    ".rept %c[turn]\n"                                                                             \
+    STEP                                                                                           \
+    ".endr\n"                                                                                      \
+    "5:\n"                                                                                         \
+    LOTOR_DSP_GET("r12", "2")                                                                      \
+    "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                                                     \
+    "cmp r0, r12\n"                                                                                \
+    "bne.w 2b\n"                                                                                   \
+    "ldr pc, [sp, #36]\n"                                                                          \
+    ".p2align 2\n"                                                                                 \
+    ".set lotor_step, 0\n"                                                                         \
+    "6:\n"                                                                                         \
+    ".word (5b - 2b) / %c[turn]\n"                                                                 \
+    "4:\n"                                                                                         \
+    HALF                                                                                           \
+    ".p2align 2\n"                                                                                 \
+    "3:\n"                                                                                         \
+    LOTOR_DSP_GET_TWO("r12", "lr", "2", "3")                                                       \
+    "add r12, r12, #" STRIDE " * 2 * %c[pitch]\n"                                                  \
+    "sub r0, r12, lr\n"                                                                            \
+    LOTOR_DSP_PUT("2", "r12")                                                                      \
+    LOTOR_DSP_GET("r12", "4")                                                                      \
+    "subs r12, r12, #1\n"                                                                          \
+    LOTOR_DSP_PUT("4", "r12")                                                                      \
+    "bne.w 1b\n"                                                                                   \
+    LOTOR_DSP_GET("r7", "6")                                                                       \
+    "add sp, sp, #40\n"
 
 /* The same where all is constant: a short row straight on, else turns after the odd steps. */
 #define LOTOR_DSP_DEPTHWISE_FIXED(STEP, HALF, STRIDE)                                              \
-    "sub sp, sp, #40\n" LOTOR_DSP_DEPTHWISE_CHANNEL(                                               \
-        STRIDE) ".set lotor_turns, 0\n"                                                            \
-                ".if %c[width] / 2 > 6\n"                                                          \
-                ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                     \
-                ".endif\n"                                                                         \
-                ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                      \
-                ".p2align 2\n"                                                                     \
-                "1:\n"                                                                             \
-                ".set lotor_step, 0\n"                                                             \
-                ".rept lotor_single\n" STEP ".endr\n"                                              \
-                ".if lotor_turns\n"                                                                \
-                "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n" LOTOR_DSP_PUT(                  \
-                    "2", "r12") ".if lotor_single\n"                                               \
-                                "add r0, r0, #4 * " STRIDE " * lotor_single\n"                     \
-                                "add r1, r1, #2 * lotor_single * %c[step]\n"                       \
-                                ".endif\n"                                                         \
-                                ".p2align 2\n"                                                     \
-                                "2:\n"                                                             \
-                                ".set lotor_step, 0\n"                                             \
-                                ".rept %c[turn]\n" STEP ".endr\n" LOTOR_DSP_GET(                   \
-                                    "r12", "2") "add r0, r0, #4 * " STRIDE " * %c[turn]\n"         \
-                                                "add r1, r1, #2 * %c[turn] * %c[step]\n"           \
-                                                "cmp r0, r12\n"                                    \
-                                                "bne.w 2b\n"                                       \
-                                                ".set lotor_step, 0\n"                             \
-                                                ".endif\n"                                         \
-                                                ".if %c[width] %% 2\n" HALF ".endif\n"             \
-                                                ".if lotor_turns\n"                                \
-                                                "add r0, r0, #" STRIDE                             \
-                                                " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"       \
-                                                "add r1, r1, #(%c[width] %% 2) * %c[step]\n"       \
-                                                ".else\n"                                          \
-                                                "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"        \
-                                                "add r1, r1, #%c[width] * %c[step]\n"              \
-                                                ".endif\n" LOTOR_DSP_GET(                          \
-                                                    "r12",                                         \
-                                                    "4") "subs r12, r12, "                         \
-                                                         "#1\n" LOTOR_DSP_PUT(                     \
-                                                             "4",                                  \
-                                                             "r12") "bne.w "                       \
-                                                                    "1b"                           \
-                                                                    "\n" LOTOR_DSP_GET(            \
-                                                                        "r7",                      \
-                                                                        "6") "add sp, sp, #40\n"
+    "sub sp, sp, #40\n"                                                                            \
+    LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                            \
+    ".set lotor_turns, 0\n"                                                                        \
+    ".if %c[width] / 2 > 6\n"                                                                      \
+    ".set lotor_turns, %c[width] / 2 / %c[turn]\n"                                                 \
+    ".endif\n"                                                                                     \
+    ".set lotor_single, %c[width] / 2 - %c[turn] * lotor_turns\n"                                  \
+    ".p2align 2\n"                                                                                 \
+    "1:\n"                                                                                         \
+    ".set lotor_step, 0\n"                                                                         \
+    ".rept lotor_single\n"                                                                         \
+    STEP                                                                                           \
+    ".endr\n"                                                                                      \
+    ".if lotor_turns\n"                                                                            \
+    "add r12, r0, #4 * " STRIDE " * (%c[width] / 2)\n"                                             \
+    LOTOR_DSP_PUT("2", "r12")                                                                      \
+    ".if lotor_single\n"                                                                           \
+    "add r0, r0, #4 * " STRIDE " * lotor_single\n"                                                 \
+    "add r1, r1, #2 * lotor_single * %c[step]\n"                                                   \
+    ".endif\n"                                                                                     \
+    ".p2align 2\n"                                                                                 \
+    "2:\n"                                                                                         \
+    ".set lotor_step, 0\n"                                                                         \
+    ".rept %c[turn]\n"                                                                             \
+    STEP                                                                                           \
+    ".endr\n"                                                                                      \
+    LOTOR_DSP_GET("r12", "2")                                                                      \
+    "add r0, r0, #4 * " STRIDE " * %c[turn]\n"                                                     \
+    "add r1, r1, #2 * %c[turn] * %c[step]\n"                                                       \
+    "cmp r0, r12\n"                                                                                \
+    "bne.w 2b\n"                                                                                   \
+    ".set lotor_step, 0\n"                                                                         \
+    ".endif\n"                                                                                     \
+    ".if %c[width] %% 2\n"                                                                         \
+    HALF                                                                                           \
+    ".endif\n"                                                                                     \
+    ".if lotor_turns\n"                                                                            \
+    "add r0, r0, #" STRIDE " * (2 * %c[pitch] - 4 * (%c[width] / 2))\n"                            \
+    "add r1, r1, #(%c[width] %% 2) * %c[step]\n"                                                   \
+    ".else\n"                                                                                      \
+    "add r0, r0, #" STRIDE " * 2 * %c[pitch]\n"                                                    \
+    "add r1, r1, #%c[width] * %c[step]\n"                                                          \
+    ".endif\n"                                                                                     \
+    LOTOR_DSP_GET("r12", "4")                                                                      \
+    "subs r12, r12, #1\n"                                                                          \
+    LOTOR_DSP_PUT("4", "r12")                                                                      \
+    "bne.w 1b\n"                                                                                   \
+    LOTOR_DSP_GET("r7", "6")                                                                       \
+    "add sp, sp, #40\n"
+/* clang-format on */
 
 #define LOTOR_DSP_DEPTHWISE_RUN(TEXT, STEP, WIDTH)                                                 \
     __asm__ volatile(TEXT                                                                          \

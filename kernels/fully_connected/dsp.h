@@ -21,26 +21,33 @@ struct lotor_fully_connected_dsp_params {
 
 /* r0: inputs; r1: weights; r4, r6: sums of A and C, r5, r7: of A + 256 * B and C + 256 * D;
  * r2, r3: pairs of inputs; r8 to r11: words of weights; lr: the low bytes of one. */
+/* clang-format off */
 #define LOTOR_DSP_DENSE_WORD(X, W, A, AB)                                                          \
     "sxtb16 lr, " W "\n"                                                                           \
     "smlad " AB ", " W ", " X ", " AB "\n"                                                         \
     "smlad " A ", lr, " X ", " A "\n"
 
 #define LOTOR_DSP_DENSE_FOUR                                                                       \
-    "ldmia r1!, {r8, r9, r10, r11}\n" LOTOR_DSP_DENSE_WORD("r2", "r8", "r4", "r5")                 \
-        LOTOR_DSP_DENSE_WORD("r2", "r9", "r6", "r7") LOTOR_DSP_DENSE_WORD("r3", "r10", "r4", "r5") \
-            LOTOR_DSP_DENSE_WORD("r3", "r11", "r6", "r7")
+    "ldmia r1!, {r8, r9, r10, r11}\n"                                                              \
+    LOTOR_DSP_DENSE_WORD("r2", "r8", "r4", "r5")                                                   \
+    LOTOR_DSP_DENSE_WORD("r2", "r9", "r6", "r7")                                                   \
+    LOTOR_DSP_DENSE_WORD("r3", "r10", "r4", "r5")                                                  \
+    LOTOR_DSP_DENSE_WORD("r3", "r11", "r6", "r7")
 
 /* 124 bytes. */
 #define LOTOR_DSP_DENSE_EIGHT                                                                      \
     "ldrd r2, r12, [r0], #8\n"                                                                     \
     "sxtb16 r3, r2, ror #8\n"                                                                      \
-    "sxtb16 r2, r2\n" LOTOR_DSP_DENSE_FOUR "sxtb16 r3, r12, ror #8\n"                              \
-    "sxtb16 r2, r12\n" LOTOR_DSP_DENSE_FOUR
+    "sxtb16 r2, r2\n"                                                                              \
+    LOTOR_DSP_DENSE_FOUR                                                                           \
+    "sxtb16 r3, r12, ror #8\n"                                                                     \
+    "sxtb16 r2, r12\n"                                                                             \
+    LOTOR_DSP_DENSE_FOUR
 
 #define LOTOR_DSP_DENSE_OUTPUT(SUM, SHIFTED, MULTIPLIER, ADDEND)                                   \
     LOTOR_DSP_OUTPUT(SUM, SHIFTED, MULTIPLIER, ADDEND, "lr")                                       \
     "strb " SUM ", [r3], #1\n"
+/* clang-format on */
 
 /* A row of outputs. If their number is no multiple of four, the first four end where the next
  * begin. */
