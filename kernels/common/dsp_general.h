@@ -61,7 +61,7 @@ static inline LOTOR_SPECIALISED int8_t lotor_dsp_requantize(int32_t sum,
         value = lotor_dsp_smmla(lotor_shift_left(sum, lift), with[0], with[1]);
         __asm__("ssat %0, #8, %1, asr %2" : "=r"(value) : "r"(value), "i"(shift));
     } else if (way == LOTOR_DSP_TWICE) {
-        value = lotor_dsp_smmlar(lotor_shift_left(sum, 1), with[0], with[1]) + (sum >> 31);
+        value = lotor_dsp_smmlar(lotor_shift_left(sum, 1), with[0], with[1]) - (sum < 0 ? 1 : 0);
         value >>= with[2];
         __asm__("ssat %0, #8, %1" : "=r"(value) : "r"(value));
     } else {
