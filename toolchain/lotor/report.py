@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lotor.codegen.c import Layer, Program, borders, constant_key
+from lotor.codegen.c import Program, borders, constant_key
+from lotor.codegen.share import Step
 from lotor.graph import Array
 from lotor.memory import Placement
 
@@ -29,7 +30,7 @@ def report(program: Program) -> dict[str, Any]:
             if name.startswith(kind)
         ]
 
-    kinds = _kinds(program)
+    kinds, steps = _kinds(program), [step for layer in program.layers for step in layer.steps]
     memory = [_placement(placement, kinds) for placement in plan.placements]
     layers = [
         {
@@ -39,7 +40,8 @@ def report(program: Program) -> dict[str, Any]:
             "kernel": layer.kernel,
             "shape": list(layer.output.shape),
             "macs": layer.macs,
-            "weights_bytes": _constant_bytes([layer]),
+            "weights_bytes": _constant_bytes(layer.steps),
+            "unpacked_bytes": _constant_bytes(layer.steps, packed=False),
             "live_bytes": _union(_live(memory, index)),
         }
         for index, layer in enumerate(program.layers)
@@ -55,7 +57,8 @@ def report(program: Program) -> dict[str, Any]:
         "ram_order_bound": plan.order_bound or None,
         "state_bytes": sum(tensor.nbytes for tensor in plan.variables),
         "peak_layer": program.layers[plan.peak_layer].name if program.layers else None,
-        "weights_bytes": _constant_bytes(program.layers),
+        "weights_bytes": _constant_bytes(steps),
+        "unpacked_bytes": _constant_bytes(steps, packed=False),
         "macs": sum(layer.macs for layer in program.layers),
         "inputs": border("input"),
         "outputs": border("output"),
@@ -152,11 +155,16 @@ def _union(intervals: Iterable[_Interval]) -> int:
     return total
 
 
-def _constant_bytes(layers: Iterable[Layer]) -> int:
-    """Return the bytes of constants, those that several layers share once."""
+def _constant_bytes(steps: Iterable[Step], packed: bool = True) -> int:
+    """Return the bytes of constants, those that several calls share once.
+
+    Args:
+        steps: the calls.
+        packed: as the chosen kernels have them; else as portable ones do.
+    """
     arrays: list[Array] = []
-    for layer in layers:
-        for step in layer.steps:
-            arrays += step.call.constants.values()
-            arrays += [t.data for t in step.call.inputs if t.data is not None]
+    for step in steps:
+        call = step.call if packed else step.source
+        arrays += call.constants.values()
+        arrays += [t.data for t in call.inputs if t.data is not None]
     return sum({constant_key(array): array.nbytes for array in arrays}.values())
