@@ -69,12 +69,11 @@ def _optimize(text: str) -> Optimize:
 
 
 def _count(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(
             f"'{text}' is no number of bytes; give a whole one such as 30000"
-        ) from error
+        )
+    return int(text)
 
 
 class _Commands:
