@@ -86,6 +86,7 @@ def _cost(
                 "peak_layer",
                 "peak",
                 "weights_bytes",
+                "unpacked_bytes",
                 "inputs",
                 "outputs",
                 "memory",
@@ -210,6 +211,12 @@ def as_text(data: dict[str, Any]) -> str:
     return "\n".join([*lines, summary(data)])
 
 
+def _packing(data: dict[str, Any]) -> str:
+    """Return what it costs in flash that weights are packed for the kernels."""
+    more = data["weights_bytes"] - data["unpacked_bytes"]
+    return f" ({more:+,} by packing)" if more else ""
+
+
 def summary(data: dict[str, Any]) -> str:
     """Return what the layers of an inspection need together, for people."""
     peak = f", set by {short_name(data['peak_layer'])}" if data["peak_layer"] else ""
@@ -217,7 +224,7 @@ def summary(data: dict[str, Any]) -> str:
     if other is not None and other < data["ram_lower_bound"]:
         peak += f"; {other:,} for any order of layers"
     lines = [
-        f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes, RAM "
+        f"{data['macs']:,} MACs, weights {data['weights_bytes']:,} bytes{_packing(data)}, RAM "
         f"{data['ram_bytes']:,} bytes (lower bound {data['ram_lower_bound']:,}{peak})",
         *_peak_lines(data),
     ]

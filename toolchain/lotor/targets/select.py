@@ -53,8 +53,11 @@ def ranked(call: KernelCall, target: Target, preference: Preference) -> Iterator
     found = candidates(call, target, preference.spends)
     choices: Iterator[Choice] = (Choice(v, packed, costs.get(v.label)) for v, packed in found)
     if costs:
-        # What was not measured keeps its rank behind what was.
-        choices = iter(sorted(choices, key=_cost))
+        known = list(choices)
+        # A table that lacks a kernel is older than it, and says nothing of the best.
+        if all(c.cost is not None or c.variant.spends or c.variant.portable for c in known):
+            known.sort(key=_cost)
+        choices = iter(known)
     yield from choices
 
 
