@@ -22,6 +22,7 @@ from lotor.compiler import RamError, compile_model
 from lotor.inspection import as_text, inspect
 from lotor.operator_list import as_markdown, operator_list
 from lotor.ops import operators
+from lotor.tuned import preference
 from tflite_builder import ModelBuilder
 
 
@@ -222,7 +223,8 @@ def test_stripes_that_do_not_suffice(wide: str, boards: Callable[..., None]) -> 
     boards(_board(needed + 100))
     data = inspect(wide, board="tiny")
     with pytest.raises(RamError) as refused:
-        compile_model(Path(wide), "cortex-m4", ram=100)
+        chosen = preference(_board(needed + 100))
+        compile_model(Path(wide), "cortex-m4", ram=100, preference=chosen)
     assert data["way_out"] == {
         "stripes": None,
         "least_arena_bytes": refused.value.least,

@@ -14,6 +14,7 @@ from lotor.device.link import LOG, ErrorCode, Frame, FrameError, Request, encode
 from lotor.device.messages import Hello, LogLine, ModelInfo
 from lotor.device.session import RETRIES, Crashed, DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
+from lotor.targets.preference import Preference
 
 QUICK = 0.15
 
@@ -374,8 +375,9 @@ def test_the_right_model_is_selected_by_its_hash() -> None:
 
 
 def test_other_layers_are_told_before_anything_runs() -> None:
-    same = SimpleNamespace(name="large", layers=[None] * 3, ram=None)
-    striped = SimpleNamespace(name="large", layers=[None] * 7, ram=3000)
+    choice = Preference()
+    same = SimpleNamespace(name="large", layers=[None] * 3, ram=None, preference=choice)
+    striped = SimpleNamespace(name="large", layers=[None] * 7, ram=3000, preference=choice)
     with FakeBoard(Model()) as board, opened(board) as session:
         session.select("large")
         session.require_layers(same)  # type: ignore[arg-type]
