@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import bare
 import peers
 from lotor.board import Board, list_boards, load_board
 from lotor.build import read_image
@@ -18,6 +19,7 @@ from lotor.device.ready import compile_for
 from lotor.errors import LotorError
 from lotor.profiling import profile_compiled
 from lotor.targets import TARGETS
+from lotor.targets.preference import Optimize
 from models import measured_models
 
 BEGIN = "<!-- The tables from here on are written by `make bench-mcu`. -->"
@@ -25,11 +27,20 @@ END = "<!-- End of what `make bench-mcu` writes. -->"
 # The model whose constant channels the compiler removes: also measured with all of them.
 _CONSTANT = "vww_96_int8"
 _PASS = "remove_constant_channels"
+# The core that is also measured with kernels chosen for size and for RAM.
+_CHOICES = "cortex-m4"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One model on one board; `skipped` when its constant channels were kept."""
+    """One model on one board.
+
+    Attributes:
+        skipped: whether its constant channels were kept.
+        bare: bytes of code of an image without the link's server.
+        flash: bytes of the product's firmware.
+        optimize: what its kernels were chosen for.
+    """
 
     core: str
     model: str
@@ -40,6 +51,9 @@ class Row:
     ram: int
     weights: int
     code: int
+    bare: int = 0
+    flash: int = 0
+    optimize: Optimize = "speed"
 
     @property
     def label(self) -> str:
@@ -58,17 +72,20 @@ def boards() -> list[Board]:
     return [found[target] for target in TARGETS if target in found]
 
 
-def measure(board: Board, model: str, skip: Sequence[str] = ()) -> Row:
+def measure(
+    board: Board, model: str, skip: Sequence[str] = (), optimize: Optimize = "speed"
+) -> Row:
     """Run one inference.
 
     Raises:
         LotorError: the model does not compile or does not fit.
     """
-    compiled = compile_for(board.name, model, skip=skip)
+    compiled = compile_for(board.name, model, optimize=optimize, skip=skip)
     found = profile_compiled(compiled, model, board.name)
     state = emulator.running(board.name)
     assert state is not None
-    sizes = read_image(state.elf.parent).breakdown
+    image = read_image(state.elf.parent)
+    sizes = image.breakdown
     return Row(
         board.target,
         Path(model).stem,
@@ -79,6 +96,9 @@ def measure(board: Board, model: str, skip: Sequence[str] = ()) -> Row:
         found.ram_bytes,
         sizes["weights"],
         sizes["code"],
+        bare.code_bytes(compiled, board),
+        image.flash_bytes,
+        optimize,
     )
 
 
@@ -87,9 +107,12 @@ def measure_all(chosen: Iterable[Board]) -> list[Row]:
     rows = []
     for board in chosen:
         for model in measured_models():
-            for skip in ((), (_PASS,)) if Path(model).stem == _CONSTANT else ((),):
+            ways: list[tuple[tuple[str, ...], Optimize]] = [((), "speed")]
+            ways += [((_PASS,), "speed")] if Path(model).stem == _CONSTANT else []
+            ways += [((), "size"), ((), "ram")] if board.target == _CHOICES else []
+            for skip, optimize in ways:
                 try:
-                    rows.append(measure(board, model, skip))
+                    rows.append(measure(board, model, skip, optimize))
                 except LotorError as error:
                     print(f"{model} on {board.name}: {error}", file=sys.stderr)
         emulator.stop(board.name)
@@ -102,7 +125,10 @@ def page(rows: Sequence[Row], chosen: Sequence[Board]) -> str:
     for board in chosen:
         mine = [row for row in rows if row.core == board.target]
         if mine:
-            parts.append(_core(board, mine))
+            parts.append(_core(board, [row for row in mine if row.optimize == "speed"]))
+        if any(row.optimize != "speed" for row in mine):
+            parts.append(_choices(board, [row for row in mine if not row.skipped]))
+    rows = [row for row in rows if row.optimize == "speed"]
     if any(row.model in peers.MODELS for row in rows):
         parts += [_published(rows), _sizes(rows)]
     return "\n\n".join(parts)
@@ -125,6 +151,22 @@ def _core(board: Board, rows: Sequence[Row]) -> str:
         others = [peer for peer in table if peer.core == board.target]
         if compared and others and (estimated or unit == "instructions"):
             lines += ["", *_comparison(unit, compared, others)]
+    return "\n".join(lines)
+
+
+def _choices(board: Board, rows: Sequence[Row]) -> str:
+    """Return what the models take by what their kernels are chosen for."""
+    heads = ["model", "`--optimize`", "instructions", "est. cycles", "RAM", "weights", "code"]
+    lines = [
+        f"### Speed, size or RAM (`{board.name}`)",
+        "",
+        *_head([*heads, "code of a bare image", "firmware's flash"]),
+    ]
+    for row in rows:
+        cycles = "" if row.cycles_estimate is None else f"{row.cycles_estimate:,}"
+        figures = (row.ram, row.weights, row.code, row.bare, row.flash)
+        cells = [row.label, row.optimize, f"{row.instructions:,}", cycles]
+        lines.append(_line([*cells, *(f"{figure:,}" for figure in figures)]))
     return "\n".join(lines)
 
 
@@ -181,6 +223,10 @@ def _sizes(rows: Sequence[Row]) -> str:
     if codes:
         lines.append(
             f"| Lotor, the kernels of one of these models | {min(codes):,} to {max(codes):,} |"
+        )
+        bares = [row.bare for row in ours.values() if row.model in peers.MODELS]
+        lines.append(
+            f"| Lotor, a bare image: these, startup, C library | {min(bares):,} to {max(bares):,} |"
         )
     lines += [_line(item) for item in peers.CODE.items()]
     return "\n".join(lines)
