@@ -104,7 +104,7 @@ def test_measured_costs_decide_whether_flash_is_spent() -> None:
     assert _label(Preference(flash=10**6, costs=costs)) == "dsp"
     costs = {name: {"dsp": 30.0, "dsp_winograd_4x4": 29.0, "dsp_winograd_2x2": 31.0}}
     assert _label(Preference(flash=10**6, costs=costs)) == "dsp_winograd_4x4"
-    assert _label(Preference("size", 10**6, costs)) == "dsp"  # which never spends
+    assert _label(Preference("size", 10**6, costs=costs)) == "dsp"  # which never spends
 
 
 def _mobile() -> ModelBuilder:
@@ -136,6 +136,25 @@ def test_the_least_ram_takes_from_scratch_memory_at_the_peak() -> None:
     peak = speed.layers[speed.plan.peak_layer].name
     assert after[peak] < before[peak]
     assert all(layer.steps[0].variant.instruction_set == "dsp" for layer in ram.layers[:4])
+
+
+def test_limits_of_ram_take_from_scratch_memory_before_anything_else() -> None:
+    """A board's, or one that is asked for; not more than must be, and no layer runs in stripes."""
+    content = _mobile().build()
+    speed = compile_model(content, "cortex-m4")
+    least = compile_model(content, "cortex-m4", preference=Preference("ram")).plan.arena_bytes
+    most = speed.plan.arena_bytes
+    assert least < most
+    for limit in (most, most - 1, least):
+        board = compile_model(content, "cortex-m4", preference=Preference(ram=limit))
+        asked = compile_model(content, "cortex-m4", ram=limit)
+        assert board.plan.arena_bytes <= limit
+        assert asked.plan.arena_bytes <= limit and not asked.striped
+        assert (board.source == speed.source) == (limit == most)
+    # What does not fit all the same is as small as it gets; a limit that is asked for must hold.
+    below = compile_model(content, "cortex-m4", preference=Preference(ram=least - 1))
+    assert below.plan.arena_bytes == least
+    assert compile_model(content, "cortex-m4", ram=least - 1).striped
 
 
 def test_the_least_ram_spends_no_flash_that_is_not_there() -> None:

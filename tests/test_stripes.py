@@ -219,13 +219,15 @@ def test_no_room_is_one_line(lotor: Lotor, tmp_path: Path) -> None:
     with pytest.raises(RamError) as caught:
         compile_model(path, ram=0)
     least = caught.value.least
-    for ram in ("0", "-5", str(least // 2)):
+    for ram in ("0", str(least // 2)):
         done = lotor("compile", path, "-o", tmp_path / "out", "--ram", ram)
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert f"{int(ram):,} bytes of RAM are too few" in line
         assert f"--ram {least} or more" in line
         assert "CONV_2D" in line or "ADD" in line
+    done = lotor("compile", path, "-o", tmp_path / "out", "--ram", "-5")
+    assert done.returncode == 2 and "'-5' is no number of bytes" in done.stderr
     assert not (tmp_path / "out").exists()
     done = lotor("compile", path, "-o", tmp_path / "out", "--ram", str(least))
     assert done.returncode == 0

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 PREFIX = "arm-none-eabi-"
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
 FIRMWARE_FLASH = 9_000  # what the firmware itself takes
-_FIRMWARE_RAM = 5_300  # the same, for the link's buffers and the C library
+FIRMWARE_RAM = 5_300  # the same, for the link's buffers and the C library
 _LAYER_RAM = 12  # of the profile's table
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
@@ -83,7 +83,7 @@ class Image:
 
 def firmware_ram(models: Sequence[ImageModel]) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
-    return _FIRMWARE_RAM + _LAYER_RAM * max(len(model.report["layers"]) for model in models)
+    return FIRMWARE_RAM + _LAYER_RAM * max(len(model.report["layers"]) for model in models)
 
 
 def program_hash(model: ImageModel) -> str:

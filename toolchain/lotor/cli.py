@@ -47,7 +47,7 @@ def _add_ram(parser: argparse.ArgumentParser) -> None:
         "--ram",
         type=_count,
         metavar="BYTES",
-        help="run layers in stripes until the arena is as small",
+        help="take less scratch memory, then run layers in stripes, until the arena is as small",
     )
 
 

@@ -184,17 +184,20 @@ def compile_model(
     if problems:
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
-    graph, lowered, plan = _plan(graph, chosen, preference, skip)
+    limits = [limit for limit in (ram, preference.ram) if limit is not None]
+    enough = min(limits, default=None)
+    graph, lowered, plan = _plan(graph, chosen, preference, skip, enough=enough)
     if any(placement.parts for placement in plan.placements):
         # A large tensor that waits for its last part may cost more memory than a copy.
-        copying = _plan(optimize(read, {*skip, place_parts.__name__}), chosen, preference, skip)
+        copied = optimize(read, {*skip, place_parts.__name__})
+        copying = _plan(copied, chosen, preference, skip, enough=enough)
         if copying[2].arena_bytes < plan.arena_bytes:
             graph, lowered, plan = copying
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
         graph, striped = _striped(graph, chosen, preference, skip, ram, plan)
-        graph, lowered, plan = _plan(graph, chosen, preference, skip, _STRIPES_EFFORT)
+        graph, lowered, plan = _plan(graph, chosen, preference, skip, _STRIPES_EFFORT, ram)
     layers = [
         Layer(
             op,
@@ -308,13 +311,28 @@ def _plan(
     preference: Preference = DEFAULT,
     skip: Collection[str] = (),
     effort: float = 1.0,
+    enough: int | None = None,
 ) -> _Planned:
-    """Return a graph with its layers in their order, their kernel calls, and where tensors live."""
+    """Return a graph with its layers in their order, their kernel calls, and where tensors live.
+
+    Args:
+        graph: the graph.
+        target: what it runs on.
+        preference: what kernels are chosen by.
+        skip: names of rewrites and tricks to leave out.
+        effort: of the search for places.
+        enough: bytes that the arena may take, so that kernels need no less scratch memory.
+    """
     lowered = _chosen(graph.ops, target, preference)
-    if preference.optimize != "ram":
-        return _placed(graph, _alike(lowered, preference.optimize == "size"), target, skip, effort)
+    alike = _alike(lowered, preference.optimize == "size")
+    if preference.optimize == "ram":
+        enough = 0
+    else:
+        found = _placed(graph, alike, target, skip, effort)
+        if enough is None or found[2].arena_bytes <= enough:
+            return found
     best = _placed(graph, lowered, target, skip, effort)
-    while smaller := _shrunk(best, target, preference):
+    while best[2].arena_bytes > enough and (smaller := _shrunk(best, target, preference)):
         lowered = [smaller.get(id(op)) or steps for op, steps in best[1]]
         found = _placed(best[0], lowered, target, skip, effort)
         if found[2].arena_bytes >= best[2].arena_bytes:

@@ -387,6 +387,7 @@ def _unsupported(content: bytes) -> dict[str, Any]:
         "stripes": [],
         "extra_macs": None,
         "weights_bytes": None,
+        "unpacked_bytes": None,
         "inputs": [],
         "outputs": [],
         "memory": [],

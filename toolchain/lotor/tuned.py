@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lotor.board import Board
-from lotor.build import FIRMWARE_FLASH
+from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import resource
@@ -21,9 +21,10 @@ _SHARE = 2  # so that another model fits beside it
 
 
 def preference(board: Board, optimize: Optimize = "speed") -> Preference:
-    """Return what variants are chosen by on a board: its flash, and what was measured there."""
+    """Return what variants are chosen by on a board: its memories, and what was measured there."""
     spare = (board.flash_limit - FIRMWARE_FLASH - _CODE) // _SHARE
-    return Preference(optimize, max(0, spare), load_costs(board.name))
+    ram = max(0, board.ram_limit - board.build.stack_bytes - FIRMWARE_RAM)
+    return Preference(optimize, max(0, spare), ram, load_costs(board.name))
 
 
 def table(board: str) -> Path:

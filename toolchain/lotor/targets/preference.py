@@ -19,11 +19,14 @@ class Preference:
         optimize: "speed"; "ram" for the smallest arena, at some time; "size" for the least flash.
         flash: bytes that the constants of a model may take; None where that is not known: then
             none are spent.
+        ram: bytes that there are for the arena; None where that is not known. Where it would take
+            more, kernels have less scratch memory, as with "ram", until it does not.
         costs: what variants were measured to take, in any unit, by `signature` and label.
     """
 
     optimize: Optimize = "speed"
     flash: int | None = None
+    ram: int | None = None
     costs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
