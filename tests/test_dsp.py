@@ -142,6 +142,20 @@ def test_long_windows(tmp_path: Path) -> None:
         assert taken(m, "cortex-m4", folder) == {"lotor_conv_2d_dsp_pointwise": 1}
 
 
+@pytest.mark.parametrize("least", [4, 64])
+def test_every_rest_of_a_turn(least: int, tmp_path: Path) -> None:
+    """Few inputs take short turns of the loop, many take long ones."""
+    m = ModelBuilder(seed=3)
+    for inputs in range(least, least + 64, 4):
+        m.output(m.conv2d(m.input((1, 1, 5, inputs), Quant(0.05, 3)), 3, (1, 1)))
+    content = m.build()
+    turn = 8 if least < 64 else 16
+    dense = {f.text for layer in compile_model(content, "cortex-m4").layers
+             for f in layer.steps[0].call.functions.values()}  # fmt: skip
+    assert all(f", {turn}, " in text for text in dense)
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_dsp_pointwise": 16}
+
+
 def test_layers_take_the_kernels() -> None:
     m = ModelBuilder(seed=3)
     x = m.input((1, 12, 12, 3))

@@ -29,18 +29,20 @@ struct lotor_dsp_dense {
     "smlad r10, r2, r12, r10\n smlad r6, r3, r12, r6\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
 
-/* Of two pairs, the first takes an instruction more and a cycle less: three loads in a row overlap.
- */
-#define LOTOR_DSP_TWO_PAIRS                                                                        \
+/* Of some pairs, all but the last take an instruction more and a cycle less than that one: three
+ * loads in a row overlap. Long loops are made for cycles, others for both. */
+#define LOTOR_DSP_GROUP(TURN) ((TURN) < 16 ? 2 : 4)
+#define LOTOR_DSP_PAIRS                                                                            \
+    ".rept %c[group] - 1\n"                                                                        \
     "ldr r2, [r1], #4\n"                                                                           \
     "ldr r12, [r0, #8]\n"                                                                          \
     "ldr lr, [r0, #12]\n"                                                                          \
     LOTOR_DSP_PRODUCTS                                                                             \
+    ".endr\n"                                                                                      \
     "ldr r2, [r1], #4\n"                                                                           \
     "ldrd r12, lr, [r0, #8]\n"                                                                     \
     LOTOR_DSP_PRODUCTS
-#define LOTOR_DSP_FIRST_BYTES 52 /* of these */
-#define LOTOR_DSP_BOTH_BYTES 100
+#define LOTOR_DSP_PAIR_BYTES 52 /* the last has 4 less */
 
 /* The first pair of a filter, with the bias of A in r7, of A + 256 * B in r11. */
 #define LOTOR_DSP_FIRST_PAIR                                                                       \
@@ -80,7 +82,7 @@ struct lotor_dsp_dense {
  *     addend, and where `shift` is 0, a shift of its own; up to `end`. With a `base`, both
  *     multipliers, then in the bytes of a word what the addends are more than that.
  * out: the first pixel's first channel.
- * turn: pairs of inputs in one turn of the loop, a constant and even.
+ * turn: pairs of inputs in one turn of the loop, a constant, 4, 8 or 16.
  * base: a constant, 0 for none.
  * lift, shift, low, high: constants, see `dsp_output.h`.
  */
@@ -90,7 +92,8 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
                     int32_t lift, int32_t shift, int32_t base, int32_t low, int32_t high) {
     /* The first turn is not whole: what of it is left out, in pairs and in bytes. */
     const uint32_t left = (uint32_t)turn - 1 - (p->pairs + (uint32_t)turn - 2) % (uint32_t)turn;
-    const uint32_t skipped = left / 2 * LOTOR_DSP_BOTH_BYTES + left % 2 * LOTOR_DSP_FIRST_BYTES;
+    const uint32_t group = LOTOR_DSP_GROUP(turn);
+    const uint32_t skipped = left * LOTOR_DSP_PAIR_BYTES - left / group * 4;
     register const uint32_t *x __asm__("r0") = inputs;
     register const uint32_t *w __asm__("r1") = weights;
     register int8_t *y __asm__("r2") = out;
@@ -123,8 +126,8 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         "ldr pc, [sp, #28]\n"
         ".p2align 2\n"
         "2:\n"
-        ".rept %c[turn] / 2\n"
-        LOTOR_DSP_TWO_PAIRS
+        ".rept %c[turn] / %c[group]\n"
+        LOTOR_DSP_PAIRS
         ".endr\n"
         LOTOR_DSP_GET("r2", "4")
         "cmp r0, r2\n"
@@ -154,6 +157,7 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         "add sp, sp, #32\n"
         : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(skip), "+r"(step), "+r"(row)
         : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high), [turn] "i"(turn),
+          [group] "i"(LOTOR_DSP_GROUP(turn)),
           [base] "i"(base)
         : "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory", LOTOR_DSP_PLACES);
     /* clang-format on */
