@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -141,6 +142,16 @@ def test_sums_in_every_form(tmp_path: Path) -> None:
         seen.add((p["bias"], p["shift"] > 0))
         assert taken(m, TARGET, tmp_path / str(inputs)) == {"lotor_conv_2d_helium": 1}
     assert seen == {(0, True), (1, True), (1, False)}
+
+
+def test_sums_that_wrap_as_they_are_shifted_to_the_left(tmp_path: Path) -> None:
+    m = ModelBuilder(seed=0)
+    x = m.input((1, 4, 4, 5), Quant(0.05, 3))
+    bias = np.array([1 << 29, -(1 << 29), 1 << 20, 0, 7])
+    for make in (m.conv2d, m.depthwise_conv2d):
+        m.output(make(x, 5 if make == m.conv2d else 1, multiplier=9.3, bias=bias))
+    m.output(m.conv2d(x, 5, (1, 1), multiplier=9.3, bias=bias))
+    taken(m, TARGET, tmp_path)
 
 
 def test_windows_of_many_blocks(tmp_path: Path) -> None:

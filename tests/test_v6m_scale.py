@@ -49,6 +49,28 @@ def test_a_line_is_the_reference_around_every_step(seed: int, once: bool, zero_p
             assert output(line, c, x, limits) == y, (c, x)
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_bend_beyond_which_there_are_no_steps(seed: int, side: int) -> None:
+    """Sums that end close to zero, as where all weights have one sign."""
+    rng = np.random.default_rng(seed)
+    limits = (-128, 127)
+    ends = rng.integers(300, 1 << 21, 4), rng.integers(0, 1 << 14, 4)
+    below, above = ends if side < 0 else ends[::-1]
+    low, high = -below, above
+    multiplier, right = rng.integers(1 << 30, 1 << 31, 4), rng.integers(12, 15, 4)
+    sums = Sums(False, 0 * low, low, high, multiplier, -right, int(rng.integers(-99, 99)), limits)
+    line = short_line(sums)
+    assert line is not None
+    steps = sums.steps()
+    around = [low[:, None], high[:, None], 0 * steps, 0 * steps - 1, steps, steps - 1]
+    points = np.clip(np.concatenate(around, axis=1), low[:, None], high[:, None])
+    want = sums.outputs(points)
+    for c in range(4):
+        for x, y in zip(points[c].tolist(), want[c].tolist(), strict=True):
+            assert output(line, c, x, limits) == y, (c, x)
+
+
 def test_sums_of_packed_pixels_can_be_told_apart() -> None:
     """The steps of `v6m_dense.h` in integers of 32 bits, up to the largest sums."""
     rng = np.random.default_rng(0)

@@ -266,6 +266,8 @@ class Sums:
             moves: see `linear_scale`.
             biased: whether the bias is in the sums; if not, it is in the addend.
         """
+        if self.largest > _LARGEST:  # the reference wraps
+            return None
         bias = np.zeros_like(self.bias) if biased else self.bias
         arrays = (self.low - bias, self.high - bias, bias, self.multiplier, self.shift)
         content = tuple(array.tobytes() for array in arrays)

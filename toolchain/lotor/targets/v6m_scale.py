@@ -131,22 +131,25 @@ def _lines(
     reach = counts[:, -1:]
     values = np.arange(counts.shape[1], dtype=np.int64) << below
     start, zero = (end[:, None] for end in ends)
-    # Beyond the reach no count is looked up, before the start there is none.
+    # Beyond the reach no count is looked up, before the start there is none. Of each part of the
+    # line: where it must have reached each value, where not yet, and whether these are in the part.
     at = np.minimum(counts, reach)
-    before, most_count = at - 1, np.maximum(reach[:, 0] - 1, 0)
-    signs = [(at >= 0, before >= 0)]
-    if bend:
-        signs = [(at >= zero, before >= zero)]
-        signs.append((~signs[0][0], ~signs[0][1]))
-    parts = [(here & (at < reach), there & (before >= start)) for here, there in signs]
+    most_count = np.maximum(reach[:, 0] - 1, 0)
+    parts = [(at, at - 1, at < reach, at > start)]
+    if bend:  # the parts begin and end at zero, whatever values they have steps of
+        after, up_to = np.maximum(at, zero), np.minimum(at, zero)
+        parts = [
+            (after, at - 1, after < reach, at > np.maximum(start, zero)),
+            (at, up_to - 1, at < zero, up_to > start),
+        ]
 
     def addends(m: Array) -> list[tuple[Array, Array]]:
         """Return the least addend of each part, and how many more there are."""
-        needed = values - at * m[:, None]
         found = []
-        for here, there in parts:
+        for reached, before, here, there in parts:
+            needed, too_much = (values - point * m[:, None] for point in (reached, before))
             least = np.where(here, needed, 0).max(axis=1, initial=0)
-            most = np.where(there, needed + m[:, None], _NONE).min(axis=1, initial=_NONE)
+            most = np.where(there, too_much, _NONE).min(axis=1, initial=_NONE)
             found.append((least, most - 1 - least))
         return found
 
