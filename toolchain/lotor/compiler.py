@@ -171,13 +171,8 @@ def compile_model(
     """
     chosen = find_target(target)
     content, stem = read_content(model)
-    if name is not None and len(name) > _LONGEST_NAME:
-        raise LotorError(f"a name of {len(name)} letters; give one of at most {_LONGEST_NAME}")
-    if name is not None and identifier(name) != name:
-        raise LotorError(
-            f"'{name}' is no usable C name; use lower-case letters, digits and _, "
-            f"for instance '{identifier(name)}'"
-        )
+    if name is not None:
+        _check_name(name)
     read = read_model(content, stem)
     graph = optimize(read, skip)
     problems = find_problems(graph)
@@ -185,25 +180,16 @@ def compile_model(
         _refuse(graph, problems)
     model_hash = hashlib.sha256(content).hexdigest()
     limits = [limit for limit in (ram, preference.ram) if limit is not None]
-    enough = min(limits, default=None)
-    graph, lowered, plan = _plan(graph, chosen, preference, skip, enough=enough)
-    if any(placement.parts for placement in plan.placements):
-        # A large tensor that waits for its last part may cost more memory than a copy.
-        copied = optimize(read, {*skip, place_parts.__name__})
-        copying = _plan(copied, chosen, preference, skip, enough=enough)
-        if copying[2].arena_bytes < plan.arena_bytes:
-            graph, lowered, plan = copying
+    graph, lowered, plan = _with_parts_or_copies(
+        read, graph, chosen, preference, skip, min(limits, default=None)
+    )
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
         graph, striped = _striped(graph, chosen, preference, skip, ram, plan)
         graph, lowered, plan = _plan(graph, chosen, preference, skip, _STRIPES_EFFORT, ram)
     layers = [
-        Layer(
-            op,
-            steps,
-            operators()[op.kind].macs(op),
-        )
+        Layer(op, steps, operators()[op.kind].macs(op))
         for op, steps in lowered
         if not steps[0].call.alias
     ]
@@ -238,6 +224,16 @@ def compile_model(
         preference,
         striped,
     )
+
+
+def _check_name(name: str) -> None:
+    if len(name) > _LONGEST_NAME:
+        raise LotorError(f"a name of {len(name)} letters; give one of at most {_LONGEST_NAME}")
+    if identifier(name) != name:
+        raise LotorError(
+            f"'{name}' is no usable C name; use lower-case letters, digits and _, "
+            f"for instance '{identifier(name)}'"
+        )
 
 
 def _flag(layers: Sequence[Layer], target: Target, preference: Preference) -> str:
@@ -303,6 +299,27 @@ def _striped(
 
 
 _Planned = tuple[Graph, list[tuple[Op, list[Step]]], Plan]
+
+
+def _with_parts_or_copies(
+    read: Graph,
+    graph: Graph,
+    target: Target,
+    preference: Preference,
+    skip: Collection[str],
+    enough: int | None,
+) -> _Planned:
+    """Return `_plan` of a graph, or where that is smaller, of one that copies parts of tensors.
+
+    A large tensor that waits for its last part may cost more memory than a copy.
+    """
+    placed = _plan(graph, target, preference, skip, enough=enough)
+    if any(placement.parts for placement in placed[2].placements):
+        copied = optimize(read, {*skip, place_parts.__name__})
+        copying = _plan(copied, target, preference, skip, enough=enough)
+        if copying[2].arena_bytes < placed[2].arena_bytes:
+            return copying
+    return placed
 
 
 def _plan(
