@@ -6,18 +6,16 @@ picture in a file takes matplotlib, one in the terminal takes nothing.
 """
 
 import itertools
-import os
-import shutil
 import string
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotor.graph import short_name
-from lotor.pictures import draw
+from lotor.pictures import draw, in_terminal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,12 +133,7 @@ _TINT_EMPTY, _TINT_LINE, _TINT_TWICE, _INK = 236, 240, 203, 16
 
 def for_terminal(data: Inspection) -> str:
     """Return the map for standard output: in colour, as wide as it is, if it is a terminal."""
-    out = sys.stdout
-    if not out.isatty():
-        return as_text(data)
-    blocks = (out.encoding or "").lower().replace("-", "") == "utf8"
-    plain = not blocks or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return as_text(data, shutil.get_terminal_size().columns, colour=not plain)
+    return in_terminal(partial(as_text, data))
 
 
 def as_text(data: Inspection, columns: int = 80, colour: bool = False) -> str:

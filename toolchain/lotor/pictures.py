@@ -1,6 +1,8 @@
-"""Pictures in files, through matplotlib."""
+"""Pictures: in the terminal, and in files through matplotlib."""
 
 import io
+import os
+import shutil
 import sys
 import warnings
 from collections.abc import Callable
@@ -22,6 +24,20 @@ _STYLE: Any = {
     "svg.hashsalt": "lotor",
     "text.parse_math": False,  # names may hold "$"
 }
+
+
+def in_terminal(draw: Callable[..., str]) -> str:
+    """Return a picture for standard output: in colour, as wide as it is, if it is a terminal.
+
+    Args:
+        draw: makes the text; takes the columns and whether it may have colours.
+    """
+    out = sys.stdout
+    if not out.isatty():
+        return draw()
+    blocks = (out.encoding or "").lower().replace("-", "") == "utf8"
+    plain = not blocks or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return draw(shutil.get_terminal_size().columns, colour=not plain)
 
 
 def check_file(path: Path) -> None:

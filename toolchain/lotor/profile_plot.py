@@ -1,14 +1,12 @@
 """A profile as bars: what every layer took."""
 
-import os
-import shutil
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lotor.graph import short_name
-from lotor.pictures import draw
+from lotor.pictures import draw, in_terminal
 from lotor.profiling import LayerTime, Profile
 
 if TYPE_CHECKING:
@@ -35,12 +33,7 @@ def parts(layer: LayerTime, unit: str) -> list[tuple[str, int]]:
 
 def for_terminal(found: Profile) -> str:
     """Return the bars for standard output: in colour, as wide as it is, if it is a terminal."""
-    out = sys.stdout
-    if not out.isatty():
-        return as_text(found)
-    blocks = (out.encoding or "").lower().replace("-", "") == "utf8"
-    plain = not blocks or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return as_text(found, shutil.get_terminal_size().columns, colour=not plain)
+    return in_terminal(partial(as_text, found))
 
 
 def as_text(found: Profile, columns: int = 80, colour: bool = False) -> str:
