@@ -4,7 +4,6 @@
 
 #include "../common/fixed_point.h"
 #include "../common/rounding.h"
-#include "../common/wrap.h"
 
 struct lotor_quantize_params {
     int32_t elements;
@@ -16,11 +15,6 @@ struct lotor_quantize_int16_params {
     int32_t elements;
     float scale;
     int32_t zero_point;
-};
-
-struct lotor_requantize_params {
-    int32_t elements;
-    int32_t in_offset, out_offset, multiplier, shift;
 };
 
 struct lotor_requantize_mixed_params {
@@ -50,16 +44,8 @@ static inline void lotor_quantize_int16_portable(const struct lotor_quantize_int
     }
 }
 
-static inline void lotor_requantize_portable(const struct lotor_requantize_params *p,
-                                             const int8_t *in, int8_t *out) {
-    for (int32_t i = 0; i < p->elements; i++) {
-        const int32_t value = lotor_wrapping_add(
-            lotor_requantize(in[i] + p->in_offset, p->multiplier, p->shift), p->out_offset);
-        out[i] = (int8_t)lotor_clamp(value, INT8_MIN, INT8_MAX);
-    }
-}
-
-/* The same between integers of any size; sums that leave int32 wrap, as in the reference. */
+/* Between integers of any size, int8 to int8 excepted, which is a table; sums that leave int32
+ * wrap, as in the reference. */
 static inline void lotor_requantize_mixed_portable(const struct lotor_requantize_mixed_params *p,
                                                    const void *in, void *out) {
     for (int32_t i = 0; i < p->elements; i++) {

@@ -17,6 +17,7 @@ struct lotor_table_int16_params {
 static inline void lotor_table_portable(const struct lotor_table_params *p, const int8_t *in,
                                         const int8_t *values, int8_t *out) {
     for (int32_t r = 0; r < p->rows; r++) {
+#pragma GCC unroll 8
         for (int32_t i = 0; i < p->row; i++) {
             out[i] = values[in[i] + 128];
         }

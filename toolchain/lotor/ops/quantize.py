@@ -14,7 +14,7 @@ from lotor.ops.operator import (
     int8_problems,
 )
 from lotor.ops.quantization import factor_problems, fixed_point, same_numbers
-from lotor.ops.unary import Tabulated
+from lotor.ops.unary import Tabulated, table_call
 
 # What the reference takes: output types by the input's type.
 _FORMS = {
@@ -80,16 +80,9 @@ class Quantize(Operator, Tabulated):
             params = {"elements": y.elements, "scale": y.q.scale, "zero_point": y.q.zero_point}
             function = "quantize" if y.dtype is DType.INT8 else "quantize_int16"
             return [KernelCall("quantize", function, [x], [y], params)]
-        factor = fixed_point(x.q.scale / y.q.scale)
         if x.dtype is y.dtype is DType.INT8:
-            requantize_int8 = {
-                "elements": y.elements,
-                "in_offset": -x.q.zero_point,
-                "out_offset": y.q.zero_point,
-                "multiplier": factor.multiplier,
-                "shift": factor.shift,
-            }
-            return [KernelCall("quantize", "requantize", [x], [y], requantize_int8)]
+            return [table_call(op, self.table(op))]
+        factor = fixed_point(x.q.scale / y.q.scale)
         limits = np.iinfo(y.np_dtype)
         requantize_mixed = {
             "elements": y.elements,
