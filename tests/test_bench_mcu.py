@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 import mcu
+from bare import code_bytes
 from lotor.board import load_board
+from lotor.compiler import compile_model
 from lotor.errors import LotorError
+from lotor.targets.preference import Optimize, Preference
+from lotor.zoo import find_model
 
 VWW = mcu.Row("cortex-m4", "vww_96_int8", False, 4_000_000, 5_000_000, None, 37_864, 49_324, 26_076)
 OWN = replace(VWW, model="raccoon")
@@ -59,3 +63,14 @@ def test_tables_are_replaced_between_the_markers() -> None:
     assert mcu.replace_tables(once, "new") == once
     with pytest.raises(LotorError, match="needs a line"):
         mcu.replace_tables("a page", "new")
+
+
+@pytest.mark.parametrize("optimize", ["speed", "size"])
+def test_a_bare_image_is_the_kernels_and_little_else(optimize: Optimize) -> None:
+    board = load_board("netduinoplus2")
+    compiled = compile_model(
+        find_model("raccoon").path, board.target, preference=Preference(optimize=optimize)
+    )
+    around = code_bytes(compiled, board) - compiled.report["code_bytes"]
+    # A vector table, start, and memcpy and its like of the C library; the link's server has 7 KB.
+    assert 0 < around < 1500
