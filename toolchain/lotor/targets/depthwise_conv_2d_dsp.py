@@ -20,6 +20,7 @@ from lotor.targets.shared_call import SharedCall
 _MOST_OFFSET = 1020  # of LDRD
 _SHORT_TURN, _TURN = 2, 4  # steps in one turn of the loop
 _SHIFT = 12  # which most layers can have
+_ORDER = (4, 1, 3, 0, 2, 7, 5, 6)  # of the weights in the bytes of two words
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
 # so many, or this part of the input where that is more.
 _ROOM = 1024
@@ -122,19 +123,10 @@ def _packed(filters: Array, bias: Array) -> Array:
     of the second. Bytes 1 and 3 of the second word are those of the third row, bytes 0 and 2 the
     weights 2 of the first and the second row. The third word is the third row's, and the bias.
     """
-    w = filters.astype(np.int64).reshape(-1, 3, 3) & 0xFF
-
-    def word(b0: Array, b1: Array, b2: Array, b3: Array) -> Array:
-        return b0 | b1 << 8 | b2 << 16 | b3 << 24
-
-    return np.stack(
-        [
-            word(w[:, 1, 1], w[:, 0, 1], w[:, 1, 0], w[:, 0, 0]),
-            word(w[:, 0, 2], w[:, 2, 1], w[:, 1, 2], w[:, 2, 0]),
-            w[:, 2, 2] | bias << 8,
-        ],
-        axis=1,
-    )
+    weights = filters.astype(np.int64) & 0xFF
+    pairs = weights[:, list(_ORDER)].reshape(-1, 2, 4) << np.arange(0, 32, 8)
+    last = weights[:, 8] | bias << 8
+    return np.concatenate([pairs.sum(axis=2), last[:, None]], axis=1)
 
 
 def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:
