@@ -84,7 +84,7 @@ def test_addends_of_depthwise_layers(
     if kept:
         monkeypatch.setattr("lotor.targets.linear_scale.Sums.implied", lambda sums, line: None)
     m = ModelBuilder(seed=6)
-    x = m.input((1, 9, 8, 5), Quant(0.05, 3))
+    x = m.input((1, 25, 27, 9), Quant(0.05, 3))
     quant = Quant(0.4, zero_point)
     m.output(m.depthwise_conv2d(x, stride=(stride, stride), activation="RELU", quant=quant))
     (layer,) = compile_model(m.build(), "cortex-m4").layers
