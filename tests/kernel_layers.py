@@ -31,16 +31,23 @@ from lotor.codegen.c import Program, render_header, render_source
 from lotor.compiler import Compiled, compile_model
 from lotor.memory import Plan
 from lotor.oracle import Oracle
+from lotor.targets.preference import Optimize, Preference
 from lotor.verify import random_inputs
 from tflite_builder import ModelBuilder, Quant
 
 EXAMPLES = 16
 
 
-def taken(m: ModelBuilder, target: str, folder: Path, skip: tuple[str, ...] = ()) -> Counter[str]:
+def taken(
+    m: ModelBuilder,
+    target: str,
+    folder: Path,
+    skip: tuple[str, ...] = (),
+    optimize: Optimize = "speed",
+) -> Counter[str]:
     """Compare a model with the reference; return the kernels that it took."""
     content = m.build()
-    compiled = compile_model(content, target, skip=skip)
+    compiled = compile_model(content, target, skip=skip, preference=Preference(optimize))
     oracle = Oracle(content)
     inputs = list(inputs_of(m))
     for got, one in zip(run(compiled, inputs, folder), inputs, strict=True):
@@ -103,6 +110,7 @@ def check_random_layers(
     function: str,
     factory: pytest.TempPathFactory,
     examples: int = EXAMPLES,
+    optimize: Optimize = "speed",
 ) -> None:
     """Compare random layers with the reference, most of which must take a kernel."""
     seen: Counter[str] = Counter()
@@ -116,7 +124,7 @@ def check_random_layers(
     )
     @given(draw())
     def check(m: ModelBuilder) -> None:
-        seen.update(taken(m, target, factory.mktemp(function)))
+        seen.update(taken(m, target, factory.mktemp(function), optimize=optimize))
 
     check()
     # As many as would be if a few were refused.

@@ -61,6 +61,37 @@ def test_random_layers_with_functions_of_their_own(
     check_random_layers(draw, "cortex-m4", f"lotor_{kernel}_dsp", tmp_path_factory, 8)
 
 
+@pytest.mark.parametrize(
+    ("draw", "kernel"), [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d")]
+)
+def test_random_layers_of_the_least_flash(
+    draw: Callable[[], st.SearchStrategy[ModelBuilder]],
+    kernel: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Convolutions, too, have no addends then where these follow from the multipliers."""
+    check_random_layers(
+        draw, "cortex-m4", f"lotor_{kernel}_dsp", tmp_path_factory, 12, optimize="size"
+    )
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("zero_point", [-128, 40])
+@pytest.mark.parametrize("kept", [False, True])
+def test_addends_of_depthwise_layers(
+    kept: bool, zero_point: int, stride: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kept:
+        monkeypatch.setattr("lotor.targets.linear_scale.Sums.implied", lambda sums, line: None)
+    m = ModelBuilder(seed=6)
+    x = m.input((1, 25, 27, 9), Quant(0.05, 3))
+    quant = Quant(0.4, zero_point)
+    m.output(m.depthwise_conv2d(x, stride=(stride, stride), activation="RELU", quant=quant))
+    (layer,) = compile_model(m.build(), "cortex-m4").layers
+    assert layer.steps[0].call.params["words"] == (5 if kept else 4)
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_depthwise_conv_2d_dsp": 1}
+
+
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), "cortex-m4", tmp_path) == {
         "lotor_conv_2d_dsp forward",

@@ -68,6 +68,13 @@ def test_speed_takes_less_ram_than_others(model: Path, name: str) -> None:
     assert compiled.plan.arena_bytes <= max(TFLM_BYTES[name] // 2, 40_000 * (name == "ic"))
 
 
+@pytest.mark.parametrize("model", list(MODELS), indirect=True)
+def test_weights_of_the_least_flash(model: Path) -> None:
+    """Little more than what the portable kernels keep."""
+    report = compile_model(model, "cortex-m4", preference=Preference("size")).report
+    assert report["weights_bytes"] <= 1.04 * report["unpacked_bytes"]
+
+
 @pytest.mark.parametrize("model", ["kws"], indirect=True)
 def test_spoken_words(model: Path, shared: Path) -> None:
     folder = _sample_folder(shared, "eembc+energyrunner/datasets/kws01")

@@ -55,13 +55,11 @@ struct lotor_dsp_dense {
     "smlad r10, r2, r12, r11\n smlad r6, r3, r12, r7\n"                                            \
     "smlad r11, r2, lr, r11\n smlad r7, r3, lr, r7\n"
 
-/* Takes the scale of a filter: of A's, B's is turned by 8 bits; UP is where it lies. */
-#define LOTOR_DSP_SCALE(UP, TURNED)                                                                \
+/* Takes the scale of a filter. */
+#define LOTOR_DSP_SCALE                                                                            \
     ".if %c[base]\n"                                                                               \
-    "ldr r2, [r1, #" UP "]\n"                                                                      \
-    "ldr r3, [r1, #8]\n"                                                                           \
-    LOTOR_DSP_GET("r12", "6")                                                                      \
-    "uxtab r3, r12, r3" TURNED "\n"                                                                \
+    "ldmia r1!, {r2}\n"                                                                            \
+    LOTOR_DSP_ADDEND("r3", "r2")                                                                   \
     ".elseif %c[shift]\n"                                                                          \
     "ldmia r1!, {r2, r3}\n"                                                                        \
     ".else\n"                                                                                      \
@@ -79,8 +77,7 @@ struct lotor_dsp_dense {
  *
  * inputs: `pairs` times four words, of each pixel a pair of int16.
  * weights: of every two filters a word, two biases, `pairs` - 1 words, then of each multiplier and
- *     addend, and where `shift` is 0, a shift of its own; up to `end`. With a `base`, both
- *     multipliers, then in the bytes of a word what the addends are more than that.
+ *     addend, and where `shift` is 0, a shift of its own; up to `end`. With a `base`, no addend.
  * out: the first pixel's first channel.
  * turn: pairs of inputs in one turn of the loop, a constant, 4, 8 or 16.
  * base: a constant, 0 for none.
@@ -115,11 +112,6 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         LOTOR_DSP_PUT("3", "r3")
         LOTOR_DSP_PUT("4", "r6")
         LOTOR_DSP_PUT("5", "r7")
-        ".if %c[base]\n"
-        "movw r12, %c[base] & 0xFFFF\n"
-        "movt r12, (%c[base] >> 16) & 0xFFFF\n"
-        LOTOR_DSP_PUT("6", "r12")
-        ".endif\n"
         ".p2align 2\n"
         "1:\n"
         LOTOR_DSP_FIRST_PAIR
@@ -133,13 +125,10 @@ lotor_dsp_dense_run(const struct lotor_dsp_dense *p, const uint32_t *inputs,
         "cmp r0, r2\n"
         "bne.w 2b\n"
         "sub r8, r8, r4\n sub r9, r9, r5\n sub r10, r10, r6\n sub r11, r11, r7\n"
-        LOTOR_DSP_SCALE("0", "")
+        LOTOR_DSP_SCALE
         LOTOR_DSP_FOUR_OUTPUTS("r4", "r5", "r6", "r7", "0")
-        LOTOR_DSP_SCALE("4", ", ror #8")
+        LOTOR_DSP_SCALE
         LOTOR_DSP_FOUR_OUTPUTS("r8", "r9", "r10", "r11", "8")
-        ".if %c[base]\n"
-        "add r1, r1, #12\n"
-        ".endif\n"
         LOTOR_DSP_GET_TWO("r12", "lr", "0", "1")
         "add r0, r12, lr\n" /* of the four pixels: r12, r0, r2, r3 */
         "add r2, r12, lr, lsl #1\n"

@@ -1,5 +1,5 @@
 /* From sums to int8 in the assembly of the DSP kernels, with the constants %[lift], %[shift],
- * %[low] and %[high]. */
+ * %[base], %[low] and %[high]. */
 #ifndef LOTOR_COMMON_DSP_OUTPUT_H
 #define LOTOR_COMMON_DSP_OUTPUT_H
 
@@ -30,6 +30,14 @@
     ".if %c[high] < 127\n"                                                                         \
     "cmp " SUM ", %[high]\n it gt\n movgt " SUM ", %[high]\n"                                      \
     ".endif\n"
+
+/* The addend that follows from a multiplier (`implied_addends` of `linear_scale.py`). `base` has few
+ * bits, so that it is an operand. Uses r12. */
+#define LOTOR_DSP_ADDEND(TO, MULTIPLIER)                                                           \
+    "clz " TO ", " MULTIPLIER "\n"                                                                 \
+    "mov r12, #1 << (%c[lift] - 1)\n"                                                              \
+    "lsr " TO ", r12, " TO "\n"                                                                    \
+    "add " TO ", " TO ", %[base]\n"
 
 /* A sum, shifted to the left by 8 bits or 0, becomes its output: on the line of MULTIPLIER and
  * ADDEND (`linear_scale.py`), or where `shift` is 0, rounded twice, then with RIGHT bits to the

@@ -23,20 +23,20 @@ struct lotor_depthwise_conv_2d_dsp_params {
     int32_t words;       /* of packed weights of a channel */
     int32_t turn;        /* steps in one turn of the loop */
     int32_t lift, shift; /* of the sums, see `dsp_output.h` */
-    int32_t base;        /* of the addends, which the low byte of the bias is added to; or 0 */
+    int32_t base;        /* of the addends that follow from the multipliers; 0 if they are kept */
     int32_t out_min, out_max;
 };
 
 /* r0: gathered row; r1: output; r2, r3: sums; r12, lr, r9: inputs; r10: multiplier; r11: addend.
  * Places: bias, step, end of the row, bytes back from there, rows left, shift to the right, r7. The
  * stack: entry into the first turn, end of the loop.
- * Stride 1: r4, r6, r8: weights 0 and 1 of each row, r5, r7, r9: 1 and 2. Two inputs and two
+ * Stride 1: r4, r6, r8: weights 1 and 0 of each row, r5, r7, r9: 1 and 2. Two inputs and two
  * neighbours give two outputs. */
 /* clang-format off */
 #define LOTOR_DSP_DEPTHWISE_ROW(ROW, W01, W12, FIRST_0, FIRST_1)                                   \
     "ldrd r12, lr, [r0, #4 * lotor_step + " ROW " * 2 * %c[pitch]]\n"                              \
-    "smlatb r3, r12, " W01 ", " FIRST_1 "\n"                                                       \
-    "smlad r2, r12, " W01 ", " FIRST_0 "\n"                                                        \
+    "smlatt r3, r12, " W01 ", " FIRST_1 "\n"                                                       \
+    "smladx r2, r12, " W01 ", " FIRST_0 "\n"                                                       \
     "smlabt r2, lr, " W12 ", r2\n"                                                                 \
     "smlad r3, lr, " W12 ", r3\n"
 
@@ -83,21 +83,21 @@ struct lotor_depthwise_conv_2d_dsp_params {
 #define LOTOR_DSP_DEPTHWISE_HALF_1                                                                 \
     LOTOR_DSP_GET("r2", "0")                                                                       \
     "ldrd r12, lr, [r0, #4 * lotor_step]\n"                                                        \
-    "smlad r2, r12, r4, r2\n smlabt r2, lr, r5, r2\n"                                              \
+    "smladx r2, r12, r4, r2\n smlabt r2, lr, r5, r2\n"                                              \
     "ldrd r12, lr, [r0, #4 * lotor_step + 2 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r6, r2\n smlabt r2, lr, r7, r2\n"                                              \
+    "smladx r2, r12, r6, r2\n smlabt r2, lr, r7, r2\n"                                              \
     "ldrd r12, lr, [r0, #4 * lotor_step + 4 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r8, r2\n smlabt r2, lr, r9, r2\n"                                              \
+    "smladx r2, r12, r8, r2\n smlabt r2, lr, r9, r2\n"                                              \
     LOTOR_DSP_DEPTHWISE_LAST
 
-/* Stride 2: r4, r5, r6: weights 0 and 1 of each row, r7, r8: 2 of the three rows. Three loads in a
+/* Stride 2: r4, r5, r6: weights 1 and 0 of each row, r7, r8: 2 of the three rows. Three loads in a
  * row overlap. */
 #define LOTOR_DSP_DEPTHWISE_ROW_2(ROW, W01, SMLA, W2, FIRST)                                       \
     "ldr r12, [r0, #8 * lotor_step + " ROW " * 2 * %c[pitch]]\n"                                   \
     "ldr lr, [r0, #8 * lotor_step + " ROW " * 2 * %c[pitch] + 4]\n"                                \
     "ldr r9, [r0, #8 * lotor_step + " ROW " * 2 * %c[pitch] + 8]\n"                                \
-    "smlad r3, lr, " W01 ", " FIRST "\n"                                                           \
-    "smlad r2, r12, " W01 ", r2\n"                                                                 \
+    "smladx r3, lr, " W01 ", " FIRST "\n"                                                          \
+    "smladx r2, r12, " W01 ", r2\n"                                                                \
     SMLA " r2, lr, " W2 ", r2\n"                                                                   \
     SMLA " r3, r9, " W2 ", r3\n"
 
@@ -111,11 +111,11 @@ struct lotor_depthwise_conv_2d_dsp_params {
 #define LOTOR_DSP_DEPTHWISE_HALF_2                                                                 \
     LOTOR_DSP_GET("r2", "0")                                                                       \
     "ldrd r12, lr, [r0, #8 * lotor_step]\n"                                                        \
-    "smlad r2, r12, r4, r2\n smlabb r2, lr, r7, r2\n"                                              \
+    "smladx r2, r12, r4, r2\n smlabb r2, lr, r7, r2\n"                                              \
     "ldrd r12, lr, [r0, #8 * lotor_step + 2 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r5, r2\n smlabt r2, lr, r7, r2\n"                                              \
+    "smladx r2, r12, r5, r2\n smlabt r2, lr, r7, r2\n"                                              \
     "ldrd r12, lr, [r0, #8 * lotor_step + 4 * %c[pitch]]\n"                                        \
-    "smlad r2, r12, r6, r2\n smlabb r2, lr, r8, r2\n"                                              \
+    "smladx r2, r12, r6, r2\n smlabb r2, lr, r8, r2\n"                                              \
     LOTOR_DSP_DEPTHWISE_LAST
 
 /* What layers that share the code differ in. */
@@ -127,39 +127,39 @@ struct lotor_dsp_depthwise_row {
     int32_t half;    /* whether half a step follows */
 };
 
-/* Takes what stays of a channel: its weights, packed in three words as `depthwise_conv_2d_dsp.py`
- * has them, scale and bias. */
-#define LOTOR_DSP_DEPTHWISE_UNPACK(FROM, TO)                                                       \
-    "lsl " TO ", " FROM ", #8\n"                                                                   \
-    "and " TO ", " TO ", #0xFF00FF00\n"
+/* Takes what stays of a channel: its weights and bias, packed in three words as
+ * `depthwise_conv_2d_dsp.py` has them, and scale. */
+#define LOTOR_DSP_DEPTHWISE_MASK(TO, FROM) "and " TO ", " FROM ", #0xFF00FF00\n"
 #define LOTOR_DSP_DEPTHWISE_CHANNEL(STRIDE)                                                        \
     LOTOR_DSP_PUT("4", "r3")                                                                       \
     LOTOR_DSP_PUT("6", "r7")                                                                       \
     ".if " STRIDE " == 1\n"                                                                        \
-    "ldmia r2!, {r5, r7, r9, r10}\n"                                                               \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r4")                                                         \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r7", "r6")                                                         \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r9", "r8")                                                         \
-    "and r5, r5, #0xFF00FF00\n"                                                                    \
-    "and r7, r7, #0xFF00FF00\n"                                                                    \
-    "and r9, r9, #0xFF00FF00\n"                                                                    \
+    "ldmia r2!, {r6, r8, r9, r10}\n"                                                               \
+    LOTOR_DSP_DEPTHWISE_MASK("r4", "r6")                                                           \
+    "lsl r6, r6, #8\n"                                                                             \
+    LOTOR_DSP_DEPTHWISE_MASK("r6", "r6")                                                           \
+    "lsl r7, r8, #8\n"                                                                             \
+    LOTOR_DSP_DEPTHWISE_MASK("r7", "r7") /* weights 2 of two rows */                               \
+    LOTOR_DSP_DEPTHWISE_MASK("r8", "r8")                                                           \
+    "pkhbt r5, r4, r7, lsl #16\n"                                                                  \
+    "pkhbt r7, r6, r7\n"                                                                           \
+    "bic r3, r9, #0xFF\n"                                                                          \
+    "pkhbt r9, r8, r9, lsl #24\n"                                                                  \
     ".else\n"                                                                                      \
-    "ldmia r2!, {r4, r5, r6, r10}\n"                                                               \
-    "and r7, r4, #0xFF00FF00\n"                                                                    \
-    "and r8, r5, #0xFF00FF00\n"                                                                    \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r4", "r4")                                                         \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r5", "r5")                                                         \
-    LOTOR_DSP_DEPTHWISE_UNPACK("r6", "r6")                                                         \
+    "ldmia r2!, {r5, r6, r8, r10}\n"                                                               \
+    LOTOR_DSP_DEPTHWISE_MASK("r4", "r5")                                                           \
+    "lsl r5, r5, #8\n"                                                                             \
+    LOTOR_DSP_DEPTHWISE_MASK("r5", "r5")                                                           \
+    "lsl r7, r6, #8\n"                                                                             \
+    LOTOR_DSP_DEPTHWISE_MASK("r7", "r7")                                                           \
+    LOTOR_DSP_DEPTHWISE_MASK("r6", "r6")                                                           \
+    "bic r3, r8, #0xFF\n"                                                                          \
+    "lsl r8, r8, #8\n"                                                                             \
     ".endif\n"                                                                                     \
     ".if %c[base]\n"                                                                               \
-    "ldr r3, [r2]\n"                                                                               \
-    "movw r12, %c[base] & 0xFFFF\n"                                                                \
-    "movt r12, (%c[base] >> 16) & 0xFFFF\n"                                                        \
-    "uxtab r11, r12, r3\n"                                                                         \
-    "bfc r3, #0, #8\n"                                                                             \
+    LOTOR_DSP_ADDEND("r11", "r10")                                                                 \
     ".else\n"                                                                                      \
-    "ldr r11, [r2], #4\n"                                                                          \
-    "ldr r3, [r2]\n"                                                                               \
+    "ldr r11, [r2]\n"                                                                              \
     ".endif\n"                                                                                     \
     LOTOR_DSP_PUT("0", "r3")                                                                       \
     ".if !%c[shift]\n"                                                                             \

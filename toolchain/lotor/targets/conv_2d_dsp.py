@@ -10,10 +10,11 @@ from lotor.memory import Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_weights import (
     dense_function,
+    implied_addends,
+    kept,
     line_from_24_bits,
     pair_words,
     rounded_from_24_bits,
-    small_addends,
 )
 from lotor.targets.linear_scale import Sums
 from lotor.targets.overlap import block_clearance, image_reads
@@ -94,9 +95,9 @@ def _pack(
     row = count // 4 if single else -(-count // 4)
     taps = _by_rows(weights.reshape(len(filters), -1, count), row, single)
     pairs = taps.shape[1] // 2
-    # Small addends take two instructions each for four outputs.
-    base, more = small_addends(scale, sums.zero_point) if compact else (0, None)
-    words, first = _packed(taps, sums.bias, scale.table, more)
+    # Addends that are not kept take three instructions more for four outputs.
+    base, scale = implied_addends(sums, scale) if compact else (0, scale)
+    words, first = _packed(taps, sums.bias, kept(base, scale))
     name, text = dense_function(scale, (int(p["out_min"]), int(p["out_max"])), turn, base)
     if pointwise:
         params = {"pixels": pixels, **{key: p[key] for key in ("in_c", "in_step", "out_step")}}
@@ -139,7 +140,7 @@ def _by_rows(filters: Array, row: int, single: bool) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _packed(filters: Array, bias: Array, table: Array, more: Array | None) -> tuple[Array, int]:
+def _packed(filters: Array, bias: Array, table: Array) -> tuple[Array, int]:
     """Return the weights as `kernels/common/dsp_dense.h` reads them, uint32.
 
     And how many words of them come first where the number of filters is odd, else 0.
@@ -150,10 +151,7 @@ def _packed(filters: Array, bias: Array, table: Array, more: Array | None) -> tu
     seconds = [n + 1 for n in firsts]
     words = pair_words(filters[firsts], filters[seconds])
     biases = np.stack([bias[firsts], bias[firsts] + 256 * bias[seconds]], 1)
-    scales = [table[firsts], table[seconds]]
-    if more is not None:
-        bytes_ = more[firsts] | more[seconds] << 8
-        scales = [table[firsts][:, :1], table[seconds][:, :1], bytes_[:, None]]
+    scales = table[firsts], table[seconds]
     stream = np.concatenate([words[:, :1], biases, words[:, 1:], *scales], axis=1)
     packed: Array = (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
     return packed, stream.shape[1] if count % 2 else 0

@@ -8,13 +8,19 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
-from lotor.targets.dsp_weights import line_from_24_bits, rounded_from_24_bits, small_addends
+from lotor.targets.dsp_weights import (
+    implied_addends,
+    kept,
+    line_from_24_bits,
+    rounded_from_24_bits,
+)
 from lotor.targets.linear_scale import Sums
 from lotor.targets.shared_call import SharedCall
 
 _MOST_OFFSET = 1020  # of LDRD
 _SHORT_TURN, _TURN = 2, 4  # steps in one turn of the loop
 _SHIFT = 12  # which most layers can have
+_ORDER = (4, 1, 3, 0, 2, 7, 5, 6)  # of the weights in the bytes of two words
 # Bytes of gathered rows, and of outputs that keep their distance from the input meanwhile: at most
 # so many, or this part of the input where that is more.
 _ROOM = 1024
@@ -47,15 +53,8 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = line_from_24_bits(sums, _SHIFT) or rounded_from_24_bits(sums)
     if scale is None:
         return None
-    # Addends are half a step and the zero point, and little more: that fits beside the bias.
-    base, more = small_addends(scale, sums.zero_point)
-    columns = [
-        _packed(filters, stride),
-        scale.table[:, : 2 if more is None else 1],
-        (sums.bias[:, None] << 8) + (0 if more is None else more[:, None]),
-        scale.table[:, 2:],
-    ]
-    words = np.concatenate(columns, axis=1)
+    base, scale = implied_addends(sums, scale)
+    words = np.concatenate([_packed(filters, sums.bias), kept(base, scale)], axis=1)
     names = "batches in_h in_w in_c out_h out_w in_step out_step pad_h pad_w out_min out_max"
     params = {name: p[name] for name in names.split()}
     params |= {
@@ -117,20 +116,17 @@ def share(shared: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     ]
 
 
-def _packed(filters: Array, stride: int) -> Array:
+def _packed(filters: Array, bias: Array) -> Array:
     """Return int64[channels, 3]: the weights of 3x3 filters, so that masks give their pairs.
 
-    Bytes 0 and 2 of each word are the weights 0 and 1 of a row. Bytes 1 and 3 are its weights 1 and
-    2 for stride 1; for stride 2, of the first two words, they are the weights 2 of all rows.
+    Bytes 1 and 3 of the first word are the weights 1 and 0 of the first row, bytes 0 and 2 those
+    of the second. Bytes 1 and 3 of the second word are those of the third row, bytes 0 and 2 the
+    weights 2 of the first and the second row. The third word is the third row's, and the bias.
     """
-    w = filters.astype(np.int64).reshape(-1, 3, 3) & 0xFF
-    words = w[:, :, 0] | w[:, :, 1] << 16
-    if stride == 1:
-        words |= w[:, :, 1] << 8 | w[:, :, 2] << 24
-    else:
-        words[:, 0] |= w[:, 0, 2] << 8 | w[:, 1, 2] << 24
-        words[:, 1] |= w[:, 2, 2] << 8
-    return words
+    weights = filters.astype(np.int64) & 0xFF
+    pairs = weights[:, list(_ORDER)].reshape(-1, 2, 4) << np.arange(0, 32, 8)
+    last = weights[:, 8] | bias << 8
+    return np.concatenate([pairs.sum(axis=2), last[:, None]], axis=1)
 
 
 def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:

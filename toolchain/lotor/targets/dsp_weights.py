@@ -53,17 +53,20 @@ def dense_function(
     return name, CFunction("lotor_dsp_dense_function", text)
 
 
-def small_addends(scale: LinearScale | TwiceRounded, zero_point: int) -> tuple[int, Array | None]:
-    """Return half a step and the zero point, and how much more each addend is, if that is a byte.
+def implied_addends(
+    sums: Sums, scale: LinearScale | TwiceRounded
+) -> tuple[int, LinearScale | TwiceRounded]:
+    """Return a scale whose addends need not be kept, and half a step and the zero point.
 
-    Args:
-        scale: of a layer's sums.
-        zero_point: of its outputs.
-
-    Returns:
-        The base and int64[channels]; 0 and None where some addend is no byte more.
+    These are all that the kernels know of addends; the rest follows from the multipliers, see
+    `Sums.implied`. The base is 0, and the scale the same, where there is no such scale.
     """
-    base = (zero_point << scale.shift) + (1 << scale.shift >> 1)
-    more = scale.addend.astype(np.int64) - base
-    small = scale.shift > 0 and base != 0 and more.min() >= 0 and more.max() < 1 << 8
-    return (base, more) if small else (0, None)
+    line = sums.implied(scale) if isinstance(scale, LinearScale) else None
+    if line is None:
+        return 0, scale
+    return (sums.zero_point << line.shift) + (1 << line.shift >> 1), line
+
+
+def kept(base: int, scale: LinearScale | TwiceRounded) -> Array:
+    """Return what the kernels read of each channel, int64[channels, n]."""
+    return scale.table[:, :1] if base else scale.table

@@ -118,22 +118,11 @@ def _line(
     moves: int,
 ) -> LinearScale | None:
     """Return the line with one lift, factor and shift; None where a channel has none."""
-    (low, high), (lift, factor, shift) = ranges, tried
-    times = factor << lift
-    values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
-    whole = np.clip(np.round(scale * 2.0 ** (32 + shift) / times), 0, _LARGEST).astype(np.int64)
-    windows = []
-    for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
-        m = np.clip(whole + change, 0, _LARGEST)
-        at = steps * times * m[:, None]
-        # At the least sum of a value the line has reached it, at the sum before it has not.
-        least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
-        before = at - (m * times)[:, None]
-        most = np.where(steps > low[:, None], values - before, -_NONE)
-        windows.append((m, least, most.min(axis=1, initial=-_NONE) - 1))
+    lift, factor, shift = tried
+    windows = _windows(steps, scale, ranges, limits, tried)
     if (np.max([most - least for _, least, most in windows], axis=0) < 0).any():
         return None
-    multiplier, addend, move = (np.zeros_like(whole) for _ in range(3))
+    multiplier, addend, move = (np.zeros_like(windows[0][0]) for _ in range(3))
     left = np.arange(len(scale))  # channels without a line
     near = np.array(sorted(range(-moves, moves + 1), key=abs))
     for some in np.split(near, range(1, len(near), _MOVES_AT_ONCE)):
@@ -153,6 +142,30 @@ def _line(
                 small = multiplier.astype(np.int32), addend.astype(np.int32)
                 return LinearScale(*small, lift, shift, move)
     return None
+
+
+def _windows(
+    steps: Array,
+    scale: Array,
+    ranges: tuple[Array, Array],
+    limits: tuple[int, int],
+    tried: tuple[int, int, int],
+) -> list[tuple[Array, Array, Array]]:
+    """Return multipliers and the least and the largest addend of each, with 32 bits more."""
+    (low, high), (lift, factor, shift) = ranges, tried
+    times = factor << lift
+    values = np.arange(limits[0] + 1, limits[1] + 1, dtype=np.int64) << (32 + shift)
+    whole = np.clip(np.round(scale * 2.0 ** (32 + shift) / times), 0, _LARGEST).astype(np.int64)
+    windows = []
+    for change in sorted(range(-_NEIGHBOURS, _NEIGHBOURS + 1), key=abs):
+        m = np.clip(whole + change, 0, _LARGEST)
+        at = steps * times * m[:, None]
+        # At the least sum of a value the line has reached it, at the sum before it has not.
+        least = np.where(steps <= high[:, None], values - at, _NONE).max(axis=1, initial=_NONE)
+        before = at - (m * times)[:, None]
+        most = np.where(steps > low[:, None], values - before, -_NONE)
+        windows.append((m, least, most.min(axis=1, initial=-_NONE) - 1))
+    return windows
 
 
 @dataclass(frozen=True)
@@ -274,6 +287,30 @@ class Sums:
         tried = tuple(lifts), factor, tuple(shifts), moves
         return _line_of(content, self.once, self.zero_point, self.limits, *tried)
 
+    def implied(self, line: LinearScale) -> LinearScale | None:
+        """Return a line whose addends follow from its multipliers; None where a channel has none.
+
+        The reference's first rounding adds half a unit of its product. That is a power of two of
+        the addend, and the multiplier's leading zeros say which: see `implied_addends`.
+
+        Args:
+            line: of these sums, without a factor and moves; lift and shift are taken from it.
+        """
+        ranges = self.low, self.high
+        tried = line.lift, 1, line.shift
+        multiplier, addend = (np.zeros_like(self.bias) for _ in range(2))
+        left = np.ones(len(self.bias), bool)
+        for m, least, most in _windows(self.steps(), self.scale, ranges, self.limits, tried):
+            a = implied_addends(m, self.zero_point, line.lift, line.shift)
+            fits = left & (a << 32 >= least) & (a << 32 <= most)
+            for end in ranges:
+                fits &= np.abs(((end << line.lift) * m >> 32) + a) <= _LARGEST
+            multiplier[fits], addend[fits] = m[fits], a[fits]
+            left &= ~fits
+        if left.any():
+            return None
+        return replace(line, multiplier=multiplier.astype(np.int32), addend=addend.astype(np.int32))
+
     @property
     def joined(self) -> Self | None:
         """All channels as one, whose line is that of each; None where their scales differ."""
@@ -321,6 +358,14 @@ class Sums:
             return None
         addend = (np.int64(1) << (right - 1)) + (self.zero_point << right)
         return TwiceRounded(self.multiplier.astype(np.int32), addend.astype(np.int32), right)
+
+
+def implied_addends(multiplier: Array, zero_point: int, lift: int, shift: int) -> Array:
+    """Return half a step, the zero point, and `1 << (lift - 1)` shifted by the leading zeros."""
+    leading = 32 - np.frexp(multiplier.astype(np.float64))[1].astype(np.int64)
+    base = (zero_point << shift) + (1 << shift >> 1)
+    addends: Array = base + ((1 << lift >> 1) >> leading)
+    return addends
 
 
 @lru_cache(maxsize=1024)
