@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+import bare
 import mcu
-from bare import code_bytes
 from lotor.board import load_board
 from lotor.compiler import compile_model
 from lotor.errors import LotorError
+from lotor.sizes import code_bytes
 from lotor.targets.preference import Optimize, Preference
 from lotor.zoo import find_model
 
@@ -71,6 +72,6 @@ def test_a_bare_image_is_the_kernels_and_little_else(optimize: Optimize) -> None
     compiled = compile_model(
         find_model("raccoon").path, board.target, preference=Preference(optimize=optimize)
     )
-    around = code_bytes(compiled, board) - compiled.report["code_bytes"]
+    around = bare.code_bytes(compiled, board) - (code_bytes(compiled) or 0)
     # A vector table, start, and memcpy and its like of the C library; the link's server has 7 KB.
     assert 0 < around < 1500
