@@ -44,17 +44,18 @@ struct lotor_add_helium_params {
 /* clang-format on */
 
 /* A row, whose first input is read element by element. */
-static inline LOTOR_SPECIALISED void
-lotor_add_helium_row(const struct lotor_add_helium_params *p, const int8_t *a, int32_t a_multiplier,
-                     const int8_t *b, int32_t b_multiplier, int32_t b_step, int8_t *out) {
+static inline LOTOR_SPECIALISED void lotor_add_helium_row(const struct lotor_add_helium_params *p,
+                                                          const int8_t *a, int32_t a_multiplier,
+                                                          const int8_t *b, int32_t b_multiplier,
+                                                          int32_t b_step, int8_t *out) {
     const int32_t addend = p->addend + (b_step ? 0 : *b * b_multiplier);
-    __asm__ volatile(LOTOR_HELIUM_ADD
-                     : [a] "+&l"(a), [b] "+&l"(b), [out] "+&l"(out)
-                     : [a_multiplier] "r"(a_multiplier), [b_multiplier] "r"(b_multiplier),
-                       [b_step] "i"(b_step), [addend] "r"(addend), [after] "r"(p->after),
-                       [count] "r"(p->row), [away] "i"(p->away), [shift] "i"(p->shift),
-                       [low] "i"(p->out_min), [high] "i"(p->out_max)
-                     : "lr", "q0", "q1", "q2", "cc", "memory");
+    __asm__ volatile(
+        LOTOR_HELIUM_ADD
+        : [a] "+&l"(a), [b] "+&l"(b), [out] "+&l"(out)
+        : [a_multiplier] "r"(a_multiplier), [b_multiplier] "r"(b_multiplier), [b_step] "i"(b_step),
+          [addend] "r"(addend), [after] "r"(p->after), [count] "r"(p->row), [away] "i"(p->away),
+          [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max)
+        : "lr", "q0", "q1", "q2", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void lotor_add_helium(const struct lotor_add_helium_params *p,

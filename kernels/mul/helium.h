@@ -64,15 +64,15 @@ static inline LOTOR_SPECIALISED void lotor_mul_helium(const struct lotor_mul_hel
         /* Of what serves the whole row, the value. */
         const int32_t a_offset = (p->a_offset + (p->a_step ? 0 : *left)) * p->a_factor;
         const int32_t b_offset = (p->b_offset + (p->b_step ? 0 : *right)) * p->b_factor;
-        __asm__ volatile(LOTOR_HELIUM_PRODUCTS
-                         : [a] "+&l"(left), [b] "+&l"(right), [out] "+&l"(to)
-                         : [count] "r"(p->row), [a_step] "i"(p->a_step), [b_step] "i"(p->b_step),
-                           [a_offset] "r"(a_offset), [b_offset] "r"(b_offset),
-                           [a_factor] "r"(p->a_factor), [b_factor] "r"(p->b_factor),
-                           [multiplier] "r"(p->multiplier), [addend] "r"(p->addend), [zero] "r"(0),
-                           [left] "r"(p->left), [lift] "i"(1), [shift] "i"(p->shift),
-                           [low] "i"(p->out_min), [high] "i"(p->out_max)
-                         : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
+        __asm__ volatile(
+            LOTOR_HELIUM_PRODUCTS
+            : [a] "+&l"(left), [b] "+&l"(right), [out] "+&l"(to)
+            : [count] "r"(p->row), [a_step] "i"(p->a_step), [b_step] "i"(p->b_step),
+              [a_offset] "r"(a_offset), [b_offset] "r"(b_offset), [a_factor] "r"(p->a_factor),
+              [b_factor] "r"(p->b_factor), [multiplier] "r"(p->multiplier), [addend] "r"(p->addend),
+              [zero] "r"(0), [left] "r"(p->left), [lift] "i"(1), [shift] "i"(p->shift),
+              [low] "i"(p->out_min), [high] "i"(p->out_max)
+            : "lr", "q0", "q1", "q2", "q3", "q4", "q5", "q6", "cc", "memory");
     } while (lotor_next_row(&rows, loops, 3));
 }
 

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from lotor.ops import KernelCall
 from lotor.targets.helium_weights import biased_line_of
 from lotor.targets.mul_dsp import products_of

@@ -18,9 +18,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         return None
     # By the byte of an input instead of its value.
     values = np.roll(call.constants["values"], 128)
-    return replace(
-        call, constants={**call.constants, "values": values}, structure="table_helium"
-    )
+    return replace(call, constants={**call.constants, "values": values}, structure="table_helium")
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

@@ -170,12 +170,15 @@ _FASTER: tuple[Variant, ...] = (
     Variant("add", "helium", add_helium.pack, portable_clearances),
     Variant("mul", "helium", mul_helium.pack, portable_clearances),
     Variant("table", "helium", table_helium.pack, table_helium.clearances),
-    Variant(
-        "fully_connected",
-        "helium",
-        fully_connected_helium.pack,
-        fully_connected_helium.clearances,
-        ("few", "rest", "turn", *_SCALE),
+    *(
+        Variant(
+            "fully_connected",
+            "helium",
+            pack,
+            fully_connected_helium.clearances,
+            ("few", "rest", "turn", *_SCALE),
+        )
+        for pack in (fully_connected_helium.pack, fully_connected_helium.pack_pixels)
     ),
     Variant("average_pool_2d", "helium", pool_helium.pack_average, pool_helium.clearances),
     Variant("mean", "helium", pool_helium.pack_mean, pool_helium.clearances),
