@@ -32,9 +32,9 @@ struct lotor_depthwise_conv_2d_helium_general_params {
 };
 
 /* clang-format off */
-/* Eight bytes to as many strips, or several pixels of few channels to their columns. q0: bytes; q1:
- * places of the eight. What is not loaded counts as the zero point in q0. */
-#define LOTOR_HELIUM_COLUMN                                                                        \
+/* Eight bytes to as many strips, or several pixels of few channels to their columns. q0: bytes;
+ * PLACES: of the eight. What is not loaded counts as the zero point in q0. */
+#define LOTOR_HELIUM_STRIP_COLUMN(PLACES)                                                          \
     ".if %c[lanes] < 8\n"                                                                          \
     ".if %c[load]\n"                                                                               \
     "vpstt\n"                                                                                      \
@@ -42,7 +42,7 @@ struct lotor_depthwise_conv_2d_helium_general_params {
     ".else\n"                                                                                      \
     "vpst\n"                                                                                       \
     ".endif\n"                                                                                     \
-    "vstrbt.16 q0, [%[to], q1]\n"                                                                  \
+    "vstrbt.16 q0, [%[to], " PLACES "]\n"                                                          \
     ".if %c[load]\n"                                                                               \
     "add %[from], %[from], %[step]\n"                                                              \
     ".endif\n"                                                                                     \
@@ -53,11 +53,11 @@ struct lotor_depthwise_conv_2d_helium_general_params {
     "vldrb.u16 q0, [%[from]]\n"                                                                    \
     "add %[from], %[from], %[step]\n"                                                              \
     ".endif\n"                                                                                     \
-    "vstrb.16 q0, [%[to], q1]\n"                                                                   \
-    ".endif\n"                                                                                     \
-    "add %[to], %[to], %[pitch]\n"
+    "vstrb.16 q0, [%[to], " PLACES "]\n"                                                           \
+    ".endif\n"
 
-#define LOTOR_HELIUM_COLUMNS                                                                       \
+/* A number of columns that is a constant goes in fours, after the rest. */
+#define LOTOR_HELIUM_STRIP_COLUMNS                                                                 \
     "vldrw.u32 q1, [%[places]]\n"                                                                  \
     ".if !%c[load]\n"                                                                              \
     "vdup.16 q0, %[from]\n"                                                                        \
@@ -66,10 +66,32 @@ struct lotor_depthwise_conv_2d_helium_general_params {
     "movs lr, %[lanes]\n"                                                                          \
     "vctp.16 lr\n"                                                                                 \
     ".endif\n"                                                                                     \
-    "dls lr, %[count]\n"                                                                           \
+    ".if %c[rest] < 0\n"                                                                           \
+    "dls lr, %[turns]\n"                                                                           \
     "1:\n"                                                                                         \
-    LOTOR_HELIUM_COLUMN                                                                            \
-    "le lr, 1b\n"
+    LOTOR_HELIUM_STRIP_COLUMN("q1")                                                                \
+    "add %[to], %[to], %[pitch]\n"                                                                 \
+    "le lr, 1b\n"                                                                                  \
+    ".else\n"                                                                                      \
+    ".rept %c[rest]\n"                                                                             \
+    LOTOR_HELIUM_STRIP_COLUMN("q1")                                                                \
+    "add %[to], %[to], %[pitch]\n"                                                                 \
+    ".endr\n"                                                                                      \
+    ".if %c[fours]\n"                                                                              \
+    "mov lr, %[pitch]\n"                                                                           \
+    "vadd.i16 q2, q1, lr\n"                                                                        \
+    "vadd.i16 q3, q2, lr\n"                                                                        \
+    "vadd.i16 q4, q3, lr\n"                                                                        \
+    "dls lr, %[turns]\n"                                                                           \
+    "1:\n"                                                                                         \
+    LOTOR_HELIUM_STRIP_COLUMN("q1")                                                                \
+    LOTOR_HELIUM_STRIP_COLUMN("q2")                                                                \
+    LOTOR_HELIUM_STRIP_COLUMN("q3")                                                                \
+    LOTOR_HELIUM_STRIP_COLUMN("q4")                                                                \
+    "add %[to], %[to], 4 * %c[pitch]\n"                                                            \
+    "le lr, 1b\n"                                                                                  \
+    ".endif\n"                                                                                     \
+    ".endif\n"
 
 /* r1: strip; r3: filter, then its scale; r5: outputs; r11: rows, or outputs; q0 to q3: filter;
  * q4: inputs; q5: places of the outputs; q6, q7: sums. */
@@ -206,64 +228,81 @@ struct lotor_depthwise_conv_2d_helium_strips {
     int8_t bytes[];
 };
 
-/* Some columns of one row of strips, from an image or, without one, of the zero point. */
+/* Some columns of one row of strips, from an image or, without one, of the zero point. `fixed`:
+ * their number is a constant. */
 static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_helium_columns(
-    const struct lotor_depthwise_conv_2d_helium_general_params *p, int32_t load,
+    const struct lotor_depthwise_conv_2d_helium_general_params *p, int32_t load, int32_t fixed,
     const uint16_t *places, const int8_t *from, int8_t *to, int32_t count) {
     const int32_t pixels = p->at_once, lanes = lotor_min(p->in_c, 8) * pixels;
     const int32_t step = p->in_step * p->dilation_w * pixels;
+    const int32_t turns = fixed ? count / 4 : count;
+#define LOTOR_HELIUM_STRIP_OPERANDS                                                                \
+    [places] "r"(places), [turns] "r"(turns), [lanes] "i"(lanes), [pitch] "i"(p->pitch * pixels),  \
+        [rest] "i"(fixed ? count % 4 : -1), [fours] "i"(fixed ? count / 4 : 0)
+#define LOTOR_HELIUM_STRIP_CLOBBERS "lr", "q0", "q1", "q2", "q3", "q4", "cc", "memory"
     if (load && (step > 127 || lanes < 8)) {
-        __asm__ volatile(
-            LOTOR_HELIUM_COLUMNS
-            : [from] "+&l"(from), [to] "+&r"(to)
-            : [places] "r"(places), [count] "r"(count), [lanes] "i"(lanes), [step] "r"(step),
-              [pitch] "i"(p->pitch * pixels), [near] "i"(0), [load] "i"(1)
-            : "lr", "q0", "q1", "cc", "memory");
+        __asm__ volatile(LOTOR_HELIUM_STRIP_COLUMNS
+                         : [from] "+&l"(from), [to] "+&r"(to)
+                         : [step] "r"(step), [near] "i"(0), [load] "i"(1),
+                           LOTOR_HELIUM_STRIP_OPERANDS
+                         : LOTOR_HELIUM_STRIP_CLOBBERS);
     } else if (load) {
-        __asm__ volatile(
-            LOTOR_HELIUM_COLUMNS
-            : [from] "+&l"(from), [to] "+&r"(to)
-            : [places] "r"(places), [count] "r"(count), [lanes] "i"(lanes), [step] "i"(step),
-              [pitch] "i"(p->pitch * pixels), [near] "i"(1), [load] "i"(1)
-            : "lr", "q0", "q1", "cc", "memory");
+        __asm__ volatile(LOTOR_HELIUM_STRIP_COLUMNS
+                         : [from] "+&l"(from), [to] "+&r"(to)
+                         : [step] "i"(step), [near] "i"(1), [load] "i"(1),
+                           LOTOR_HELIUM_STRIP_OPERANDS
+                         : LOTOR_HELIUM_STRIP_CLOBBERS);
     } else {
-        __asm__ volatile(LOTOR_HELIUM_COLUMNS
-                         : [to] "+&r"(to)
-                         : [from] "r"(p->in_zero_point), [places] "r"(places), [count] "r"(count),
-                           [lanes] "i"(lanes), [step] "i"(0), [pitch] "i"(p->pitch * pixels),
-                           [near] "i"(0), [load] "i"(0)
-                         : "lr", "q0", "q1", "cc", "memory");
+        __asm__ volatile(
+            LOTOR_HELIUM_STRIP_COLUMNS
+            : [to] "+&r"(to)
+            : [from] "r"(p->in_zero_point), [step] "i"(0), [near] "i"(0), [load] "i"(0),
+              LOTOR_HELIUM_STRIP_OPERANDS
+            : LOTOR_HELIUM_STRIP_CLOBBERS);
     }
+#undef LOTOR_HELIUM_STRIP_OPERANDS
+#undef LOTOR_HELIUM_STRIP_CLOBBERS
+}
+
+/* All columns of one row of strips without a dilation in width, from `row` or of the zero point. */
+static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_helium_strip_columns(
+    const struct lotor_depthwise_conv_2d_helium_general_params *p, int32_t load,
+    const uint16_t *places, const int8_t *row, int8_t *to) {
+    const int32_t count = lotor_min(p->in_w, p->plane / p->pitch - p->pad_w);
+    const int32_t rest = count % p->at_once;
+    if (rest > 0) { /* begins with a whole turn, a part of which comes once more */
+        lotor_depthwise_conv_2d_helium_columns(p, load, 1, places, row, to, 1);
+    }
+    lotor_depthwise_conv_2d_helium_columns(p, load, 1, places, row + rest * p->in_step,
+                                           to + rest * p->pitch, count / p->at_once);
 }
 
 /* One row of strips: row `y` of an image, from column `left` on. */
 static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_helium_strip_row(
     const struct lotor_depthwise_conv_2d_helium_general_params *p, const uint16_t *places,
     const int8_t *image, int32_t y, int32_t left, int8_t *to) {
-    /* Columns before the image, then those in it. */
-    const int32_t columns = p->plane / p->pitch;
-    const int32_t before = left < 0 ? (p->dilation_w - 1 - left) / p->dilation_w : 0;
-    const int32_t first = left + before * p->dilation_w;
-    const int32_t inside = (p->in_w - first + p->dilation_w - 1) / p->dilation_w;
-    const int32_t count = lotor_min(inside, columns - before);
-    const int32_t rest = count % p->at_once;
-    if (count <= 0) {
+    const int8_t *const row = image + y * p->in_w * p->in_step;
+    const int32_t inside = y >= 0 && y < p->in_h;
+    if (p->dilation_w == 1) {
+        to += p->pad_w * p->pitch;
+        if (inside) {
+            lotor_depthwise_conv_2d_helium_strip_columns(p, 1, places, row, to);
+        } else {
+            lotor_depthwise_conv_2d_helium_strip_columns(p, 0, places, row, to);
+        }
         return;
     }
+    /* Columns before the image, then those in it. */
+    const int32_t before = left < 0 ? (p->dilation_w - 1 - left) / p->dilation_w : 0;
+    const int32_t first = left + before * p->dilation_w;
+    const int32_t rest = (p->in_w - first + p->dilation_w - 1) / p->dilation_w;
+    const int32_t count = lotor_min(rest, p->plane / p->pitch - before);
     to += before * p->pitch;
-    if (y < 0 || y >= p->in_h) {
-        if (rest > 0) {
-            lotor_depthwise_conv_2d_helium_columns(p, 0, places, image, to, 1);
-        }
-        lotor_depthwise_conv_2d_helium_columns(p, 0, places, image, to + rest * p->pitch,
-                                               count / p->at_once);
-    } else {
-        const int8_t *from = image + (y * p->in_w + first) * p->in_step;
-        if (rest > 0) { /* begins with a whole turn, a part of which comes once more */
-            lotor_depthwise_conv_2d_helium_columns(p, 1, places, from, to, 1);
-        }
-        lotor_depthwise_conv_2d_helium_columns(p, 1, places, from + rest * p->in_step,
-                                               to + rest * p->pitch, count / p->at_once);
+    if (count > 0 && inside) {
+        lotor_depthwise_conv_2d_helium_columns(p, 1, 0, places, row + first * p->in_step, to,
+                                               count);
+    } else if (count > 0) {
+        lotor_depthwise_conv_2d_helium_columns(p, 0, 0, places, row, to, count);
     }
 }
 

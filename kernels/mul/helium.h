@@ -52,7 +52,7 @@ struct lotor_mul_helium_params {
     ".if !%c[a_step]\n vdup.16 q0, %[a_offset]\n .endif\n"                                         \
     ".if !%c[b_step]\n vdup.16 q1, %[b_offset]\n .endif\n"                                         \
     ".if %c[row] >= 8\n"                                                                           \
-    "dls lr, %[turns]\n"                                                                            \
+    "dls lr, %[turns]\n"                                                                           \
     "1:\n"                                                                                         \
     LOTOR_HELIUM_EIGHT_PRODUCTS("", "")                                                            \
     "le lr, 1b\n"                                                                                  \

@@ -22,7 +22,6 @@ _LEAD = 32  # bytes before the strips
 # many, or this part of the input where that is more.
 _ROOM = 2048
 _SHARE = 25
-_COPY = 0.5  # instructions for a byte of a strip
 _NAMES = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w stride_h stride_w "
     "pad_h pad_w dilation_h dilation_w depth_multiplier"
@@ -124,13 +123,20 @@ def _extra(rows: int, p: dict[str, int]) -> int:
 
 def _cost(rows: int, p: dict[str, int]) -> float:
     """Return about how many instructions an output takes."""
-    vectors = _vectors(rows, p)
-    turns = -(-p["out_h"] // (rows * p["dilation_h"]))  # which may be more than the rows need
-    copied = turns * _pitch(rows, p) * p["dilation_h"] / p["out_h"] * _columns(p)
+    vectors, channels = _vectors(rows, p), min(_CHANNELS, p["in_c"])
     width = -(-p["out_w"] // p["dilation_w"])
-    copy = _COPY * copied / width / p["depth_multiplier"]
-    channel = (10 + vectors) * turns * p["dilation_h"] / p["out_h"] / width
-    return 2 * vectors + max(0, vectors - 4) + copy + channel
+    turns = -(-p["out_h"] // (rows * p["dilation_h"])) * p["dilation_h"]
+    lanes = 8 if p["lanes"] == _CHANNELS else 4
+    products = lanes * (2 * vectors + max(0, vectors - 4))
+    line = -(-width // lanes) * (products + {8: 16, 4: 10, 1: 13}[p["lanes"]]) + 6
+    copied = _pitch(rows, p) * (20 + 2.75 * _columns(p) / p["at_once"])
+    strip = 20 + vectors + copied / channels / p["depth_multiplier"]
+    return (line + strip * turns / p["out_h"]) / width
+
+
+def cost(call: KernelCall) -> float:
+    """Return about how many instructions an output takes of a call that `pack` has returned."""
+    return _cost(int(call.params["rows"]), {n: int(value) for n, value in call.params.items()})
 
 
 def _with_rows(call: KernelCall, rows: int) -> KernelCall:
