@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def strips(draw: Draw) -> ModelBuilder:
     x = m.input((*shape, draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 19, 140]))), draw(quants))
     for _ in range(BRANCHES):
         kernel, how = pair(draw, 1, 9), draw(st.sampled_from(["dilation", "stride", "times"]))
-        more = {how: pair(draw, 1, 3)} if how != "times" else {}
+        more: dict[str, Any] = {how: pair(draw, 1, 3)} if how != "times" else {}
         reach = more.get("dilation", (1, 1))
         padding = draw(paddings) if fits(x, kernel, reach) else "SAME"
         times = draw(st.integers(1, 3)) if how == "times" else 1
@@ -124,6 +125,17 @@ def broadcast_sums(draw: Draw) -> ModelBuilder:
 
 
 @st.composite
+def softmaxes(draw: Draw) -> ModelBuilder:
+    """Of fewer than 512 classes: LiteRT stops where their exponentials sum up to that."""
+    m = builder(draw)
+    for _ in range(BRANCHES):
+        scale = draw(st.sampled_from([0.0001, 0.01, 0.037, 0.1, 0.25, 1.0]))
+        rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([64, 65, 101, 255, 511]))
+        m.output(m.softmax(m.input((rows, depth), Quant(scale, 3))))
+    return m
+
+
+@st.composite
 def tables(draw: Draw) -> ModelBuilder:
     """Of any number of elements, one of them in rows with gaps."""
     m = builder(draw)
@@ -148,6 +160,7 @@ def tables(draw: Draw) -> ModelBuilder:
         (sums, "add"),
         (broadcast_sums, "add"),
         (products, "mul"),
+        (softmaxes, "softmax"),
         (tables, "table"),
         (pools, "average_pool_2d"),
         (pools, "mean"),
@@ -175,12 +188,13 @@ def overlapping_more() -> dict[str, ModelBuilder]:
         m = ModelBuilder(seed=1)
         m.output(m.depthwise_conv2d(m.input(shape, Quant(0.05, 3)), kernel=kernel, stride=stride))
         found[name] = m
-    for name, shape, kernel, more in (
+    strips_of: tuple[tuple[str, tuple[int, ...], tuple[int, int], dict[str, Any]], ...] = (
         ("strips", (2, 9, 7, 5), (5, 3), {}),
         ("strips of many channels", (1, 12, 11, 19), (5, 5), {"stride": (2, 2)}),
         ("strips of a dilation", (1, 9, 10, 5), (3, 3), {"dilation": (2, 3)}),
         ("strips of columns", (1, 24, 1, 6), (5, 1), {}),
-    ):
+    )
+    for name, shape, kernel, more in strips_of:
         m = ModelBuilder(seed=1)
         m.output(m.depthwise_conv2d(m.input(shape, Quant(0.05, 3)), kernel=kernel, **more))
         found[name] = m
@@ -197,6 +211,9 @@ def overlapping_more() -> dict[str, ModelBuilder]:
     m = ModelBuilder(seed=1)
     m.output(m.unary("HARD_SWISH", m.input((1, 5, 7), Quant(0.05, 3)), Quant(0.05, 3)))
     found["table"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.softmax(m.input((2, 101), Quant(0.05, 3))))
+    found["softmax"] = m
     for kind, part in (("MUL", (1, 7, 5)), ("MUL", (1, 1, 5)), ("ADD", (1, 1, 5))):
         m = ModelBuilder(seed=1)
         a, b = m.input((1, 7, 5), Quant(0.05, 3)), m.input(part, Quant(0.07, 9))
@@ -216,6 +233,7 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_max_pool_2d_helium forward",
         "lotor_mean_helium forward",
         "lotor_mul_helium forward",
+        "lotor_softmax_helium forward",
         "lotor_table_helium forward",
     }
 

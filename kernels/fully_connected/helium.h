@@ -41,11 +41,11 @@ struct lotor_fully_connected_helium_params {
     "vldrw.u32 " MULTIPLIER ", [r3], #16\n"                                                        \
     "vshl.s32 " SUMS ", " SUMS ", " MULTIPLIER "\n"
 
-/* r1: inputs; r3: weights: of every eight outputs their biases, sixteen of each, then the next, then
- * multipliers, addends and, of sums that are rounded twice, negative shifts; r5: outputs; r7: end of
- * whole blocks of inputs; r9: end of the weights; r11: inputs; r0, r2, r4, r6: sums of outputs 0, 2,
- * 4, 6; r8, r10, r12, lr: of 1, 3, 5, 7; q5: the last inputs, with zeros. Stack: r7, how far the
- * next eight outputs are. */
+/* r1: inputs; r3: weights: of every eight outputs their biases, sixteen of each, then the next,
+ * then multipliers, addends and, of sums that are rounded twice, negative shifts; r5: outputs; r7:
+ * end of whole blocks of inputs; r9: end of the weights; r11: inputs; r0, r2, r4, r6: sums of
+ * outputs 0, 2, 4, 6; r8, r10, r12, lr: of 1, 3, 5, 7; q5: the last inputs, with zeros. Stack: r7,
+ * how far the next eight outputs are. */
 #define LOTOR_HELIUM_ROW                                                                           \
     "sub sp, sp, #8\n"                                                                             \
     "strd r7, r2, [sp]\n"                                                                          \

@@ -39,6 +39,7 @@ from lotor.targets import (
     pool_dsp,
     pool_helium,
     softmax_dsp,
+    softmax_helium,
     table_helium,
 )
 from lotor.targets.overlap import portable_clearances
@@ -169,6 +170,7 @@ _FASTER: tuple[Variant, ...] = (
     # They read several elements before they write them, which asks for no more than one by one.
     Variant("add", "helium", add_helium.pack, portable_clearances),
     Variant("mul", "helium", mul_helium.pack, portable_clearances),
+    Variant("softmax", "helium", softmax_helium.pack, softmax_dsp.clearances),
     Variant("table", "helium", table_helium.pack, table_helium.clearances),
     *(
         Variant(
