@@ -74,9 +74,10 @@ def dense(draw: Draw) -> ModelBuilder:
 def strips(draw: Draw) -> ModelBuilder:
     """Windows that no patch holds: large ones, dilations, columns, several outputs of a channel."""
     m = builder(draw)
-    side = st.integers(1, 19)
-    shape = (draw(st.sampled_from([1, 1, 2])), draw(side), draw(st.sampled_from([1, draw(side)])))
-    x = m.input((*shape, draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 19, 140]))), draw(quants))
+    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 12))
+    width = draw(st.sampled_from([1, 3, 7, 8, 14, 17, 24]))
+    channels = draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 19, 140]))
+    x = m.input((batch, height, width, channels), draw(quants))
     for _ in range(BRANCHES):
         kernel, how = pair(draw, 1, 9), draw(st.sampled_from(["dilation", "stride", "times"]))
         more: dict[str, Any] = {how: pair(draw, 1, 3)} if how != "times" else {}
@@ -194,9 +195,9 @@ def overlapping_more() -> dict[str, ModelBuilder]:
         ("strips of a dilation", (1, 9, 10, 5), (3, 3), {"dilation": (2, 3)}),
         ("strips of columns", (1, 24, 1, 6), (5, 1), {}),
     )
-    for name, shape, kernel, more in strips_of:
+    for name, sizes, kernel, more in strips_of:
         m = ModelBuilder(seed=1)
-        m.output(m.depthwise_conv2d(m.input(shape, Quant(0.05, 3)), kernel=kernel, **more))
+        m.output(m.depthwise_conv2d(m.input(sizes, Quant(0.05, 3)), kernel=kernel, **more))
         found[name] = m
     for kernel, stride in (((2, 2), (2, 2)), ((3, 2), (1, 1))):
         for padding in ("SAME", "VALID"):
