@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from any_layers import any_convolution, products, uint8
+from cases.binary import binary
 from cases.strategies import (
     BRANCHES,
     Draw,
@@ -68,32 +71,114 @@ def dense(draw: Draw) -> ModelBuilder:
 
 
 @st.composite
-def averages(draw: Draw) -> ModelBuilder:
+def strips(draw: Draw) -> ModelBuilder:
+    """Windows that no patch holds: large ones, dilations, columns, several outputs of a channel."""
     m = builder(draw)
-    channels = draw(st.integers(8, 30))
-    x = m.input((draw(st.integers(1, 2)), *pair(draw, 1, 15), channels), draw(quants))
+    batch, height = draw(st.sampled_from([1, 1, 2])), draw(st.integers(1, 12))
+    width = draw(st.sampled_from([1, 3, 7, 8, 14, 17, 24]))
+    channels = draw(st.sampled_from([1, 2, 3, 4, 7, 8, 9, 19, 140]))
+    x = m.input((batch, height, width, channels), draw(quants))
     for _ in range(BRANCHES):
-        kernel = draw(st.sampled_from([x.shape[1:3], pair(draw, 1, min(x.shape[1:3]))]))
-        stride = pair(draw, 1, 3)
-        m.output(m.average_pool2d(x, kernel, stride, "VALID", draw(activations)))
+        kernel, how = pair(draw, 1, 9), draw(st.sampled_from(["dilation", "stride", "times"]))
+        more: dict[str, Any] = {how: pair(draw, 1, 3)} if how != "times" else {}
+        reach = more.get("dilation", (1, 1))
+        padding = draw(paddings) if fits(x, kernel, reach) else "SAME"
+        times = draw(st.integers(1, 3)) if how == "times" else 1
+        m.output(m.depthwise_conv2d(x, times, kernel, padding=padding, **more, **scaling(draw)))
+    return m
+
+
+@st.composite
+def pools(draw: Draw) -> ModelBuilder:
+    """Windows with and without padding, few channels, means of more than 255 pixels."""
+    m, old = builder(draw), draw(uint8)
+    shape = (draw(st.integers(1, 2)), *pair(draw, 1, 18))
+    x = m.input((*shape, draw(st.sampled_from([1, 3, 8, 9, 15, 16, 17, 40, 130]))), draw(quants))
+    for _ in range(BRANCHES):
+        how = window(draw, x, dilated=False)
+        m.output(m.max_pool2d(x, **how, activation=draw(activations)))
+        m.output(m.average_pool2d(x, **how, activation=draw(activations)))
+        sides = draw(st.sampled_from([x.shape[1:3], pair(draw, 1, min(x.shape[1:3]))]))
+        m.output(m.average_pool2d(x, sides, how["stride"], "VALID", draw(activations)))
+        if not old:
+            axes = draw(st.sampled_from([(1, 2), (1,), (2,)]))
+            m.output(m.mean(x, axes, quant=draw(quants)))
+    if old:
+        m.to_uint8()
+    return m
+
+
+@st.composite
+def broadcast_sums(draw: Draw) -> ModelBuilder:
+    """Two tensors, one of which is broadcast or constant."""
+    m = builder(draw)
+    whole = (draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 9)))
+    part = draw(st.sampled_from([(1, *whole[1:]), (1, 1, whole[2]), (1,), (*whole[:2], 1)]))
+    a = m.input(whole, draw(quants))
+    b = m.input(part, draw(quants))
+    if draw(st.booleans()):
+        b = m.constant(m.rng.integers(-128, 128, part).astype(np.int8), draw(quants), "int8")
+    for _ in range(BRANCHES):
+        kind, quant = draw(st.sampled_from(["ADD", "SUB"])), draw(quants)
+        operands = (b, a) if draw(st.booleans()) else (a, b)
+        m.output(binary(m, kind, *operands, quant=quant, activation=draw(activations)))
+    return m
+
+
+@st.composite
+def softmaxes(draw: Draw) -> ModelBuilder:
+    """Of fewer than 512 classes: LiteRT stops where their exponentials sum up to that."""
+    m = builder(draw)
+    for _ in range(BRANCHES):
+        scale = draw(st.sampled_from([0.0001, 0.01, 0.037, 0.1, 0.25, 1.0]))
+        rows, depth = draw(st.integers(1, 3)), draw(st.sampled_from([64, 65, 101, 255, 511]))
+        m.output(m.softmax(m.input((rows, depth), Quant(scale, 3))))
+    return m
+
+
+@st.composite
+def tables(draw: Draw) -> ModelBuilder:
+    """Of any number of elements, one of them in rows with gaps."""
+    m = builder(draw)
+    x = m.input((1, *pair(draw, 1, 7), draw(st.integers(1, 40))), draw(quants))
+    for kind, quant in (
+        ("LOGISTIC", Quant(1 / 256, -128)),
+        ("TANH", Quant(1 / 128, 0)),
+        ("HARD_SWISH", draw(quants)),
+    ):
+        m.output(m.unary(kind, x, quant))
     return m
 
 
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"), (dense, "fully_connected"),
-     (sums, "add"), (averages, "average_pool_2d")],
-)  # fmt: skip
+    [
+        (convolutions, "conv_2d"),
+        (any_convolution, "conv_2d"),
+        (depthwise, "depthwise_conv_2d_helium"),
+        (strips, "depthwise_conv_2d_helium_general"),
+        (dense, "fully_connected"),
+        (sums, "add"),
+        (broadcast_sums, "add"),
+        (products, "mul"),
+        (softmaxes, "softmax"),
+        (tables, "table"),
+        (pools, "average_pool_2d"),
+        (pools, "mean"),
+        (pools, "max_pool_2d"),
+    ],
+)
 def test_random_layers(
     draw: Callable[[], st.SearchStrategy[ModelBuilder]],
     kernel: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    check_random_layers(draw, TARGET, f"lotor_{kernel}_helium", tmp_path_factory, EXAMPLES)
+    kernel += "" if "helium" in kernel else "_helium"
+    check_random_layers(draw, TARGET, f"lotor_{kernel}", tmp_path_factory, EXAMPLES)
 
 
 def overlapping_more() -> dict[str, ModelBuilder]:
-    """Rings of rows that wait for nothing, channels in groups that overlap, averages."""
+    """Rings of rows that wait for nothing, channels in groups that overlap, strips, pools."""
     found = {}
     for name, shape, kernel, stride in (
         ("patches of four", (2, 9, 7, 5), (3, 3), (1, 1)),
@@ -104,10 +189,37 @@ def overlapping_more() -> dict[str, ModelBuilder]:
         m = ModelBuilder(seed=1)
         m.output(m.depthwise_conv2d(m.input(shape, Quant(0.05, 3)), kernel=kernel, stride=stride))
         found[name] = m
-    for kernel, stride in (((2, 2), (2, 2)), ((3, 2), (1, 1))):
+    strips_of: tuple[tuple[str, tuple[int, ...], tuple[int, int], dict[str, Any]], ...] = (
+        ("strips", (2, 9, 7, 5), (5, 3), {}),
+        ("strips of many channels", (1, 12, 11, 19), (5, 5), {"stride": (2, 2)}),
+        ("strips of a dilation", (1, 9, 10, 5), (3, 3), {"dilation": (2, 3)}),
+        ("strips of columns", (1, 24, 1, 6), (5, 1), {}),
+    )
+    for name, sizes, kernel, more in strips_of:
         m = ModelBuilder(seed=1)
-        m.output(m.average_pool2d(m.input((1, 8, 7, 12), Quant(0.05, 3)), kernel, stride))
-        found[f"averages {kernel}"] = m
+        m.output(m.depthwise_conv2d(m.input(sizes, Quant(0.05, 3)), kernel=kernel, **more))
+        found[name] = m
+    for kernel, stride in (((2, 2), (2, 2)), ((3, 2), (1, 1))):
+        for padding in ("SAME", "VALID"):
+            for kind in ("average_pool2d", "max_pool2d"):
+                m = ModelBuilder(seed=1)
+                x = m.input((1, 8, 7, 19), Quant(0.05, 3))
+                m.output(getattr(m, kind)(x, kernel, stride, padding))
+                found[f"{kind} {kernel} {padding}"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.mean(m.input((1, 6, 5, 9), Quant(0.05, 3)), (2,)))
+    found["means"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.unary("HARD_SWISH", m.input((1, 5, 7), Quant(0.05, 3)), Quant(0.05, 3)))
+    found["table"] = m
+    m = ModelBuilder(seed=1)
+    m.output(m.softmax(m.input((2, 101), Quant(0.05, 3))))
+    found["softmax"] = m
+    for kind, part in (("MUL", (1, 7, 5)), ("MUL", (1, 1, 5)), ("ADD", (1, 1, 5))):
+        m = ModelBuilder(seed=1)
+        a, b = m.input((1, 7, 5), Quant(0.05, 3)), m.input(part, Quant(0.07, 9))
+        m.output(binary(m, kind, a, b, quant=Quant(0.1173, 3), activation="NONE"))
+        found[f"{kind} {part}"] = m
     return found
 
 
@@ -118,6 +230,12 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_average_pool_2d_helium forward",
         "lotor_conv_2d_helium forward",
         "lotor_depthwise_conv_2d_helium forward",
+        "lotor_depthwise_conv_2d_helium_general forward",
+        "lotor_max_pool_2d_helium forward",
+        "lotor_mean_helium forward",
+        "lotor_mul_helium forward",
+        "lotor_softmax_helium forward",
+        "lotor_table_helium forward",
     }
 
 

@@ -13,7 +13,8 @@
 #include <string.h>
 
 struct lotor_conv_2d_helium_params {
-    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c;
+    int32_t groups; /* which have nothing in common but the image */
+    int32_t batches, in_h, in_w, in_c, out_h, out_w, out_c; /* channels: of a group */
     int32_t in_step, out_step; /* elements from one pixel to the next */
     int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h;
     int32_t in_zero_point;
@@ -113,9 +114,10 @@ static inline LOTOR_SPECIALISED int32_t lotor_conv_2d_helium_begin(
     return kept;
 }
 
+/* end: of the input. */
 static inline LOTOR_SPECIALISED void
-lotor_conv_2d_helium(const struct lotor_conv_2d_helium_params *p, const int8_t *in,
-                     const uint32_t *weights, int8_t *out, int8_t *lanes) {
+lotor_conv_2d_helium_group(const struct lotor_conv_2d_helium_params *p, const int8_t *in,
+                           const int8_t *end, const uint32_t *weights, int8_t *out, int8_t *lanes) {
     const int32_t pixels = p->batches * p->out_h * p->out_w;
     const int32_t step = lotor_conv_2d_helium_step(p->blocks);
     const int32_t lane = lotor_conv_2d_helium_lane(p->blocks);
@@ -131,7 +133,7 @@ lotor_conv_2d_helium(const struct lotor_conv_2d_helium_params *p, const int8_t *
         for (; next < pixels;) {
             i = lotor_conv_2d_helium_begin(p, lanes, pixels - next);
             /* Whole blocks, where they end in the input. */
-            if ((next + 3) * p->in_step + p->blocks * 16 <= pixels * p->in_step) {
+            if ((next + 3) * p->in_step + p->blocks * 16 <= end - in) {
 #pragma GCC unroll 4
                 for (int32_t k = 0; k < 4; k++) {
                     lotor_conv_2d_helium_run(lanes + k * lane, in + (next + k) * p->in_step,
@@ -188,6 +190,18 @@ lotor_conv_2d_helium(const struct lotor_conv_2d_helium_params *p, const int8_t *
             }
         }
         in += p->in_h * p->in_w * p->in_step;
+    }
+}
+
+static inline LOTOR_SPECIALISED void
+lotor_conv_2d_helium(const struct lotor_conv_2d_helium_params *p, const int8_t *in,
+                     const uint32_t *weights, int8_t *out, int8_t *lanes) {
+    const int8_t *const end = in + p->batches * p->in_h * p->in_w * p->in_step;
+    for (int32_t group = 0; group < p->groups; group++) {
+        lotor_conv_2d_helium_group(p, in, end, weights, out, lanes);
+        in += p->in_c;
+        weights += p->words;
+        out += p->out_c;
     }
 }
 

@@ -32,10 +32,20 @@ struct lotor_fully_connected_helium_params {
     "vldrw.u32 q4, [r3], #16\n vmladava.s8 lr, q0, q4\n"
 
 /* clang-format off */
-/* r1: inputs; r3: weights: of every eight outputs their biases, sixteen of each, then the next, then
- * multipliers and addends; r5: outputs; r7: end of whole blocks of inputs; r9: end of the weights;
- * r11: inputs; r0, r2, r4, r6: sums of outputs 0, 2, 4, 6; r8, r10, r12, lr: of 1, 3, 5, 7; q5: the
- * last inputs, with zeros. Stack: r7, how far the next eight outputs are. */
+/* Four sums that are rounded twice, see `helium_output.h`; overwrites the multipliers. */
+#define LOTOR_HELIUM_ROW_TWICE(SUMS, MULTIPLIER, ADDEND)                                           \
+    "vqrdmulh.s32 " SUMS ", " SUMS ", " MULTIPLIER "\n"                                            \
+    "vshr.s32 " MULTIPLIER ", " SUMS ", #31\n"                                                     \
+    "vadd.i32 " SUMS ", " SUMS ", " ADDEND "\n"                                                    \
+    "vadd.i32 " SUMS ", " SUMS ", " MULTIPLIER "\n"                                                \
+    "vldrw.u32 " MULTIPLIER ", [r3], #16\n"                                                        \
+    "vshl.s32 " SUMS ", " SUMS ", " MULTIPLIER "\n"
+
+/* r1: inputs; r3: weights: of every eight outputs their biases, sixteen of each, then the next,
+ * then multipliers, addends and, of sums that are rounded twice, negative shifts; r5: outputs; r7:
+ * end of whole blocks of inputs; r9: end of the weights; r11: inputs; r0, r2, r4, r6: sums of
+ * outputs 0, 2, 4, 6; r8, r10, r12, lr: of 1, 3, 5, 7; q5: the last inputs, with zeros. Stack: r7,
+ * how far the next eight outputs are. */
 #define LOTOR_HELIUM_ROW                                                                           \
     "sub sp, sp, #8\n"                                                                             \
     "strd r7, r2, [sp]\n"                                                                          \
@@ -67,8 +77,13 @@ struct lotor_fully_connected_helium_params {
     "vmov q1[2], q1[0], r8, r12\n vmov q1[3], q1[1], r10, lr\n"                                    \
     "vldrw.u32 q2, [r3], #16\n vldrw.u32 q3, [r3], #16\n"                                          \
     "vldrw.u32 q4, [r3], #16\n vldrw.u32 q6, [r3], #16\n"                                          \
+    ".if %c[shift]\n"                                                                              \
     LOTOR_HELIUM_LINE("q0", "q2", "q4")                                                            \
     LOTOR_HELIUM_LINE("q1", "q3", "q6")                                                            \
+    ".else\n"                                                                                      \
+    LOTOR_HELIUM_ROW_TWICE("q0", "q2", "q4")                                                       \
+    LOTOR_HELIUM_ROW_TWICE("q1", "q3", "q6")                                                       \
+    ".endif\n"                                                                                     \
     LOTOR_HELIUM_HALVE("q0", "b", "q0")                                                            \
     LOTOR_HELIUM_HALVE("q0", "t", "q1")                                                            \
     LOTOR_HELIUM_NARROW("q0", "b", "q0")                                                           \

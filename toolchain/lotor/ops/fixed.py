@@ -10,9 +10,9 @@ from lotor.graph import Array
 from lotor.ops.quantization import FixedPoint
 
 
-def multiply_high(a: Array, b: int) -> Array:
+def multiply_high(a: Array, b: Array | int) -> Array:
     """Return a * b / 2^31, rounded half up, of int64 arrays that hold int32 values."""
-    return (a * np.int64(b) + (1 << 30)) >> 31
+    return (a * np.asarray(b, np.int64) + (1 << 30)) >> 31
 
 
 def divide_by_power(x: Array, exponent: int) -> Array:

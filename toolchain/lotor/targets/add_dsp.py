@@ -45,23 +45,25 @@ class Line:
     shift: int
 
 
-def line_of(call: KernelCall, fraction: int, products: Callable[[int, int], Array]) -> Line | None:
+def line_of(
+    call: KernelCall,
+    fraction: int,
+    products: Callable[[int, int], Array],
+    *,
+    broadcast: bool = False,
+) -> Line | None:
     """Return the line that gives what the reference does; None where there is none.
 
     Args:
         call: of any kernel.
         fraction: bits of the products that are cut off.
         products: of all values and two multipliers, int64[256, 256], as the kernel has them.
+        broadcast: whether the kernel walks through rows; else it takes two tensors of one shape.
     """
     if call.function not in ("add", "sub"):
         return None
     p = {name: int(value) for name, value in call.params.items()}
-    (a, b), y = call.inputs, call.outputs[0]
-    if not a.shape == b.shape == y.shape:
-        return None
-    if a.data is not None or b.data is not None or not (a.dense and b.dense and y.dense):
-        return None
-    if (p["row"], p["a_step"], p["b_step"]) != (y.elements, 1, 1):
+    if not (broadcast or _one_row(call)):
         return None
     sign = -1 if call.function == "sub" else 1
     want = _reference(p, sign)
@@ -85,6 +87,20 @@ def line_of(call: KernelCall, fraction: int, products: Callable[[int, int], Arra
             if addend is not None and most + abs(addend) <= _LARGEST:
                 return Line(first, second, addend, away, shift)
     return None
+
+
+def _one_row(call: KernelCall) -> bool:
+    """Return whether a call adds two tensors of one shape, neither of which is constant."""
+    (a, b), y, p = call.inputs, call.outputs[0], call.params
+    return (
+        a.shape == b.shape == y.shape
+        and a.data is None
+        and b.data is None
+        and a.dense
+        and b.dense
+        and y.dense
+        and (p["row"], p["a_step"], p["b_step"]) == (y.elements, 1, 1)
+    )
 
 
 def with_line(call: KernelCall, line: Line, structure: str, **more: int) -> KernelCall:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from lotor.graph import Array, DType, Tensor
-from lotor.memory import Clearance
+from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.helium_weights import (
     BLOCK,
@@ -30,13 +30,14 @@ def pack(call: KernelCall) -> KernelCall | None:
     if call.function != "conv_2d":
         return None
     p = {name: int(value) for name, value in call.params.items()}
+    groups = p["in_c"] // p["group_c"]
+    p |= {"in_c": p["group_c"], "out_c": p["out_c"] // groups}
     pixels = p["batches"] * p["out_h"] * p["out_w"]
     weights = call.constants["weights"]
     filters = weights.reshape(weights.shape[0], -1)
     blocks = -(-filters.shape[1] // BLOCK)
     if (
         pixels < _LANES
-        or p["group_c"] != p["in_c"]
         or p["weights_offset"] != 0
         or p["dilation_w"] != 1
         or p["out_step"] > _MOST_STEP
@@ -47,12 +48,15 @@ def pack(call: KernelCall) -> KernelCall | None:
     scale = scale_of(sums)
     if scale is None:
         return None
-    words = _packed(filters, scale.table)
+    words = [
+        _packed(filters[first : first + p["out_c"]], scale.table[first : first + p["out_c"]])
+        for first in range(0, len(filters), p["out_c"])
+    ]
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w "
         "stride_h stride_w pad_h pad_w dilation_h"
     )
-    params = {name: p[name] for name in names.split()}
+    params = {"groups": groups} | {name: p[name] for name in names.split()}
     ring = {"rows": 0, "columns": 0}
     if not _pointwise(p):
         ring["rows"] = (p["kernel_h"] - 1) * p["dilation_h"] + 1
@@ -62,8 +66,8 @@ def pack(call: KernelCall) -> KernelCall | None:
     params |= {
         "in_zero_point": -p["in_offset"],
         "blocks": blocks,
-        "words": len(words),
-        "aligned": int(aligned(call.outputs[0], p["out_step"])),
+        "words": len(words[0]),
+        "aligned": int(aligned(call.outputs[0], p["out_step"]) and p["out_c"] % _LANES == 0),
         "bias": scale.bias,
         "lift": scale.lift,
         "shift": scale.shift,
@@ -79,7 +83,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     return replace(
         call,
         params=params,
-        constants={"weights": words},
+        constants={"weights": np.concatenate(words)},
         outputs=[*call.outputs, lanes],
         structure="conv_2d_helium",
     )
@@ -110,6 +114,8 @@ def clearances(call: KernelCall) -> Sequence[Clearance]:
     Four pixels are read, then written; or rows are copied, then a row of outputs is written.
     """
     p = {name: int(value) for name, value in call.params.items()}
+    if p["groups"] > 1:  # one has been written before the next is read
+        return [NO_CLEARANCE]
     if p["rows"]:
         return [ring_clearance(call, p["rows"], 1)]
     first = np.arange(0, p["batches"] * p["out_h"] * p["out_w"], _LANES)

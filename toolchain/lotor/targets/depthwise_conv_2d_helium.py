@@ -8,6 +8,7 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
+from lotor.targets import depthwise_conv_2d_helium_general
 from lotor.targets.helium_weights import (
     FOUR,
     aligned,
@@ -23,6 +24,7 @@ _LEAD = 5  # zeros before a filter, which shift it by a row and a column of a pa
 _FILTERS = 72  # bytes of four filters between zeros
 _ROOM = 80  # bytes of a patch and of the places of its rows
 _MOST_BYTES = 1 << 16  # of pixels that a number of 16 bits takes
+_ONE = 8.4  # instructions for an output of which a patch gives one
 _MOST_STEP = 2047  # two outputs further the offset is below 4096
 
 
@@ -50,6 +52,9 @@ def pack(call: KernelCall) -> KernelCall | None:
         return None
     square = kernel == (3, 3) and p["stride_h"] == p["stride_w"] == 1
     outputs = 4 if square and min(p["out_h"], p["out_w"]) > 1 else 1
+    strips = depthwise_conv_2d_helium_general.pack(call) if outputs == 1 else None
+    if strips is not None and depthwise_conv_2d_helium_general.cost(strips) < _ONE:
+        return None
     words = _packed(filters.reshape(-1, *kernel), scale.table, outputs)
     names = (
         "batches in_h in_w in_c out_h out_w in_step out_step kernel_w stride_h stride_w "

@@ -1,5 +1,6 @@
 """What the Helium kernels share: weights in blocks of sixteen, sums on a line or rounded twice."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,9 +54,9 @@ def scale_of(sums: Sums) -> HeliumScale | None:
     return HeliumScale(table, 1)
 
 
-def biased_line_of(sums: Sums) -> LinearScale | None:
-    """Return the line of sums with their bias; None if there is none."""
-    for lift in _BIASED_LIFTS:
+def biased_line_of(sums: Sums, lifts: Sequence[int] = _BIASED_LIFTS) -> LinearScale | None:
+    """Return the line of sums with their bias; None if there is none with one of the lifts."""
+    for lift in lifts:
         line = _half_up(sums.line((lift,)), sums)
         if line is not None:
             return line

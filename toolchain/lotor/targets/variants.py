@@ -18,7 +18,6 @@ from lotor.targets import (
     add_helium,
     add_v6m,
     add_v7m,
-    average_pool_2d_helium,
     conv_2d_dsp,
     conv_2d_dsp_winograd,
     conv_2d_helium,
@@ -27,6 +26,7 @@ from lotor.targets import (
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_dsp_general,
     depthwise_conv_2d_helium,
+    depthwise_conv_2d_helium_general,
     depthwise_conv_2d_v6m,
     depthwise_conv_2d_v7m,
     dsp_general,
@@ -35,8 +35,12 @@ from lotor.targets import (
     fully_connected_v6m,
     fully_connected_v7m,
     mul_dsp,
+    mul_helium,
     pool_dsp,
+    pool_helium,
     softmax_dsp,
+    softmax_helium,
+    table_helium,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -163,26 +167,36 @@ _FASTER: tuple[Variant, ...] = (
         0.04,
         depthwise_conv_2d_dsp.shrink,
     ),
-    Variant("add", "helium", add_helium.pack, add_helium.clearances),
-    Variant(
-        "fully_connected",
-        "helium",
-        fully_connected_helium.pack,
-        fully_connected_helium.clearances,
-        ("few", "rest", "turn", *_SCALE),
+    # They read several elements before they write them, which asks for no more than one by one.
+    Variant("add", "helium", add_helium.pack, portable_clearances),
+    Variant("mul", "helium", mul_helium.pack, portable_clearances),
+    Variant("softmax", "helium", softmax_helium.pack, softmax_dsp.clearances),
+    Variant("table", "helium", table_helium.pack, table_helium.clearances),
+    *(
+        Variant(
+            "fully_connected",
+            "helium",
+            pack,
+            fully_connected_helium.clearances,
+            ("few", "rest", "turn", *_SCALE),
+        )
+        for pack in (fully_connected_helium.pack, fully_connected_helium.pack_pixels)
     ),
-    Variant(
-        "average_pool_2d",
-        "helium",
-        average_pool_2d_helium.pack,
-        average_pool_2d_helium.clearances,
-    ),
+    Variant("average_pool_2d", "helium", pool_helium.pack_average, pool_helium.clearances),
+    Variant("mean", "helium", pool_helium.pack_mean, pool_helium.clearances),
+    Variant("max_pool_2d", "helium", pool_helium.pack_maximum, pool_helium.clearances),
     Variant("conv_2d", "helium", conv_2d_helium.pack, conv_2d_helium.clearances),
     Variant(
         "depthwise_conv_2d",
         "helium",
         depthwise_conv_2d_helium.pack,
         depthwise_conv_2d_helium.clearances,
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "helium_general",
+        depthwise_conv_2d_helium_general.pack,
+        depthwise_conv_2d_helium_general.clearances,
     ),
     Variant("add", "v7m", add_v7m.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
