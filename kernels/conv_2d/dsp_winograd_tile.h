@@ -108,8 +108,10 @@ static LOTOR_SHARED void lotor_winograd_inputs_tile_4(const int8_t *const *at, i
  * pairs: of channels, an even number.
  * sums: for each point, one for each filter.
  */
-static LOTOR_SHARED void lotor_winograd_column(const uint32_t *weights, const uint32_t *tile,
-                                               const uint32_t *end, int32_t pairs, int32_t *sums) {
+static inline LOTOR_SPECIALISED void lotor_winograd_column(const uint32_t *weights,
+                                                           const uint32_t *tile,
+                                                           const uint32_t *end, int32_t pairs,
+                                                           int32_t *sums) {
     /* The first turn of four quads is not whole. */
     const uint32_t rest = (uint32_t)pairs / 2 - 1, left_out = rest ? (0 - rest) % 4 : 4;
     register const uint32_t *w __asm__("r0") = weights;
@@ -191,6 +193,7 @@ lotor_winograd_tile_outputs(const uint32_t *columns, const uint32_t *scale, int8
                             int32_t size, int32_t height, int32_t width, int32_t step, int32_t row,
                             int32_t shift, int32_t low, int32_t high) {
     const uint32_t multiplier = scale[1], addend = scale[2], right = shift ? 0 : scale[3];
+#pragma GCC unroll 4
     for (int32_t y = 0; y < height; y++) {
         uint32_t line[4];
         lotor_winograd_outputs_4(columns + y, 4 * size, line);
@@ -219,9 +222,11 @@ lotor_conv_2d_dsp_winograd_tile(const struct lotor_conv_2d_dsp_winograd_tile_par
     memset(outside, p->in_zero_point, (size_t)p->in_c);
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t y = 0; y < p->out_h; y += p->size) {
-            const int32_t height = p->out_h - y < p->size ? p->out_h - y : p->size;
+            const int32_t below = p->out_h - y;
+            const int32_t height = p->out_h % p->size == 0 || below >= p->size ? p->size : below;
             for (int32_t x = 0; x < p->out_w; x += 4) {
-                const int32_t width = p->out_w - x < 4 ? p->out_w - x : 4;
+                const int32_t right = p->out_w - x;
+                const int32_t width = p->out_w % 4 == 0 || right >= 4 ? 4 : right;
                 union { /* one after the other */
                     const int8_t *at[6 * 6];
                     int32_t sums[6 * 4];
