@@ -15,7 +15,7 @@ from lotor.board import load_board
 from lotor.build import program_hash
 from lotor.cli import main
 from lotor.codegen.share import Step
-from lotor.compiler import Compiled, _less_scratch, _placed, _plan, compile_model
+from lotor.compiler import Compiled, _less_memory, _placed, _plan, compile_model
 from lotor.device import emulator
 from lotor.device.ready import compile_for
 from lotor.frontend.tflite import read_model
@@ -169,17 +169,35 @@ def test_the_least_ram_spends_no_flash_that_is_not_there() -> None:
         assert constant_bytes(_step(ram).call) <= max(flash, needed)
 
 
-def test_less_scratch_memory_costs_no_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_less_memory_costs_no_flash(monkeypatch: pytest.MonkeyPatch) -> None:
     step = _source()
     base, portable = ranked(step.source, M4, Preference())
     bare = replace(step.call, outputs=step.call.outputs[:1])
-    spending = replace(base, variant=replace(base.variant, spends=True), call=bare)
+    constants = {"weights": np.zeros(constant_bytes(bare) + 1, np.int8)}
+    dearer = replace(bare, constants=constants)
+    spending = replace(base, variant=replace(base.variant, spends=True), call=dearer)
     frugal = replace(base, variant=replace(base.variant, name="dsp_frugal"), call=bare)
     monkeypatch.setattr("lotor.compiler.ranked", lambda *_: iter([spending, base, frugal]))
-    found = _less_scratch(step, M4, Preference("ram", 10**6))
-    assert found is not None and found.variant is frugal.variant
-    monkeypatch.setattr("lotor.compiler.ranked", lambda *_: iter([spending, base, portable]))
-    assert _less_scratch(step, M4, Preference("ram")) is None  # the portable one is too slow
+    found = [tried.variant for tried in _less_memory(step, M4, Preference("ram", 10**6))]
+    assert found == [base.variant, frugal.variant]
+    monkeypatch.setattr("lotor.compiler.ranked", lambda *_: iter([spending, portable]))
+    assert not [*_less_memory(step, M4, Preference("ram"))]  # the portable one is too slow
+
+
+def test_the_least_ram_keeps_winograd_tiles() -> None:
+    """Between two tensors that wait there is little room, and none between input and output."""
+    m = ModelBuilder(seed=1)
+    quant = Quant(0.05, -128)
+    x = m.conv2d(m.input((1, 16, 16, 3), quant), 16, quant=quant, activation="RELU")
+    y = m.conv2d(x, 16, quant=quant, activation="RELU")
+    m.output(m.add(x, m.conv2d(y, 16, quant=quant)))
+    found = {
+        optimize: compile_model(m.build(), "cortex-m4", preference=Preference(optimize, 10**6))
+        for optimize in ("speed", "ram")
+    }
+    assert found["ram"].plan.arena_bytes < found["speed"].plan.arena_bytes
+    labels = [layer.steps[0].variant.label for layer in found["ram"].layers]
+    assert all(label.startswith("dsp_winograd_tile") for label in labels[1:3]), labels
 
 
 @pytest.mark.parametrize("optimize", OPTIMIZE)

@@ -19,15 +19,17 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m4"
-FUNCTION = "lotor_conv_2d_dsp_winograd"
+# Where the output replaces the input: `test_winograd_in_place.py`.
+FORMS = [v.label for v in variants._FASTER if v.spends and not v.form.endswith("in_place")]
 
 
-@pytest.fixture(autouse=True, params=["2x2", "4x4"])
-def _form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tiles of one size, wherever they are exact."""
-    free = (replace(variant, spends=False) for variant in variants._FASTER if variant.spends)
-    chosen = (variant for variant in free if variant.form == request.param)
+@pytest.fixture(autouse=True, params=FORMS)
+def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Tiles of one form, wherever they are exact; return the function."""
+    free = (replace(v, spends=False, thrifty=False) for v in variants._FASTER if v.spends)
+    chosen = [variant for variant in free if variant.label == request.param]
     monkeypatch.setattr(variants, "_FASTER", (*chosen, *variants._FASTER))
+    return f"lotor_conv_2d_{chosen[0].name}"
 
 
 @st.composite
@@ -43,31 +45,31 @@ def convolutions(draw: Draw) -> ModelBuilder:
     return m
 
 
-def test_random_layers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_random_layers(convolutions, TARGET, FUNCTION, tmp_path_factory, examples=10)
+def test_random_layers(tmp_path_factory: pytest.TempPathFactory, form: str) -> None:
+    check_random_layers(convolutions, TARGET, form, tmp_path_factory, examples=10)
 
 
 @pytest.mark.parametrize("target", ["cortex-m7", "cortex-m33"])
-def test_other_cores(target: str, tmp_path: Path) -> None:
+def test_other_cores(target: str, tmp_path: Path, form: str) -> None:
     m = ModelBuilder(seed=5)
     x = m.input((2, 7, 11, 12), Quant(0.05, 3))
     m.output(m.conv2d(x, 6))
     m.output(m.conv2d(x, 7, activation="RELU", padding="VALID"))
     m.output(m.conv2d(x, 5, activation="RELU6"))
-    assert taken(m, target, tmp_path) == {FUNCTION: 3}
+    assert taken(m, target, tmp_path) == {form: 3}
 
 
-def test_pairs_of_channels(tmp_path: Path) -> None:
+def test_pairs_of_channels(tmp_path: Path, form: str) -> None:
     """Every rest of eight pairs, one turn of the loop and several."""
     m = ModelBuilder(seed=1)
     for channels in (4, 8, 12, 16, 20, 32, 36, 64):
         x = m.input((1, 2, 3, channels), Quant(0.05, 3))
         m.output(m.conv2d(x, weights=m.rng.integers(-40, 41, (4, 3, 3, channels), np.int8)))
-    assert taken(m, TARGET, tmp_path) == {FUNCTION: 8}
+    assert taken(m, TARGET, tmp_path) == {form: 8}
 
 
 @pytest.mark.parametrize("signs", [[1, 1, 1], [1, -1, 1]])
-def test_largest_weights(signs: list[int], tmp_path: Path) -> None:
+def test_largest_weights(signs: list[int], tmp_path: Path, form: str) -> None:
     """Weights that are the largest at some point, for the largest inputs too."""
     m = ModelBuilder(seed=1)
     x = m.input((1, 5, 9, 8), Quant(0.05, -128))
@@ -77,17 +79,17 @@ def test_largest_weights(signs: list[int], tmp_path: Path) -> None:
     for multiplier in (1e-5, 1e-3):
         m.output(m.conv2d(x, weights=weights, multiplier=multiplier))
         m.output(m.conv2d(x, weights=weights, multiplier=multiplier, activation="RELU"))
-    assert taken(m, TARGET, tmp_path) == {FUNCTION: 4}
+    assert taken(m, TARGET, tmp_path) == {form: 4}
 
 
-def test_largest_inputs(tmp_path: Path) -> None:
+def test_largest_inputs(tmp_path: Path, form: str) -> None:
     """Tiles of inputs that are the largest at each of the points, and the least."""
     m = ModelBuilder(seed=1)
     x = m.input((1, 6, 6, 4), Quant(0.05, 127))
     m.output(m.conv2d(x, 4, padding="VALID"))
     content = m.build()
     compiled = compile_model(content, TARGET)
-    assert [step.function for step in compiled.layers[0].steps] == [FUNCTION]
+    assert [step.function for step in compiled.layers[0].steps] == [form]
     lines = np.array(
         [[1, 1, -1, 1, 1, 1], [1, -1, -1, 1, 1, 1], [1, 1, -1, -1, 1, 1], [1, -1, -1, 1, 1, 1],
          [1, 1, -1, -1, 1, 1], [1, 1, 1, -1, 1, 1], [1, 1, -1, -1, -1, -1], [1, 1, 1, 1, 1, 1]]
@@ -102,16 +104,16 @@ def test_largest_inputs(tmp_path: Path) -> None:
         assert difference(got, as_list(oracle.run(one))) == ""
 
 
-def test_no_line(tmp_path: Path) -> None:
+def test_no_line(tmp_path: Path, form: str) -> None:
     """A requantization that rounds twice, of sums that come four times as large."""
     m = ModelBuilder(seed=2)
     m.output(m.conv2d(m.input((1, 8, 8, 8), Quant(0.05, 3)), 4, multiplier=2.0**-9))
     (layer,) = compile_model(m.build(), TARGET).layers
     assert layer.steps[0].call.params["shift"] == 0
-    assert taken(m, TARGET, tmp_path) == {FUNCTION: 1}
+    assert taken(m, TARGET, tmp_path) == {form: 1}
 
 
-def test_parts_of_larger_tensors(tmp_path: Path) -> None:
+def test_parts_of_larger_tensors(tmp_path: Path, form: str) -> None:
     m = ModelBuilder(seed=3)
     quant = Quant(0.05, 3)
     x = m.input((1, 5, 11, 8), quant)
@@ -122,10 +124,10 @@ def test_parts_of_larger_tensors(tmp_path: Path) -> None:
     params = [step.call.params for layer in compiled.layers for step in layer.steps]
     assert any(p["out_step"] > p["out_c"] for p in params)
     assert any(p["in_step"] > p["in_c"] for p in params)
-    assert taken(m, TARGET, tmp_path) == {FUNCTION: 4}
+    assert taken(m, TARGET, tmp_path) == {form: 4}
 
 
-def test_layers_that_are_refused() -> None:
+def test_layers_that_are_refused(form: str) -> None:
     """Other windows, odd channels, and sums that leave no room for their factor."""
     for channels, options in (
         (8, {"stride": (1, 2)}),
@@ -137,10 +139,10 @@ def test_layers_that_are_refused() -> None:
         m = ModelBuilder(seed=3)
         m.output(m.conv2d(m.input((1, 8, 8, channels), Quant(0.05, 3)), 4, **options))
         (layer,) = compile_model(m.build(), TARGET).layers
-        assert layer.steps[0].function != FUNCTION, options
+        assert layer.steps[0].function != form, options
 
 
-def test_overlap_is_as_declared(tmp_path: Path) -> None:
+def test_overlap_is_as_declared(tmp_path: Path, form: str) -> None:
     models = {}
     for name, shape, filters, padding in (
         ("blocks", (1, 8, 16, 8), 8, "SAME"),
@@ -151,4 +153,4 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         m = ModelBuilder(seed=1)
         m.output(m.conv2d(m.input(shape, Quant(0.05, 3)), filters, padding=padding))
         models[name] = m
-    assert check_overlap(models, TARGET, tmp_path) == {f"{FUNCTION} forward"}
+    assert check_overlap(models, TARGET, tmp_path) == {f"{form} forward"}

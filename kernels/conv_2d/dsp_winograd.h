@@ -248,17 +248,19 @@ static inline LOTOR_SPECIALISED void lotor_winograd_outputs_4(const uint32_t *m,
     to[3] = b + (d << 3) + (m[5 * step] << 2);
 }
 
-/* Twice what a sum should be, whose rest is 0: it is a quarter, or a 576th. */
-static inline LOTOR_SPECIALISED uint32_t lotor_winograd_twice(uint32_t sum, int32_t size) {
-    /* The inverse of 9 modulo 2^32. */
-    return size == 2 ? (uint32_t)((int32_t)sum >> 1)
-                     : (uint32_t)((int32_t)sum >> 5) * UINT32_C(0x38E38E39);
+/* Twice what a sum should be, whose rest is 0: with 4 outputs in a tile it is a quarter, with 8 a
+ * 48th, with 16 a 576th. */
+static inline LOTOR_SPECIALISED uint32_t lotor_winograd_twice(uint32_t sum, int32_t outputs) {
+    const int32_t half = outputs == 4 ? 1 : outputs == 8 ? 3 : 5;
+    /* The inverses of 3 and 9 modulo 2^32. */
+    const uint32_t odd = outputs == 4 ? 1 : outputs == 8 ? 0xAAAAAAAB : 0x38E38E39;
+    return (uint32_t)((int32_t)sum >> half) * odd;
 }
 
 /* From a sum, as it comes, to its output. */
 static inline LOTOR_SPECIALISED int8_t lotor_winograd_output(uint32_t sum, uint32_t multiplier,
                                                              uint32_t addend, uint32_t right,
-                                                             int32_t size, int32_t shift,
+                                                             int32_t outputs, int32_t shift,
                                                              int32_t low, int32_t high) {
     uint32_t value;
     if (shift) {
@@ -269,7 +271,7 @@ static inline LOTOR_SPECIALISED int8_t lotor_winograd_output(uint32_t sum, uint3
                   [shift] "i"(shift), [low] "i"(low), [high] "i"(high)
                 : "cc");
     } else { /* rounded twice, as the reference does */
-        value = lotor_winograd_twice(sum, size);
+        value = lotor_winograd_twice(sum, outputs);
         __asm__("smmlar %[value], %[value], %[multiplier], %[addend]\n"
                 "add %[value], %[value], %[sum], asr #31\n"
                 "asr %[value], %[value], %[right]\n"
@@ -305,10 +307,10 @@ static inline LOTOR_SPECIALISED void lotor_winograd_tile(int32_t *sums, const ui
 #pragma GCC unroll 2
         for (int32_t y = 0; y < 2; y++) {
             lotor_winograd_outputs_2(columns + y, 4, line);
-            out[y * row] =
-                lotor_winograd_output(line[0], multiplier, addend, right, size, shift, low, high);
-            out[y * row + step] =
-                lotor_winograd_output(line[1], multiplier, addend, right, size, shift, low, high);
+            out[y * row] = lotor_winograd_output(line[0], multiplier, addend, right, size * size,
+                                                 shift, low, high);
+            out[y * row + step] = lotor_winograd_output(line[1], multiplier, addend, right,
+                                                        size * size, shift, low, high);
         }
     } else {
 #pragma GCC unroll 6
@@ -320,8 +322,8 @@ static inline LOTOR_SPECIALISED void lotor_winograd_tile(int32_t *sums, const ui
             lotor_winograd_outputs_4(columns + y, 4, line);
 #pragma GCC unroll 4
             for (int32_t x = 0; x < 4; x++) {
-                out[x * step] = lotor_winograd_output(line[x], multiplier, addend, right, size,
-                                                      shift, low, high);
+                out[x * step] = lotor_winograd_output(line[x], multiplier, addend, right,
+                                                      size * size, shift, low, high);
             }
             out += row;
         }

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
 from lotor.graph import DType, Graph, Op, short_name
-from lotor.memory import Memory, Plan, walks_backward
+from lotor.memory import Clearance, Memory, Plan, walks_backward
 from lotor.ops import model_operators, operators
 from lotor.optimize import optimize
 from lotor.optimize.alias_shapes import alias_shapes
@@ -25,7 +25,7 @@ from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
 from lotor.targets.preference import Preference
-from lotor.targets.select import ranked, scratch_bytes, select
+from lotor.targets.select import constant_bytes, ranked, select
 from lotor.targets.shared_call import SharedCall
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
@@ -359,32 +359,54 @@ def _plan(
 
 
 def _shrunk(planned: _Planned, target: Target, preference: Preference) -> dict[int, list[Step]]:
-    """Return the layers at the peak of a plan with less scratch memory, by their operators."""
-    _, ops, plan = planned
-    layers = [(op, steps) for op, steps in ops if not steps[0].call.alias]
+    """Return the layers at the peak of a plan with less memory, by their operators.
+
+    Each takes the fastest kernels that bring it below the peak.
+    """
+    graph, ops, plan = planned
     found = {}
+    layers = [i for i, (_, steps) in enumerate(ops) if not steps[0].call.alias]
+    lowered = [steps for _, steps in ops]
+
+    def lower(place: int, at: int, steps: list[Step]) -> bool:
+        tried = [*lowered[:place], steps, *lowered[place + 1 :]]
+        needs = Memory(graph, [[s.call for s in of] for of in tried], _clearances(tried)).needs
+        return needs.profile(range(needs.layers))[at] < plan.live_bytes[at]
+
     # A model without layers has bytes in use all the same.
-    for (op, steps), live in zip(layers, plan.live_bytes, strict=False):
-        if live == max(plan.live_bytes):
-            less = [_less_scratch(step, target, preference) or step for step in steps]
-            if any(a is not b for a, b in zip(less, steps, strict=True)):
-                found[id(op)] = less
+    for at, (place, live) in enumerate(zip(layers, plan.live_bytes, strict=False)):
+        if live < max(plan.live_bytes):
+            continue
+        op, steps = ops[place]
+        less = list(steps)
+        for i, step in enumerate(steps):
+            tries = _less_memory(step, target, preference)
+            fitting = (t for t in tries if lower(place, at, [*steps[:i], t, *steps[i + 1 :]]))
+            less[i] = next(fitting, step)
+        if any(new is not old for new, old in zip(less, steps, strict=True)):
+            found[id(op)] = less
     return found
 
 
-def _less_scratch(step: Step, target: Target, preference: Preference) -> Step | None:
-    """Return a step with less scratch memory: of the same variant if it can, else of the next."""
-    most = scratch_bytes(step.call)
+def _less_memory(step: Step, target: Target, preference: Preference) -> Iterator[Step]:
+    """Yield steps that may need less memory and no more flash, the fastest first."""
     if step.variant.shrink:
-        call = step.variant.shrink(step.call)
-        if scratch_bytes(call) < most:
-            return replace(step, call=call)
-    for choice in ranked(step.source, target, preference):
-        if choice.variant.portable or choice.variant.spends:
-            continue
-        if scratch_bytes(choice.call) < most:
-            return replace(step, call=choice.call, variant=choice.variant)
-    return None
+        yield replace(step, call=step.variant.shrink(step.call))
+    most = constant_bytes(step.call)
+    for choice in ranked(step.source, target, preference, True):
+        dearer = choice.variant.spends and constant_bytes(choice.call) > most
+        if not (choice.variant.portable or dearer):
+            yield replace(step, call=choice.call, variant=choice.variant)
+
+
+def _clearances(lowered: Sequence[list[Step]]) -> list[Sequence[Clearance]]:
+    """Return the clearances of layers, each of a single kernel call."""
+    return [
+        steps[0].variant.clearances(steps[0].call)
+        if len(steps) == 1 and not steps[0].call.alias
+        else ()
+        for steps in lowered
+    ]
 
 
 def _placed(
@@ -398,12 +420,7 @@ def _placed(
     lowered = [[_walking(step, False) for step in steps] for steps in lowered]
     calls = [[step.call for step in steps] for steps in lowered]
     aliases = [step.call.alias for step, *_ in lowered]
-    clearances = [
-        steps[0].variant.clearances(steps[0].call)
-        if len(steps) == 1 and not steps[0].call.alias
-        else ()
-        for steps in lowered
-    ]
+    clearances = _clearances(lowered)
     if "overlap" in skip:
         clearances = [()] * len(lowered)
     elif "backward" in skip:

@@ -47,16 +47,31 @@ def signature(call: KernelCall) -> str:
     return " ".join([call.function, *sizes])
 
 
-def ranked(call: KernelCall, target: Target, preference: Preference) -> Iterator[Choice]:
-    """Yield what can run a call of a portable kernel, the best first."""
+def ranked(
+    call: KernelCall, target: Target, preference: Preference, thrifty: bool = False
+) -> Iterator[Choice]:
+    """Yield what can run a call of a portable kernel, the best first.
+
+    Args:
+        call: the call.
+        target: what it runs on.
+        preference: what the choice goes by.
+        thrifty: whether variants for want of RAM are among them.
+    """
     costs = preference.costs.get(signature(call), {})
-    found = candidates(call, target, preference.spends)
+    found = candidates(call, target, preference.spends, thrifty)
     choices: Iterator[Choice] = (Choice(v, packed, costs.get(v.label)) for v, packed in found)
     if costs:
         known = list(choices)
         # A table that lacks a kernel is older than it, and says nothing of the best.
         if all(c.cost is not None or c.variant.spends or c.variant.portable for c in known):
-            known.sort(key=_cost)
+            # What is only for want of RAM is not measured, and a little slower than the one before.
+            keys, last = {}, 0.0
+            for choice in known:
+                if choice.cost is not None or not choice.variant.thrifty:
+                    last = _cost(choice)
+                keys[id(choice)] = last
+            known.sort(key=lambda choice: keys[id(choice)])
         choices = iter(known)
     yield from choices
 

@@ -70,6 +70,7 @@ class Variant:
         form: which of the ways to use the header; empty where there is one.
         spends: whether its weights take more flash than they need, which must be to spare.
         saved: which part of the time this takes off a call for that, where nobody has measured it.
+        thrifty: whether it is only for want of RAM.
         general: whether it is only for what no other variant of its instruction set takes.
     """
 
@@ -84,6 +85,7 @@ class Variant:
     form: str = ""
     spends: bool = False
     saved: Callable[[KernelCall], float] = lambda call: 0.0
+    thrifty: bool = False
     general: bool = False
 
     @property
@@ -109,6 +111,21 @@ class Variant:
 
 _SCALE = ("lift", "shift", "out_min", "out_max")  # constants in assembly
 _GENERAL = ("way", *_SCALE)
+
+
+def _winograd(form: str, pack: Callable[[KernelCall], KernelCall | None]) -> Variant:
+    return Variant(
+        "conv_2d",
+        "dsp_winograd",
+        pack,
+        conv_2d_dsp_winograd.clearances,
+        ("size", "shift", "out_min", "out_max"),
+        form=form,
+        spends=True,
+        saved=conv_2d_dsp_winograd.saved,
+    )
+
+
 _FASTER: tuple[Variant, ...] = (
     Variant("add", "dsp", add_dsp.pack, add_dsp.clearances, ("away", "shift")),
     Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
@@ -125,22 +142,21 @@ _FASTER: tuple[Variant, ...] = (
         ("back", "turn", "scaled_alike", *_SCALE),
         fully_connected_dsp.share,
     ),
+    _winograd("4x4", conv_2d_dsp_winograd.pack_4x4),
     *(
         Variant(
             "conv_2d",
-            "dsp_winograd",
-            pack,
-            conv_2d_dsp_winograd.clearances,
-            ("size", "shift", "out_min", "out_max"),
-            form=form,
+            "dsp_winograd_tile",
+            conv_2d_dsp_winograd.pack_tile(size, in_place),
+            conv_2d_dsp_winograd.tile_clearances,
+            ("size", "in_place", "shift", "out_min", "out_max"),
+            form=f"{size}x4_in_place" if in_place else f"{size}x4",
             spends=True,
-            saved=conv_2d_dsp_winograd.saved,
+            thrifty=True,
         )
-        for form, pack in (
-            ("4x4", conv_2d_dsp_winograd.pack_4x4),
-            ("2x2", conv_2d_dsp_winograd.pack_2x2),
-        )
+        for size, in_place in ((4, False), (4, True), (2, False), (2, True))
     ),
+    _winograd("2x2", conv_2d_dsp_winograd.pack_2x2),
     Variant(
         "conv_2d",
         "dsp_pointwise",
@@ -274,7 +290,7 @@ _FASTER: tuple[Variant, ...] = (
 
 
 def candidates(
-    call: KernelCall, target: Target, spend: bool = False
+    call: KernelCall, target: Target, spend: bool = False, thrifty: bool = False
 ) -> Iterator[tuple[Variant, KernelCall]]:
     """Yield the variants that a target can run a call with, each with the call as it takes it.
 
@@ -285,13 +301,14 @@ def candidates(
         call: of the portable kernel.
         target: the target.
         spend: whether those that take more flash than they need are among them.
+        thrifty: whether those for want of RAM are.
     """
     found = False
     for name in target.variants:
         for variant in _FASTER:
             if variant.instruction_set != name or (variant.general and found):
                 continue
-            if spend or not variant.spends:
+            if (spend or not variant.spends) and (thrifty or not variant.thrifty):
                 packed = variant.pack(call)
                 if packed is not None:
                     found = True
