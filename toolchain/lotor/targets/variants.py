@@ -28,6 +28,7 @@ from lotor.targets import (
     depthwise_conv_2d_dsp_general,
     depthwise_conv_2d_helium,
     depthwise_conv_2d_v6m,
+    depthwise_conv_2d_v6m_general,
     depthwise_conv_2d_v7m,
     dsp_general,
     fully_connected_dsp,
@@ -235,6 +236,15 @@ _FASTER: tuple[Variant, ...] = (
         ("kernel_h", "kernel_w", "stride_w", "dilation_w", "words", "rest", *_GENERAL),
         apart=0.02,
         shrink=depthwise_conv_2d_dsp_general.shrink,
+        general=True,
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "v6m_general",
+        depthwise_conv_2d_v6m_general.pack,
+        depthwise_conv_2d_dsp_general.clearances,
+        depthwise_conv_2d_v6m_general.FIXED,
+        shrink=depthwise_conv_2d_v6m_general.shrink,
         general=True,
     ),
     *(

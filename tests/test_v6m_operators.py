@@ -1,0 +1,92 @@
+"""The kernels for Armv6-M of further operators and of depthwise layers of any shape."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from cortex_m import needs_emulator
+from kernel_layers import check_overlap, check_random_layers, taken
+from lotor.compiler import compile_model
+from lotor.targets import v6m_scale
+from test_dsp_operators import any_depthwise, overlapping, pools, products
+from tflite_builder import ModelBuilder, Quant
+
+pytestmark = needs_emulator
+TARGET = "cortex-m0plus"
+EXAMPLES = 12
+
+
+@pytest.mark.parametrize(
+    ("draw", "kernel"),
+    [
+        (any_depthwise, "depthwise_conv_2d_v6m_general"),
+    ],
+)
+def test_random_layers(
+    draw: Callable[[], st.SearchStrategy[ModelBuilder]],
+    kernel: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    check_random_layers(draw, TARGET, f"lotor_{kernel}", tmp_path_factory, EXAMPLES)
+
+
+def test_overlap_is_as_declared(tmp_path: Path) -> None:
+    models = {
+        name: m
+        for name, m in overlapping().items()
+        if any(
+            step.variant.name.startswith("v6m_general")
+            for layer in compile_model(m.build(), TARGET, "small").layers
+            for step in layer.steps
+        )
+    }
+    assert check_overlap(models, TARGET, tmp_path) == {
+        "lotor_depthwise_conv_2d_v6m_general",
+        "lotor_depthwise_conv_2d_v6m_general forward",
+    }
+
+
+@pytest.mark.parametrize("zero_point", [-128, 127])
+@pytest.mark.parametrize(("kernel", "weight"), [((7, 7), 127), ((11, 11), 65), ((1, 31), 127)])
+def test_sums_that_fill_their_room(
+    kernel: tuple[int, int], weight: int, zero_point: int, tmp_path: Path
+) -> None:
+    """Sums that come close to what packed outputs have room for, in both directions."""
+    rng = np.random.default_rng(weight)
+    signs = np.where(rng.integers(0, 2, (1, *kernel, 4)), 1, -1)
+    signs[..., 0], signs[..., 1] = 1, -1
+    m = ModelBuilder(seed=weight)
+    x = m.input((1, 9, 14, 4), Quant(0.05, zero_point))
+    weights = (signs * weight).astype(np.int8)
+    m.output(m.depthwise_conv2d(x, weights=weights, multiplier=0.0004))
+    assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m_general": 1}
+
+
+def test_sums_without_room() -> None:
+    m = ModelBuilder(seed=1)
+    x = m.input((1, 9, 14, 4), Quant(0.05, 3))
+    weights = np.full((1, 8, 8, 4), 127, np.int8)
+    m.output(m.depthwise_conv2d(x, weights=weights, multiplier=0.0004))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    assert layer.steps[0].variant.portable
+
+
+@pytest.mark.parametrize("kernel", [(5, 5), (1, 31), (31, 1), (9, 3)])
+def test_the_longest_code(
+    kernel: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Branches reach 254 bytes: bent lines in three parts, a clamp, pixels far apart."""
+    monkeypatch.setattr(v6m_scale, "_BITS", ())
+    monkeypatch.setattr(v6m_scale.ShortLine, "bent", True)
+    m = ModelBuilder(seed=5)
+    x = m.input((1, 6, 7, 515), Quant(0.05, 3))
+    scaling: dict[str, Any] = {"quant": Quant(0.05, 30), "activation": "RELU_N1_TO_1"}
+    m.output(m.depthwise_conv2d(x, 1, kernel, dilation=(1, 2), multiplier=0.0023, **scaling))
+    (layer,) = compile_model(m.build(), TARGET).layers
+    params = layer.steps[0].call.params
+    assert (params["deep"], params["bent"]) == (1, 1)
+    assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m_general": 1}
