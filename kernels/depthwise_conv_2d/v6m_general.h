@@ -33,29 +33,28 @@ struct lotor_depthwise_conv_2d_v6m_general_params {
 #define LOTOR_V6M_DEPTHWISE_TWO_TAPS                                                               \
     "ldmia r1!, {r6, r7}\n"                                                                        \
     ".if %c[gap]\n"                                                                                \
-    "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR("r6")                                         \
-    "adds r0, #%c[gap]\n"                                                                          \
-    "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR("r7")                                         \
-    "adds r0, #%c[gap]\n"                                                                          \
-    ".else\n"                                                                                      \
-    "ldmia r0!, {r2, r3, r4, r5}\n" LOTOR_V6M_DEPTHWISE_PAIR("r6")                                 \
-    "muls r4, r7, r4\n add r8, r4\n"                                                               \
-    "muls r5, r7, r5\n add r9, r5\n"                                                               \
-    ".endif\n"
+    "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR(                                              \
+        "r6") "adds r0, #%c[gap]\n"                                                                \
+              "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR(                                    \
+                  "r7") "adds r0, #%c[gap]\n"                                                      \
+                        ".else\n"                                                                  \
+                        "ldmia r0!, {r2, r3, r4, r5}\n" LOTOR_V6M_DEPTHWISE_PAIR(                  \
+                            "r6") "muls r4, r7, r4\n add r8, r4\n"                                 \
+                                  "muls r5, r7, r5\n add r9, r5\n"                                 \
+                                  ".endif\n"
 #define LOTOR_V6M_DEPTHWISE_ROW                                                                    \
     ".rept %c[width] / 2\n" LOTOR_V6M_DEPTHWISE_TWO_TAPS ".endr\n"                                 \
     ".if %c[width] %% 2\n"                                                                         \
     "ldmia r1!, {r6}\n"                                                                            \
-    "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR("r6")                                         \
-    ".if %c[gap]\n"                                                                                \
-    "adds r0, #%c[gap]\n"                                                                          \
-    ".endif\n"                                                                                     \
-    ".endif\n"                                                                                     \
-    "add r0, r10\n"
+    "ldmia r0!, {r2, r3}\n" LOTOR_V6M_DEPTHWISE_PAIR("r6") ".if %c[gap]\n"                         \
+                                                           "adds r0, #%c[gap]\n"                   \
+                                                           ".endif\n"                              \
+                                                           ".endif\n"                              \
+                                                           "add r0, r10\n"
 
 #define LOTOR_V6M_DEPTHWISE_OUTPUT(AT, OUTSIDE, INSIDE, ABOVE)                                     \
-    "ldr r2, [sp, #" AT "]\n add r2, r11\n"                                                        \
-    LOTOR_V6M_OUTPUT("52", OUTSIDE, INSIDE, ABOVE) "strb r2, [r0]\n"
+    "ldr r2, [sp, #" AT                                                                            \
+    "]\n add r2, r11\n" LOTOR_V6M_OUTPUT("52", OUTSIDE, INSIDE, ABOVE) "strb r2, [r0]\n"
 #define LOTOR_V6M_DEPTHWISE_RELOAD                                                                 \
     ".if %c[deep]\n"                                                                               \
     "ldr r3, [sp, #24]\n"                                                                          \
@@ -67,9 +66,10 @@ struct lotor_depthwise_conv_2d_v6m_general_params {
  * weights: a word each, row by row.
  * table: the count to begin with, and the line.
  */
-static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_v6m_general_row(
-    const struct lotor_depthwise_conv_2d_v6m_general_params *p, const int32_t *gathered,
-    const int32_t *weights, const uint32_t *table, int8_t *out) {
+static inline LOTOR_SPECIALISED void
+lotor_depthwise_conv_2d_v6m_general_row(const struct lotor_depthwise_conv_2d_v6m_general_params *p,
+                                        const int32_t *gathered, const int32_t *weights,
+                                        const uint32_t *table, int8_t *out) {
     register const int32_t *x __asm__("r0") = gathered;
     register const int32_t *w __asm__("r1") = weights;
     register const uint32_t *t __asm__("r2") = table;
@@ -154,59 +154,61 @@ static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_v6m_general_filter(
     }
 }
 
-/* The input in a column, or what lies outside. */
+/* The input in column `start + i`, or what lies outside; `i` is from `begin` up to `end`. */
 static inline LOTOR_SPECIALISED int32_t lotor_depthwise_conv_2d_v6m_general_input(
-    const struct lotor_depthwise_conv_2d_v6m_general_params *p, const int8_t *row, int32_t column) {
-    return column >= 0 && column < p->in_w ? row[column * p->in_step] : p->in_zero_point;
+    const struct lotor_depthwise_conv_2d_v6m_general_params *p, const int8_t *pixel, int32_t start,
+    int32_t i, int32_t begin, int32_t end) {
+    const int all = start + begin >= 0 && start + end <= p->in_w; /* of them are inside */
+    const int none = start + end <= 0 || start + begin >= p->in_w;
+    if (none || (!all && (start + i < 0 || start + i >= p->in_w))) {
+        return p->in_zero_point;
+    }
+    return *pixel;
 }
 
-static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_v6m_general_pack(int32_t x, int32_t y,
-                                                                              int32_t z,
-                                                                              int32_t *to) {
-    to[0] = x + y * 65536;
-    to[1] = z + x * 32 + y * 1024;
+/* Gathers some columns of the three parts, which begin in the columns `at`. */
+static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_v6m_general_columns(
+    const struct lotor_depthwise_conv_2d_v6m_general_params *p, const int8_t *row,
+    const int32_t at[3], int32_t begin, int32_t end, int32_t *to) {
+    const int8_t *first = row + (at[0] + begin) * p->in_step;
+    const int32_t between = (at[1] - at[0]) * p->in_step, farther = (at[2] - at[0]) * p->in_step;
+    to += 2 * begin;
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t x = lotor_depthwise_conv_2d_v6m_general_input(p, first, at[0], i, begin, end);
+        const int32_t y =
+            lotor_depthwise_conv_2d_v6m_general_input(p, first + between, at[1], i, begin, end);
+        const int32_t z =
+            lotor_depthwise_conv_2d_v6m_general_input(p, first + farther, at[2], i, begin, end);
+        to[0] = x + y * 65536;
+        to[1] = z + x * 32 + y * 1024;
+        first += p->in_step;
+        to += 2;
+    }
 }
 
 /* Gathers the rows of one channel from `y` up to `end`. */
 static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_v6m_general_gather(
     const struct lotor_depthwise_conv_2d_v6m_general_params *p, const int8_t *from, int32_t y,
     int32_t end, int32_t *to) {
-    /* The columns that the parts begin with; where all of them are inside. */
-    const int32_t first = -p->pad_w;
-    const int32_t second = lotor_min(p->part, p->out_w - p->part) * p->stride_w - p->pad_w;
-    const int32_t third = (p->out_w - p->part) * p->stride_w - p->pad_w;
-    const int32_t left = lotor_min(lotor_max(-first, 0), p->pitch);
-    const int32_t right = lotor_max(lotor_min(p->in_w - third, p->pitch), left);
-    const int32_t between = (second - first) * p->in_step, farther = (third - first) * p->in_step;
+    const int32_t last = p->out_w - p->part; /* the output that the third part begins with */
+    const int32_t at[3] = {-p->pad_w, lotor_min(p->part, last) * p->stride_w - p->pad_w,
+                           last * p->stride_w - p->pad_w};
+    /* Between these columns all parts are inside. */
+    const int32_t left = lotor_min(p->pad_w, p->pitch);
+    const int32_t right = lotor_max(lotor_min(p->in_w - at[2], p->pitch), left);
     for (; y < end; y++) {
-        if (y < 0 || y >= p->in_h) {
+        if (y >= 0 && y < p->in_h) {
+            const int8_t *const row = from + y * p->in_w * p->in_step;
+            lotor_depthwise_conv_2d_v6m_general_columns(p, row, at, 0, left, to);
+            lotor_depthwise_conv_2d_v6m_general_columns(p, row, at, left, right, to);
+            lotor_depthwise_conv_2d_v6m_general_columns(p, row, at, right, p->pitch, to);
+        } else {
             for (int32_t i = 0; i < p->pitch; i++) {
-                lotor_depthwise_conv_2d_v6m_general_pack(p->in_zero_point, p->in_zero_point,
-                                                         p->in_zero_point, to);
-                to += 2;
+                to[2 * i] = p->in_zero_point * 65537;
+                to[2 * i + 1] = p->in_zero_point * 1057;
             }
-            continue;
         }
-        const int8_t *const row = from + y * p->in_w * p->in_step;
-        const int8_t *pixel = row + (left + first) * p->in_step;
-        for (int32_t i = 0; i < p->pitch; i++) {
-            if (i == left) {
-                for (; i < right; i++) {
-                    lotor_depthwise_conv_2d_v6m_general_pack(pixel[0], pixel[between],
-                                                             pixel[farther], to);
-                    pixel += p->in_step;
-                    to += 2;
-                }
-                if (i == p->pitch) {
-                    break;
-                }
-            }
-            lotor_depthwise_conv_2d_v6m_general_pack(
-                lotor_depthwise_conv_2d_v6m_general_input(p, row, first + i),
-                lotor_depthwise_conv_2d_v6m_general_input(p, row, second + i),
-                lotor_depthwise_conv_2d_v6m_general_input(p, row, third + i), to);
-            to += 2;
-        }
+        to += 2 * p->pitch;
     }
 }
 
