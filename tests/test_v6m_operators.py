@@ -24,6 +24,9 @@ EXAMPLES = 12
     ("draw", "kernel"),
     [
         (any_depthwise, "depthwise_conv_2d_v6m_general"),
+        (pools, "average_pool_2d_v6m"),
+        (pools, "mean_v6m"),
+        (products, "mul_v6m"),
     ],
 )
 def test_random_layers(
@@ -35,18 +38,16 @@ def test_random_layers(
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
+    kernels = ("depthwise_conv_2d_v6m_general", "average_pool_2d_v6m", "mean_v6m", "mul_v6m")
+    functions = {f"lotor_{kernel}" for kernel in kernels}
     models = {
         name: m
         for name, m in overlapping().items()
-        if any(
-            step.variant.name.startswith("v6m_general")
-            for layer in compile_model(m.build(), TARGET, "small").layers
-            for step in layer.steps
-        )
+        if compile_model(m.build(), TARGET, "small").layers[0].steps[0].function in functions
     }
     assert check_overlap(models, TARGET, tmp_path) == {
         "lotor_depthwise_conv_2d_v6m_general",
-        "lotor_depthwise_conv_2d_v6m_general forward",
+        *(f"{function} forward" for function in functions),
     }
 
 

@@ -36,7 +36,9 @@ from lotor.targets import (
     fully_connected_v6m,
     fully_connected_v7m,
     mul_dsp,
+    mul_v6m,
     pool_dsp,
+    pool_v6m,
     softmax_dsp,
 )
 from lotor.targets.overlap import portable_clearances
@@ -228,6 +230,15 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_v6m.clearances,
         depthwise_conv_2d_v6m.FIXED,
     ),
+    Variant(
+        "average_pool_2d",
+        "v6m",
+        pool_v6m.pack_average,
+        pool_dsp.clearances,
+        pool_v6m.FIXED_AVERAGE,
+    ),
+    Variant("mul", "v6m", mul_v6m.pack, portable_clearances, mul_v6m.FIXED),
+    Variant("mean", "v6m", pool_v6m.pack_mean, pool_dsp.clearances, pool_v6m.FIXED_MEAN),
     Variant(
         "depthwise_conv_2d",
         "dsp_general",
