@@ -12,7 +12,7 @@ from cortex_m import needs_emulator
 from kernel_layers import check_overlap, check_random_layers, taken
 from lotor.compiler import compile_model
 from lotor.targets import v6m_scale
-from test_dsp_operators import any_depthwise, overlapping, pools, products
+from test_dsp_operators import any_depthwise, overlapping, pools, products, softmaxes
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
@@ -27,6 +27,7 @@ EXAMPLES = 12
         (pools, "average_pool_2d_v6m"),
         (pools, "mean_v6m"),
         (products, "mul_v6m"),
+        (softmaxes, "softmax_v6m"),
     ],
 )
 def test_random_layers(
@@ -38,7 +39,13 @@ def test_random_layers(
 
 
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
-    kernels = ("depthwise_conv_2d_v6m_general", "average_pool_2d_v6m", "mean_v6m", "mul_v6m")
+    kernels = (
+        "depthwise_conv_2d_v6m_general",
+        "average_pool_2d_v6m",
+        "mean_v6m",
+        "mul_v6m",
+        "softmax_v6m",
+    )
     functions = {f"lotor_{kernel}" for kernel in kernels}
     models = {
         name: m

@@ -22,8 +22,9 @@ _WINDOW = (
 
 
 def averages(call: KernelCall) -> Outputs | None:
-    """Return what the average pool makes of sums; None where a window has pixels outside, too many
-    pixels, or too few channels.
+    """Return what an average pool makes of sums; None where kernels cannot have it.
+
+    A window has pixels outside or too many, or there are too few channels.
     """
     p = {name: int(value) for name, value in call.params.items()}
     count = p["kernel_h"] * p["kernel_w"]

@@ -7,6 +7,7 @@ import numpy as np
 from lotor.ops import KernelCall
 from lotor.targets import pool_dsp
 from lotor.targets.add_dsp import addend_of
+from lotor.targets.linear_scale import Outputs
 from lotor.targets.v6m_scale import short_line
 
 # In assembly, or dear at run time.
@@ -65,7 +66,7 @@ def pack_mean(call: KernelCall) -> KernelCall | None:
 
 
 def _line(
-    outputs: pool_dsp.Outputs, ends: tuple[int, int], scale: float, limits: tuple[int, int]
+    outputs: Outputs, ends: tuple[int, int], scale: float, limits: tuple[int, int]
 ) -> dict[str, int] | None:
     """Return the line of 32 bits that gives all outputs between limits; None if there is none."""
     sums = np.arange(ends[0], ends[1] + 1)

@@ -237,6 +237,7 @@ _FASTER: tuple[Variant, ...] = (
         pool_dsp.clearances,
         pool_v6m.FIXED_AVERAGE,
     ),
+    Variant("softmax", "v6m", softmax_dsp.pack_v6m, softmax_dsp.clearances),
     Variant("mul", "v6m", mul_v6m.pack, portable_clearances, mul_v6m.FIXED),
     Variant("mean", "v6m", pool_v6m.pack_mean, pool_dsp.clearances, pool_v6m.FIXED_MEAN),
     Variant(
