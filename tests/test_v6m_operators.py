@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from cases.binary import binary
 from cortex_m import needs_emulator
 from kernel_layers import check_overlap, check_random_layers, taken
 from lotor.compiler import compile_model
@@ -58,6 +59,24 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("zero_point", [-128, 100])
+@pytest.mark.parametrize("shape", [(2, 8, 9, 3), (1, 3, 2, 1), (1, 2, 22, 5)])
+def test_borders(shape: tuple[int, int, int, int], zero_point: int, tmp_path: Path) -> None:
+    """Windows that are larger than the image, and beside it; parts of rows that overlap."""
+    m = ModelBuilder(seed=shape[2])
+    x = m.input(shape, Quant(0.05, zero_point))
+    for kernel, stride, dilation in (
+        ((5, 5), 1, (1, 1)),
+        ((4, 7), 1, (1, 1)),
+        ((5, 5), 2, (1, 1)),
+        ((2, 6), 3, (1, 1)),
+        ((3, 3), 1, (3, 5)),
+        ((9, 11), 1, (1, 1)),
+    ):
+        m.output(m.depthwise_conv2d(x, 1, kernel, (stride, stride), dilation))
+    assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m_general": 6}
+
+
 @pytest.mark.parametrize("zero_point", [-128, 127])
 @pytest.mark.parametrize(("kernel", "weight"), [((7, 7), 127), ((11, 11), 65), ((1, 31), 127)])
 def test_sums_that_fill_their_room(
@@ -98,3 +117,26 @@ def test_the_longest_code(
     params = layer.steps[0].call.params
     assert (params["deep"], params["bent"]) == (1, 1)
     assert taken(m, TARGET, tmp_path) == {"lotor_depthwise_conv_2d_v6m_general": 1}
+
+
+@pytest.mark.parametrize("bits", [v6m_scale._BITS, ()])
+@pytest.mark.parametrize("zero_point", [-128, 5, 90])
+def test_lines_in_parts(
+    bits: range, zero_point: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Means and products whose multipliers have two or three parts, with a bend at zero."""
+    monkeypatch.setattr(v6m_scale, "_BITS", bits)
+    monkeypatch.setattr(v6m_scale, "_short_line", v6m_scale._short_line.__wrapped__)
+    m = ModelBuilder(seed=7)
+    x, y = m.input((1, 14, 14, 5), Quant(0.05, 3)), m.input((1, 1, 1, 5), Quant(0.07, 9))
+    quant = Quant(0.04, zero_point)
+    m.output(m.mean(x, (1, 2), quant=quant))
+    m.output(m.mean(x, (2,), quant=quant))
+    m.output(binary(m, "MUL", x, y, quant=quant, activation="RELU6"))
+    m.output(binary(m, "MUL", y, x, quant=Quant(0.01, zero_point), activation="NONE"))
+    compiled = compile_model(m.build(), TARGET)
+    calls = [layer.steps[0].call for layer in compiled.layers]
+    parts = {int(call.params["parts"]) for call in calls if call.kernel == "mean"}
+    assert {2 if bits else 3} <= parts
+    assert all(call.params["deep"] != bool(bits) for call in calls if call.kernel == "mul")
+    assert taken(m, TARGET, tmp_path) == {"lotor_mean_v6m": 2, "lotor_mul_v6m": 2}
