@@ -18,7 +18,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m0plus"
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @pytest.mark.parametrize(
