@@ -1,10 +1,10 @@
-/* Softmax of int8 with many classes: what becomes of each difference to the largest input is
- * computed once, then looked up. The DSP instructions find the largest. */
+/* Softmax of int8 with many classes, see `by_difference.h`. The DSP instructions find the
+ * largest. */
 #ifndef LOTOR_SOFTMAX_DSP_H
 #define LOTOR_SOFTMAX_DSP_H
 
 #include "../common/dsp_pool.h"
-#include "portable.h"
+#include "by_difference.h"
 
 struct lotor_softmax_dsp_params {
     int32_t rows, depth;            /* depth: 4 or more */
@@ -29,30 +29,8 @@ static inline int32_t lotor_softmax_dsp_largest(const int8_t *in, int32_t depth)
 static inline void lotor_softmax_dsp(const struct lotor_softmax_dsp_params *p, const int8_t *in,
                                      int8_t *out, int32_t *looked_up) {
     for (int32_t row = 0; row < p->rows; row++) {
-        const int32_t largest = lotor_softmax_dsp_largest(in, p->depth);
-        for (int32_t d = 0; d < p->counting; d++) {
-            looked_up[d] = lotor_softmax_exp(-d, p->multiplier, p->left_shift);
-        }
-        int32_t sum = 0; /* Q12.19 */
-        for (int32_t c = 0; c < p->depth; c++) {
-            const int32_t d = largest - in[c];
-            sum += d < p->counting ? lotor_divide_by_power(looked_up[d], 12) : 0;
-        }
-        int32_t over;
-        const int32_t scale = lotor_softmax_scale(sum, &over);
-        for (int32_t d = 0; d < p->counting; d++) {
-            /* A sum of 512 or more leaves every probability below half a step of the output. */
-            int32_t value = INT8_MIN;
-            if (over <= 8) {
-                value +=
-                    lotor_divide_by_power(lotor_multiply_high(scale, looked_up[d]), over + 31 - 8);
-            }
-            looked_up[d] = lotor_clamp(value, INT8_MIN, INT8_MAX);
-        }
-        for (int32_t c = 0; c < p->depth; c++) {
-            const int32_t d = largest - in[c];
-            out[c] = (int8_t)(d < p->counting ? looked_up[d] : INT8_MIN);
-        }
+        lotor_softmax_by_difference(in, p->depth, lotor_softmax_dsp_largest(in, p->depth),
+                                    p->multiplier, p->left_shift, p->counting, out, looked_up);
         in += p->depth;
         out += p->depth;
     }

@@ -82,7 +82,7 @@ def line_of(
             addend = (
                 _addend_away(p, sums, want, shift, round(offset * 2.0**shift))
                 if away
-                else _addend(p, sums, want, shift)
+                else addend_of((p["out_min"], p["out_max"]), sums, want, shift)
             )
             if addend is not None and most + abs(addend) <= _LARGEST:
                 return Line(first, second, addend, away, shift)
@@ -140,10 +140,10 @@ def _reference(p: dict[str, int], sign: int) -> Array:
     return limited
 
 
-def _addend(p: dict[str, int], sums: Array, want: Array, shift: int) -> int | None:
+def addend_of(limits: tuple[int, int], sums: Array, want: Array, shift: int) -> int | None:
     """Return the addend with which all sums reach their outputs and no more; None without one."""
-    least = np.where(want > p["out_min"], (want << shift) - sums, -_NEVER).max()
-    most = np.where(want < p["out_max"], ((want + 1) << shift) - 1 - sums, _NEVER).min()
+    least = np.where(want > limits[0], (want << shift) - sums, -_NEVER).max()
+    most = np.where(want < limits[1], ((want + 1) << shift) - 1 - sums, _NEVER).min()
     return int(least + most) // 2 if least <= most else None
 
 

@@ -16,18 +16,14 @@ _LANES = 4
 # so many, or this part of the input where that is more.
 _ROOM = 2048
 _SHARE = 25
+_BYTES = 2  # of a gathered input
 
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `dsp_general.h`, which is exact for every layer."""
     if call.function != "depthwise_conv_2d":
         return None
-    p = {name: int(value) for name, value in call.params.items()}
-    if p["in_w"] == p["out_w"] == p["kernel_w"] == 1:
-        # A column is stored as a row is.
-        for name in ("in", "out", "kernel", "stride", "pad", "dilation"):
-            h, w = f"{name}_h", f"{name}_w"
-            p[h], p[w] = p[w], p[h]
+    p = row_by_row(call)
     filters = call.constants["weights"].reshape(-1, p["out_c"]).T.astype(np.int16)
     filters += np.int16(p["weights_offset"])
     scale = DspScale.of(Sums.of(call, filters)).lifted(int(np.abs(filters).max()))
@@ -36,14 +32,7 @@ def pack(call: KernelCall) -> KernelCall | None:
     words = reach_w // 2 + 1 if stride % 2 else -(-reach_w // 2)
     pitch = max((width - 1) * stride + reach_w, p["in_w"] + p["pad_w"])
     pitch += pitch % 2
-    # Stride 1 can replace the input, channel by channel.
-    same = call.inputs[0].shape == call.outputs[0].shape and p["in_step"] == p["out_step"]
-    by_channel = same and (p["stride_h"], stride, p["depth_multiplier"]) == (1, 1, 1)
-    p |= {"words": words, "pitch": pitch, "by_channel": int(by_channel)}
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    rows = p["out_h"]
-    while rows > 1 and _extra(rows, p) > room:
-        rows -= 1
+    p |= {"words": words, "pitch": pitch}
     names = (
         "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
         "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset words pitch "
@@ -57,7 +46,39 @@ def pack(call: KernelCall) -> KernelCall | None:
         constants={"weights": call.constants["weights"], "scales": scale.table},
         structure="depthwise_conv_2d_dsp_general",
     )
-    return _with_rows(packed, rows)
+    return _with_rows(packed, rows_in_room(packed, _BYTES))
+
+
+def row_by_row(call: KernelCall) -> dict[str, int]:
+    """Return the parameters, columns of one pixel turned to rows, and whether it is by channel."""
+    p = {name: int(value) for name, value in call.params.items()}
+    if p["in_w"] == p["out_w"] == p["kernel_w"] == 1:
+        # A column is stored as a row is.
+        for name in ("in", "out", "kernel", "stride", "pad", "dilation"):
+            h, w = f"{name}_h", f"{name}_w"
+            p[h], p[w] = p[w], p[h]
+    # Stride 1 can replace the input, channel by channel.
+    same = call.inputs[0].shape == call.outputs[0].shape and p["in_step"] == p["out_step"]
+    strides = (p["stride_h"], p["stride_w"], p["depth_multiplier"])
+    return p | {"by_channel": int(same and strides == (1, 1, 1))}
+
+
+def rows_in_room(call: KernelCall, column: int) -> int:
+    """Return the rows of the output that can be computed at once.
+
+    Args:
+        call: with all parameters but these.
+        column: bytes of gathered rows for each of their columns.
+    """
+    p = {name: int(value) for name, value in call.params.items()}
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+    rows = p["out_h"]
+    while rows > 1:
+        outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
+        if outputs + column * _gathered(rows, p) <= room:
+            break
+        rows -= 1
+    return rows
 
 
 def _with_rows(call: KernelCall, rows: int) -> KernelCall:
@@ -83,12 +104,6 @@ def _gathered(rows: int, p: dict[str, int]) -> int:
     """Return the elements that are gathered for so many rows of the output."""
     reach = (p["kernel_h"] - 1) * p["dilation_h"] + 1
     return ((rows - 1) * p["stride_h"] + reach) * p["pitch"]
-
-
-def _extra(rows: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once."""
-    outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
-    return outputs + 2 * _gathered(rows, p)
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

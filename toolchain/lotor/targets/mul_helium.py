@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lotor.ops import KernelCall
 from lotor.targets.helium_weights import biased_line_of
-from lotor.targets.mul_dsp import products_of
+from lotor.targets.mul_dsp import sums_of
 
 _MOST_LIFT = 7  # of an input with its offset, so that it stays in 16 bits
 # The multiplication by a line doubles.
@@ -13,7 +13,7 @@ _LIFTS = tuple(range(2 * _MOST_LIFT + 1, 7, -1))
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/mul/helium.h`; None where it would not be exact."""
-    sums = products_of(call)
+    sums = sums_of(call)
     if sums is None:
         return None
     line, twice = biased_line_of(sums, _LIFTS), sums.rounded_twice()

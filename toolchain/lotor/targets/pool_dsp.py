@@ -9,7 +9,7 @@ from lotor.graph import Array
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
 from lotor.targets.dsp_scale import LINE, DspScale
-from lotor.targets.linear_scale import Sums, linear_scale
+from lotor.targets.linear_scale import Outputs, Sums, linear_scale
 from lotor.targets.overlap import image_reads
 
 _LANES = 4  # channels
@@ -21,10 +21,11 @@ _WINDOW = (
 )
 
 
-def pack_average(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/average_pool_2d/dsp.h`; None where it would not be exact."""
-    if call.function != "average_pool_2d":
-        return None
+def averages(call: KernelCall) -> Outputs | None:
+    """Return what an average pool makes of sums; None where kernels cannot have it.
+
+    A window has pixels outside or too many, or there are too few channels.
+    """
     p = {name: int(value) for name, value in call.params.items()}
     count = p["kernel_h"] * p["kernel_w"]
     inside = all(
@@ -43,6 +44,18 @@ def pack_average(call: KernelCall) -> KernelCall | None:
         clamped: Array = np.clip(means, p["out_min"], p["out_max"])
         return clamped
 
+    return outputs
+
+
+def pack_average(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/average_pool_2d/dsp.h`; None where it would not be exact."""
+    if call.function != "average_pool_2d":
+        return None
+    outputs = averages(call)
+    if outputs is None:
+        return None
+    p = {name: int(value) for name, value in call.params.items()}
+    count = p["kernel_h"] * p["kernel_w"]
     ends = np.array([-128 * count]), np.array([127 * count])
     limits = (p["out_min"], p["out_max"])
     line = linear_scale(outputs, np.array([1 / count]), ends, limits, _LIFT)
@@ -55,8 +68,8 @@ def pack_average(call: KernelCall) -> KernelCall | None:
     return replace(call, params=params, structure="average_pool_2d_dsp")
 
 
-def pack_mean(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/mean/dsp.h`; None where it would not be exact or not work."""
+def mean_sums(call: KernelCall) -> tuple[Sums, dict[str, int]] | None:
+    """Return a mean's sums and its walk over the pixels; None where kernels cannot have it."""
     if call.function != "mean":
         return None
     p = {name.removeprefix("at."): int(value) for name, value in call.params.items()}
@@ -80,13 +93,6 @@ def pack_mean(call: KernelCall) -> KernelCall | None:
         p["out_offset"],
         (p["out_min"], p["out_max"]),
     )
-    scale = DspScale.of(sums)
-    if not scale.proved:
-        return None
-    numbers = [*scale.table[0].tolist(), 0][:4]
-    line = dict(zip(("bias", "multiplier", "addend", "right"), numbers, strict=True))
-    names = ("way", "lift", "shift", "out_min", "out_max")
-    line |= {name: scale.params[name] for name in names}
     params = {
         "rows": p["kept_2"],
         "channels": channels,
@@ -96,6 +102,22 @@ def pack_mean(call: KernelCall) -> KernelCall | None:
         "line_step": p["step_2"],
         "pixel_step": p["step_3"],
     }
+    return sums, params
+
+
+def pack_mean(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/mean/dsp.h`; None where it would not be exact or not work."""
+    found = mean_sums(call)
+    if found is None:
+        return None
+    sums, params = found
+    scale = DspScale.of(sums)
+    if not scale.proved:
+        return None
+    numbers = [*scale.table[0].tolist(), 0][:4]
+    line = dict(zip(("bias", "multiplier", "addend", "right"), numbers, strict=True))
+    names = ("way", "lift", "shift", "out_min", "out_max")
+    line |= {name: scale.params[name] for name in names}
     return replace(call, params=params | line, structure="mean_dsp")
 
 

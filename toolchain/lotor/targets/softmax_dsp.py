@@ -1,4 +1,4 @@
-"""SOFTMAX of int8 with many classes for the DSP instructions."""
+"""SOFTMAX of int8 with many classes for the DSP instructions, and without."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +12,15 @@ _DIFFERENCES = 256  # of two int8
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/softmax/dsp.h`; None where its table does not pay."""
+    return _packed(call, "softmax_dsp")
+
+
+def pack_v6m(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/softmax/v6m.h`; None where its table does not pay."""
+    return _packed(call, "softmax_v6m")
+
+
+def _packed(call: KernelCall, structure: str) -> KernelCall | None:
     if call.function != "softmax":
         return None
     p = call.params
@@ -24,7 +33,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         call,
         params=params | {"counting": counting},
         outputs=[*call.outputs, table],
-        structure="softmax_dsp",
+        structure=structure,
     )
 
 

@@ -11,7 +11,7 @@ PIXELS = 4  # that they hold, one each,
 PACKED_PIXELS = 6  # or three in two
 MOST_STEP = (1 << 16) - 1  # bytes from one pixel to the next
 _FILTERS = 16
-_MOST_PACKED = (1 << 20) - (1 << 15)  # sums that can be told apart, see `v6m_dense.h`
+MOST_PACKED = (1 << 20) - (1 << 15)  # sums that can be told apart, see `v6m_dense.h`
 _MOST_PART = 255  # inputs, an immediate
 # Instructions that packing saves for each product, and what it costs for a pixel: to take the sums
 # of a part apart, for each filter; to pack an input, for all filters.
@@ -53,7 +53,7 @@ def parts_of(filters: Array, sums: Sums, line: ShortLine) -> int:
             begin[:, 0] = sums.bias - line.first
             low = begin + np.minimum(wide * -128, wide * 127).sum(axis=2)
             high = begin + np.maximum(wide * -128, wide * 127).sum(axis=2)
-            if max(int(-low.min()), int(high.max())) < _MOST_PACKED:
+            if max(int(-low.min()), int(high.max())) < MOST_PACKED:
                 return parts
     return 0
 
