@@ -42,6 +42,7 @@ from lotor.targets import (
     softmax_helium,
     table_helium,
 )
+from lotor.targets.blocks import Block
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
 
@@ -71,6 +72,7 @@ class Variant:
         spends: whether its weights take more flash than they need, which must be to spare.
         saved: which part of the time this takes off a call for that, where nobody has measured it.
         general: whether it is only for what no other variant of its instruction set takes.
+        blocks: sizes in which it can work.
     """
 
     kernel: str
@@ -85,6 +87,7 @@ class Variant:
     spends: bool = False
     saved: Callable[[KernelCall], float] = lambda call: 0.0
     general: bool = False
+    blocks: tuple[Block, ...] = ()
 
     @property
     def label(self) -> str:
@@ -124,6 +127,7 @@ _FASTER: tuple[Variant, ...] = (
         fully_connected_dsp.clearances,
         ("back", "turn", "scaled_alike", *_SCALE),
         fully_connected_dsp.share,
+        blocks=(fully_connected_dsp.TURN,),
     ),
     *(
         Variant(
@@ -148,6 +152,7 @@ _FASTER: tuple[Variant, ...] = (
         conv_2d_dsp.pointwise_clearances,
         (),
         conv_2d_dsp.share,
+        blocks=(conv_2d_dsp.TURN,),
     ),
     Variant(
         "conv_2d",
@@ -156,6 +161,7 @@ _FASTER: tuple[Variant, ...] = (
         conv_2d_dsp.clearances,
         ("single", "whole"),
         conv_2d_dsp.share,
+        blocks=(conv_2d_dsp.TURN,),
     ),
     Variant(
         "depthwise_conv_2d",
@@ -166,6 +172,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp.share,
         0.04,
         depthwise_conv_2d_dsp.shrink,
+        blocks=(depthwise_conv_2d_dsp.TURN, depthwise_conv_2d_dsp.ROWS),
     ),
     # They read several elements before they write them, which asks for no more than one by one.
     Variant("add", "helium", add_helium.pack, portable_clearances),
@@ -179,6 +186,7 @@ _FASTER: tuple[Variant, ...] = (
             pack,
             fully_connected_helium.clearances,
             ("few", "rest", "turn", *_SCALE),
+            blocks=(fully_connected_helium.TURN,),
         )
         for pack in (fully_connected_helium.pack, fully_connected_helium.pack_pixels)
     ),
@@ -221,6 +229,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp.clearances,
         ("stride", "pitch", "out_w", "out_step", *_SCALE),
         shrink=depthwise_conv_2d_dsp.shrink,
+        blocks=(depthwise_conv_2d_dsp.ROWS,),
     ),
     Variant("add", "v6m", add_v6m.pack, add_dsp.clearances, add_v6m.FIXED),
     *(
@@ -250,6 +259,7 @@ _FASTER: tuple[Variant, ...] = (
         apart=0.02,
         shrink=depthwise_conv_2d_dsp_general.shrink,
         general=True,
+        blocks=(depthwise_conv_2d_dsp_general.ROWS,),
     ),
     *(
         Variant(
