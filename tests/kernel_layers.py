@@ -44,10 +44,12 @@ def taken(
     folder: Path,
     skip: tuple[str, ...] = (),
     optimize: Optimize = "speed",
+    preference: Preference | None = None,
 ) -> Counter[str]:
     """Compare a model with the reference; return the kernels that it took."""
     content = m.build()
-    compiled = compile_model(content, target, skip=skip, preference=Preference(optimize))
+    preference = preference or Preference(optimize)
+    compiled = compile_model(content, target, skip=skip, preference=preference)
     oracle = Oracle(content)
     inputs = list(inputs_of(m))
     for got, one in zip(run(compiled, inputs, folder), inputs, strict=True):

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from lotor.ops import KernelCall
 from lotor.oracle import Oracle
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.preference import OPTIMIZE, Optimize, Preference
+from lotor.targets.select import signature
 from lotor.targets.variants import Variant
 from test_generated_c import WARNINGS
 from tflite_builder import ModelBuilder, Quant
@@ -344,3 +346,116 @@ def test_groups_keep_their_steps() -> None:
     steps = _pair()
     groups = find_groups(steps, share_all=False)
     assert all(isinstance(group, Group) and group.steps == steps for group in groups.values())
+
+
+def _blocked() -> ModelBuilder:
+    """Two layers with a share of a function each, and room for more rows."""
+    m = ModelBuilder(seed=4)
+    x = m.input((1, 64, 64, 4), Quant(0.05, -128))
+    y = m.conv2d(x, 8, (3, 3), (2, 2), quant=Quant(0.05, -128), activation="RELU")
+    y = m.conv2d(y, 8, (1, 1), quant=Quant(0.05, -128), activation="RELU")
+    y = m.depthwise_conv2d(y, stride=(2, 2), quant=Quant(0.05, -128), activation="RELU")
+    m.output(y)
+    return m
+
+
+def _block_costs(compiled: Compiled, **chosen: int) -> dict[str, dict[str, float]]:
+    """Return costs by which these block sizes are best for all calls."""
+    costs: dict[str, dict[str, float]] = {}
+    for layer in compiled.layers:
+        for step in layer.steps:
+            label = step.variant.label
+            found = costs.setdefault(signature(step.source), {label: 1e6})
+            for block in step.variant.blocks:
+                values = {block.value(step.call, size) for size in block.sizes}
+                found |= {block.label(label, value): 2e6 for value in values if value}
+                found[block.label(label, block.of(step.call))] = 1e6
+                if (value := chosen.get(block.name)) in values:
+                    found[block.label(label, value or 0)] = 5e5
+    return costs
+
+
+def _blocks(compiled: Compiled) -> list[tuple[str, str, int]]:
+    return [
+        (step.call.kernel, block.name, block.of(step.call))
+        for layer in compiled.layers
+        for step in layer.steps
+        for block in step.variant.blocks
+    ]
+
+
+@needs_emulator
+@pytest.mark.parametrize("turn", [4, 8, 16])
+def test_measured_block_sizes_are_in_the_code(turn: int, tmp_path: Path) -> None:
+    """And compute what they did: on the emulated core, against the interpreter."""
+    m = _blocked()
+    plain = compile_model(m.build(), "cortex-m4", preference=Preference(ram=10**6))
+    wanted = Preference(ram=10**6, costs=_block_costs(plain, turn=turn))
+    compiled = compile_model(m.build(), "cortex-m4", preference=wanted)
+    dense = set(re.findall(r"^LOTOR_DSP_DENSE\(\w+, (\d+),", compiled.source, re.MULTILINE))
+    assert dense == {str(turn)}
+    # The depthwise layer, which has no 16 steps.
+    assert re.findall(r"\.turn = (\d+),", compiled.source) == [str({16: 4}.get(turn, turn))]
+    taken(m, "cortex-m4", tmp_path, preference=wanted)
+    # Short loops stay short where flash is what matters.
+    small = Preference("size", 10**6, 10**6)
+    expected = _blocks(compile_model(m.build(), "cortex-m4", preference=small))
+    small = replace(small, costs=wanted.costs)
+    assert _blocks(compile_model(m.build(), "cortex-m4", preference=small)) == expected
+
+
+def test_layers_that_share_a_function_have_one_block_size() -> None:
+    """The one with which all of them together take the least."""
+    content = _blocked().build()
+    plain = compile_model(content, "cortex-m4", preference=Preference(ram=10**6))
+    costs = _block_costs(plain)
+    convolutions = [layer.steps[0] for layer in plain.layers[:2]]
+    names = [signature(step.source) for step in convolutions]
+    assert len({step.call.params["dense"] for step in convolutions}) == 1
+
+    def turns(first: dict[int, float], second: dict[int, float]) -> list[int]:
+        for name, step, values in zip(names, convolutions, (first, second), strict=True):
+            for turn, cost in values.items():
+                costs[name][f"{step.variant.label} turn={turn}"] = cost
+        found = compile_model(
+            content, "cortex-m4", preference=Preference(ram=10**6, costs=dict(costs))
+        )
+        assert _shared(found) == _shared(plain)
+        return [turn for kernel, _, turn in _blocks(found) if kernel == "conv_2d"]
+
+    now = _blocks(plain)[0][2]
+    assert turns({}, {}) == [now, now]
+    assert turns({4: 9e5, 16: 8e5}, {4: 7e5, 16: 9e5}) == [4, 4]
+    assert turns({4: 9e5, 16: 5e5}, {4: 7e5, 16: 9e5}) == [16, 16]
+    # What saves next to nothing is not worth its code.
+    assert turns({4: 2e6, 16: 1e6 - 9}, {4: 2e6, 16: 1e6}) == [now, now]
+    # What was not measured has no say; with no measurement, nothing changes.
+    for name in costs:
+        costs[name] = {k: v for k, v in costs[name].items() if " " not in k}
+    assert turns({}, {}) == [now, now]
+    assert turns({now: 9e5, 16: 5e5}, {}) == [16, 16]
+    # Sizes that are unknown now, and a table without the one there is.
+    assert turns({now: 9e5, 16: 9e5, 5: 1.0}, {}) == [now, now]
+    del costs[names[0]][f"{convolutions[0].variant.label} turn={now}"]
+    assert turns({16: 1.0}, {}) == [now, now]
+
+
+def test_rows_at_once_take_no_more_ram() -> None:
+    content = _blocked().build()
+    plain = compile_model(content, "cortex-m4", preference=Preference(ram=10**6))
+    before = [value for _, name, value in _blocks(plain) if name == "rows"]
+    assert before and before != [8]
+
+    def rows(wanted: int, ram: int | None, optimize: Optimize = "speed") -> list[int]:
+        costs = _block_costs(plain, rows=wanted)
+        found = compile_model(
+            content, "cortex-m4", preference=Preference(optimize, ram=ram, costs=costs)
+        )
+        if optimize == "speed":
+            assert found.plan.arena_bytes <= plain.plan.arena_bytes
+        return [value for _, name, value in _blocks(found) if name == "rows"]
+
+    assert rows(8, 10**6) == [8]
+    assert rows(2, 10**6) == [2]
+    assert rows(7, 10**6) == before  # not one of the sizes
+    assert rows(8, None, "ram") <= before

@@ -19,7 +19,7 @@ from lotor.resources import resource
 from lotor.targets import TARGETS, find_target
 from lotor.targets.select import signature
 from lotor.targets.variants import _FASTER
-from lotor.tune import _rounds, tune
+from lotor.tune import _block_rounds, _rounds, tune
 from lotor.tuned import load_costs, preference, save_costs
 from tflite_builder import ModelBuilder, Quant
 
@@ -58,7 +58,7 @@ def _labels(path: Path) -> list[str]:
 
 @needs_emulator
 @pytest.mark.usefixtures("emulated")
-def test_tune(table: Path, tmp_path: Path) -> None:
+def test_tune(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _model(tmp_path)
     found = tune(str(path), BOARD)
     assert found.table == str(table) and found.unit == "cycles"
@@ -67,8 +67,8 @@ def test_tune(table: Path, tmp_path: Path) -> None:
         for kind in ("conv_2d ", "fully_connected ")
     )
     expected = {"dsp_winograd_4x4", "dsp_winograd_2x2", "dsp", "portable"}
-    assert set(found.costs[convolution]) == expected
-    assert set(found.costs[dense]) >= {"dsp", "portable"}
+    assert set(found.costs[convolution]) == expected | {f"dsp turn={n}" for n in (4, 8, 16)}
+    assert set(found.costs[dense]) >= {"dsp", "portable", "dsp turn=1", "dsp turn=16"}
     for costs in found.costs.values():
         assert costs["portable"] == max(costs.values()) > min(costs.values()) > 0
     # What is printed for people, too.
@@ -76,14 +76,16 @@ def test_tune(table: Path, tmp_path: Path) -> None:
     assert load_costs(BOARD) == found.costs
     assert preference(load_board(BOARD)).costs == found.costs
     # The fastest are chosen.
-    fastest = [min(found.costs[name], key=found.costs[name].__getitem__) for name in found.costs]
+    variants = [{k: v for k, v in c.items() if " " not in k} for c in found.costs.values()]
+    fastest = [min(costs, key=costs.__getitem__) for costs in variants]
     assert sorted(_labels(path)) == sorted(fastest)
     assert found.after <= found.before
-    # A second model adds to it.
+    # A second model adds to it; here, nothing.
     save_costs(BOARD, {"other": {"dsp": 1.0, "portable": 2.0}, **found.costs})
+    for rounds in ("_rounds", "_block_rounds"):
+        monkeypatch.setattr(f"lotor.tune.{rounds}", lambda compiled: iter(()))
     again = tune(str(path), BOARD)
-    assert load_costs(BOARD)["other"] == {"dsp": 1.0, "portable": 2.0}
-    assert again.costs == found.costs  # counted exactly
+    assert load_costs(BOARD) == {"other": {"dsp": 1.0, "portable": 2.0}, **found.costs}
     assert again.before == again.after == found.after
 
 
@@ -110,6 +112,28 @@ def test_every_variant_has_its_round(tmp_path: Path) -> None:
         assert set(seen[signature(step.source)]) >= {step.variant.label, "portable"}
 
 
+def test_every_block_size_has_its_round(tmp_path: Path) -> None:
+    compiled = compile_for(BOARD, str(_model(tmp_path)))
+    seen: dict[str, set[str]] = {}
+    rounds = list(_block_rounds(compiled))
+    assert len(rounds) <= 10
+    for costs in rounds:
+        for name, values in costs.items():
+            seen.setdefault(name, set()).update(k for k, v in values.items() if v == 1.0)
+    convolution, dense = seen.values()
+    assert convolution == {"dsp", "dsp turn=4", "dsp turn=8", "dsp turn=16"}
+    assert dense == {"dsp", *(f"dsp turn={n}" for n in (1, 2, 4, 8, 16))}
+
+
+def test_block_sizes_are_kept_in_the_table(table: Path) -> None:
+    costs = {"conv_2d x=1": {"dsp": 3.0, "dsp turn=16": 3.0, "dsp turn=4": 5.0, "portable": 9.0}}
+    save_costs(BOARD, costs)
+    assert load_costs(BOARD) == costs
+    lines = table.read_text().splitlines()
+    assert lines[-2] == "costs = { dsp = 3, portable = 9 }"
+    assert lines[-1] == 'blocks = { "dsp turn=4" = 5, "dsp turn=16" = 3 }'
+
+
 def test_a_table_decides(table: Path, tmp_path: Path) -> None:
     """Also a wrong one: nothing but what was measured is asked."""
     path = _model(tmp_path)
@@ -131,6 +155,7 @@ DAMAGED = {
     "costs of words": b'[[call]]\nsignature = "add"\ncosts = { dsp = "fast" }\n',
     "costs of one number": b'[[call]]\nsignature = "add"\ncosts = 3\n',
     "no list": b"call = 5\n",
+    "blocks of no size": b'[[call]]\nsignature = "add"\ncosts = {}\nblocks = { dsp = 1 }\n',
 }
 
 
@@ -165,6 +190,7 @@ def test_a_table_that_cannot_be_written(
     monkeypatch.setattr(tuned, "load_costs", lambda board: {})
     monkeypatch.setattr("lotor.tune.load_costs", lambda board: {})
     monkeypatch.setattr("lotor.tune._rounds", lambda compiled: iter(()))
+    monkeypatch.setattr("lotor.tune._block_rounds", lambda compiled: iter(()))
     monkeypatch.setattr("lotor.tune.flash_compiled", lambda *_: None)
 
     class Profile:
@@ -190,6 +216,7 @@ def test_there_are_tables() -> None:
 def test_shipped_tables_name_what_exists(board: str) -> None:
     target = find_target(load_board(board).target)
     usable = {(v.kernel, v.label) for v in _FASTER if v.instruction_set in target.variants}
+    blocks = {(v.kernel, v.label): [block.name for block in v.blocks] for v in _FASTER}
     costs = load_costs(board)
     assert costs
     for name, values in costs.items():
@@ -197,7 +224,10 @@ def test_shipped_tables_name_what_exists(board: str) -> None:
         assert all(re.fullmatch(r"\w+(\.\w+)?=-?\d+", size) for size in sizes), name
         assert len(values) > 1 and min(values.values()) > 0, name
         for label in values:
-            assert label == "portable" or (function, label) in usable, (name, label)
+            variant, _, block = label.partition(" ")
+            assert label == "portable" or (function, variant) in usable, (name, label)
+            size = block.partition("=")[0]
+            assert size in ("", *blocks.get((function, variant), ())), (name, label)
     # As it would be written again.
     raw = tuned.table(board).read_text()
     assert raw.startswith("# What each variant took")

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from any_layers import any_depthwise, products
 from cases.binary import binary
 from cortex_m import needs_emulator
 from kernel_layers import check_overlap, check_random_layers, taken
 from lotor.compiler import compile_model
 from lotor.targets import pool_v6m, v6m_scale
-from test_dsp_operators import any_depthwise, overlapping, pools, products, softmaxes
+from test_dsp_operators import overlapping, pools, softmaxes
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, identifier, render_header, render_source
-from lotor.codegen.share import Step
+from lotor.codegen.share import Step, sharing_key
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
@@ -24,8 +24,9 @@ from lotor.report import report
 from lotor.schedule import in_order, must_precede, schedule
 from lotor.stripes import Striped, fit
 from lotor.targets import Target, find_target
+from lotor.targets.blocks import Block, best_for_all
 from lotor.targets.preference import Preference
-from lotor.targets.select import constant_bytes, ranked, select
+from lotor.targets.select import constant_bytes, ranked, select, signature
 from lotor.targets.shared_call import SharedCall
 
 _MAX_FILE = 1 << 29  # bytes; the weights of every microcontroller and phone are far below
@@ -342,12 +343,15 @@ def _plan(
     """
     lowered = _chosen(graph.ops, target, preference)
     alike = _alike(lowered, preference.optimize == "size")
+    lowered, alike = (_in_blocks(steps, preference) for steps in (lowered, alike))
     if preference.optimize == "ram":
         enough = 0
     else:
         found = _placed(graph, alike, target, skip, effort)
-        if enough is None or found[2].arena_bytes <= enough:
+        if enough is None:  # while stripes are sought, too
             return found
+        if found[2].arena_bytes <= enough:
+            return _with_more_scratch(found, target, preference, skip, effort)
     best = _placed(graph, lowered, target, skip, effort)
     while best[2].arena_bytes > enough and (smaller := _shrunk(best, target, preference)):
         lowered = [smaller.get(id(op)) or steps for op, steps in best[1]]
@@ -407,6 +411,77 @@ def _clearances(lowered: Sequence[list[Step]]) -> list[Sequence[Clearance]]:
         else ()
         for steps in lowered
     ]
+
+
+def _in_blocks(lowered: list[list[Step]], preference: Preference) -> list[list[Step]]:
+    """Return steps whose code has the block sizes that were measured best for what shares it."""
+    if preference.optimize == "size" or not preference.costs:
+        return lowered
+    steps = [step for steps in lowered for step in steps]
+    macs = sum(step.macs for step in steps)
+    measured = {id(step): preference.costs.get(signature(step.source), {}) for step in steps}
+    total = sum(measured[id(step)].get(step.variant.label, 0) for step in steps)
+    groups: dict[Any, list[tuple[Block, Step]]] = {}
+    for step in steps:
+        for block in step.variant.blocks:
+            if block.function:
+                key: Any = block.function(step.call)
+            else:
+                key = sharing_key(step, macs, False, block.name) or id(step)
+            if block.code:
+                groups.setdefault((block.name, key), []).append((block, step))
+    changed: dict[int, Step] = {}
+    for members in groups.values():
+        block, _ = members[0]
+        calls = [(step.call, step.variant.label, measured[id(step)]) for _, step in members]
+        value = best_for_all(block, calls, total)
+        for _, step in members:
+            changed[id(step)] = replace(step, call=block.fit(step.call, value))
+    return [[changed.get(id(step), step) for step in steps] for steps in lowered]
+
+
+def _with_more_scratch(
+    planned: _Planned,
+    target: Target,
+    preference: Preference,
+    skip: Collection[str],
+    effort: float,
+) -> _Planned:
+    """Return a plan with the block sizes in scratch memory that were measured best.
+
+    As far as they make the arena no larger: layers at its peak make do with less.
+    """
+    wishes = {id(op): _wishes(steps, preference) for op, steps in planned[1]}
+    while any(wishes.values()):
+        lowered = [wishes[id(op)][0] if wishes[id(op)] else steps for op, steps in planned[1]]
+        found = _placed(planned[0], lowered, target, skip, effort)
+        if found[2].arena_bytes <= planned[2].arena_bytes:
+            return found
+        layers = [op for op, steps in found[1] if not steps[0].call.alias]
+        peak = max(found[2].live_bytes)
+        for op, live in zip(layers, found[2].live_bytes, strict=True):
+            if live == peak and wishes[id(op)]:
+                del wishes[id(op)][0]
+                break
+        else:  # not the layer at the peak, but the places of others
+            next(wish for wish in wishes.values() if wish).pop(0)
+    return planned
+
+
+def _wishes(steps: list[Step], preference: Preference) -> list[list[Step]]:
+    """Return a layer with other block sizes in scratch memory, the best first."""
+    if len(steps) != 1:
+        return []
+    (step,) = steps
+    found = []
+    for block in step.variant.blocks:
+        costs = preference.costs.get(signature(step.source), {})
+        known = block.known(step.call, step.variant.label, costs) if not block.code else {}
+        now = block.of(step.call)
+        better = [v for v in known if known[v] < known.get(now, float("inf")) and v != now]
+        for value in sorted(better, key=lambda value: (known[value], value)):
+            found.append([replace(step, call=block.fit(step.call, value))])
+    return found
 
 
 def _placed(

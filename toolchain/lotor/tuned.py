@@ -4,6 +4,7 @@
 them took. Tables of the boards in the repository come with it.
 """
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lotor.targets.preference import Optimize, Preference
 
 Costs = dict[str, dict[str, float]]
 _CODE = 16_384  # about what a model's kernels take
+_BLOCK = re.compile(r"\w+ \w+=\d+")  # as `Block.label` writes it
 _SHARE = 2  # so that another model fits beside it
 
 
@@ -41,7 +43,7 @@ def load_costs(board: str) -> Costs:
     path = table(board)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        return {str(call["signature"]): _costs(call["costs"]) for call in content.get("call", [])}
+        return {str(call["signature"]): _costs(call) for call in content.get("call", [])}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -59,10 +61,15 @@ def save_costs(board: str, costs: Costs) -> Path:
     lines = [
         "# What each variant took for calls of one size, in cycles or else instructions: written",
         f"# by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
+        "# `blocks`: the same with blocks of some size (`turn`: steps in a turn of the loop;",
+        "# `rows`: of outputs for which inputs are gathered at once).",
     ]
     for name, values in sorted(costs.items()):
-        listed = ", ".join(f"{label} = {value:.0f}" for label, value in sorted(values.items()))
-        lines += ["", "[[call]]", f'signature = "{name}"', f"costs = {{ {listed} }}"]
+        variants = [f"{k} = {v:.0f}" for k, v in sorted(values.items()) if " " not in k]
+        blocks = sorted((_ordered(k), f'"{k}" = {v:.0f}') for k, v in values.items() if " " in k)
+        lines += ["", "[[call]]", f'signature = "{name}"', f"costs = {{ {', '.join(variants)} }}"]
+        if blocks:
+            lines.append(f"blocks = {{ {', '.join(text for _, text in blocks)} }}")
     path = table(board)
     try:
         path.parent.mkdir(exist_ok=True)
@@ -72,5 +79,16 @@ def save_costs(board: str, costs: Costs) -> Path:
     return path
 
 
-def _costs(values: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in values.items()}
+def _ordered(label: str) -> tuple[str, int]:
+    """Return what labels of block sizes are sorted by."""
+    name, _, value = label.partition("=")
+    return name, int(value)
+
+
+def _costs(call: dict[str, Any]) -> dict[str, float]:
+    found = {name: float(value) for name, value in call["costs"].items()}
+    for name, value in call.get("blocks", {}).items():
+        if not _BLOCK.fullmatch(name):
+            raise ValueError(f"no block size: {name}")
+        found[name] = float(value)
+    return found

@@ -107,14 +107,9 @@ def find_groups(steps: Iterable[Step], share_all: bool) -> dict[int, Group]:
     macs = sum(step.macs for step in steps)
     alike: dict[Any, list[Step]] = {}
     for step in steps:
-        shared = step.variant.shared
-        if share_all and step.variant.portable:
-            shared = ()
-        if shared is None or (not share_all and step.macs > step.variant.apart * macs):
-            continue
-        fixed = tuple(step.call.params[name] for name in shared)
-        key = step.function, step.structure, step.arguments, tuple(step.call.params), fixed
-        alike.setdefault(key, []).append(step)
+        key = sharing_key(step, macs, share_all)
+        if key is not None:
+            alike.setdefault(key, []).append(step)
     found: dict[int, Group] = {}
     count: dict[str, int] = {}
     for members in alike.values():
@@ -125,6 +120,24 @@ def find_groups(steps: Iterable[Step], share_all: bool) -> dict[int, Group]:
         group = Group(f"{name}_{number}", members)
         found |= {id(step): group for step in members}
     return found
+
+
+def sharing_key(step: Step, macs: int, share_all: bool, but: str = "") -> Any:
+    """Return what is equal in steps that share a function; None where a step has its own.
+
+    Args:
+        step: the step.
+        macs: of the program.
+        share_all: as for `find_groups`.
+        but: a parameter that is no part of it.
+    """
+    shared = step.variant.shared
+    if share_all and step.variant.portable:
+        shared = ()
+    if shared is None or (not share_all and step.macs > step.variant.apart * macs):
+        return None
+    fixed = tuple(step.call.params[name] for name in shared if name != but)
+    return step.function, step.structure, step.arguments, tuple(step.call.params), fixed
 
 
 def render_group(group: Group, fields: Mapping[str, str]) -> str:

@@ -8,8 +8,11 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
+from lotor.targets.blocks import Block
 from lotor.targets.dsp_weights import (
     dense_function,
+    dense_turn,
+    dense_with_turn,
     implied_addends,
     kept,
     line_from_24_bits,
@@ -24,6 +27,15 @@ _LANES = 4
 _SHIFT = 13  # which most layers can have
 _SELDOM, _MOST = 0.1, 0.75  # parts of the multiply-accumulates
 _SHORT_TURN, _TURN, _LONG_TURN = 4, 8, 16  # pairs of inputs in one turn of the loop
+TURN = Block(
+    "turn",
+    (_SHORT_TURN, _TURN, _LONG_TURN),
+    lambda call, turn: turn,
+    lambda call: dense_turn(str(call.params["dense"])),
+    lambda call, turn: _with_turn(call, turn),
+    51,
+    lambda call: str(call.params["dense"]).split("_", 2)[2],
+)
 GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
     "stride_h stride_w pad_h pad_w dilation_h dilation_w"
@@ -116,6 +128,11 @@ def _pack(
         structure="conv_2d_dsp_pointwise" if pointwise else "conv_2d_dsp",
         functions={name: text},
     )
+
+
+def _with_turn(call: KernelCall, turn: int) -> KernelCall:
+    name, function = dense_with_turn(str(call.params["dense"]), turn)
+    return replace(call, params={**call.params, "dense": name}, functions={name: function})
 
 
 def _by_rows(filters: Array, row: int, single: bool) -> Array:

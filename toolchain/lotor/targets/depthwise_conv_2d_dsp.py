@@ -8,6 +8,7 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
+from lotor.targets.blocks import rows_block, turn_block
 from lotor.targets.dsp_weights import (
     implied_addends,
     kept,
@@ -148,6 +149,18 @@ def rows_at_once(call: KernelCall, pitch: int, more: int = 0) -> int:
     while rows > 1 and extra(rows) > room:
         rows -= 1
     return rows
+
+
+def _can_turn(call: KernelCall, turn: int) -> bool:
+    steps = int(call.params["out_w"]) // 2
+    in_reach = 4 * int(call.params["pitch"]) + 8 * turn + 8 <= _MOST_OFFSET
+    return in_reach and turn <= max(steps, _TURN)
+
+
+TURN = turn_block((2, 3, 4, 6, 8, 12), 110, _can_turn)
+ROWS = rows_block(
+    lambda call, rows: _with_rows(call, int(call.params["pitch"]), rows, call.outputs[1].dtype)
+)
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

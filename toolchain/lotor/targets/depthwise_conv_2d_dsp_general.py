@@ -8,6 +8,7 @@ import numpy as np
 from lotor.graph import DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
+from lotor.targets.blocks import rows_block
 from lotor.targets.dsp_scale import DspScale
 from lotor.targets.linear_scale import Sums
 
@@ -98,6 +99,9 @@ def _with_rows(call: KernelCall, rows: int) -> KernelCall:
 def shrink(call: KernelCall) -> KernelCall:
     """Return the call with as few gathered rows as it can do with."""
     return _with_rows(call, 1)
+
+
+ROWS = rows_block(_with_rows)
 
 
 def _gathered(rows: int, p: dict[str, int]) -> int:

@@ -47,7 +47,20 @@ def dense_function(
     scale: LinearScale | TwiceRounded, limits: tuple[int, int], turn: int, base: int
 ) -> tuple[str, CFunction]:
     """Return the name and the C function with these constants; see `dsp_dense.h`."""
-    constants = (turn, scale.lift, scale.shift, base, *limits)
+    return _dense(turn, scale.lift, scale.shift, base, *limits)
+
+
+def dense_turn(name: str) -> int:
+    """Return how many steps a turn of such a function's loop has."""
+    return int(name.split("_")[1])
+
+
+def dense_with_turn(name: str, turn: int) -> tuple[str, CFunction]:
+    """Return such a function with other turns."""
+    return _dense(turn, *(int(part.replace("m", "-")) for part in name.split("_")[2:]))
+
+
+def _dense(*constants: int) -> tuple[str, CFunction]:
     name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
     text = f"LOTOR_DSP_DENSE({name}, {', '.join(map(str, constants))})"
     return name, CFunction("lotor_dsp_dense_function", text)

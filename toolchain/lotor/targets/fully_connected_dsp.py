@@ -8,6 +8,7 @@ import numpy as np
 from lotor.graph import Array
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
+from lotor.targets.blocks import turn_block
 from lotor.targets.dsp_weights import line_from_24_bits, pair_words
 from lotor.targets.linear_scale import Sums
 from lotor.targets.shared_call import SharedCall
@@ -16,6 +17,7 @@ _GROUP = 4
 _SHIFT = 9  # which most layers can have
 _SHORT_TURN = 2
 _TURNS = ((1 << 14, 16), (1 << 12, 8), (0, 1))  # of layers with so many weights
+TURN = turn_block((1, 2, 4, 8, 16), 124)
 
 
 def pack(call: KernelCall) -> KernelCall | None:

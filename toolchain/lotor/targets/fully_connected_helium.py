@@ -8,12 +8,20 @@ import numpy as np
 from lotor.graph import Array
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
+from lotor.targets.blocks import turn_block
 from lotor.targets.helium_weights import BLOCK, biased_line_of, blocks_of, groups_of, words_of
 from lotor.targets.linear_scale import Sums
 
 _GROUP = 8
 _MOST_PIXELS = 4  # of a convolution, which takes four at a time itself
 _TURNS = (4, 2, 1)  # blocks in a turn of the loop
+TURN = turn_block(
+    (1, 2, 4, 8),
+    68,
+    lambda call, turn: (
+        int(call.params["inputs"]) >= BLOCK and int(call.params["inputs"]) // BLOCK % turn == 0
+    ),
+)
 _EVEN_ODD = [0, 2, 4, 6, 1, 3, 5, 7]  # as two vectors are merged
 
 

@@ -45,6 +45,7 @@ from lotor.targets import (
     softmax_helium,
     table_helium,
 )
+from lotor.targets.blocks import Block
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
 
@@ -75,6 +76,7 @@ class Variant:
         saved: which part of the time this takes off a call for that, where nobody has measured it.
         thrifty: whether it is only for want of RAM.
         general: whether it is only for what no other variant of its instruction set takes.
+        blocks: sizes in which it can work.
     """
 
     kernel: str
@@ -90,6 +92,7 @@ class Variant:
     saved: Callable[[KernelCall], float] = lambda call: 0.0
     thrifty: bool = False
     general: bool = False
+    blocks: tuple[Block, ...] = ()
 
     @property
     def label(self) -> str:
@@ -144,6 +147,7 @@ _FASTER: tuple[Variant, ...] = (
         fully_connected_dsp.clearances,
         ("back", "turn", "scaled_alike", *_SCALE),
         fully_connected_dsp.share,
+        blocks=(fully_connected_dsp.TURN,),
     ),
     _winograd("4x4", conv_2d_dsp_winograd.pack_4x4),
     *(
@@ -167,6 +171,7 @@ _FASTER: tuple[Variant, ...] = (
         conv_2d_dsp.pointwise_clearances,
         (),
         conv_2d_dsp.share,
+        blocks=(conv_2d_dsp.TURN,),
     ),
     Variant(
         "conv_2d",
@@ -175,6 +180,7 @@ _FASTER: tuple[Variant, ...] = (
         conv_2d_dsp.clearances,
         ("single", "whole"),
         conv_2d_dsp.share,
+        blocks=(conv_2d_dsp.TURN,),
     ),
     Variant(
         "depthwise_conv_2d",
@@ -185,6 +191,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp.share,
         0.04,
         depthwise_conv_2d_dsp.shrink,
+        blocks=(depthwise_conv_2d_dsp.TURN, depthwise_conv_2d_dsp.ROWS),
     ),
     # They read several elements before they write them, which asks for no more than one by one.
     Variant("add", "helium", add_helium.pack, portable_clearances),
@@ -198,6 +205,7 @@ _FASTER: tuple[Variant, ...] = (
             pack,
             fully_connected_helium.clearances,
             ("few", "rest", "turn", *_SCALE),
+            blocks=(fully_connected_helium.TURN,),
         )
         for pack in (fully_connected_helium.pack, fully_connected_helium.pack_pixels)
     ),
@@ -240,6 +248,7 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp.clearances,
         ("stride", "pitch", "out_w", "out_step", *_SCALE),
         shrink=depthwise_conv_2d_dsp.shrink,
+        blocks=(depthwise_conv_2d_dsp.ROWS,),
     ),
     Variant("add", "v6m", add_v6m.pack, add_dsp.clearances, add_v6m.FIXED),
     *(
@@ -279,6 +288,7 @@ _FASTER: tuple[Variant, ...] = (
         apart=0.02,
         shrink=depthwise_conv_2d_dsp_general.shrink,
         general=True,
+        blocks=(depthwise_conv_2d_dsp_general.ROWS,),
     ),
     Variant(
         "depthwise_conv_2d",
