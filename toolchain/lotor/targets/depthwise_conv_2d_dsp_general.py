@@ -16,18 +16,17 @@ _LANES = 4
 # so many, or this part of the input where that is more.
 _ROOM = 2048
 _SHARE = 25
+GEOMETRY = (
+    "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
+    "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset by_channel"
+)
 
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `dsp_general.h`, which is exact for every layer."""
     if call.function != "depthwise_conv_2d":
         return None
-    p = {name: int(value) for name, value in call.params.items()}
-    if p["in_w"] == p["out_w"] == p["kernel_w"] == 1:
-        # A column is stored as a row is.
-        for name in ("in", "out", "kernel", "stride", "pad", "dilation"):
-            h, w = f"{name}_h", f"{name}_w"
-            p[h], p[w] = p[w], p[h]
+    p = geometry(call)
     filters = call.constants["weights"].reshape(-1, p["out_c"]).T.astype(np.int16)
     filters += np.int16(p["weights_offset"])
     scale = DspScale.of(Sums.of(call, filters)).lifted(int(np.abs(filters).max()))
@@ -36,20 +35,9 @@ def pack(call: KernelCall) -> KernelCall | None:
     words = reach_w // 2 + 1 if stride % 2 else -(-reach_w // 2)
     pitch = max((width - 1) * stride + reach_w, p["in_w"] + p["pad_w"])
     pitch += pitch % 2
-    # Stride 1 can replace the input, channel by channel.
-    same = call.inputs[0].shape == call.outputs[0].shape and p["in_step"] == p["out_step"]
-    by_channel = same and (p["stride_h"], stride, p["depth_multiplier"]) == (1, 1, 1)
-    p |= {"words": words, "pitch": pitch, "by_channel": int(by_channel)}
-    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
-    rows = p["out_h"]
-    while rows > 1 and _extra(rows, p) > room:
-        rows -= 1
-    names = (
-        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
-        "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset words pitch "
-        "by_channel"
-    )
-    params = {name: p[name] for name in names.split()}
+    rows = rows_at_once(call, {**p, "pitch": pitch}, DType.INT16)
+    params = {name: p[name] for name in GEOMETRY.split()}
+    params |= {"words": words, "pitch": pitch}
     params |= {"in_zero_point": -p["in_offset"], "rest": width % _LANES, **scale.params}
     packed = replace(
         call,
@@ -60,6 +48,34 @@ def pack(call: KernelCall) -> KernelCall | None:
     return _with_rows(packed, rows)
 
 
+def geometry(call: KernelCall) -> dict[str, int]:
+    """Return a call's parameters: of columns as if they were rows, and whether by channel."""
+    p = {name: int(value) for name, value in call.params.items()}
+    if p["in_w"] == p["out_w"] == p["kernel_w"] == 1:
+        # A column is stored as a row is.
+        for name in ("in", "out", "kernel", "stride", "pad", "dilation"):
+            h, w = f"{name}_h", f"{name}_w"
+            p[h], p[w] = p[w], p[h]
+    # Stride 1 can replace the input, channel by channel.
+    same = call.inputs[0].shape == call.outputs[0].shape and p["in_step"] == p["out_step"]
+    by_channel = same and (p["stride_h"], p["stride_w"], p["depth_multiplier"]) == (1, 1, 1)
+    return p | {"by_channel": int(by_channel)}
+
+
+def rows_at_once(call: KernelCall, p: dict[str, int], dtype: DType) -> int:
+    """Return how many rows of the output to compute at once, from gathered rows of a type."""
+    room = max(_ROOM, call.inputs[0].nbytes // _SHARE)
+
+    def extra(rows: int) -> int:
+        outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
+        return outputs + dtype.numpy.itemsize * gathered(rows, p)
+
+    rows = p["out_h"]
+    while rows > 1 and extra(rows) > room:
+        rows -= 1
+    return rows
+
+
 def _with_rows(call: KernelCall, rows: int) -> KernelCall:
     """Return a call that computes so many rows of the output at once."""
     p = {name: int(value) for name, value in call.params.items()}
@@ -67,7 +83,7 @@ def _with_rows(call: KernelCall, rows: int) -> KernelCall:
     # The last step reads beyond the row.
     last = ((p["out_w"] - 1) // _LANES * _LANES + _LANES - 1) * stride + 2 * words
     filter_ = p["kernel_h"] * words * (4 if stride % 2 else 2)
-    elements = filter_ + _gathered(rows, p) + max(0, last - p["pitch"])
+    elements = filter_ + gathered(rows, p) + max(0, last - p["pitch"])
     shape = (elements + elements % 2,)
     scratch = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
     outputs = [call.outputs[0], scratch]
@@ -79,16 +95,10 @@ def shrink(call: KernelCall) -> KernelCall:
     return _with_rows(call, 1)
 
 
-def _gathered(rows: int, p: dict[str, int]) -> int:
+def gathered(rows: int, p: dict[str, int]) -> int:
     """Return the elements that are gathered for so many rows of the output."""
     reach = (p["kernel_h"] - 1) * p["dilation_h"] + 1
     return ((rows - 1) * p["stride_h"] + reach) * p["pitch"]
-
-
-def _extra(rows: int, p: dict[str, int]) -> int:
-    """Return the bytes that it costs to compute so many rows at once."""
-    outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
-    return outputs + 2 * _gathered(rows, p)
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:
