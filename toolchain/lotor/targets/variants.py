@@ -37,7 +37,7 @@ from lotor.targets import (
     fully_connected_v7m,
     mul_dsp,
     pool_dsp,
-    softmax_dsp,
+    softmax_table,
 )
 from lotor.targets.overlap import portable_clearances
 from lotor.targets.shared_call import SharedCall
@@ -111,7 +111,7 @@ _FASTER: tuple[Variant, ...] = (
     Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
     Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
     Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
-    Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
+    Variant("softmax", "dsp", softmax_table.pack, softmax_table.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
     Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
@@ -185,6 +185,11 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_helium.pack,
         depthwise_conv_2d_helium.clearances,
     ),
+    Variant("average_pool_2d", "v7m", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
+    Variant("mean", "v7m", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
+    Variant("max_pool_2d", "v7m", pool_dsp.pack_maximum_v7m, pool_dsp.clearances),
+    Variant("softmax", "v7m", softmax_table.pack, softmax_table.clearances),
+    Variant("mul", "v7m", mul_dsp.pack_v7m, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant("add", "v7m", add_v7m.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
         "fully_connected",

@@ -1,4 +1,4 @@
-"""SOFTMAX of int8 with many classes for the DSP instructions."""
+"""SOFTMAX of int8 with many classes by a table."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ _DIFFERENCES = 256  # of two int8
 
 
 def pack(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/softmax/dsp.h`; None where its table does not pay."""
+    """Return the call of `kernels/softmax/table.h`; None where its table does not pay."""
     if call.function != "softmax":
         return None
     p = call.params
@@ -24,7 +24,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         call,
         params=params | {"counting": counting},
         outputs=[*call.outputs, table],
-        structure="softmax_dsp",
+        structure="softmax_table",
     )
 
 
