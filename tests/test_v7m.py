@@ -71,19 +71,21 @@ def test_sums_that_end_at_halves(a: float, b: float, y: float, tmp_path: Path) -
     assert taken(m, TARGET, tmp_path) == {"lotor_add_v7m": 1}
 
 
-@pytest.mark.parametrize(("lowest", "kernels"), [(-127, ("v7m_pointwise", "v7m")),
-                                                 (-128, ("portable", "portable"))])  # fmt: skip
-def test_weights_and_inputs_at_their_ends(
-    lowest: int, kernels: tuple[str, str], tmp_path: Path
-) -> None:
-    """The largest sums of two products, in both halves of a word; with -128, they do not fit."""
+@pytest.mark.parametrize("lowest", [-127, -128])
+def test_weights_and_inputs_at_their_ends(lowest: int, tmp_path: Path) -> None:
+    """The largest sums of two products, in both halves of a word."""
     rng = np.random.default_rng(0)
     m = ModelBuilder(seed=3)
     weights = rng.choice(np.array([lowest, 127], np.int8), (9, 1, 1, 20))
+    weights[0] = lowest
+    lowest_depthwise = rng.choice(weights.reshape(-1), (1, 3, 3, 20))
+    lowest_depthwise[..., 0] = lowest
     x = m.input((1, 5, 5, 20), Quant(0.05, -128))
     m.output(m.conv2d(x, weights=weights))
-    m.output(m.depthwise_conv2d(x, weights=rng.choice(weights.reshape(-1), (1, 3, 3, 20))))
-    names = {f"lotor_{kind}_{name}" for kind, name in zip(KINDS, kernels, strict=True)}
+    m.output(m.depthwise_conv2d(x, weights=lowest_depthwise))
+    names = {
+        f"lotor_{kind}_{name}" for kind, name in zip(KINDS, ("v7m_pointwise", "v7m"), strict=True)
+    }
     assert taken(m, TARGET, tmp_path).keys() == names
 
 

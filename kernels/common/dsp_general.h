@@ -1,4 +1,5 @@
-/* Products of int16 and requantization in C, for the kernels that take layers of any shape. */
+/* Products of int16 and requantization in C, for the kernels that take layers of any shape. The
+ * requantization serves Armv7-M, too, which lacks the DSP instructions. */
 #ifndef LOTOR_COMMON_DSP_GENERAL_H
 #define LOTOR_COMMON_DSP_GENERAL_H
 
@@ -18,6 +19,8 @@ enum {
     LOTOR_DSP_ONCE       /* rounded once; bias, multiplier, shift to the right */
 };
 
+#ifdef __ARM_FEATURE_DSP
+
 /* Two products, added to a sum that wraps. */
 static inline int32_t lotor_dsp_smlad(uint32_t a, uint32_t b, int32_t sum) {
     __asm__("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(a), "r"(b));
@@ -36,6 +39,23 @@ static inline int32_t lotor_dsp_smmlar(int32_t a, int32_t b, int32_t addend) {
     __asm__("smmlar %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(addend));
     return sum;
 }
+
+#else
+
+/* The upper word of a product, and an addend. */
+static inline int32_t lotor_dsp_smmla(int32_t a, int32_t b, int32_t addend) {
+    int32_t low, high;
+    __asm__("smull %0, %1, %2, %3" : "=&r"(low), "=&r"(high) : "r"(a), "r"(b));
+    return high + addend;
+}
+
+static inline int32_t lotor_dsp_smmlar(int32_t a, int32_t b, int32_t addend) {
+    int32_t low = INT32_MIN, high = addend;
+    __asm__("smlal %0, %1, %2, %3" : "+&r"(low), "+&r"(high) : "r"(a), "r"(b));
+    return high;
+}
+
+#endif
 
 /* What a channel's sums are scaled with; a copy, as gcc would read the table after every store. */
 struct lotor_dsp_channel {

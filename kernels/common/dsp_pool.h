@@ -1,4 +1,4 @@
-/* Pooling of four channels at a time with the DSP instructions. */
+/* Pooling of four channels at a time with the DSP instructions, and means without them. */
 #ifndef LOTOR_COMMON_DSP_POOL_H
 #define LOTOR_COMMON_DSP_POOL_H
 
@@ -12,6 +12,8 @@ struct lotor_dsp_window {
     int32_t way, lift, shift, out_min, out_max;
     struct lotor_dsp_channel scale;
 };
+
+#ifdef __ARM_FEATURE_DSP
 
 /* Adds the bytes 0 and 2, or turned, 1 and 3, to two sums of int16. */
 static inline uint32_t lotor_dsp_add_two(uint32_t sums, uint32_t bytes, int32_t turned) {
@@ -30,10 +32,34 @@ static inline uint32_t lotor_dsp_largest(uint32_t a, uint32_t b) {
     return larger;
 }
 
+/* One of two sums. */
+static inline int32_t lotor_dsp_sum(uint32_t sums, int32_t top) {
+    return top ? (int32_t)sums >> 16 : (int16_t)sums;
+}
+
+enum { LOTOR_DSP_BYTE_OFFSET = 0 };
+
+#else
+
+/* The same, but of bytes that are 128 more and so without a sign. */
+static inline uint32_t lotor_dsp_add_two(uint32_t sums, uint32_t bytes, int32_t turned) {
+    const uint32_t more = bytes ^ UINT32_C(0x80808080);
+    return sums + ((turned ? more >> 8 : more) & UINT32_C(0xFF00FF));
+}
+
+static inline int32_t lotor_dsp_sum(uint32_t sums, int32_t top) {
+    return (int32_t)(top ? sums >> 16 : sums & UINT32_C(0xFFFF));
+}
+
+enum { LOTOR_DSP_BYTE_OFFSET = 128 };
+
+#endif
+
 static inline LOTOR_SPECIALISED int8_t lotor_dsp_mean(const struct lotor_dsp_window *w,
                                                       int32_t sum) {
-    return lotor_dsp_requantize(sum + w->scale.bias, &w->scale, w->way, w->lift, w->shift, 0,
-                                w->out_min, w->out_max);
+    const int32_t bias = w->scale.bias - w->height * w->width * LOTOR_DSP_BYTE_OFFSET;
+    return lotor_dsp_requantize(sum + bias, &w->scale, w->way, w->lift, w->shift, 0, w->out_min,
+                                w->out_max);
 }
 
 static inline LOTOR_SPECIALISED void lotor_dsp_four_means(const struct lotor_dsp_window *w,
@@ -49,10 +75,10 @@ static inline LOTOR_SPECIALISED void lotor_dsp_four_means(const struct lotor_dsp
             pixel += w->pixel_step;
         }
     }
-    out[0] = lotor_dsp_mean(w, (int16_t)even);
-    out[1] = lotor_dsp_mean(w, (int16_t)odd);
-    out[2] = lotor_dsp_mean(w, (int32_t)even >> 16);
-    out[3] = lotor_dsp_mean(w, (int32_t)odd >> 16);
+    out[0] = lotor_dsp_mean(w, lotor_dsp_sum(even, 0));
+    out[1] = lotor_dsp_mean(w, lotor_dsp_sum(odd, 0));
+    out[2] = lotor_dsp_mean(w, lotor_dsp_sum(even, 1));
+    out[3] = lotor_dsp_mean(w, lotor_dsp_sum(odd, 1));
 }
 
 /* The means of all channels, four or more; the last four come a second time in part. */

@@ -1,9 +1,9 @@
 /* Sums of products of six pixels with any number of filters, one at a time.
  *
  * A word holds the same input of two pixels, x + 65536 * y, so that one multiply serves both. The
- * sums of two such products fit 16 bits, as weights are at least -127. 0x8000 more and the lower
- * half is not negative; then the upper half is y's part, and the lower one is what it leaves of the
- * sum of all words: x's part is that, less 65536 times y's. So two inputs of two pixels take four
+ * sums of two such products fit 16 bits, with LOTOR_V7M_HALF more; then the upper half is y's part,
+ * less one, and the lower one is what it leaves of the sum of all words: x's part is that, less
+ * 65536 times y's. So two inputs of two pixels take four
  * instructions and six cycles of a Cortex-M3 without their loads, with sums of 32 bits. Four MLA
  * take eight cycles, and SMLAL, which could do without the sums of halves, takes 4 to 7 each.
  */
@@ -26,7 +26,8 @@ struct lotor_v7m_dense {
 };
 
 /* r0: inputs; r1: weights; r2, r3: two inputs of two pixels; r12, lr: their weights; r4 to r9: of
- * two pixels each the sum of words, and of upper halves; r10: 0x8000; r11: the inputs' end. */
+ * two pixels each the sum of words, and of upper halves; r10: LOTOR_V7M_HALF; r11: the inputs' end.
+ */
 #define LOTOR_V7M_WORDS(WORDS, UPPER, OLD_WORDS, OLD_UPPER)                                        \
     "ldmia r0!, {r2, r3}\n"                                                                        \
     "mla r2, r12, r2, r10\n"                                                                       \
@@ -91,7 +92,7 @@ lotor_v7m_dense_run(const struct lotor_v7m_dense *p, const int32_t *inputs, cons
                      "add r12, r12, r5, lsl #2\n"
                      "orr r12, r12, #1\n"
                      "str r12, [sp, #16]\n"
-                     "mov r10, #0x8000\n"
+                     "mvn r10, #0x8000\n"
                      ".p2align 2\n"
                      "1:\n" LOTOR_V7M_FIRST_PAIR "ldr r2, [sp, #12]\n"
                      "sub r1, r1, r2\n"

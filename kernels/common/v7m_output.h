@@ -7,6 +7,10 @@
 #error "kernels for Armv7-M take constants into their assembly: compile with -O1 or more"
 #endif
 
+/* What a run of products is added to. Products of two int8 sum up to -32512 to 32768, so that the
+ * lower half is not negative then and the upper one, which is one less, does not leave int16. */
+#define LOTOR_V7M_HALF (-0x8001)
+
 /* Within a clamp that is narrower than int8. */
 #define LOTOR_V7M_CLAMP(SUM)                                                                       \
     ".if %c[low] > -128\n"                                                                         \

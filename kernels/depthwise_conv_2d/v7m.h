@@ -7,6 +7,7 @@
 #define LOTOR_DEPTHWISE_CONV_2D_V7M_H
 
 #include "../common/inline.h"
+#include "../common/v7m_gather.h"
 #include "../common/v7m_output.h"
 
 #include <stdint.h>
@@ -25,7 +26,7 @@ struct lotor_depthwise_conv_2d_v7m_params {
 };
 
 /* r0: gathered rows; r1: outputs; r2, r3, r12, lr: a row's words; r11: a weight; r8, r9: sums of
- * two products; r4, r6: their sums, r5, r7: those of their upper halves; r10: 0x8000.
+ * two products; r4, r6: their sums, r5, r7: those of their upper halves; r10: LOTOR_V7M_HALF.
  * On the stack: nine weights up to twelve bytes, two words that the sums begin with, multiplier,
  * addend, and where `shift` is 0, a shift of its own; rows to go, r7. */
 #define LOTOR_V7M_TAP(WEIGHT, A, B, SUM_A, SUM_B)                                                  \
@@ -105,7 +106,7 @@ struct lotor_depthwise_conv_2d_v7m_params {
     "ldr r11, [r2, #28]\n"                                                                         \
     ".endif\n"                                                                                     \
     "stmia sp, {r4, r5, r6, r7, r8, r9, r10, r11}\n"                                               \
-    "mov r10, #0x8000\n"                                                                           \
+    "mvn r10, #0x8000\n"                                                                           \
     ".set lotor_odd, %c[width] %% 2\n"                                                             \
     ".set lotor_single, %c[half] %% 2\n"                                                           \
     ".set lotor_steps, %c[half] / 2\n"                                                             \
@@ -171,43 +172,17 @@ lotor_depthwise_conv_2d_v7m_rows(const struct lotor_depthwise_conv_2d_v7m_params
     }
 }
 
-/* An input of a row, or the border beside it. */
-static inline LOTOR_SPECIALISED int32_t lotor_depthwise_conv_2d_v7m_input(
-    const struct lotor_depthwise_conv_2d_v7m_params *p, const int8_t *row, int32_t x) {
-    return x >= 0 && x < p->in_w ? row[x * p->in_step] : p->in_zero_point;
-}
-
-/* Gathers one channel of a row; `in` is the channel in the image's first pixel. */
-static inline LOTOR_SPECIALISED void
-lotor_depthwise_conv_2d_v7m_gather(const struct lotor_depthwise_conv_2d_v7m_params *p,
-                                   const int8_t *in, int32_t y, int32_t *to) {
-    const int32_t right = (p->out_w + 1) / 2 * p->stride; /* from left half to right half */
-    const int32_t both = p->in_w - right;                 /* inputs of which either is inside */
-    int32_t x = -p->pad_w;
-    const int32_t end = x + p->pitch;
-    if (y < 0 || y >= p->in_h) {
-        for (; x < end; x++) {
-            *to++ = p->in_zero_point * 65537;
-        }
-        return;
-    }
-    const int8_t *const row = in + y * p->in_w * p->in_step;
-    for (; x < 0; x++) {
-        *to++ = p->in_zero_point + lotor_depthwise_conv_2d_v7m_input(p, row, x + right) * 65536;
-    }
-#pragma GCC unroll 8
-    for (; x < (both < end ? both : end); x++) {
-        *to++ = row[x * p->in_step] + row[(x + right) * p->in_step] * 65536;
-    }
-    for (; x < end; x++) {
-        *to++ = lotor_depthwise_conv_2d_v7m_input(p, row, x) +
-                lotor_depthwise_conv_2d_v7m_input(p, row, x + right) * 65536;
-    }
-}
-
 static inline LOTOR_SPECIALISED void
 lotor_depthwise_conv_2d_v7m(const struct lotor_depthwise_conv_2d_v7m_params *p, const int8_t *in,
                             const uint32_t *weights, int8_t *out, int32_t *gathered) {
+    const struct lotor_v7m_row line = {
+        .in_w = p->in_w,
+        .in_step = p->in_step,
+        .pad_w = p->pad_w,
+        .zero_point = p->in_zero_point,
+        .right = (p->out_w + 1) / 2 * p->stride,
+        .pitch = p->pitch,
+    };
     const int32_t kept = 2; /* rows that the next outputs need again */
     const int32_t blocks = (p->out_h + p->rows - 1) / p->rows;
     for (int32_t n = 0; n < p->batches; n++) {
@@ -228,7 +203,8 @@ lotor_depthwise_conv_2d_v7m(const struct lotor_depthwise_conv_2d_v7m_params *p, 
                 y += kept;
             }
             for (; y < end; y++) {
-                lotor_depthwise_conv_2d_v7m_gather(p, from + c, y, row);
+                lotor_v7m_gather(&line, from + c + y * p->in_w * p->in_step, y >= 0 && y < p->in_h,
+                                 row);
                 row += p->pitch;
             }
             lotor_depthwise_conv_2d_v7m_rows(p, gathered, weights + c * p->words, rows,

@@ -1,16 +1,9 @@
-/* Softmax of int8 with many classes, see `by_difference.h`. The DSP instructions find the
- * largest. */
+/* Softmax of int8 with many classes by a table; the DSP instructions find the largest input. */
 #ifndef LOTOR_SOFTMAX_DSP_H
 #define LOTOR_SOFTMAX_DSP_H
 
 #include "../common/dsp_pool.h"
-#include "by_difference.h"
-
-struct lotor_softmax_dsp_params {
-    int32_t rows, depth;            /* depth: 4 or more */
-    int32_t multiplier, left_shift; /* int8 difference to Q5.26 */
-    int32_t counting;               /* differences that give more than zero */
-};
+#include "table.h"
 
 static inline int32_t lotor_softmax_dsp_largest(const int8_t *in, int32_t depth) {
     uint32_t four = lotor_dsp_load(in + depth - 4);
@@ -25,15 +18,9 @@ static inline int32_t lotor_softmax_dsp_largest(const int8_t *in, int32_t depth)
     return largest;
 }
 
-/* looked_up: room for `counting` numbers. */
-static inline void lotor_softmax_dsp(const struct lotor_softmax_dsp_params *p, const int8_t *in,
+static inline void lotor_softmax_dsp(const struct lotor_softmax_table_params *p, const int8_t *in,
                                      int8_t *out, int32_t *looked_up) {
-    for (int32_t row = 0; row < p->rows; row++) {
-        lotor_softmax_by_difference(in, p->depth, lotor_softmax_dsp_largest(in, p->depth),
-                                    p->multiplier, p->left_shift, p->counting, out, looked_up);
-        in += p->depth;
-        out += p->depth;
-    }
+    lotor_softmax_table(p, lotor_softmax_dsp_largest, in, out, looked_up);
 }
 
 #endif

@@ -30,7 +30,7 @@ def _pack(call: KernelCall, pointwise: bool) -> KernelCall | None:
     if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
         return None
     p, weights = call.params, call.constants["weights"]
-    if p["group_c"] != p["in_c"] or p["weights_offset"] != 0 or weights.min() < -127:
+    if p["group_c"] != p["in_c"] or p["weights_offset"] != 0:
         return None
     filters = weights.reshape(len(weights), -1)
     sums = Sums.of(call, filters)

@@ -18,6 +18,10 @@ _LANES = 4
 _ROOM = 2048
 _SHARE = 25
 _BYTES = 2  # of a gathered input
+GEOMETRY = (
+    "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
+    "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset by_channel"
+)
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -33,13 +37,8 @@ def pack(call: KernelCall) -> KernelCall | None:
     words = reach_w // 2 + 1 if stride % 2 else -(-reach_w // 2)
     pitch = max((width - 1) * stride + reach_w, p["in_w"] + p["pad_w"])
     pitch += pitch % 2
-    p |= {"words": words, "pitch": pitch}
-    names = (
-        "batches in_h in_w in_c out_h out_w out_c in_step out_step kernel_h kernel_w stride_h "
-        "stride_w pad_h pad_w dilation_h dilation_w depth_multiplier weights_offset words pitch "
-        "by_channel"
-    )
-    params = {name: p[name] for name in names.split()}
+    params = {name: p[name] for name in GEOMETRY.split()}
+    params |= {"words": words, "pitch": pitch}
     params |= {"in_zero_point": -p["in_offset"], "rest": width % _LANES, **scale.params}
     packed = replace(
         call,
@@ -76,7 +75,7 @@ def rows_in_room(call: KernelCall, column: int) -> int:
     rows = p["out_h"]
     while rows > 1:
         outputs = 0 if p["by_channel"] else rows * p["out_w"] * p["out_step"]
-        if outputs + column * _gathered(rows, p) <= room:
+        if outputs + column * gathered(rows, p) <= room:
             break
         rows -= 1
     return rows
@@ -89,7 +88,7 @@ def _with_rows(call: KernelCall, rows: int) -> KernelCall:
     # The last step reads beyond the row.
     last = ((p["out_w"] - 1) // _LANES * _LANES + _LANES - 1) * stride + 2 * words
     filter_ = p["kernel_h"] * words * (4 if stride % 2 else 2)
-    elements = filter_ + _gathered(rows, p) + max(0, last - p["pitch"])
+    elements = filter_ + gathered(rows, p) + max(0, last - p["pitch"])
     shape = (elements + elements % 2,)
     scratch = Tensor(f"{call.outputs[0].name} rows", shape, DType.INT16)
     outputs = [call.outputs[0], scratch]
@@ -104,7 +103,7 @@ def shrink(call: KernelCall) -> KernelCall:
 ROWS = rows_block(_with_rows)
 
 
-def _gathered(rows: int, p: dict[str, int]) -> int:
+def gathered(rows: int, p: dict[str, int]) -> int:
     """Return the elements that are gathered for so many rows of the output."""
     reach = (p["kernel_h"] - 1) * p["dilation_h"] + 1
     return ((rows - 1) * p["stride_h"] + reach) * p["pitch"]

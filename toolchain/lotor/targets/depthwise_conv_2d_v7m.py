@@ -32,7 +32,6 @@ def pack(call: KernelCall) -> KernelCall | None:
         or p["weights_offset"] != 0
         or 4 * 2 * pitch + 16 > _MOST_OFFSET
         or (half + 1) * p["out_step"] > _FARTHEST
-        or filters.min() < -127
     ):
         return None
     sums = Sums.of(call, filters)

@@ -1,4 +1,4 @@
-"""How the kernels in C for the DSP instructions requantize: `kernels/common/dsp_general.h`."""
+"""How kernels in C requantize: `kernels/common/dsp_general.h`, also for Armv7-M."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from lotor.graph import Array
 from lotor.targets.dsp_weights import line_from_24_bits
-from lotor.targets.linear_scale import Sums
+from lotor.targets.linear_scale import LinearScale, Sums
 
 _SHIFT = 12  # which most layers can have
 _MOST_SUM = 1 << 23
@@ -32,6 +32,11 @@ class DspScale:
         line = line_from_24_bits(sums, _SHIFT)
         if line is None and _MOST_SUM <= sums.largest < 1 << 31:
             line = sums.line(_LOW_LIFTS)
+        return cls.on_line(sums, line)
+
+    @classmethod
+    def on_line(cls, sums: Sums, line: LinearScale | None) -> "DspScale":
+        """Return that of a layer whose line is known; None where it has none."""
         twice = None if sums.once or sums.largest >= 1 << 30 else sums.rounded_twice()
         if line is not None:
             way, lift, shift, numbers = LINE, line.lift, line.shift, line.table
@@ -40,7 +45,8 @@ class DspScale:
         else:
             numbers = np.stack([sums.multiplier, sums.shift], 1)
             way, lift, shift = _ONCE if sums.once else _REFERENCE, 0, 0
-        bias = sums.bias.astype(np.int32).astype(np.int64)  # wraps, as the reference's sums do
+        moved = sums.bias + (0 if line is None else line.move)
+        bias = moved.astype(np.int32).astype(np.int64)  # wraps, as the reference's sums do
         table = np.concatenate([bias[:, None], numbers], axis=1)
         params = {"way": way, "lift": lift, "shift": shift, "out_offset": sums.zero_point}
         params |= dict(zip(("out_min", "out_max"), sums.limits, strict=True))

@@ -127,17 +127,21 @@ def _line(
     near = np.array(sorted(range(-moves, moves + 1), key=abs))
     for some in np.split(near, range(1, len(near), _MOVES_AT_ONCE)):
         for m, least, most in windows:
-            moved = (some * m[left, None]) << lift
-            a = -(-(least[left, None] - moved) // _WORD)
-            fits = (a * _WORD + moved <= most[left, None]) & (np.abs(a) <= _LARGEST)
+            # Most channels have no addend for any of these moves, as words tell: look at the rest.
+            at = left[_may_fit(some, m[left] << lift, least[left], most[left])]
+            if not len(at):
+                continue
+            moved = (some * m[at, None]) << lift
+            a = -(-(least[at, None] - moved) // _WORD)
+            fits = (a * _WORD + moved <= most[at, None]) & (np.abs(a) <= _LARGEST)
             for end in ranges:
-                product = ((end[left, None] * factor + some) << lift) * m[left, None]
+                product = ((end[at, None] * factor + some) << lift) * m[at, None]
                 fits &= np.abs((product >> 32) + a) <= _LARGEST
             first = fits.argmax(axis=1)
-            found = fits[np.arange(len(left)), first]
-            new, column = left[found], first[found]
+            found = fits[np.arange(len(at)), first]
+            new, column = at[found], first[found]
             multiplier[new], addend[new], move[new] = m[new], a[found, column], some[column]
-            left = left[~found]
+            left = np.setdiff1d(left, new, assume_unique=True)
             if not len(left):
                 small = multiplier.astype(np.int32), addend.astype(np.int32)
                 return LinearScale(*small, lift, shift, move)
@@ -166,6 +170,22 @@ def _windows(
         most = np.where(steps > low[:, None], values - before, -_NONE)
         windows.append((m, least, most.min(axis=1, initial=-_NONE) - 1))
     return windows
+
+
+def _may_fit(moves: Array, times: Array, least: Array, most: Array) -> Array:
+    """Return for which channels a move brings a multiple of 2^32 between `least` and `most`.
+
+    Args:
+        moves: int64[n].
+        times: int64[channels], how far one move goes.
+        least: int64[channels].
+        most: int64[channels].
+    """
+    words = moves.astype(np.uint32) * times.astype(np.uint32)[:, None]
+    words -= least.astype(np.uint32)[:, None]
+    room = np.clip(most - least, 0, _WORD - 1).astype(np.uint32)
+    fits: Array = (words <= room[:, None]).any(axis=1) & (most >= least)
+    return fits
 
 
 @dataclass(frozen=True)

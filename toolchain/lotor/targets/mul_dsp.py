@@ -1,5 +1,6 @@
 """MUL of int8 for the DSP instructions: its products are requantized as sums are."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from lotor.ops import KernelCall
 from lotor.targets.dsp_scale import DspScale
 from lotor.targets.linear_scale import Sums
+from lotor.targets.v7m_sums import line_of
 
 WALK = ("row", "a_step", "b_step", "a_offset", "b_offset")
 _ENDS = (-128, 127)
@@ -36,13 +38,24 @@ def sums_of(call: KernelCall) -> Sums | None:
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `kernels/mul/dsp.h`; None where it would not be exact."""
+    return _packed(call, DspScale.of, "mul_dsp")
+
+
+def pack_v7m(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/mul/v7m.h`; None where it would not be exact."""
+    return _packed(call, lambda sums: DspScale.on_line(sums, line_of(sums)), "mul_v7m")
+
+
+def _packed(
+    call: KernelCall, scale_of: Callable[[Sums], DspScale], structure: str
+) -> KernelCall | None:
     sums = sums_of(call)
     if sums is None:
         return None
-    scale = DspScale.of(sums)
+    scale = scale_of(sums)
     if not scale.proved:
         return None
     params: dict[str, int | float] = {name: call.params[name] for name in WALK}
     params |= {name: value for name, value in scale.params.items() if name != "entries"}
     constants = {"loops": call.constants["loops"], "numbers": scale.table[0]}
-    return replace(call, params=params, constants=constants, structure="mul_dsp")
+    return replace(call, params=params, constants=constants, structure=structure)

@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D, MEAN and MAX_POOL_2D of int8 for the DSP instructions."""
+"""AVERAGE_POOL_2D, MEAN and MAX_POOL_2D of int8 for the DSP instructions and Armv7-M."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -126,6 +126,12 @@ def pack_maximum(call: KernelCall) -> KernelCall | None:
     if call.function != "max_pool_2d" or call.params["in_c"] < _LANES:
         return None
     return replace(call, structure="max_pool_2d_dsp")
+
+
+def pack_maximum_v7m(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/max_pool_2d/v7m.h`; None where it would not work."""
+    packed = pack_maximum(call)
+    return None if packed is None else replace(packed, structure="max_pool_2d_v7m")
 
 
 def clearances(call: KernelCall) -> Sequence[Clearance]:

@@ -8,6 +8,7 @@ from lotor.targets.linear_scale import LinearScale, Sums, TwiceRounded
 
 _SHIFTS = (4, 5, 3, 6, 2, 7, 1, 8)  # layers with equal shifts share code
 _MOST_MOVES = 1 << 16
+_HALF = -0x8001  # LOTOR_V7M_HALF
 _MOST_SUM = 1 << 30  # that fits 32 bits twice
 
 
@@ -33,12 +34,12 @@ def packed_words(
     Args:
         filters: int8[filters, taps].
         bias: int64[filters].
-        groups: how often two products or one go into the sums, each time with 0x8000 more.
+        groups: how often two products or one go into the sums, each time with LOTOR_V7M_HALF.
         scale: of the sums.
         starts_first: whether what the sums begin with is in front of the weights.
     """
     first = bias + scale.move
-    starts = words_of(np.stack([first * 65537 - groups * 0x8000, first], 1))
+    starts = words_of(np.stack([first * 65537 - groups * _HALF, first + groups], 1))
     weights = byte_words(filters)
     parts = (starts, weights) if starts_first else (weights, starts)
     packed: Array = np.concatenate([*parts, words_of(scale.table)], axis=1)

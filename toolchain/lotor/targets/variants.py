@@ -30,6 +30,7 @@ from lotor.targets import (
     depthwise_conv_2d_v6m,
     depthwise_conv_2d_v6m_general,
     depthwise_conv_2d_v7m,
+    depthwise_conv_2d_v7m_general,
     dsp_general,
     fully_connected_dsp,
     fully_connected_helium,
@@ -41,8 +42,8 @@ from lotor.targets import (
     pool_dsp,
     pool_helium,
     pool_v6m,
-    softmax_dsp,
     softmax_helium,
+    softmax_table,
     table_helium,
 )
 from lotor.targets.blocks import Block
@@ -137,7 +138,7 @@ _FASTER: tuple[Variant, ...] = (
     Variant("average_pool_2d", "dsp", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
     Variant("mean", "dsp", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
     Variant("max_pool_2d", "dsp", pool_dsp.pack_maximum, pool_dsp.clearances),
-    Variant("softmax", "dsp", softmax_dsp.pack, softmax_dsp.clearances),
+    Variant("softmax", "dsp", softmax_table.pack, softmax_table.clearances),
     # Four elements are read before they are written, which asks for no more than one by one.
     Variant("mul", "dsp", mul_dsp.pack, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant(
@@ -196,7 +197,7 @@ _FASTER: tuple[Variant, ...] = (
     # They read several elements before they write them, which asks for no more than one by one.
     Variant("add", "helium", add_helium.pack, portable_clearances),
     Variant("mul", "helium", mul_helium.pack, portable_clearances),
-    Variant("softmax", "helium", softmax_helium.pack, softmax_dsp.clearances),
+    Variant("softmax", "helium", softmax_helium.pack, softmax_table.clearances),
     Variant("table", "helium", table_helium.pack, table_helium.clearances),
     *(
         Variant(
@@ -225,6 +226,11 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_helium_general.pack,
         depthwise_conv_2d_helium_general.clearances,
     ),
+    Variant("average_pool_2d", "v7m", pool_dsp.pack_average, pool_dsp.clearances, _GENERAL),
+    Variant("mean", "v7m", pool_dsp.pack_mean, pool_dsp.clearances, _GENERAL),
+    Variant("max_pool_2d", "v7m", pool_dsp.pack_maximum_v7m, pool_dsp.clearances),
+    Variant("softmax", "v7m", softmax_table.pack, softmax_table.clearances),
+    Variant("mul", "v7m", mul_dsp.pack_v7m, portable_clearances, ("a_step", "b_step", *_GENERAL)),
     Variant("add", "v7m", add_v7m.pack, add_dsp.clearances, ("away", "shift")),
     Variant(
         "fully_connected",
@@ -276,7 +282,7 @@ _FASTER: tuple[Variant, ...] = (
         pool_dsp.clearances,
         pool_v6m.FIXED_AVERAGE,
     ),
-    Variant("softmax", "v6m", softmax_dsp.pack_v6m, softmax_dsp.clearances),
+    Variant("softmax", "v6m", softmax_table.pack, softmax_table.clearances),
     Variant("mul", "v6m", mul_v6m.pack, portable_clearances, mul_v6m.FIXED),
     Variant("mean", "v6m", pool_v6m.pack_mean, pool_dsp.clearances, pool_v6m.FIXED_MEAN),
     Variant(
@@ -297,6 +303,26 @@ _FASTER: tuple[Variant, ...] = (
         depthwise_conv_2d_dsp_general.clearances,
         depthwise_conv_2d_v6m_general.FIXED,
         shrink=depthwise_conv_2d_v6m_general.shrink,
+        general=True,
+    ),
+    Variant(
+        "depthwise_conv_2d",
+        "v7m_general",
+        depthwise_conv_2d_v7m_general.pack,
+        depthwise_conv_2d_dsp_general.clearances,
+        (
+            "kernel_h",
+            "kernel_w",
+            "stride_w",
+            "dilation_w",
+            "run",
+            "joint",
+            "row_step",
+            "rest",
+            *_GENERAL,
+        ),
+        apart=0.02,
+        shrink=depthwise_conv_2d_v7m_general.shrink,
         general=True,
     ),
     *(

@@ -1,4 +1,4 @@
-"""SOFTMAX of int8 with many classes for the DSP instructions, and without."""
+"""SOFTMAX of int8 with many classes by a table."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,16 +11,7 @@ _DIFFERENCES = 256  # of two int8
 
 
 def pack(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/softmax/dsp.h`; None where its table does not pay."""
-    return _packed(call, "softmax_dsp")
-
-
-def pack_v6m(call: KernelCall) -> KernelCall | None:
-    """Return the call of `kernels/softmax/v6m.h`; None where its table does not pay."""
-    return _packed(call, "softmax_v6m")
-
-
-def _packed(call: KernelCall, structure: str) -> KernelCall | None:
+    """Return the call of `kernels/softmax/table.h`; None where its table does not pay."""
     if call.function != "softmax":
         return None
     p = call.params
@@ -33,7 +24,7 @@ def _packed(call: KernelCall, structure: str) -> KernelCall | None:
         call,
         params=params | {"counting": counting},
         outputs=[*call.outputs, table],
-        structure=structure,
+        structure="softmax_table",
     )
 
 
