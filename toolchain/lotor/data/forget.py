@@ -7,6 +7,7 @@ from coming back. Models that learned from it are named, to be trained again.
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,9 @@ def forget(
             if had[name] == {photo.id for photo in held[name].photos}:
                 path.unlink()  # nothing is left of it
             else:
+                age = path.stat()  # by which versions are ordered
                 write_files({path: _without(path, gone)})
+                os.utime(path, ns=(age.st_atime_ns, age.st_mtime_ns))
         for photo in chosen:
             photo.path.unlink(missing_ok=True)
     roots = list(models) if models is not None else [resource("models")]

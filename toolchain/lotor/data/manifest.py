@@ -32,6 +32,7 @@ SHARP_SHORT_SIDE = 128
 _COLUMNS = ("file", "class", "split", "group", "native_short_side", "bbox_xyxy")
 _OPTIONAL = ("width", "height", "licence", "source", "place", "visit", "note", "sha256", "phash")
 _ID_DIGITS = 16
+_NO_SPLIT = "none"  # what `stats` calls what has none yet
 
 
 class Box(NamedTuple):
@@ -233,7 +234,8 @@ def stats(data: DataSet, target: str = "raccoon") -> dict[str, Any]:
     table: dict[str, dict[str, int]] = {}
     for photo in data.photos:
         row = table.setdefault(photo.kind, {name: 0 for name in (*SPLITS, "sharp", "boxed")})
-        row[photo.split] += 1
+        where = photo.split or _NO_SPLIT
+        row[where] = row.get(where, 0) + 1
         row["sharp"] += photo.sharp
         row["boxed"] += bool(photo.boxes)
     of_target = [not photo.sharp for photo in data.photos if photo.kind == target]
@@ -252,7 +254,7 @@ def stats(data: DataSet, target: str = "raccoon") -> dict[str, Any]:
         "folder": str(data.folder),
         "manifest_hash": data.manifest_hash,
         "photos": len(data.photos),
-        "splits": dict(Counter(photo.split for photo in data.photos)),
+        "splits": dict(Counter(photo.split or _NO_SPLIT for photo in data.photos)),
         "classes": dict(sorted(table.items())),
         "small_share": small,
         "warnings": [warning] if biased else [],
@@ -261,10 +263,11 @@ def stats(data: DataSet, target: str = "raccoon") -> dict[str, Any]:
 
 def stats_text(found: dict[str, Any]) -> str:
     """Return the counts as a table for people."""
-    columns = (*SPLITS, "sharp", "boxed")
+    none = (_NO_SPLIT,) if _NO_SPLIT in found["splits"] else ()
+    columns = (*SPLITS, *none, "sharp", "boxed")
     lines = [f"{found['folder']}: {found['photos']} photographs"]
     lines.append(" " * 16 + "".join(f"{name:>8}" for name in columns))
     for kind, row in found["classes"].items():
-        lines.append(f"{kind:<16}" + "".join(f"{row[name]:>8}" for name in columns))
+        lines.append(f"{kind:<16}" + "".join(f"{row.get(name, 0):>8}" for name in columns))
     lines.append(f"(sharp: original's short side at least {SHARP_SHORT_SIDE} pixels)")
     return "\n".join(lines + [f"warning: {text}" for text in found["warnings"]])
