@@ -11,7 +11,7 @@ from PIL import Image
 
 from conftest import Lotor
 from garden import make_garden
-from lotor.data import ingest
+from lotor import files
 from lotor.data.importers import FORMATS, find_format
 from lotor.data.importers.item import BACKGROUND, UNLABELLED
 from lotor.data.ingest import import_photos
@@ -328,7 +328,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
     for number in range(3):
         photo(tmp_path / f"in/raccoon/{number}.jpg")
-    write, count = ingest.write_files, 0
+    write, count = files.write_files, 0
 
     def full(contents: dict[Path, bytes]) -> None:
         nonlocal count
@@ -337,7 +337,7 @@ def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(contents)
 
-    monkeypatch.setattr(ingest, "write_files", full)
+    monkeypatch.setattr("lotor.data.ingest.write_files", full)
     with pytest.raises(LotorError, match=r"cannot write to .*out: No space left"):
         import_photos(tmp_path / "in", tmp_path / "out")
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before

@@ -14,13 +14,12 @@ from garden import make_garden
 from lotor.data.dedupe import dedupe, find_duplicates
 from lotor.data.forget import forget
 from lotor.data.ingest import import_photos
-from lotor.data.manifest import Photo, read_manifest
+from lotor.data.manifest import Photo, manifest_bytes, read_manifest
 from lotor.data.report import area_under_roc, find_biases, report, save
 from lotor.data.split import missing, split
 from lotor.data.store import (
     commit,
     locked,
-    manifest_bytes,
     open_store,
     read_version,
     tombstones,
