@@ -287,6 +287,12 @@ def _add_data(commands: _Commands) -> None:
         "--short-side", type=_pixels, metavar="PIXELS", help="shrink longer short sides to this"
     )
     taken.add_argument("--skip-bad", action="store_true", help="leave out what is damaged")
+    public = add("pull", "download a public data set by its recipe and import it", None)
+    public.add_argument("name", nargs="?", help="which one, or a recipe; all are listed without")
+    public.add_argument("--into", type=Path, help="folder of the data set; only shown without")
+    public.add_argument("--from", dest="mirror", metavar="URL", help="URL or folder of the files")
+    public.add_argument("--short-side", type=_pixels, metavar="PIXELS", help="as for import")
+    public.add_argument("--skip-bad", action="store_true", help="as for import")
     divide = add("split", "give new photographs a split, whole groups at a time")
     divide.add_argument("--shares", default="70,15,15", help="train,val,test; 70,15,15")
     divide.add_argument("--by", default="", help="also keep together: source,place,visit")
@@ -365,6 +371,17 @@ def _data_import(args: argparse.Namespace) -> Result:
     return Result(asdict(found), str(found))
 
 
+def _data_pull(args: argparse.Namespace) -> Result:
+    from lotor.data.pull import as_text, find_public, public_sets, pull
+
+    if args.name is None or args.into is None:
+        recipes = [find_public(args.name)] if args.name else public_sets()
+        return Result({"sets": [asdict(r) for r in recipes]}, "\n".join(map(as_text, recipes)))
+    recipe = find_public(args.name)
+    found = pull(recipe, args.into, args.mirror, args.short_side, args.skip_bad)
+    return Result(asdict(found), str(found))
+
+
 def _data_split(args: argparse.Namespace) -> Result:
     from lotor.data.split import split
 
@@ -413,6 +430,7 @@ _DATA: dict[str, Handler] = {
     "stats": _data_stats,
     "report": _data_report,
     "import": _data_import,
+    "pull": _data_pull,
     "split": _data_split,
     "dedupe": _data_dedupe,
     "versions": _data_versions,
