@@ -301,6 +301,11 @@ def _add_data(commands: _Commands) -> None:
     twins = add("dedupe", "find near duplicates; --fix keeps them in one split")
     twins.add_argument("--bits", type=int, default=6, help="of 64 that differ at most; 6")
     twins.add_argument("--fix", action="store_true", help="one group each; drop leaks from train")
+    page = add("label", "label photographs on a page of this machine, by keyboard")
+    page.add_argument("--model", help="a classifier whose opinion is shown")
+    page.add_argument("--classes", default="", help="to offer, with commas; the data set's")
+    page.add_argument("--all", action="store_true", help="also those that have a label")
+    page.add_argument("--port", type=int, default=0, help="TCP port; a free one")
     add("versions", "list the versions of a data set, the newest last")
     gone = add("forget", "remove photographs for good, from every version")
     gone.add_argument("ids", nargs="+", metavar="ID", help="start of a photograph's hash")
@@ -315,7 +320,13 @@ def _pixels(text: str) -> int:
 
 
 def _data(args: argparse.Namespace) -> Result:
-    return _DATA[args.what](args)
+    try:
+        return _DATA[args.what](args)
+    except ModuleNotFoundError as error:
+        raise LotorError(
+            f"data sets need the package {error.name}: {sys.executable} -m pip install "
+            "'lotor[data]'"
+        ) from error
 
 
 def _data_samples(args: argparse.Namespace) -> Result:
@@ -405,6 +416,17 @@ def _data_dedupe(args: argparse.Namespace) -> Result:
     return Result(found.as_dict(), str(found), ok=not any(pair.leaks for pair in found.pairs))
 
 
+def _data_label(args: argparse.Namespace) -> Result:
+    from lotor.data.label import label
+
+    def ready(url: str) -> None:
+        print(f"open {url} in a browser; Ctrl-C ends and keeps the labels", file=sys.stderr)
+
+    kinds = [kind for kind in args.classes.split(",") if kind]
+    found = label(args.folder, args.model, kinds, args.all, args.port, ready)
+    return Result(asdict(found), str(found))
+
+
 def _data_versions(args: argparse.Namespace) -> Result:
     from lotor.data.store import open_store, read_version, versions
 
@@ -433,6 +455,7 @@ _DATA: dict[str, Handler] = {
     "pull": _data_pull,
     "split": _data_split,
     "dedupe": _data_dedupe,
+    "label": _data_label,
     "versions": _data_versions,
     "forget": _data_forget,
 }
