@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from garden import make_garden
-from lotor.data.manifest import Photo, read_manifest
+from lotor.data.manifest import Box, Photo, read_manifest
 from lotor.errors import LotorError
 from lotor.oracle import Oracle
 from lotor.resources import resource
@@ -97,7 +97,7 @@ SHAPE = Input(32, 32)
 
 
 def boxed(box: tuple[int, int, int, int]) -> Photo:
-    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (box,))
+    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (Box(*box),))
 
 
 def test_augmentation_can_be_turned_off() -> None:

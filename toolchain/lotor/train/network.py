@@ -109,7 +109,7 @@ def _of_enlarged(weights: Array) -> Array:
         weights: float32[3, 3, inputs, outputs].
     """
     rows = np.array([[0.25, 0, 0], [0.75, 0.75, 0.25], [0, 0.25, 0.75]], np.float32)
-    return np.einsum("ai,ijcf,bj->abcf", rows, weights, rows)
+    return np.asarray(np.einsum("ai,ijcf,bj->abcf", rows, weights, rows), np.float32)
 
 
 def _norm(model: keras.Model, convolution: layers.Layer) -> layers.BatchNormalization:
