@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Lotor
 from garden import make_garden, write_manifest
-from lotor.data.manifest import read_manifest, stats
+from lotor.data.manifest import Box, read_manifest, stats
 from lotor.data.samples import Sample, Wheel, get_samples
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
@@ -35,7 +35,7 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
     write_manifest(tmp_path, [row(), row(file="b.png", native_short_side="64", bbox_xyxy="")])
     data = read_manifest(tmp_path)
     first, second = data.split("train")
-    assert first.boxes == ((1, 2, 30, 40), (5, 6, 7, 8))
+    assert first.boxes == (Box(1, 2, 30, 40, "raccoon"), Box(5, 6, 7, 8, "raccoon"))
     assert first.path == tmp_path / "a.png"
     assert (first.sharp, second.sharp) == (True, False)
     assert data.split("val") == []
@@ -50,7 +50,10 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
         ([row(split="training")], r"line 2: split 'training' is none of"),
         ([row(), row(native_short_side="big")], "line 3: invalid literal"),
         ([row(bbox_xyxy="raccoon:1,2,3")], "line 2: not enough values"),
+        ([row(bbox_xyxy="raccoon:30,2,3,4")], "line 2: box 30,2,3,4 must be"),
         ([row(file="")], "must not be empty"),
+        ([row(file="../a.png")], "must lie below the manifest's folder"),
+        ([row(), row()], "a.png is listed 2 times"),
         ([row(), row(file="b.png", split="test")], "group 'g1' is in train .* and in test"),
     ],
 )

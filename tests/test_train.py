@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from garden import make_garden
-from lotor.data.manifest import Photo, read_manifest
+from lotor.data.manifest import Box, Photo, read_manifest
 from lotor.errors import LotorError
 from lotor.oracle import Oracle
 from lotor.resources import resource
@@ -96,7 +97,7 @@ SHAPE = Input(32, 32)
 
 
 def boxed(box: tuple[int, int, int, int]) -> Photo:
-    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (box,))
+    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (Box(*box),))
 
 
 def test_augmentation_can_be_turned_off() -> None:
@@ -189,6 +190,36 @@ def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
         network.read_weights(source, "0" * 64)
     with pytest.raises(LotorError, match=r"check \[network\] width"):
         network.transfer(network.build(32, 32, 4, 0.5, 0.0), pairs, images)
+
+
+@pytest.mark.train
+def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    import keras
+
+    from lotor.train import network
+
+    rng = np.random.default_rng(0)
+    coarse = network.build(64, 64, 4, 0.25, 0.0)
+    kernels = [
+        layer.get_weights()[0]
+        for layer in coarse.layers
+        if layer.name.startswith(("conv", "depth", "point"))
+        and not layer.name.endswith(("_bn", "_relu"))
+    ]
+    pairs = [
+        (k, np.zeros(k.shape[3] if k.shape[3] > 1 else k.shape[2], np.float32)) for k in kernels
+    ]
+    images = rng.normal(0, 0.5, (4, 32, 32, 3)).astype(np.float32)
+    fine = network.build(32, 32, 4, 0.25, 0.0, stem_stride=1)
+    network.transfer(fine, pairs, images)
+    large = np.stack([cv2.resize(i, (64, 64), interpolation=cv2.INTER_LINEAR) for i in images])
+    found, expected = (
+        keras.Model(model.input, model.get_layer("conv0").output)(inputs)[:, 1:-1, 1:-1]
+        for model, inputs in ((fine, images), (coarse, large))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert fine.get_layer("pool").output.shape == coarse.get_layer("pool").output.shape
 
 
 @pytest.fixture(scope="module")

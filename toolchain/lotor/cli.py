@@ -248,28 +248,217 @@ def _write_page(path: Path, page: str | None) -> None:
 
 
 def _add_data(commands: _Commands) -> None:
-    parser = commands.add("data", "photographs: free samples, and what a data set holds", _data)
+    parser = commands.add("data", "data sets of photographs: versions, splits, checks", _data)
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True, parser_class=_Parser)
-    samples = kinds.add_parser("samples", help="get a few free photographs through pip")
-    samples.add_argument("--out", type=Path, help="copy them to this folder")
-    stats = kinds.add_parser("stats", help="count a data set and look for a size bias")
-    stats.add_argument("folder", nargs="?", type=Path, help="with manifest.csv; the garden data")
-    for kind in (samples, stats):
+
+    def add(name: str, help_: str, folder: str | None = "of the data set") -> _Parser:
+        kind: _Parser = kinds.add_parser(name, help=help_, description=help_)
         kind.add_argument("--json", action="store_true", help="print the result as JSON")
+        if folder:
+            kind.add_argument("folder", type=Path, help=folder)
+        return kind
+
+    samples = add("samples", "get a few free photographs through pip", None)
+    samples.add_argument("--out", type=Path, help="copy them to this folder")
+    for name, help_ in (
+        ("stats", "count a data set and look for a size bias"),
+        ("report", "look for biases, leaks and contradictions in a data set"),
+    ):
+        kind = add(name, help_, None)
+        kind.add_argument("folder", nargs="?", type=Path, help="with manifest.csv; the garden data")
+    kind.add_argument("--plot", type=Path, metavar="FILE", help="draw to a .png or .svg")
+    taken = add("import", "add photographs to a data set, and make it where there is none", None)
+    taken.add_argument("source", type=Path, help="a folder, or the file that lists the images")
+    taken.add_argument("--into", type=Path, required=True, help="folder of the data set")
+    taken.add_argument("--format", help="what the source is; found out when left out")
+    taken.add_argument("--images", type=Path, help="folder of the images, if not beside the list")
+    taken.add_argument("--name", help="prefix of its groups and places; its folder's name")
+    taken.add_argument("--label", help="class of photographs that have none")
+    taken.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="call a class otherwise; OLD= leaves it out; may be given again",
+    )
+    taken.add_argument("--licence", default="", help="of photographs that say nothing of it")
+    taken.add_argument(
+        "--short-side", type=_pixels, metavar="PIXELS", help="shrink longer short sides to this"
+    )
+    taken.add_argument("--skip-bad", action="store_true", help="leave out what is damaged")
+    public = add("pull", "download a public data set by its recipe and import it", None)
+    public.add_argument("name", nargs="?", help="which one, or a recipe; all are listed without")
+    public.add_argument("--into", type=Path, help="folder of the data set; only shown without")
+    public.add_argument("--from", dest="mirror", metavar="URL", help="URL or folder of the files")
+    public.add_argument("--short-side", type=_pixels, metavar="PIXELS", help="as for import")
+    public.add_argument("--skip-bad", action="store_true", help="as for import")
+    divide = add("split", "give new photographs a split, whole groups at a time")
+    divide.add_argument("--shares", default="70,15,15", help="train,val,test; 70,15,15")
+    divide.add_argument("--by", default="", help="also keep together: source,place,visit")
+    divide.add_argument("--seed", type=int, default=0, help="of the order; 0")
+    divide.add_argument("--anew", action="store_true", help="split everything again")
+    twins = add("dedupe", "find near duplicates; --fix keeps them in one split")
+    twins.add_argument("--bits", type=int, default=6, help="of 64 that differ at most; 6")
+    twins.add_argument("--fix", action="store_true", help="one group each; drop leaks from train")
+    page = add("label", "label photographs on a page of this machine, by keyboard")
+    page.add_argument("--model", help="a classifier whose opinion is shown")
+    page.add_argument("--classes", default="", help="to offer, with commas; the data set's")
+    page.add_argument("--all", action="store_true", help="also those that have a label")
+    page.add_argument("--port", type=int, default=0, help="TCP port; a free one")
+    add("versions", "list the versions of a data set, the newest last")
+    gone = add("forget", "remove photographs for good, from every version")
+    gone.add_argument("ids", nargs="+", metavar="ID", help="start of a photograph's hash")
+    gone.add_argument("--reason", default="", help="for the record")
+    gone.add_argument("--models", type=Path, action="append", help="folders of models to look at")
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal() or int(text) < 16:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of pixels from 16 on")
+    return int(text)
 
 
 def _data(args: argparse.Namespace) -> Result:
-    if args.what == "samples":
-        from lotor.data.samples import get_samples
+    try:
+        return _DATA[args.what](args)
+    except ModuleNotFoundError as error:
+        raise LotorError(
+            f"data sets need the package {error.name}: {sys.executable} -m pip install "
+            "'lotor[data]'"
+        ) from error
 
-        samples = get_samples(args.out)
-        rows = [{**asdict(sample), "path": str(sample.path)} for sample in samples]
-        lines = [f"{row['path']}  ({row['expect']}; {row['licence']})" for row in rows]
-        return Result({"samples": rows}, "\n".join(lines))
+
+def _data_samples(args: argparse.Namespace) -> Result:
+    from lotor.data.samples import get_samples
+
+    samples = get_samples(args.out)
+    rows = [{**asdict(sample), "path": str(sample.path)} for sample in samples]
+    lines = [f"{row['path']}  ({row['expect']}; {row['licence']})" for row in rows]
+    return Result({"samples": rows}, "\n".join(lines))
+
+
+def _data_stats(args: argparse.Namespace) -> Result:
     from lotor.data.manifest import GARDEN, data_folder, read_manifest, stats, stats_text
 
     found = stats(read_manifest(data_folder(args.folder, GARDEN)))
     return Result(found, stats_text(found))
+
+
+def _data_report(args: argparse.Namespace) -> Result:
+    from lotor.data.manifest import GARDEN, data_folder, read_manifest
+    from lotor.data.report import report, save
+    from lotor.pictures import check_file
+
+    if args.plot:
+        check_file(args.plot)
+    found = report(read_manifest(data_folder(args.folder, GARDEN)))
+    if args.plot:
+        save(found, args.plot)
+    return Result(found.as_dict(), str(found))
+
+
+def _data_import(args: argparse.Namespace) -> Result:
+    from lotor.data.ingest import import_photos
+
+    classes = {}
+    for text in args.classes:
+        old, equals, new = text.partition("=")
+        if not old or not equals:
+            raise LotorError(f"--class {text}: give OLD=NEW, for instance procyon_lotor=raccoon")
+        classes[old] = new
+    found = import_photos(
+        args.source,
+        args.into,
+        args.format,
+        images=args.images,
+        name=args.name,
+        label=args.label,
+        classes=classes,
+        licence=args.licence,
+        short_side=args.short_side,
+        skip_bad=args.skip_bad,
+    )
+    return Result(asdict(found), str(found))
+
+
+def _data_pull(args: argparse.Namespace) -> Result:
+    from lotor.data.pull import as_text, find_public, public_sets, pull
+
+    if args.name is None or args.into is None:
+        recipes = [find_public(args.name)] if args.name else public_sets()
+        return Result({"sets": [asdict(r) for r in recipes]}, "\n".join(map(as_text, recipes)))
+    recipe = find_public(args.name)
+    found = pull(recipe, args.into, args.mirror, args.short_side, args.skip_bad)
+    return Result(asdict(found), str(found))
+
+
+def _data_split(args: argparse.Namespace) -> Result:
+    from lotor.data.split import split
+
+    try:
+        shares = [float(text) for text in args.shares.split(",")]
+    except ValueError:
+        raise LotorError(f"--shares {args.shares}: give three numbers, such as 70,15,15") from None
+    by = [key for key in args.by.split(",") if key]
+    found = split(args.folder, shares, by, args.seed, args.anew)
+    return Result(asdict(found), str(found))
+
+
+def _data_dedupe(args: argparse.Namespace) -> Result:
+    from lotor.data.dedupe import Found, dedupe, find_duplicates
+    from lotor.data.manifest import read_manifest
+
+    if args.fix:
+        found = dedupe(args.folder, args.bits)
+        return Result(found.as_dict(), str(found))
+    found = Found(find_duplicates(read_manifest(args.folder).photos, args.bits), args.bits)
+    return Result(found.as_dict(), str(found), ok=not any(pair.leaks for pair in found.pairs))
+
+
+def _data_label(args: argparse.Namespace) -> Result:
+    from lotor.data.label import label
+
+    def ready(url: str) -> None:
+        print(f"open {url} in a browser; Ctrl-C ends and keeps the labels", file=sys.stderr)
+
+    kinds = [kind for kind in args.classes.split(",") if kind]
+    found = label(args.folder, args.model, kinds, args.all, args.port, ready)
+    return Result(asdict(found), str(found))
+
+
+def _data_versions(args: argparse.Namespace) -> Result:
+    from lotor.data.store import open_store, read_version, versions
+
+    now = open_store(args.folder).manifest_hash
+    counts = {name: len(read_version(args.folder, name).photos) for name in versions(args.folder)}
+    rows = [{"version": name, "photos": n, "now": name == now} for name, n in counts.items()]
+    lines = [
+        f"{name}  {n:>7} photographs{'  (now)' if name == now else ''}"
+        for name, n in counts.items()
+    ]
+    return Result({"versions": rows}, "\n".join(lines))
+
+
+def _data_forget(args: argparse.Namespace) -> Result:
+    from lotor.data.forget import forget
+
+    found = forget(args.folder, args.ids, args.reason, args.models)
+    return Result(asdict(found), str(found))
+
+
+_DATA: dict[str, Handler] = {
+    "samples": _data_samples,
+    "stats": _data_stats,
+    "report": _data_report,
+    "import": _data_import,
+    "pull": _data_pull,
+    "split": _data_split,
+    "dedupe": _data_dedupe,
+    "label": _data_label,
+    "versions": _data_versions,
+    "forget": _data_forget,
+}
 
 
 def _add_demo(commands: _Commands) -> None:

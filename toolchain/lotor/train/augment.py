@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from lotor.data.manifest import Photo
+from lotor.data.manifest import Box, Photo
 from lotor.preprocess import Image, resize
 from lotor.train.recipe import Augment, Input
 
@@ -59,9 +59,9 @@ def _window(image: Image, photo: Photo, how: Augment, rng: np.random.Generator) 
     return whole
 
 
-def _around(box: Window, width: int, height: int, rng: np.random.Generator) -> Window:
+def _around(box: Box, width: int, height: int, rng: np.random.Generator) -> Window:
     """Return a window around a box, up to 2.5 times its size, cut off at the photograph's edge."""
-    x0, y0, x1, y1 = box
+    x0, y0, x1, y1 = box[:4]
     w, h = x1 - x0, y1 - y0
     left, right, above, below = rng.uniform(0.0, 0.75, 4)
     window = (
@@ -81,7 +81,7 @@ def _shows_a_box(window: Window, photo: Photo, least: float) -> bool:
     """Whether the window keeps enough of at least one box; True where nothing is boxed."""
     if not photo.boxes:
         return True
-    for x0, y0, x1, y1 in photo.boxes:
+    for x0, y0, x1, y1, _ in photo.boxes:
         w = min(x1, window[2]) - max(x0, window[0])
         h = min(y1, window[3]) - max(y0, window[1])
         if w > 0 and h > 0 and w * h >= least * max(1, (x1 - x0) * (y1 - y0)):

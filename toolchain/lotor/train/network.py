@@ -25,7 +25,9 @@ _EPSILON = 1e-3
 Array = npt.NDArray[np.float32]
 
 
-def build(height: int, width: int, labels: int, alpha: float, dropout: float) -> keras.Model:
+def build(
+    height: int, width: int, labels: int, alpha: float, dropout: float, stem_stride: int = 2
+) -> keras.Model:
     """Return the classifier: float32 [n, height, width, 3] -> logits [n, labels].
 
     Args:
@@ -34,9 +36,13 @@ def build(height: int, width: int, labels: int, alpha: float, dropout: float) ->
         labels: number of classes.
         alpha: multiplier of every layer's channels.
         dropout: share of features dropped in front of the classifier.
+        stem_stride: of the first convolution, 2 as published, or 1: then every layer sees twice
+            the resolution, as if the photograph had been enlarged.
     """
     x = image = keras.Input((height, width, 3), name="image")
-    x = _unit(layers.Conv2D(round(32 * alpha), 3, 2, "same", use_bias=False, name="conv0"), x)
+    x = _unit(
+        layers.Conv2D(round(32 * alpha), 3, stem_stride, "same", use_bias=False, name="conv0"), x
+    )
     for index, channels in enumerate(_POINTWISE):
         stride = 2 if index in _STRIDE_2 else 1
         name = f"{index + 1}"
@@ -80,7 +86,8 @@ def transfer(model: keras.Model, pairs: Sequence[tuple[Array, Array]], images: A
                 f"{convolution.name} needs weights {list(convolution.kernel.shape)}, those to "
                 f"start from are {list(weights.shape)}; check [network] width in the recipe"
             )
-        convolution.set_weights([weights])
+        twice = convolution.name == "conv0" and convolution.strides == (1, 1)
+        convolution.set_weights([_of_enlarged(weights) if twice else weights])
         ones, zeros = np.ones_like(bias), np.zeros_like(bias)
         _norm(model, convolution).set_weights([ones, bias, zeros, ones - _EPSILON])
     measure = keras.Model(model.input, [layer.output for layer in convolutions])
@@ -90,6 +97,19 @@ def transfer(model: keras.Model, pairs: Sequence[tuple[Array, Array]], images: A
         mean, variance = output.mean(axis=(0, 1, 2)), output.var(axis=(0, 1, 2))
         scale = np.sqrt(variance + _EPSILON)
         _norm(model, convolution).set_weights([scale, mean + bias, mean, variance])
+
+
+def _of_enlarged(weights: Array) -> Array:
+    """Return the filter of stride 1 that gives what one of stride 2 gives on an enlarged image.
+
+    Twice as large, by linear interpolation between the middles of pixels: a row of the enlarged
+    image is 3/4 of one row and 1/4 of a neighbour, so that three of them span three rows again.
+
+    Args:
+        weights: float32[3, 3, inputs, outputs].
+    """
+    rows = np.array([[0.25, 0, 0], [0.75, 0.75, 0.25], [0, 0.25, 0.75]], np.float32)
+    return np.asarray(np.einsum("ai,ijcf,bj->abcf", rows, weights, rows), np.float32)
 
 
 def _norm(model: keras.Model, convolution: layers.Layer) -> layers.BatchNormalization:

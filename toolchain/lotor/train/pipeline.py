@@ -113,8 +113,9 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     rng = np.random.default_rng(recipe.fit.seed)
     pictures = fit.Photos(photos.split("train"), recipe)
     shape = recipe.input
+    how = recipe.network
     model = network.build(
-        shape.height, shape.width, len(recipe.labels), recipe.network.width, recipe.network.dropout
+        shape.height, shape.width, len(recipe.labels), how.width, how.dropout, how.stem_stride
     )
     typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
     network.transfer(model, weights, typical)

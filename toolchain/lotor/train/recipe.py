@@ -42,9 +42,13 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Network:
-    """The backbone: MobileNetV1 with its widths multiplied by `width`."""
+    """The backbone: MobileNetV1 with its widths multiplied by `width`.
+
+    With `stem_stride` 1 in place of 2 all layers see twice the resolution, for four times the work.
+    """
 
     width: float = 0.25
+    stem_stride: int = 2
     dropout: float = 0.2
 
 
@@ -184,6 +188,10 @@ def _check(recipe: Recipe, where: str) -> None:
         raise LotorError(
             f"{where}: input.aspect '{recipe.input.aspect}'"
             f"{did_you_mean(recipe.input.aspect, ASPECTS)} is none of {', '.join(ASPECTS)}"
+        )
+    if recipe.network.stem_stride not in (1, 2):
+        raise LotorError(
+            f"{where}: network.stem_stride is {recipe.network.stem_stride}; it must be 1 or 2"
         )
     for name, value in (
         ("fit.steps", recipe.fit.steps),

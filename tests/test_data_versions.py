@@ -1,0 +1,278 @@
+"""A data set over its life: splits, near duplicates, versions, what is forgotten, biases."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import Lotor
+from garden import make_garden
+from lotor.data.dedupe import dedupe, find_duplicates
+from lotor.data.forget import forget
+from lotor.data.ingest import import_photos
+from lotor.data.manifest import Photo, manifest_bytes, read_manifest
+from lotor.data.report import area_under_roc, find_biases, report, save
+from lotor.data.split import missing, split
+from lotor.data.store import (
+    commit,
+    locked,
+    open_store,
+    read_version,
+    tombstones,
+    versions,
+)
+from lotor.errors import LotorError
+
+
+def picture(path: Path, seed: int, bright: float = 1.0) -> Path:
+    """Write a photograph of soft blobs; equal seeds look alike."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    blobs = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), np.uint8)
+    large = np.asarray(Image.fromarray(blobs).resize((96, 80), Image.Resampling.BICUBIC))
+    Image.fromarray((large * bright).astype(np.uint8)).save(path, quality=92)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A data set of 60 photographs: three classes, every second pair shares a visit."""
+    for number in range(60):
+        kind = ("raccoon", "cat", "background")[number % 3]
+        picture(tmp_path / "in" / kind / f"{number}.jpg", number)
+    import_photos(tmp_path / "in", tmp_path / "set", name="")
+    photos = open_store(tmp_path / "set").photos
+    named = [replace(p, visit=f"v{int(p.source[:-4]) // 4}", place="porch") for p in photos]
+    commit(tmp_path / "set", named)
+    return tmp_path / "set"
+
+
+def test_whole_visits_get_one_split(store: Path) -> None:
+    done = split(store, (60, 20, 20), ["visit"])
+    assert (done.placed, done.units, done.warnings) == (60, 15, [])
+    by_visit: dict[str, set[str]] = {}
+    for photo in open_store(store).photos:
+        by_visit.setdefault(photo.visit, set()).add(photo.split)
+    assert all(len(splits) == 1 for splits in by_visit.values())
+    for row in done.counts.values():
+        assert row["train"] == pytest.approx(12, abs=3)
+        assert min(row.values()) >= 2
+    # Splitting again changes nothing; another seed, anew, does.
+    assert split(store, (60, 20, 20), ["visit"]).version == done.version
+    assert split(store, (60, 20, 20), ["visit"], seed=1, anew=True).version != done.version
+
+
+def test_what_has_a_split_keeps_it(store: Path, tmp_path: Path) -> None:
+    split(store)
+    before = {photo.id: photo.split for photo in open_store(store).photos}
+    for number in range(100, 130):
+        picture(tmp_path / "more/raccoon" / f"{number}.jpg", number)
+    import_photos(tmp_path / "more", store)
+    assert split(store).placed == 30
+    after = {photo.id: photo.split for photo in open_store(store).photos}
+    assert {number: after[number] for number in before} == before
+    assert set(after.values()) == {"train", "val", "test"}
+
+
+def test_splits_that_cannot_be(store: Path) -> None:
+    with pytest.raises(LotorError, match=r"cannot split by 'visits' .did you mean 'visit'"):
+        split(store, by=["visits"])
+    for shares in ((1, 2), (0, 0, 0), (-1, 1, 1)):
+        with pytest.raises(LotorError, match="must be three parts"):
+            split(store, shares)
+    split(store)
+    with pytest.raises(LotorError, match=r"they must stay together; split by fewer keys"):
+        split(store, by=["place"])
+    done = split(store, by=["place"], anew=True)
+    assert any("split is empty" in text for text in done.warnings)
+
+
+def test_missing_classes_are_told() -> None:
+    counts = {"a": {"train": 3, "val": 0, "test": 0}, "b": {"train": 1, "val": 2, "test": 0}}
+    assert missing(counts) == [
+        "the val split has no a: nothing there tells of it",
+        "the test split is empty",
+    ]
+    assert missing(counts, (1, 0, 0)) == []
+
+
+def test_near_duplicates_are_found_across_splits(store: Path, tmp_path: Path) -> None:
+    split(store)
+    held_out = next(p for p in open_store(store).photos if p.split == "test")
+    twin = picture(tmp_path / f"twin/{held_out.kind}/t.jpg", int(held_out.source[:-4]), 0.9)
+    import_photos(twin.parents[1], store)
+    photos = open_store(store).photos
+    marked = [replace(p, split=p.split or "train") for p in photos]
+    commit(store, marked)
+    (pair,) = find_duplicates(marked)
+    assert pair.leaks
+    assert not pair.contradicts
+    assert {pair.a.source, pair.b.source} == {"t.jpg", held_out.source}
+    done = dedupe(store)
+    (dropped,) = done.dropped
+    left = {p.id: p for p in open_store(store).photos}
+    assert dropped not in left
+    assert left[held_out.id].split == "test"
+    assert find_duplicates(list(left.values())) == []
+    # The older version still has it, with its file.
+    assert all(p.path.is_file() for p in read_version(store, versions(store)[-2]).photos)
+
+
+def test_near_duplicates_without_a_split_share_a_group(store: Path, tmp_path: Path) -> None:
+    for number, bright in enumerate((0.8, 0.9)):
+        picture(tmp_path / f"twin/raccoon/t{number}.jpg", 0, bright)
+    import_photos(tmp_path / "twin", store)
+    done = dedupe(store)
+    assert (done.merged, done.dropped) == (3, ())
+    groups = [p.group for p in open_store(store).photos if p.group]
+    assert len(groups) == 3
+    assert len(set(groups)) == 1
+    split(store)
+    assert len({p.split for p in open_store(store).photos if p.group}) == 1
+
+
+def test_equal_photographs_of_two_classes_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "in/raccoon/a.jpg", 1)
+    picture(tmp_path / "in/cat/b.jpg", 1, 0.9)
+    import_photos(tmp_path / "in", tmp_path / "set")
+    found = report(open_store(tmp_path / "set"))
+    assert found.odd == [f"{a} and {b} are nearly the same" for a, b in [_odd(tmp_path / "set")]]
+
+
+def _odd(folder: Path) -> tuple[str, str]:
+    a, b = sorted(read_manifest(folder).photos, key=lambda photo: photo.path)
+    return f"{a.path.name} ({a.kind})", f"{b.path.name} ({b.kind})"
+
+
+def test_flat_pictures_are_no_duplicates_by_their_noise(tmp_path: Path) -> None:
+    photos = [
+        Photo(tmp_path / name, "x", "train", "", 1, phash=bits)
+        for name, bits in (("a", "0000000000000000"), ("b", "0000000000000001"))
+    ]
+    assert find_duplicates(photos) == []
+
+
+def test_forgotten_photographs_are_gone_from_everywhere(store: Path, tmp_path: Path) -> None:
+    split(store)
+    old = versions(store)
+    first, second = open_store(store).photos[:2]
+    for name, version in (("knows", old[-1]), ("other", "0" * 64)):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        lineage = {"manifest_sha256": version}
+        (tmp_path / "models" / name / "lineage.json").write_text(json.dumps(lineage))
+    (tmp_path / "models/broken").mkdir()
+    (tmp_path / "models/broken/lineage.json").write_text("{")
+    done = forget(store, [first.id, second.id[:8]], "asked by mail", [tmp_path / "models"])
+    assert done.ids == sorted([first.id, second.id])
+    assert done.models == [str(tmp_path / "models/knows")]
+    assert done.versions == len(old)
+    text = "".join(p.read_text() for p in store.rglob("*.csv") if p.name != "forgotten.csv")
+    assert not any(p.id in text or p.path.exists() for p in (first, second))
+    assert tombstones(store)[first.id].reason == "asked by mail"
+    assert versions(store)[: len(old)] == old  # in their order, under their names
+    # The version that the model knew can still be read, without them, and trained on.
+    again = read_version(store, old[-1][:8])
+    assert again.manifest_hash == old[-1]
+    assert len(again.photos) == 58
+    assert {p.split for p in again.photos} == {"train", "val", "test"}
+    # It does not come back.
+    assert import_photos(tmp_path / "in", store, name="").forgotten == 2
+    assert len(open_store(store).photos) == 58
+
+
+def test_what_cannot_be_forgotten(store: Path) -> None:
+    known = open_store(store).photos[0].id
+    before = (store / "manifest.csv").read_bytes()
+    for ids in (["abc"], [known, "ffffffffffff"]):
+        with pytest.raises(LotorError, match="is no photograph of"):
+            forget(store, ids)
+    with pytest.raises(LotorError, match="nothing would be left"):
+        forget(store, [photo.id for photo in open_store(store).photos])
+    assert (store / "manifest.csv").read_bytes() == before
+    assert not (store / "forgotten.csv").exists()
+
+
+def test_a_version_is_its_content(store: Path) -> None:
+    data = open_store(store)
+    assert versions(store)[-1] == data.manifest_hash
+    assert manifest_bytes(store, reversed(data.photos)) == (store / "manifest.csv").read_bytes()
+    with pytest.raises(LotorError, match=r"has no version 'ffffffff'.*lotor data versions"):
+        read_version(store, "ffffffff")
+
+
+def test_two_do_not_change_it_at_once(store: Path) -> None:
+    with locked(store), pytest.raises(LotorError, match="being changed by another command"):
+        split(store)
+
+
+def test_a_bias_is_found(tmp_path: Path) -> None:
+    """Raccoons are sharper than half of the others, cats are brighter than all."""
+    rng = np.random.default_rng(5)
+    for number in range(16):
+        for kind in ("raccoon", "cat", "dog"):
+            image = rng.integers(0, 200, (64, 64, 3), np.uint8)
+            if kind != "raccoon" and number % 2:
+                image = cv2.GaussianBlur(image, (0, 0), 3).astype(np.uint8)
+            if kind == "cat":
+                image = image // 4 + 190
+            (tmp_path / "in" / kind).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / "in" / kind / f"{number}.png"), image)
+    import_photos(tmp_path / "in", tmp_path / "set")
+    found = report(read_manifest(tmp_path / "set"))
+    told = {(bias.kind, bias.name): str(bias) for bias in found.biases}
+    assert "raccoon is sharper than the rest" in told["raccoon", "sharpness"]
+    assert "cat is brighter than the rest in 100%" in told["cat", "brightness"]
+    assert ("dog", "size") not in told
+    assert "the test split is empty" in found.lacking
+    save(found, tmp_path / "report.svg")
+    assert "brightness" in (tmp_path / "report.svg").read_text()
+
+
+def test_a_bias_on_one_side_is_found() -> None:
+    """Half of the others are smaller than every raccoon, though most pairs tell nothing."""
+    raccoons, others = np.full(40, 100.0), np.r_[np.full(60, 50.0), np.full(60, 120.0)]
+    kinds = ["raccoon"] * 40 + ["other"] * 120
+    (first, *_) = [
+        b for b in find_biases({"size": np.r_[raccoons, others]}, kinds) if b.kind == "raccoon"
+    ]
+    assert first.auc == 0.5
+    assert (first.below, first.above) == (0.5, 0.5)
+    assert "nearly every raccoon is larger than 50% of the rest" in str(first)
+
+
+def test_area_under_roc_counts_pairs() -> None:
+    rng = np.random.default_rng(2)
+    values, positive = rng.integers(0, 9, 50).astype(float), rng.random(50) < 0.4
+    pairs = [(a > b) + 0.5 * (a == b) for a in values[positive] for b in values[~positive]]
+    assert area_under_roc(values, positive) == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.shared
+def test_the_garden_data_has_sharper_raccoons(shared: Path) -> None:
+    found = report(read_manifest(shared / "data" / "garden"))
+    assert any(
+        bias.kind == "raccoon" and bias.name == "size" and "larger than" in str(bias)
+        for bias in found.biases
+    )
+    assert not found.leaks
+
+
+def test_the_commands(lotor: Lotor, store: Path, tmp_path: Path) -> None:
+    done = lotor("data", "split", store, "--shares", "50,25,25", "--by", "visit")
+    assert done.returncode == 0, done.stderr
+    assert "60 photographs placed, in 15 units" in done.stdout
+    assert lotor("data", "split", store, "--shares", "a,b").returncode == 2
+    found = lotor("data", "dedupe", store, "--json")
+    assert json.loads(found.stdout)["leaks"] == 0
+    assert "lie in two splits" in lotor("data", "dedupe", store, "--fix").stdout
+    told = lotor("data", "report", store, "--plot", tmp_path / "r.png")
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "r.png").stat().st_size > 1000
+    number = open_store(store).photos[0].id
+    gone = lotor("data", "forget", store, number, "--reason", "mine", "--json")
+    assert json.loads(gone.stdout)["ids"] == [number]
+    assert lotor("data", "forget", store, number).returncode == 2
+    assert lotor("data", "stats", make_garden(tmp_path / "garden")).returncode == 0
