@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lotor.errors import LotorError
+from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.export import SOFTMAX, Plan, Quantization, plan, quantize_layer, to_float, to_int8
 from lotor.train.layers import Layer, Network
 
@@ -67,15 +68,14 @@ def run_all(content: bytes, inputs: Any, folder: Path) -> Any:
     return np.concatenate([oracle.run(inputs[i : i + 1]) for i in range(len(inputs))])
 
 
-def ranges_of(network: Network, inputs: Any, folder: Path) -> dict[str, tuple[float, float]]:
-    """Return the ranges of all tensors, from files that end at each of them."""
-    from dataclasses import replace
+def ranges_of(
+    network: Network, inputs: Any, estimator: str = "min-max"
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges of all tensors."""
+    from lotor.train.run import FloatNetwork
 
-    found = {network.input: (-1.0, 127 / 128)}
-    for layer in network:
-        values = run_all(to_float(replace(network, outputs=(layer.name,))), inputs, folder)
-        found[layer.name] = float(values.min()), float(values.max())
-    return found
+    seen = watch(network, FloatNetwork(network), [inputs[:8], inputs[8:]])
+    return ranges(network, seen, estimator, (-1.0, 127 / 128))
 
 
 @pytest.mark.parametrize("kind", ["plain", "residual"])
@@ -106,7 +106,7 @@ def test_training_computes_what_the_file_computes(kind: str, bits: int, tmp_path
     inputs = images(48)
     network = fold(model, softmax=False)
     weight_bits = {layer.name: bits for layer in network if layer.kind == "conv_2d"}
-    planned = plan(network, ranges_of(network, inputs[:16], tmp_path), weight_bits)
+    planned = plan(network, ranges_of(network, inputs[:16]), weight_bits)
     trained = QuantizedModel(network, planned)
     out = planned.tensors[network.outputs[0]]
 
@@ -133,7 +133,7 @@ def test_training_computes_what_the_file_computes(kind: str, bits: int, tmp_path
     trained.train_on_batch(inputs, labels)
 
 
-def test_gradients_are_those_of_the_real_numbers(tmp_path: Path) -> None:
+def test_gradients_are_those_of_the_real_numbers() -> None:
     """Straight through: away from the clamps, the gradient of the folded float network."""
     model = keras_model("plain")
     import tensorflow as tf
@@ -141,12 +141,12 @@ def test_gradients_are_those_of_the_real_numbers(tmp_path: Path) -> None:
     from lotor.train.fold import fold
     from lotor.train.qat import QuantizedModel
 
-    inputs = images(8)
+    inputs = images(12)
     network = fold(model, softmax=False)
-    found = ranges_of(network, inputs, tmp_path)
+    found = ranges_of(network, inputs)
     planned = plan(network, {name: (2 * low, 2 * high) for name, (low, high) in found.items()})
     trained = QuantizedModel(network, planned)
-    target = RNG.normal(0, 1, (8, 5)).astype(np.float32)
+    target = RNG.normal(0, 1, (12, 5)).astype(np.float32)
 
     def gradient(run: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
@@ -157,6 +157,65 @@ def test_gradients_are_those_of_the_real_numbers(tmp_path: Path) -> None:
     theirs = gradient(lambda x: model(x, training=False), model.get_layer("logits").kernel.value)
     assert np.corrcoef(mine.ravel(), theirs.T.ravel())[0, 1] > 0.99
     np.testing.assert_allclose(mine, theirs.T, atol=0.1 * np.abs(theirs).max())
+
+
+def test_all_tensors_are_seen_as_they_are() -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    inputs = images(4)
+    network = fold(model, softmax=False)
+    found = FloatNetwork(network)(inputs)
+    assert set(found) == {network.input, *(layer.name for layer in network)}
+    expected = model(inputs, training=False).numpy()
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-4, atol=1e-3)
+    assert found["stem"].min() == 0
+    assert found["stem"].max() <= 6
+
+
+def seen(*batches: Any) -> Seen:
+    found = Seen()
+    for batch in batches:
+        found.add(np.asarray(batch, np.float32), np.random.default_rng(0))
+    return found
+
+
+def test_estimators_differ_in_what_they_clip() -> None:
+    rng = np.random.default_rng(0)
+    bulk = rng.normal(0, 1, (4, 50_000))
+    bulk[0, 0] = 40
+    found = {name: estimate(seen(*bulk)) for name, estimate in ESTIMATORS.items()}
+    assert found["min-max"][1] == 40
+    assert found["average"][1] == pytest.approx(np.mean(bulk.max(axis=1)))
+    assert 3 < found["percentile"][1] < 5
+    assert found["mse"][1] < 39
+    assert found["entropy"][1] < 20
+    for low, high in found.values():
+        assert low < -2 and high > 2
+    # Of what has no outlier, nobody clips much.
+    even = rng.uniform(0, 6, (4, 50_000))
+    for name, estimate in ESTIMATORS.items():
+        low, high = estimate(seen(*even))
+        assert low == pytest.approx(0, abs=0.01), name
+        assert high == pytest.approx(6, abs=0.15), name
+        assert estimate(seen(np.zeros(10))) == (0, 0)
+    with pytest.raises(LotorError, match=r"no range estimator 'msse' .did you mean 'mse'"):
+        find_estimator("msse")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_gives_a_model_like_the_real_one(estimator: str, tmp_path: Path) -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+
+    inputs = images(32)
+    network = fold(model)
+    planned = plan(network, ranges_of(network, inputs, estimator))
+    quantized = planned.tensors[network.input].quantize(inputs)
+    found = SOFTMAX.real(run_all(to_int8(network, planned), quantized, tmp_path))
+    expected = run_all(to_float(network), inputs, tmp_path)
+    assert np.abs(found - expected).mean() < 0.05
 
 
 def test_a_range_becomes_a_scale() -> None:

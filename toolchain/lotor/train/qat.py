@@ -19,6 +19,7 @@ from lotor.errors import LotorError
 from lotor.ops.quantization import fixed_point, fixed_points
 from lotor.train.export import Plan, Quantization, quantize_layer
 from lotor.train.layers import Layer, Network
+from lotor.train.run import before_clamp, products
 
 _LOW, _HIGH = -128, 127
 _EXACT = 1 << 24  # float32 holds every integer up to it
@@ -166,8 +167,8 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             "fully_connected": self._sums,
             "add": self._add,
             "mean": self._mean,
-            "pad": _pad,
-            "max_pool_2d": _max_pool,
+            "pad": _unchanged,
+            "max_pool_2d": _unchanged,
         }
         if layer.kind not in kinds:
             raise LotorError(f"layer {layer.name}: {layer.kind} cannot be trained as integers yet")
@@ -199,7 +200,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             soft_w = tf.clip_by_value(kernel / scales, -most, most)
             hard_w = tf.cast(tf.clip_by_value(tf.round(wide), -most, most), tf.float32)
             weights = tf.cast(_straight(hard_w, soft_w), dtype)
-            sums = _linear(layer, tf.cast(x, dtype), weights)
+            sums = products(layer, tf.cast(x, dtype), weights)
             hard_b = tf.cast(tf.round(tf.cast(shift, tf.float64) / both), tf.float64)
             soft_b = tf.cast(shift / tf.constant(both, tf.float32), tf.float64)
             total = tf.cast(sums, tf.float64) + _straight(hard_b, soft_b)
@@ -262,21 +263,6 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         return run
 
 
-def _linear(layer: Layer, x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Return the sums of products of a layer, without bias."""
-    if layer.kind == "fully_connected":
-        return tf.matmul(x, weights, transpose_b=True)
-    strides = [1, *layer.stride, 1]
-    if layer.kind == "conv_2d":
-        return tf.nn.conv2d(x, tf.transpose(weights, (1, 2, 3, 0)), strides, layer.padding)
-    filters = tf.transpose(weights, (1, 2, 3, 0))
-    return tf.nn.depthwise_conv2d(x, filters, strides, layer.padding)
-
-
-def _pad(layer: Layer) -> Callable[..., tf.Tensor]:
-    (top, left), (bottom, right) = layer.before, layer.after
-    return lambda x: tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
-
-
-def _max_pool(layer: Layer) -> Callable[..., tf.Tensor]:
-    return lambda x: tf.nn.max_pool2d(x, layer.window, layer.stride, layer.padding)
+def _unchanged(layer: Layer) -> Callable[..., tf.Tensor]:
+    """Return a layer whose integers are some of its input's."""
+    return lambda x: before_clamp(layer, [x])
