@@ -18,27 +18,15 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import tflite
 
+from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_model
+
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
-_TYPES = {
-    "float16": tflite.TensorType.FLOAT16,
-    "float32": tflite.TensorType.FLOAT32,
-    "int4": tflite.TensorType.INT4,
-    "int8": tflite.TensorType.INT8,
-    "uint8": tflite.TensorType.UINT8,
-    "int16": tflite.TensorType.INT16,
-    "int32": tflite.TensorType.INT32,
-    "int64": tflite.TensorType.INT64,
-    "bool": tflite.TensorType.BOOL,
-    "resource": tflite.TensorType.RESOURCE,
-    "complex64": tflite.TensorType.COMPLEX64,
-}
 _ACTIVATIONS = {
     "NONE": tflite.ActivationFunctionType.NONE,
     "RELU": tflite.ActivationFunctionType.RELU,
@@ -675,127 +663,28 @@ class ModelBuilder:
 
     def build(self) -> bytes:
         """The .tflite file."""
-        b = flatbuffers.Builder(4096)
-        buffers = [_table(b, "Buffer")]
         builders = [self] if self.initialiser is None else [self, self.initialiser]
-        kinds = sorted({(op.kind, op.version) for m in builders for op in m.operators})
-        subgraphs = [m._subgraph(b, buffers, kinds) for m in builders]
-        subgraphs += [self._subgraph(b, buffers, kinds) for _ in range(self.extra_subgraphs)]
-        codes = [_operator_code(b, kind, version) for kind, version in kinds]
-        fields = {
-            "Version": 3,
-            "OperatorCodes": _offsets(b, codes),
-            "Subgraphs": _offsets(b, subgraphs),
-            "Description": b.CreateString("test model"),
-            "Buffers": _offsets(b, buffers),
-        }
-        b.Finish(_table(b, "Model", **fields), file_identifier=b"TFL3")
-        return bytes(b.Output())
+        builders += [self] * self.extra_subgraphs
+        return write_model([m._subgraph() for m in builders], "test model")
 
-    def _subgraph(
-        self, b: flatbuffers.Builder, buffers: list[int], kinds: list[tuple[str, int]]
-    ) -> int:
-        """Write the tensors and operators; constants become buffers."""
-        indices: dict[int, int] = {}
-        for t in self.tensors:
-            if t.data is not None:
-                indices[t.index] = len(buffers)
-                raw = np.frombuffer(t.data.tobytes(), np.uint8)
-                if t.dtype == "int4":
-                    raw = _packed(raw)
-                b.StartVector(1, raw.size, 16)
-                b.head -= raw.size
-                b.Bytes[b.Head() : b.Head() + raw.size] = raw.tobytes()
-                buffers.append(_table(b, "Buffer", Data=b.EndVector()))
-        tensors = [self._tensor(b, t, indices.get(t.index, 0)) for t in self.tensors]
-        operators = [
-            self._operator(b, op, kinds.index((op.kind, op.version))) for op in self.operators
+    def _subgraph(self) -> NewSubgraph:
+        tensors = [
+            NewTensor(
+                t.name,
+                t.shape,
+                t.dtype,
+                t.quant.scales if t.quant else (),
+                t.quant.zero_point if t.quant else 0,
+                t.quant.axis if t.quant else 0,
+                t.data,
+                t.signature,
+                t.variable,
+            )
+            for t in self.tensors
         ]
-        subgraph = {
-            "Tensors": _offsets(b, tensors),
-            "Inputs": _int32s(b, [t.index for t in self.inputs]),
-            "Outputs": _int32s(b, [t.index for t in self.outputs]),
-            "Operators": _offsets(b, operators),
-            "Name": b.CreateString("main"),
-        }
-        return _table(b, "SubGraph", **subgraph)
-
-    def _tensor(self, b: flatbuffers.Builder, t: Tensor, buffer: int) -> int:
-        fields: dict[str, Any] = {
-            "Shape": _int32s(b, t.shape),
-            "Type": _TYPES[t.dtype],
-            "Buffer": buffer,
-            "Name": b.CreateString(t.name),
-        }
-        if t.variable:
-            fields["IsVariable"] = True
-        if t.signature is not None:
-            fields["ShapeSignature"] = _int32s(b, t.signature)
-        if t.quant is not None:
-            scales = t.quant.scales
-            parameters = {
-                "Scale": b.CreateNumpyVector(np.asarray(scales, np.float32)),
-                "ZeroPoint": b.CreateNumpyVector(
-                    np.full(len(scales), t.quant.zero_point, np.int64)
-                ),
-                "QuantizedDimension": t.quant.axis,
-            }
-            fields["Quantization"] = _table(b, "QuantizationParameters", **parameters)
-        return _table(b, "Tensor", **fields)
-
-    def _operator(self, b: flatbuffers.Builder, op: _Operator, code: int) -> int:
-        fields: dict[str, Any] = {
-            "OpcodeIndex": code,
-            "Inputs": _int32s(b, op.inputs),
-            "Outputs": _int32s(b, op.outputs),
-        }
-        if op.intermediates:
-            fields["Intermediates"] = _int32s(b, op.intermediates)
-        if op.options is not None and op.kind.startswith("CUSTOM:"):
-            fields["CustomOptions"] = b.CreateByteVector(op.options[1]["custom"])
-        elif op.options is not None:
-            name, values = op.options
-            values = {k: _field(b, v) for k, v in values.items()}
-            fields["BuiltinOptions"] = _table(b, name, **values)
-            fields["BuiltinOptionsType"] = getattr(tflite.BuiltinOptions, name)
-        return _table(b, "Operator", **fields)
-
-
-def _operator_code(b: flatbuffers.Builder, kind: str, version: int) -> int:
-    if kind.startswith("CUSTOM:"):
-        name = b.CreateString(kind.removeprefix("CUSTOM:"))
-        number, fields = tflite.BuiltinOperator.CUSTOM, {"CustomCode": name}
-    else:
-        number, fields = getattr(tflite.BuiltinOperator, kind), {}
-    fields |= {"DeprecatedBuiltinCode": min(number, 127), "BuiltinCode": number}
-    return _table(b, "OperatorCode", Version=version, **fields)
-
-
-def _table(b: flatbuffers.Builder, name: str, **fields: Any) -> int:
-    getattr(tflite, f"{name}Start")(b)
-    for field, value in fields.items():
-        getattr(tflite, f"{name}Add{field}")(b, value)
-    return int(getattr(tflite, f"{name}End")(b))
-
-
-def _packed(values: Array) -> Array:
-    """Return int4 values two to a byte, the low half first."""
-    nibbles = np.append(values & 15, np.zeros(values.size % 2, np.uint8))
-    return np.asarray(nibbles[::2] | nibbles[1::2] << 4, np.uint8)
-
-
-def _field(b: flatbuffers.Builder, value: Any) -> Any:
-    if isinstance(value, str):
-        return b.CreateString(value)
-    return _int32s(b, value) if isinstance(value, list) else value
-
-
-def _int32s(b: flatbuffers.Builder, values: Sequence[int]) -> int:
-    return int(b.CreateNumpyVector(np.asarray(values, np.int32)))
-
-
-def _offsets(b: flatbuffers.Builder, offsets: Sequence[int]) -> int:
-    b.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        b.PrependUOffsetTRelative(offset)
-    return int(b.EndVector())
+        operators = [
+            NewOperator(op.kind, op.inputs, op.outputs, op.options, op.version, op.intermediates)
+            for op in self.operators
+        ]
+        inputs, outputs = ([t.index for t in some] for some in (self.inputs, self.outputs))
+        return NewSubgraph(tensors, operators, inputs, outputs)

@@ -1,0 +1,267 @@
+"""Folding, writing and training as integers: equal to Keras, and to the file bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lotor.errors import LotorError
+from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
+from lotor.train.export import SOFTMAX, Plan, Quantization, plan, quantize_layer, to_float, to_int8
+from lotor.train.layers import Layer, Network
+
+pytestmark = pytest.mark.train
+RNG = np.random.default_rng(3)
+
+
+def keras_model(kind: str, classes: int = 5) -> Any:
+    """A small model that has every layer that can be quantized, with weights of any size."""
+    pytest.importorskip("tensorflow")
+    import keras
+    from keras import layers
+
+    x = image = keras.Input((20, 20, 3), name="image")
+    x = layers.Conv2D(8, 3, 2, "same", use_bias=False, name="stem")(x)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.ReLU(6.0, name="stem_relu")(x)
+    if kind == "residual":
+        y = layers.Conv2D(16, 1, use_bias=False, name="expand")(x)
+        y = layers.BatchNormalization(name="expand_bn")(y)
+        y = layers.ReLU(name="expand_relu")(y)
+        y = layers.DepthwiseConv2D(3, 1, "same", use_bias=False, name="depth")(y)
+        y = layers.BatchNormalization(scale=False, name="depth_bn")(y)
+        y = layers.ReLU(6.0, name="depth_relu")(y)
+        y = layers.Conv2D(8, 1, name="project")(y)
+        x = layers.Add(name="sum")([x, y])
+        x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="pad")(x)
+        x = layers.DepthwiseConv2D(3, 2, "valid", activation="relu", name="down")(x)
+        x = layers.MaxPooling2D(2, name="pool")(x)
+    x = layers.GlobalAveragePooling2D(name="mean")(x)
+    x = layers.Dropout(0.2, name="dropout")(x)
+    model = keras.Model(image, layers.Dense(classes, name="logits")(x), name=kind)
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            n = layer.beta.shape[0]
+            layer.set_weights(
+                [RNG.uniform(0.5, 2, n)] * bool(layer.scale)
+                + [RNG.normal(0, 0.5, n), RNG.normal(0, 0.2, n), RNG.uniform(0.05, 0.6, n)]
+            )
+        elif layer.weights:
+            layer.set_weights([RNG.normal(0, 0.4, w.shape) for w in layer.get_weights()])
+    return model
+
+
+def images(count: int) -> Any:
+    """Photographs as models see them: steps of 1/128 from -1 to 127/128, of differing contrast."""
+    contrast = RNG.uniform(0.1, 1, (count, 1, 1, 1))
+    pixels = np.rint(RNG.normal(0, 60, (count, 20, 20, 3)) * contrast).clip(-128, 127)
+    return (pixels / 128).astype(np.float32)
+
+
+def run_all(content: bytes, inputs: Any, folder: Path) -> Any:
+    """Return the outputs of a file in LiteRT's reference kernels, for each input."""
+    from lotor.oracle import Oracle
+
+    (folder / "model.tflite").write_bytes(content)
+    oracle = Oracle(folder / "model.tflite")
+    return np.concatenate([oracle.run(inputs[i : i + 1]) for i in range(len(inputs))])
+
+
+def ranges_of(
+    network: Network, inputs: Any, estimator: str = "min-max"
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges of all tensors."""
+    from lotor.train.run import FloatNetwork
+
+    seen = watch(network, FloatNetwork(network), [inputs[:8], inputs[8:]])
+    return ranges(network, seen, estimator, (-1.0, 127 / 128))
+
+
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_the_float_file_is_the_model(kind: str, tmp_path: Path) -> None:
+    model = keras_model(kind)
+    from lotor.train.fold import fold
+
+    inputs = images(4)
+    network = fold(model, softmax=False)
+    assert {layer.kind for layer in network} >= {"conv_2d", "mean", "fully_connected"}
+    expected = model(inputs, training=False).numpy()
+    found = run_all(to_float(network), inputs, tmp_path)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    probabilities = run_all(to_float(fold(model)), inputs, tmp_path)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("kind", ["plain", "residual"])
+def test_training_computes_what_the_file_computes(kind: str, bits: int, tmp_path: Path) -> None:
+    """Before and after some steps: every output of the integers, bit for bit."""
+    model = keras_model(kind)
+    import keras
+
+    from lotor.train.fold import fold
+    from lotor.train.qat import QuantizedModel
+
+    inputs = images(48)
+    network = fold(model, softmax=False)
+    weight_bits = {layer.name: bits for layer in network if layer.kind == "conv_2d"}
+    planned = plan(network, ranges_of(network, inputs[:16]), weight_bits)
+    trained = QuantizedModel(network, planned)
+    out = planned.tensors[network.outputs[0]]
+
+    def check() -> Any:
+        found = trained(inputs).numpy()
+        steps = np.rint(found / out.scale).astype(int) + out.zero_point
+        quantized = planned.tensors[network.input].quantize(inputs)
+        expected = run_all(to_int8(trained.network, planned), quantized, tmp_path)
+        assert len(np.unique(expected)) > 30  # it tells photographs apart
+        np.testing.assert_array_equal(steps, expected)
+        return found
+
+    first = check()
+    real = model(inputs, training=False).numpy()
+    if bits == 8:
+        assert np.corrcoef(first.ravel(), real.ravel())[0, 1] > 0.99
+    labels = np.eye(5, dtype=np.float32)[RNG.integers(0, 5, 48)]
+    trained.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+    losses = [float(trained.train_on_batch(inputs, labels)) for _ in range(8)]
+    assert losses[-1] < losses[0]
+    trained.refresh()
+    changed = check()
+    assert np.abs(changed - first).max() > 0
+    trained.train_on_batch(inputs, labels)
+
+
+def test_gradients_are_those_of_the_real_numbers() -> None:
+    """Straight through: away from the clamps, the gradient of the folded float network."""
+    model = keras_model("plain")
+    import tensorflow as tf
+
+    from lotor.train.fold import fold
+    from lotor.train.qat import QuantizedModel
+
+    inputs = images(12)
+    network = fold(model, softmax=False)
+    found = ranges_of(network, inputs)
+    planned = plan(network, {name: (2 * low, 2 * high) for name, (low, high) in found.items()})
+    trained = QuantizedModel(network, planned)
+    target = RNG.normal(0, 1, (12, 5)).astype(np.float32)
+
+    def gradient(run: Any, weights: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(run(inputs) * target)
+        return tape.gradient(loss, weights).numpy()
+
+    mine = gradient(trained, trained._kernels["logits"].value)
+    theirs = gradient(lambda x: model(x, training=False), model.get_layer("logits").kernel.value)
+    assert np.corrcoef(mine.ravel(), theirs.T.ravel())[0, 1] > 0.99
+    np.testing.assert_allclose(mine, theirs.T, atol=0.1 * np.abs(theirs).max())
+
+
+def test_all_tensors_are_seen_as_they_are() -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    inputs = images(4)
+    network = fold(model, softmax=False)
+    found = FloatNetwork(network)(inputs)
+    assert set(found) == {network.input, *(layer.name for layer in network)}
+    expected = model(inputs, training=False).numpy()
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-4, atol=1e-3)
+    assert found["stem"].min() == 0
+    assert found["stem"].max() <= 6
+
+
+def seen(*batches: Any) -> Seen:
+    found = Seen()
+    for batch in batches:
+        found.add(np.asarray(batch, np.float32), np.random.default_rng(0))
+    return found
+
+
+def test_estimators_differ_in_what_they_clip() -> None:
+    rng = np.random.default_rng(0)
+    bulk = rng.normal(0, 1, (4, 50_000))
+    bulk[0, 0] = 40
+    found = {name: estimate(seen(*bulk)) for name, estimate in ESTIMATORS.items()}
+    assert found["min-max"][1] == 40
+    assert found["average"][1] == pytest.approx(np.mean(bulk.max(axis=1)))
+    assert 3 < found["percentile"][1] < 5
+    assert found["mse"][1] < 39
+    assert found["entropy"][1] < 20
+    for low, high in found.values():
+        assert low < -2 and high > 2
+    # Of what has no outlier, nobody clips much.
+    even = rng.uniform(0, 6, (4, 50_000))
+    for name, estimate in ESTIMATORS.items():
+        low, high = estimate(seen(*even))
+        assert low == pytest.approx(0, abs=0.01), name
+        assert high == pytest.approx(6, abs=0.15), name
+        assert estimate(seen(np.zeros(10))) == (0, 0)
+    with pytest.raises(LotorError, match=r"no range estimator 'msse' .did you mean 'mse'"):
+        find_estimator("msse")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_every_estimator_gives_a_model_like_the_real_one(estimator: str, tmp_path: Path) -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+
+    inputs = images(32)
+    network = fold(model)
+    planned = plan(network, ranges_of(network, inputs, estimator))
+    quantized = planned.tensors[network.input].quantize(inputs)
+    found = SOFTMAX.real(run_all(to_int8(network, planned), quantized, tmp_path))
+    expected = run_all(to_float(network), inputs, tmp_path)
+    assert np.abs(found - expected).mean() < 0.05
+
+
+def test_a_range_becomes_a_scale() -> None:
+    quant = Quantization.of(-1, 127 / 128)
+    assert (quant.scale, quant.zero_point) == (1 / 128, 0)
+    assert Quantization.of(2, 6) == Quantization.of(0, 6)
+    assert Quantization.of(0, 6).zero_point == -128
+    assert Quantization.of(0, 0).scale > 0
+    assert SOFTMAX.quantize(np.array([0.0, 0.5, 1.0], np.float32)).tolist() == [-128, 0, 127]
+    with pytest.raises(LotorError, match="cannot be quantized"):
+        Quantization.of(0, float("nan"))
+
+
+def test_filters_of_nothing_and_large_biases_fit() -> None:
+    weights = np.zeros((3, 4), np.float32)
+    weights[1] = 1e-7
+    bias = np.array([5, 5, 0], np.float32)
+    layer = Layer("dense", "fully_connected", ("x",), (3,), weights, bias)
+    planned = Plan({"x": Quantization(0.01, 0), "dense": Quantization(0.1, 0)})
+    found = quantize_layer(layer, planned)
+    np.testing.assert_allclose(found.bias * (0.01 * found.scales), bias, rtol=1e-3)
+    assert not found.weights[0].any()
+
+
+def test_what_cannot_be_folded_is_named() -> None:
+    pytest.importorskip("tensorflow")
+    import keras
+    from keras import layers
+
+    from lotor.train.fold import fold
+
+    image = keras.Input((8, 8, 3))
+    for layer, says in (
+        (layers.LeakyReLU(name="leak"), "layer leak is a LeakyReLU"),
+        (layers.Conv2D(4, 3, dilation_rate=2, name="wide"), "layer wide: dilation"),
+        (layers.Conv2D(4, 3, activation="tanh", name="soft"), "activation tanh"),
+        (layers.BatchNormalization(name="norm"), "norm does not follow a convolution"),
+        (layers.ReLU(name="relu"), "activation relu must come right behind"),
+    ):
+        with pytest.raises(LotorError, match=says):
+            fold(keras.Model(image, layer(image)))
+
+
+def test_a_tensor_without_a_range_is_named() -> None:
+    layer = Layer("dense", "fully_connected", ("x",), (1,), np.ones((1, 2), np.float32),
+                  np.zeros(1, np.float32))  # fmt: skip
+    network = Network("n", "x", (2,), (layer,), ("dense",))
+    with pytest.raises(LotorError, match="tensor 'dense' has no range"):
+        plan(network, {"x": (0, 1)})
