@@ -265,3 +265,101 @@ def test_a_tensor_without_a_range_is_named() -> None:
     network = Network("n", "x", (2,), (layer,), ("dense",))
     with pytest.raises(LotorError, match="tensor 'dense' has no range"):
         plan(network, {"x": (0, 1)})
+
+
+def unequal(kind: str = "residual") -> Any:
+    """A model whose channels reach very different magnitudes behind a ReLU."""
+    model = keras_model(kind)
+    layer = model.get_layer("expand_bn")
+    gamma, *rest = layer.get_weights()
+    gamma[::2] *= 0.02
+    layer.set_weights([gamma, rest[0] * np.where(np.arange(len(gamma)) % 2, 1, 0.02), *rest[1:]])
+    return model
+
+
+def test_equalisation_changes_nothing_but_ranges(tmp_path: Path) -> None:
+    model = unequal()
+    from lotor.train.equalize import equalize
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    inputs = images(8)
+    network = fold(model, softmax=False)
+    before = FloatNetwork(network)(inputs)
+    tops = {name: np.abs(v).max(axis=tuple(range(v.ndim - 1))) for name, v in before.items()}
+    for given in (None, tops):
+        even = equalize(network, given)
+        after = FloatNetwork(even)(inputs)
+        np.testing.assert_allclose(after["logits"], before["logits"], rtol=1e-3, atol=1e-2)
+        # ReLU6 lets no scaling through, and what two layers read stays.
+        np.testing.assert_array_equal(after["stem"], before["stem"])
+    spread = [np.abs(v["expand"]).max(axis=(0, 1, 2)) for v in (before, after)]
+    assert spread[0].max() / spread[0].min() > 20
+    assert spread[1].max() / spread[1].min() < 5
+
+
+def test_equalisation_saves_what_one_scale_drowns(tmp_path: Path) -> None:
+    model = unequal()
+    from lotor.train.equalize import equalize
+    from lotor.train.fold import fold
+    from lotor.train.qat import QuantizedModel
+    from lotor.train.run import FloatNetwork
+    from lotor.train.sqnr import noise
+
+    inputs = images(24)
+    network = fold(model, softmax=False)
+    seen_of = FloatNetwork(network)(inputs)
+    tops = {name: np.abs(v).max(axis=tuple(range(v.ndim - 1))) for name, v in seen_of.items()}
+    ratios = []
+    for each in (network, equalize(network, tops)):
+        quantized = QuantizedModel(each, plan(each, ranges_of(each, inputs)))
+        (found,) = (layer for layer in noise(each, quantized, [inputs]) if layer.name == "depth")
+        ratios.append(found.total)
+    assert ratios[1] > ratios[0] + 3
+
+
+def test_the_worst_layer_is_named() -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+    from lotor.train.qat import QuantizedModel
+    from lotor.train.sqnr import as_text, noise
+
+    inputs = images(16)
+    network = fold(model)
+    found = ranges_of(network, inputs)
+    fine = noise(network, QuantizedModel(network, plan(network, found)), [inputs])
+    assert all(layer.own > 25 for layer in fine)
+    assert all(layer.total <= layer.own + 3 for layer in fine if layer.name != "stem")
+    wide = {**found, "expand": (0.0, 40 * found["expand"][1])}
+    coarse = noise(network, QuantizedModel(network, plan(network, wide)), [inputs])
+    assert min(coarse, key=lambda layer: layer.own).name == "expand"
+    assert "worst by their own noise: expand (" in as_text(coarse)
+
+
+def test_biases_take_back_a_shifted_mean(tmp_path: Path) -> None:
+    model = keras_model("residual")
+    from lotor.train.correct_bias import correct_bias
+    from lotor.train.fold import fold
+    from lotor.train.qat import QuantizedModel
+    from lotor.train.run import FloatNetwork
+
+    inputs = images(48)
+    network = fold(model, softmax=False)
+    bits = {layer.name: 4 for layer in network if layer.kind == "conv_2d"}
+    planned = plan(network, ranges_of(network, inputs), bits)
+    wanted = FloatNetwork(network)(inputs)["logits"]
+
+    def shift(quantized: QuantizedModel) -> float:
+        found = np.asarray(quantized(inputs))
+        return float(np.abs((found - wanted).mean(axis=0)).mean())
+
+    plain = shift(QuantizedModel(network, planned))
+    batches = [inputs[:24], inputs[24:]]
+    corrected = correct_bias(network, QuantizedModel(network, planned), batches)
+    assert shift(corrected) < 0.3 * plain
+    # The file computes the same.
+    quantized = planned.tensors[network.input].quantize(inputs)
+    out = planned.tensors["logits"]
+    steps = np.rint(np.asarray(corrected(inputs)) / out.scale).astype(int) + out.zero_point
+    expected = run_all(to_int8(corrected.network, planned), quantized, tmp_path)
+    np.testing.assert_array_equal(steps, expected)

@@ -136,6 +136,18 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         """The quantization of its tensors."""
         return self._planned
 
+    def rounded_weights(self, name: str) -> np.ndarray[Any, Any]:
+        """Return the real numbers that a layer's integer weights stand for, float32."""
+        layer = self.network[name]
+        integers = quantize_layer(layer, self._planned)
+        along = [1] * integers.weights.ndim
+        along[layer.channel_axis] = -1
+        return np.asarray(integers.weights * integers.scales.reshape(along), np.float32)
+
+    def set_bias(self, name: str, bias: np.ndarray[Any, Any]) -> None:
+        """Give a layer another bias."""
+        self._biases[name].assign(bias)
+
     def refresh(self) -> None:
         """Give every filter the scale that its weights have now; a traced step must be remade."""
         now = self.network
@@ -144,21 +156,23 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             self.make_train_function(force=True)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Run all layers; tensors between them are whole distances to their zero points."""
+        """Return the scores for float32 [n, *input]."""
+        return self.tensors(inputs)[self._last]
+
+    def tensors(self, inputs: Any) -> dict[str, Any]:
+        """Run all layers but a softmax; return every tensor as the real numbers it stands for."""
         quant = self._planned.tensors[self._network.input]
         soft = inputs / quant.scale
         low, high = float(_LOW - quant.zero_point), float(_HIGH - quant.zero_point)
         clipped = tf.clip_by_value(soft, low, high)
-        tensors = {
+        # Between layers: whole distances to the tensors' zero points.
+        whole = {
             self._network.input: _straight(tf.clip_by_value(_half_away(soft), low, high), clipped)
         }
         for layer in self._network:
-            if layer.kind == "softmax":
-                continue
-            tensors[layer.name] = self._steps[layer.name](*(tensors[n] for n in layer.inputs))
-            if layer.name == self._last:
-                break
-        return tensors[self._last] * self._planned.tensors[self._last].scale
+            if layer.kind != "softmax":
+                whole[layer.name] = self._steps[layer.name](*(whole[n] for n in layer.inputs))
+        return {name: value * self._planned.tensors[name].scale for name, value in whole.items()}
 
     def _step(self, layer: Layer) -> Callable[..., tf.Tensor]:
         kinds: dict[str, Callable[[Layer], Callable[..., tf.Tensor]]] = {
