@@ -38,6 +38,8 @@ def equalize(network: Network, tops: Mapping[str, Array] | None = None) -> Netwo
         second = layers[readers[0].name]
         if first.weights is None or second.weights is None or first.bias is None:
             continue
+        if second.kind == "depthwise_conv_2d" and second.shape[-1] != first.shape[-1]:
+            continue  # several outputs of a channel
         scale = _scales(first, second, (tops or {}).get(first.name))
         layers[first.name] = _scaled_out(first, np.float32(1) / scale)
         layers[second.name] = _scaled_in(second, scale)

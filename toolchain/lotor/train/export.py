@@ -19,11 +19,22 @@ from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_mode
 from lotor.train.layers import Array, Layer, Network
 
 _LOW, _HIGH = -128, 127
-_KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad")
+_KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape")
 _LEAST_SCALE = 1e-9
 _MOST_BIAS = (1 << 30) - 1
-_VERSIONS = {"conv_2d": 3, "depthwise_conv_2d": 3, "fully_connected": 4, "average_pool_2d": 2,
-             "max_pool_2d": 2, "mean": 2, "add": 2, "pad": 2, "softmax": 2}  # fmt: skip
+# Those that the converter writes for the int8 form of an operator.
+_VERSIONS = {
+    "conv_2d": 3,
+    "depthwise_conv_2d": 3,
+    "fully_connected": 4,
+    "average_pool_2d": 2,
+    "max_pool_2d": 2,
+    "mean": 2,
+    "add": 2,
+    "pad": 2,
+    "reshape": 1,
+    "softmax": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -196,13 +207,19 @@ def _write(network: Network, planned: Plan | None) -> bytes:
             (top, left), (bottom, right) = layer.before, layer.after
             sides = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
             inputs.append(constant(f"{layer.name}/paddings", sides))
+        elif layer.kind == "reshape":
+            inputs.append(constant(f"{layer.name}/shape", np.array([1, *layer.shape], np.int32)))
         activation(layer.name)
         version = _VERSIONS[layer.kind] if planned else 1
         if planned and dtype_of(layer, planned) == "int4":
             version = {"conv_2d": 7, "depthwise_conv_2d": 7, "fully_connected": 7}[layer.kind]
         operators.append(
             NewOperator(
-                layer.kind.upper(), tuple(inputs), (places[layer.name],), _options(layer), version
+                layer.kind.upper(),
+                tuple(inputs),
+                (places[layer.name],),
+                _options(network, layer),
+                version,
             )
         )
     outputs = [places[name] for name in network.outputs]
@@ -225,20 +242,22 @@ def _activation(layer: Layer) -> int:
     return int(known[layer.clamp])
 
 
-def _options(layer: Layer) -> tuple[str, dict[str, Any]]:
+def _options(network: Network, layer: Layer) -> tuple[str, dict[str, Any]]:
     padding = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}[layer.padding]
     strides = {"StrideH": layer.stride[0], "StrideW": layer.stride[1], "Padding": padding}
     fused = {"FusedActivationFunction": _activation(layer)}
     window = {"FilterHeight": layer.window[0], "FilterWidth": layer.window[1]}
     if layer.kind == "depthwise_conv_2d":
-        return "DepthwiseConv2DOptions", {**strides, **fused, "DepthMultiplier": 1}
+        each = layer.shape[-1] // network.shape(layer.inputs[0])[-1]
+        return "DepthwiseConv2DOptions", {**strides, **fused, "DepthMultiplier": each}
     return {
         "conv_2d": ("Conv2DOptions", {**strides, **fused}),
         "fully_connected": ("FullyConnectedOptions", fused),
         "add": ("AddOptions", fused),
-        "mean": ("ReducerOptions", {"KeepDims": False}),
+        "mean": ("ReducerOptions", {"KeepDims": len(layer.shape) == 3}),
         "average_pool_2d": ("Pool2DOptions", {**strides, **window, **fused}),
         "max_pool_2d": ("Pool2DOptions", {**strides, **window, **fused}),
         "pad": ("PadOptions", {}),
+        "reshape": ("ReshapeOptions", {"NewShape": [1, *layer.shape]}),
         "softmax": ("SoftmaxOptions", {"Beta": 1.0}),
     }[layer.kind]

@@ -199,6 +199,10 @@ def _pad(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, .
     )
 
 
+def _reshape(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
+    return net.add(Layer(layer.name, "reshape", inputs, shape))
+
+
 def _nothing(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
     return inputs[0]
 
@@ -220,5 +224,7 @@ _FOLD: dict[type[Any], Fold] = {
     layers.AveragePooling2D: _pool,
     layers.MaxPooling2D: _pool,
     layers.ZeroPadding2D: _pad,
+    layers.Flatten: _reshape,
+    layers.Reshape: _reshape,
     layers.Dropout: _nothing,
 }

@@ -21,6 +21,7 @@ Kind = Literal[
     "average_pool_2d",
     "max_pool_2d",
     "pad",
+    "reshape",
     "softmax",
 ]
 

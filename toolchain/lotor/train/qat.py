@@ -182,6 +182,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             "add": self._add,
             "mean": self._mean,
             "pad": _unchanged,
+            "reshape": _unchanged,
             "max_pool_2d": _unchanged,
         }
         if layer.kind not in kinds:
@@ -268,7 +269,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         low, high = _limits(layer, quant)
 
         def run(x: tf.Tensor) -> tf.Tensor:
-            sums = tf.reduce_sum(x, (1, 2))
+            sums = tf.reduce_sum(x, (1, 2), keepdims=len(layer.shape) == 3)
             high_part = _multiply_high(tf.cast(sums, tf.int64) * left, multiplier)
             hard = tf.cast(_divide_by_power(high_part, right), tf.float32)
             soft = sums * (into.scale / quant.scale / count)

@@ -45,13 +45,15 @@ def before_clamp(layer: Layer, inputs: list[Any]) -> Any:
     if layer.kind == "add":
         return x + inputs[1]
     if layer.kind == "mean":
-        return tf.reduce_mean(x, (1, 2))
+        return tf.reduce_mean(x, (1, 2), keepdims=len(layer.shape) == 3)
     if layer.kind == "pad":
         return tf.pad(x, [[0, 0], [top, bottom], [left, right], [0, 0]])
     if layer.kind == "max_pool_2d":
         return tf.nn.max_pool2d(x, layer.window, layer.stride, layer.padding)
     if layer.kind == "average_pool_2d":
         return tf.nn.avg_pool2d(x, layer.window, layer.stride, layer.padding)
+    if layer.kind == "reshape":
+        return tf.reshape(x, (-1, *layer.shape))
     if layer.kind == "softmax":
         return tf.nn.softmax(x)
     raise LotorError(f"layer {layer.name}: no float {layer.kind}")
@@ -62,7 +64,9 @@ def products(layer: Layer, x: Any, weights: Any) -> Any:
     if layer.kind == "fully_connected":
         return tf.matmul(x, weights, transpose_b=True)
     strides = [1, *layer.stride, 1]
-    filters = tf.transpose(weights, (1, 2, 3, 0))
     if layer.kind == "conv_2d":
+        filters = tf.transpose(weights, (1, 2, 3, 0))
         return tf.nn.conv2d(x, filters, strides, layer.padding)
+    # TensorFlow's depthwise filters are [h, w, inputs, outputs of an input].
+    filters = tf.reshape(weights, (*weights.shape[1:3], x.shape[-1], -1))
     return tf.nn.depthwise_conv2d(x, filters, strides, layer.padding)
