@@ -538,6 +538,45 @@ def _evaluate(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found), ok=not found.get("mismatches"))
 
 
+def _add_quantize(commands: _Commands) -> None:
+    parser = commands.add("quantize", "a float model to int8, and what each layer loses", _quantize)
+    parser.add_argument("model", help="a float .tflite, or a model with NAME_float.tflite beside")
+    parser.add_argument("--data", type=Path, help="photographs: with manifest.csv, or any folder")
+    parser.add_argument("-o", "--out", type=Path, help="default: out/NAME_int8.tflite")
+    parser.add_argument("--samples", type=int, default=400, help="photographs to look at; 400")
+    parser.add_argument(
+        "--estimator",
+        default="best",
+        help="of ranges: min-max, average, percentile, mse, entropy, or the best of all (default)",
+    )
+    parser.add_argument("--equalize", action="store_true", help="even out channels of ReLU layers")
+    parser.add_argument("--correct-bias", action="store_true", help="take shifted means out")
+    parser.add_argument("--repair", action="store_true", help="better ranges for the worst layers")
+    parser.add_argument(
+        "--weights", type=int, default=8, help="bits of convolutions' weights: 8, 4"
+    )
+
+
+def _quantize(args: argparse.Namespace) -> Result:
+    from lotor.data.manifest import GARDEN, data_folder
+    from lotor.zoo import find_model
+
+    try:
+        from lotor.train.quantize import Choice, quantize_file
+    except ImportError as error:
+        raise LotorError(
+            f"quantizing needs the package {error.name}: pip install 'lotor[train]'"
+        ) from error
+    model = find_model(args.model)
+    folder = data_folder(args.data, str(model.recipe.get("data", {}).get("folder", GARDEN)))
+    out = args.out or Path("out") / f"{model.name}_int8.tflite"
+    if args.samples < 2:
+        raise LotorError(f"--samples {args.samples}: at least 2 photographs are needed")
+    choice = Choice(args.estimator, args.equalize, args.correct_bias, args.repair, args.weights)
+    found = quantize_file(model, folder, out, choice, args.samples)
+    return Result({**found.as_dict(), "file": str(out)}, str(found))
+
+
 def _add_flash(commands: _Commands) -> None:
     parser = commands.add("flash", "build an image, put it on a board, wait for it", _flash)
     parser.add_argument("--board", help="the board's name (default: the default board)")
@@ -796,6 +835,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_profile,
     _add_run,
     _add_train,
+    _add_quantize,
     _add_tune,
     _add_verify,
 ]

@@ -105,11 +105,12 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         for layer in network:
             if layer.weights is None or layer.bias is None:
                 continue
+            name = layer.name.replace("/", ".")  # which Keras keeps for itself
             self._kernels[layer.name] = self.add_weight(
-                shape=layer.weights.shape, name=f"{layer.name}_weights", initializer="zeros"
+                shape=layer.weights.shape, name=f"{name}_weights", initializer="zeros"
             )
             self._biases[layer.name] = self.add_weight(
-                shape=layer.bias.shape, name=f"{layer.name}_bias", initializer="zeros"
+                shape=layer.bias.shape, name=f"{name}_bias", initializer="zeros"
             )
             self._kernels[layer.name].assign(layer.weights)
             self._biases[layer.name].assign(layer.bias)

@@ -1,0 +1,125 @@
+"""Quantizing a float file by photographs: what is read, chosen, written and told."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import Lotor
+from garden import make_garden
+from lotor.errors import LotorError
+from lotor.zoo import find_model
+from test_quantization_training import keras_model, run_all
+from tflite_builder import ModelBuilder, Quant
+
+pytestmark = pytest.mark.train
+RECIPE = "[input]\nheight = 20\nwidth = 20\nmean = 128.0\nstd = 128.0\n"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float file with a recipe beside it."""
+    keras = keras_model("residual")
+    from lotor.train.export import to_float
+    from lotor.train.fold import fold
+
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.tflite").write_bytes(to_float(fold(keras)))
+    (folder / "recipe.toml").write_text(RECIPE)
+    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in "abcde"))
+    return folder / "small.tflite"
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photographs")
+    rng = np.random.default_rng(1)
+    for number in range(24):
+        small = rng.integers(0, 256, (6, 6, 3), np.uint8)
+        image = cv2.resize(small, (40, 30), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return folder
+
+
+def test_a_float_file_becomes_int8(
+    lotor: Lotor, model: Path, photographs: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "q" / "small.tflite"
+    done = lotor("quantize", model, "--data", photographs, "-o", out, "--json", "--correct-bias")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["tried"]) == {"min-max", "average", "percentile", "mse", "entropy"}
+    assert found["tried"][found["estimator"]] == max(found["tried"].values())
+    assert {"name", "kind", "total", "own"} == set(found["layers"][0])
+    assert found["score_sqnr_db"] > 12
+    (out.parent / "recipe.toml").write_text(RECIPE)
+    checked = lotor("verify", out, "--samples", "3", "--json")
+    assert json.loads(checked.stdout)["mismatches"] == 0
+    from lotor.preprocess import read_image
+    from lotor.train.quantize import load_network
+
+    into = load_network(find_model(str(model)))[1]
+    real = np.concatenate([into.tensor(read_image(p)) for p in sorted(photographs.glob("*"))])
+    pixels = np.rint(real * 128).astype(np.int8)  # the input is pixels less 128, exactly
+    scores = run_all(out.read_bytes(), pixels, tmp_path)
+    wanted = run_all(model.read_bytes(), real, tmp_path)
+    assert np.abs((scores + 128.0) / 256 - wanted).mean() < 0.06
+
+
+def test_what_can_be_chosen(model: Path, photographs: Path, tmp_path: Path) -> None:
+    from lotor.train.quantize import Choice, quantize_file
+
+    found = find_model(str(model))
+    four = quantize_file(found, photographs, tmp_path / "4.tflite", Choice("mse", weight_bits=4))
+    mended = quantize_file(
+        found, photographs, tmp_path / "m.tflite", Choice("mse", repair=True, weight_bits=4)
+    )
+    assert list(four.tried) == ["mse"]
+    assert four.repaired == []
+    assert mended.repaired
+    assert any("weights of 8 bits" in text for text in mended.repaired)
+    assert mended.score_db > four.score_db
+    assert len(mended.content) > len(four.content)
+    even = quantize_file(found, photographs, tmp_path / "e.tflite", Choice("mse", equalize=True))
+    assert even.score_db > four.score_db
+    assert "worst by their own noise" in str(even)
+
+
+def test_data_sets_give_their_train_split(tmp_path: Path) -> None:
+    from lotor.train.quantize import photographs as chosen
+
+    paths = chosen(make_garden(tmp_path), 100)
+    assert len(paths) == 16
+    assert all(path.name.startswith("train") for path in paths)
+    assert len(chosen(tmp_path, 5)) == 5
+
+
+def test_mistakes(lotor: Lotor, model: Path, photographs: Path, tmp_path: Path) -> None:
+    m = ModelBuilder(1)
+    m.output(m.fully_connected(m.input((1, 4), Quant(0.1, 0)), units=2))
+    (tmp_path / "int8.tflite").write_bytes(m.build())
+    for arguments, says in (
+        ((model, "--data", photographs, "--estimator", "msse"), "did you mean 'mse'"),
+        ((model, "--data", photographs, "--weights", "3"), "8 and 4 are possible"),
+        ((model, "--data", photographs, "--samples", "1"), "at least 2 photographs"),
+        ((model, "--data", tmp_path / "none"), "no photographs at"),
+        ((tmp_path / "int8.tflite", "--data", photographs), "does not take one float32 input"),
+    ):
+        done = lotor("quantize", *arguments, "-o", tmp_path / "x.tflite")
+        assert done.returncode == 2, done.stderr
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "x.tflite").exists()
+
+
+def test_layers_that_cannot_be_quantized_are_all_named(tmp_path: Path) -> None:
+    from lotor.frontend.tflite import read_model
+    from lotor.train.unpack import unpack
+
+    m = ModelBuilder(1)
+    x = m.input((1, 8, 8, 4), None, "float32")
+    m.output(m.unary("TANH", m.unary("EXP", x)))
+    with pytest.raises(LotorError, match=r"is EXP; .* is TANH; what can: CONV_2D"):
+        unpack(read_model(m.build(), "odd"))

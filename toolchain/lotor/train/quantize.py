@@ -1,0 +1,273 @@
+"""`lotor quantize`: a float model to int8, with what that costs, layer by layer.
+
+Ranges come from some photographs, and every choice is made by others: the one with the least noise
+in the scores wins.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lotor.compiler import read_content
+from lotor.data.manifest import MANIFEST, read_manifest
+from lotor.detect import find_images
+from lotor.errors import LotorError
+from lotor.files import write_files
+from lotor.frontend.tflite import read_model
+from lotor.graph import Graph
+from lotor.preprocess import ImageInput, image_input, read_image
+from lotor.progress import Progress
+from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
+from lotor.train.correct_bias import correct_bias
+from lotor.train.equalize import equalize
+from lotor.train.export import Plan, plan, to_int8
+from lotor.train.layers import Array, Network
+from lotor.train.qat import QuantizedModel
+from lotor.train.run import FloatNetwork
+from lotor.train.sqnr import LayerNoise, as_dicts, as_text, noise
+from lotor.train.unpack import unpack
+from lotor.zoo import ModelFile
+
+_BATCH = 32
+_WORTH = 0.1  # dB in the scores that a change must bring to be kept
+_REPAIRED = 5  # layers at most
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to quantize.
+
+    Attributes:
+        estimator: a name in `ESTIMATORS`, or "best" of all of them.
+        equalize: even out channels between layers first.
+        correct_bias: take shifted means out of the biases.
+        repair: give the worst layers the range that helps them most, and 8 bits in place of 4.
+        weight_bits: 8 or 4, of all convolutions.
+    """
+
+    estimator: str = "best"
+    equalize: bool = False
+    correct_bias: bool = False
+    repair: bool = False
+    weight_bits: int = 8
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A quantized model, and what it cost.
+
+    Attributes:
+        content: the int8 `.tflite`.
+        noise: of every layer.
+        tried: dB of the scores over their noise, for every estimator that was tried.
+        estimator: the one that was taken.
+        repaired: what was changed for the worst layers, in words.
+        score_db: dB of the scores over their noise, as they are in the end.
+    """
+
+    content: bytes
+    noise: list[LayerNoise]
+    tried: Mapping[str, float]
+    estimator: str
+    repaired: list[str]
+    score_db: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "bytes": len(self.content),
+            "estimator": self.estimator,
+            "tried": dict(self.tried),
+            "repaired": self.repaired,
+            "score_sqnr_db": self.score_db,
+            "layers": as_dicts(self.noise),
+        }
+
+    def __str__(self) -> str:
+        lines = [as_text(self.noise)]
+        if len(self.tried) > 1:
+            every = ", ".join(f"{name} {ratio:.1f}" for name, ratio in self.tried.items())
+            lines.append(f"scores, dB by estimator of ranges: {every}; taken: {self.estimator}")
+        lines += [f"repaired: {text}" for text in self.repaired]
+        lines.append(f"scores: {self.score_db:.1f} dB over the noise of quantization")
+        return "\n".join(lines)
+
+
+def quantize(
+    network: Network,
+    calibration: Sequence[Array],
+    judging: Sequence[Array],
+    choice: Choice,
+    input_range: tuple[float, float] | None = None,
+) -> Quantized:
+    """Quantize a network.
+
+    Args:
+        network: in float.
+        calibration: batches, float32 [n, *input]: ranges come from these.
+        judging: other batches, which choices are made by.
+        choice: how.
+        input_range: of the input, where pixels give it.
+
+    Raises:
+        LotorError: see `plan` and `find_estimator`.
+    """
+    if choice.weight_bits not in (8, 4):
+        raise LotorError(f"weights of {choice.weight_bits} bits: 8 and 4 are possible")
+    names = list(ESTIMATORS) if choice.estimator == "best" else [choice.estimator]
+    for name in names:
+        find_estimator(name)
+    changed = network
+    if choice.equalize:
+        changed = equalize(network, _tops(network, calibration))
+    seen = watch(changed, FloatNetwork(changed), calibration)
+    bits = {
+        layer.name: choice.weight_bits
+        for layer in changed
+        if layer.kind == "conv_2d" and choice.weight_bits != 8
+    }
+
+    def model(planned: Plan) -> QuantizedModel:
+        built = QuantizedModel(changed, planned)
+        return correct_bias(changed, built, calibration) if choice.correct_bias else built
+
+    plans = {n: plan(changed, ranges(changed, seen, n, input_range), bits) for n in names}
+    tried: dict[str, float] = {}
+    with Progress("quantizing", len(names), "estimators") as progress:
+        for name, planned in plans.items():
+            tried[name] = _score_db(network, model(planned), judging)
+            progress.advance()
+    best = max(tried, key=lambda name: tried[name])
+    planned = plans[best]
+    repaired: list[str] = []
+    if choice.repair:
+        planned, repaired = _repaired(network, planned, seen, model, judging)
+    built = model(planned)
+    found = noise(network, built, judging)
+    content = to_int8(built.network, planned)
+    return Quantized(content, found, tried, best, repaired, _score_db(network, built, judging))
+
+
+def _tops(network: Network, batches: Sequence[Array]) -> dict[str, Array]:
+    """Return the greatest magnitude of every channel of every tensor."""
+    found: dict[str, Array] = {}
+    run = FloatNetwork(network)
+    for batch in batches:
+        for name, values in run(batch).items():
+            top = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+            found[name] = np.maximum(found[name], top) if name in found else top
+    return found
+
+
+def _score_db(network: Network, built: QuantizedModel, batches: Sequence[Array]) -> float:
+    scores = network.outputs[0]
+    if network[scores].kind == "softmax":
+        scores = network[scores].inputs[0]
+    (last,) = (layer for layer in noise(network, built, batches) if layer.name == scores)
+    return last.total
+
+
+def _repaired(
+    network: Network,
+    planned: Plan,
+    seen: Mapping[str, Seen],
+    model: Any,
+    judging: Sequence[Array],
+) -> tuple[Plan, list[str]]:
+    """Change the worst layers' ranges or bits one by one, as long as the scores gain by it."""
+    said = []
+    best = _score_db(network, model(planned), judging)
+    worst = sorted(noise(network, model(planned), judging), key=lambda layer: layer.own)
+    for layer in worst[:_REPAIRED]:
+        options: dict[str, Plan] = {}
+        if planned.weight_bits.get(layer.name, 8) < 8:
+            bits = {**planned.weight_bits, layer.name: 8}
+            options["weights of 8 bits"] = replace(planned, weight_bits=bits)
+        for name in ESTIMATORS:
+            again = ranges(network, {layer.name: seen[layer.name]}, name)
+            fresh = plan(_only(network, layer.name), {**_zero(network), **again})
+            quant = {layer.name: fresh.tensors[layer.name]}
+            if quant[layer.name] != planned.tensors[layer.name]:
+                tensors = {**planned.tensors, **quant}
+                options[f"range by {name}"] = replace(planned, tensors=tensors)
+        results = {
+            text: _score_db(network, model(other), judging) for text, other in options.items()
+        }
+        if results and max(results.values()) > best + _WORTH:
+            text = max(results, key=lambda text: results[text])
+            said.append(f"{layer.name}: {text}, scores {best:.1f} to {results[text]:.1f} dB")
+            planned, best = options[text], results[text]
+    return planned, said
+
+
+def _only(network: Network, name: str) -> Network:
+    """Return a network of one layer, whose clamp its range keeps to."""
+    return replace(network, layers=(network[name],), outputs=(name,))
+
+
+def _zero(network: Network) -> dict[str, tuple[float, float]]:
+    return {network.input: (0.0, 1.0)}
+
+
+def load_network(model: ModelFile) -> tuple[Network, ImageInput]:
+    """Return a float model and how photographs enter it.
+
+    A model of a recipe is its float file (`NAME_float.tflite`) beside the int8 one.
+    """
+    beside = model.path.with_name(f"{model.name}_float.tflite")
+    path = beside if beside.is_file() else model.path
+    graph: Graph = read_model(read_content(path)[0], model.name)
+    return unpack(graph), image_input(graph.inputs[0], model.recipe)
+
+
+def photographs(folder: Path, count: int, seed: int = 0) -> list[Path]:
+    """Return photographs to quantize by: of the train split, or any below a folder without one."""
+    if (folder / MANIFEST).is_file():
+        paths = [photo.path for photo in read_manifest(folder).split("train")]
+    else:
+        paths = find_images([folder])
+    if len(paths) < 2:
+        raise LotorError(f"{folder} has {len(paths)} photographs to quantize by; 100 are a start")
+    order = np.random.default_rng(seed).permutation(len(paths))
+    return [paths[index] for index in order[:count]]
+
+
+def batches_of(paths: Sequence[Path], into: ImageInput) -> Iterator[Array]:
+    """Yield photographs in batches, float32 [n, height, width, channels]."""
+    with Progress("reading", len(paths), "photographs") as progress:
+        for start in range(0, len(paths), _BATCH):
+            some = [into.tensor(read_image(path))[0] for path in paths[start : start + _BATCH]]
+            progress.advance(len(some))
+            yield np.stack(some).astype(np.float32)
+
+
+def quantize_file(
+    model: ModelFile, folder: Path, out: Path, choice: Choice, samples: int = 400
+) -> Quantized:
+    """Quantize a float model by photographs and write it.
+
+    Args:
+        model: whose float file is read.
+        folder: of photographs; a third of them judges.
+        out: the file to write.
+        choice: how.
+        samples: photographs at most.
+    """
+    network, into = load_network(model)
+    paths = photographs(folder, samples)
+    judges = max(1, len(paths) // 3)
+    judging, calibration = (list(batches_of(p, into)) for p in (paths[:judges], paths[judges:]))
+    pixels = tuple((value - into.mean) / into.std for value in (0.0, 255.0))
+    found = quantize(network, calibration, judging, choice, (pixels[0], pixels[1]))
+    try:
+        write_files({out: found.content})
+    except OSError as error:
+        raise LotorError(
+            f"cannot write {out}: {error.strerror}; give another file with -o"
+        ) from error
+    print(f"wrote {out}", file=sys.stderr)
+    return found
