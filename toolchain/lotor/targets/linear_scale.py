@@ -264,7 +264,8 @@ class Sums:
             return self
         constant = self.outputs(self.bias[:, None])[:, 0] - self.zero_point
         far = self.shift if self.once else -self.shift
-        right = int(max(31 if self.once else 1, far[~empty].min(initial=_FARTHEST)))
+        nearest, farthest = (31, _FARTHEST + 31) if self.once else (1, _FARTHEST)
+        right = int(max(nearest, far[~empty].min(initial=farthest)))
         bias = np.where(empty, constant << (right - 30 if self.once else right + 1), self.bias)
         return replace(
             self,
