@@ -12,6 +12,7 @@
 
 #include "inline.h"
 #include "v7m_output.h"
+#include "wrap.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -51,21 +52,33 @@ struct lotor_v7m_dense {
     "ldrsb lr, [r1, #1]\n" LOTOR_V7M_WORDS("r4", "r5", "r8", "r9")                                 \
         LOTOR_V7M_WORDS("r6", "r7", "r8", "r9") LOTOR_V7M_WORDS("r8", "r9", "r8", "r9")
 
+/* clang-format off */
+/* What the weights' zero point adds to the sums of six pixels. */
+#define LOTOR_V7M_TOTALS                                                                           \
+    ".if %c[totals]\n"                                                                             \
+    "ldrd r2, r3, [r0]\n add r4, r4, r2\n add r5, r5, r3\n"                                        \
+    "ldrd r2, r3, [r0, #8]\n add r6, r6, r2\n add r7, r7, r3\n"                                    \
+    "ldrd r2, r3, [r0, #16]\n add r8, r8, r2\n add r9, r9, r3\n"                                   \
+    ".endif\n"
+/* clang-format on */
+
 #define LOTOR_V7M_LANE(SUM) LOTOR_V7M_OUTPUT(SUM, "r2", "r3", "lr", "r12", "r11")
 
 /* Writes the outputs of up to six pixels.
  *
- * inputs: `pairs` times for every two pixels two words.
+ * inputs: `pairs` times for every two pixels two words; where `totals`, then six sums, one for each
+ *     pixel, which are added to those of all filters.
  * weights: of every filter two words that the sums begin with, 2 * `pairs` weights up to a multiple
  *     of four bytes, multiplier and addend, and where `shift` is 0, a shift of its own; up to
  *     `end`.
  * out: the first pixel's first channel.
  * lift, shift, low, high: constants, see `v7m_output.h`.
+ * totals: a constant, whether the weights have a zero point.
  */
 static inline LOTOR_SPECIALISED void
 lotor_v7m_dense_run(const struct lotor_v7m_dense *p, const int32_t *inputs, const uint32_t *weights,
                     const uint32_t *end, int8_t *out, int32_t lift, int32_t shift, int32_t low,
-                    int32_t high) {
+                    int32_t high, int32_t totals) {
     /* Pairs that are left out of the first turn. */
     const int32_t skipped = LOTOR_V7M_TURN - 1 - (p->pairs - 2) % LOTOR_V7M_TURN;
     register const int32_t *x __asm__("r0") = inputs;
@@ -78,79 +91,78 @@ lotor_v7m_dense_run(const struct lotor_v7m_dense *p, const int32_t *inputs, cons
     register const int32_t *row __asm__("r11") = inputs + LOTOR_V7M_LANES * p->pairs;
     /* On the stack: output, step, place in the turn, bytes left out, place among the stores,
      * inputs, end of weights, r7. */
-    __asm__ volatile("sub sp, sp, #32\n"
-                     "strd r2, r3, [sp]\n"
-                     "strd r0, r6, [sp, #20]\n"
-                     "str r7, [sp, #28]\n"
-                     "mov r10, %[bytes]\n"
-                     "adr.w r12, 2f\n"
-                     "mla r12, r4, r10, r12\n"
-                     "orr r12, r12, #1\n"
-                     "lsl r4, r4, #1\n"
-                     "strd r12, r4, [sp, #8]\n"
-                     "adr.w r12, 3f\n"
-                     "add r12, r12, r5, lsl #2\n"
-                     "orr r12, r12, #1\n"
-                     "str r12, [sp, #16]\n"
-                     "mvn r10, #0x8000\n"
-                     ".p2align 2\n"
-                     "1:\n" LOTOR_V7M_FIRST_PAIR "ldr r2, [sp, #12]\n"
-                     "sub r1, r1, r2\n"
-                     "ldr pc, [sp, #8]\n"
-                     ".p2align 2\n"
-                     "2:\n"
-                     ".set lotor_at, 2\n"
-                     ".rept %c[turn]\n" LOTOR_V7M_PAIR ".endr\n"
-                     "add r1, r1, #2 * %c[turn]\n"
-                     "cmp r0, r11\n"
-                     "bne.w 2b\n"
-                     "add r1, r1, #4\n"
-                     "bic r1, r1, #3\n"
-                     "sub r4, r4, r5, lsl #16\n"
-                     "sub r6, r6, r7, lsl #16\n"
-                     "sub r8, r8, r9, lsl #16\n"
-                     ".if %c[shift]\n"
-                     "ldmia r1!, {r2, r3}\n"
-                     ".else\n"
-                     "ldmia r1!, {r2, r3, lr}\n"
-                     ".endif\n" LOTOR_V7M_LANE("r4") LOTOR_V7M_LANE("r5") LOTOR_V7M_LANE("r6")
-                         LOTOR_V7M_LANE("r7") LOTOR_V7M_LANE("r8")
-                             LOTOR_V7M_LANE("r9") "ldrd r2, r3, [sp]\n"
-                                                  "add r12, r3, r3, lsl #1\n"
-                                                  "add r12, r12, r2\n"
-                                                  "ldr pc, [sp, #16]\n"
-                                                  ".p2align 2\n"
-                                                  "3:\n"
-                                                  "strb.w r9, [r12, r3, lsl #1]\n"
-                                                  "strb.w r8, [r12, r3]\n"
-                                                  "strb.w r7, [r12]\n"
-                                                  "strb.w r6, [r2, r3, lsl #1]\n"
-                                                  "strb.w r5, [r2, r3]\n"
-                                                  "strb r4, [r2], #1\n"
-                                                  "str r2, [sp]\n"
-                                                  ".if %c[shift] == 0\n"
-                                                  "mov r11, r0\n"
-                                                  ".endif\n"
-                                                  "ldrd r0, r3, [sp, #20]\n"
-                                                  "cmp r1, r3\n"
-                                                  "bne.w 1b\n"
-                                                  "ldr r7, [sp, #28]\n"
-                                                  "add sp, sp, #32\n"
-                     : "+r"(x), "+r"(w), "+r"(y), "+r"(step), "+r"(skip), "+r"(unused), "+r"(last),
-                       "+r"(row)
-                     : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high),
-                       [turn] "i"(LOTOR_V7M_TURN), [bytes] "i"(LOTOR_V7M_PAIR_BYTES)
-                     : "r8", "r9", "r10", "r12", "lr", "cc", "memory");
+    __asm__ volatile(
+        "sub sp, sp, #32\n"
+        "strd r2, r3, [sp]\n"
+        "strd r0, r6, [sp, #20]\n"
+        "str r7, [sp, #28]\n"
+        "mov r10, %[bytes]\n"
+        "adr.w r12, 2f\n"
+        "mla r12, r4, r10, r12\n"
+        "orr r12, r12, #1\n"
+        "lsl r4, r4, #1\n"
+        "strd r12, r4, [sp, #8]\n"
+        "adr.w r12, 3f\n"
+        "add r12, r12, r5, lsl #2\n"
+        "orr r12, r12, #1\n"
+        "str r12, [sp, #16]\n"
+        "mvn r10, #0x8000\n"
+        ".p2align 2\n"
+        "1:\n" LOTOR_V7M_FIRST_PAIR "ldr r2, [sp, #12]\n"
+        "sub r1, r1, r2\n"
+        "ldr pc, [sp, #8]\n"
+        ".p2align 2\n"
+        "2:\n"
+        ".set lotor_at, 2\n"
+        ".rept %c[turn]\n" LOTOR_V7M_PAIR ".endr\n"
+        "add r1, r1, #2 * %c[turn]\n"
+        "cmp r0, r11\n"
+        "bne.w 2b\n"
+        "add r1, r1, #4\n"
+        "bic r1, r1, #3\n"
+        "sub r4, r4, r5, lsl #16\n"
+        "sub r6, r6, r7, lsl #16\n"
+        "sub r8, r8, r9, lsl #16\n" LOTOR_V7M_TOTALS ".if %c[shift]\n"
+        "ldmia r1!, {r2, r3}\n"
+        ".else\n"
+        "ldmia r1!, {r2, r3, lr}\n"
+        ".endif\n" LOTOR_V7M_LANE("r4") LOTOR_V7M_LANE("r5") LOTOR_V7M_LANE("r6")
+            LOTOR_V7M_LANE("r7") LOTOR_V7M_LANE("r8")
+                LOTOR_V7M_LANE("r9") "ldrd r2, r3, [sp]\n"
+                                     "add r12, r3, r3, lsl #1\n"
+                                     "add r12, r12, r2\n"
+                                     "ldr pc, [sp, #16]\n"
+                                     ".p2align 2\n"
+                                     "3:\n"
+                                     "strb.w r9, [r12, r3, lsl #1]\n"
+                                     "strb.w r8, [r12, r3]\n"
+                                     "strb.w r7, [r12]\n"
+                                     "strb.w r6, [r2, r3, lsl #1]\n"
+                                     "strb.w r5, [r2, r3]\n"
+                                     "strb r4, [r2], #1\n"
+                                     "str r2, [sp]\n"
+                                     ".if %c[shift] == 0\n"
+                                     "mov r11, r0\n"
+                                     ".endif\n"
+                                     "ldrd r0, r3, [sp, #20]\n"
+                                     "cmp r1, r3\n"
+                                     "bne.w 1b\n"
+                                     "ldr r7, [sp, #28]\n"
+                                     "add sp, sp, #32\n"
+        : "+r"(x), "+r"(w), "+r"(y), "+r"(step), "+r"(skip), "+r"(unused), "+r"(last), "+r"(row)
+        : [lift] "i"(lift), [shift] "i"(shift), [low] "i"(low), [high] "i"(high),
+          [turn] "i"(LOTOR_V7M_TURN), [bytes] "i"(LOTOR_V7M_PAIR_BYTES), [totals] "i"(totals)
+        : "r8", "r9", "r10", "r12", "lr", "cc", "memory");
 }
 
 typedef void lotor_v7m_dense_function(const struct lotor_v7m_dense *p, const int32_t *inputs,
                                       const uint32_t *weights, const uint32_t *end, int8_t *out);
 
 /* Layers with equal constants share one function. */
-#define LOTOR_V7M_DENSE(NAME, LIFT, SHIFT, LOW, HIGH)                                              \
+#define LOTOR_V7M_DENSE(NAME, LIFT, SHIFT, LOW, HIGH, TOTALS)                                      \
     static LOTOR_SHARED void NAME(const struct lotor_v7m_dense *p, const int32_t *inputs,          \
                                   const uint32_t *weights, const uint32_t *end, int8_t *out) {     \
-        lotor_v7m_dense_run(p, inputs, weights, end, out, LIFT, SHIFT, LOW, HIGH);                 \
+        lotor_v7m_dense_run(p, inputs, weights, end, out, LIFT, SHIFT, LOW, HIGH, TOTALS);         \
     }
 
 /* Packs `count` inputs of two pixels, two of each at a time, for two of the lanes. */
@@ -192,6 +204,22 @@ static inline LOTOR_SPECIALISED int32_t *lotor_v7m_pack(const int8_t *a, const i
         b += 2;
     }
     return to;
+}
+
+/* What the weights' zero point adds to the sums of two pixels: the sums of their inputs, which were
+ * packed up to `end`, times `weights_offset`. */
+static inline LOTOR_SPECIALISED void lotor_v7m_totals(const int32_t *inputs, const int32_t *end,
+                                                      int32_t weights_offset, int32_t *totals) {
+    uint32_t words = 0; /* as the sums of products are */
+    int32_t upper = 0;
+    for (; inputs != end; inputs += LOTOR_V7M_LANES) {
+        const int32_t both = inputs[0] + inputs[1];
+        words += (uint32_t)both;
+        upper += (both + 0x8000) >> 16;
+    }
+    const int32_t lower = (int32_t)(words - ((uint32_t)upper << 16));
+    totals[0] = lotor_wrapping_mul(weights_offset, lower);
+    totals[1] = lotor_wrapping_mul(weights_offset, upper);
 }
 
 #endif

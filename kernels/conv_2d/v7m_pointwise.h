@@ -7,8 +7,9 @@
 struct lotor_conv_2d_v7m_pointwise_params {
     int32_t pixels, in_c;
     int32_t in_step, out_step; /* elements from one pixel to the next */
-    int32_t pairs;             /* of inputs in a pixel */
-    int32_t words;             /* of packed weights */
+    int32_t weights_offset;
+    int32_t pairs; /* of inputs in a pixel */
+    int32_t words; /* of packed weights */
     lotor_v7m_dense_function *dense;
 };
 
@@ -18,7 +19,12 @@ lotor_conv_2d_v7m_pointwise(const struct lotor_conv_2d_v7m_pointwise_params *p, 
     for (int32_t left = p->pixels; left > 0; left -= LOTOR_V7M_LANES) {
         const int32_t lanes = left < LOTOR_V7M_LANES ? left : LOTOR_V7M_LANES;
         for (int32_t i = 0; i < lanes; i += 2) {
-            lotor_v7m_pack(in, i + 1 < lanes ? in + p->in_step : in, p->in_c, scratch + i);
+            const int32_t *const end =
+                lotor_v7m_pack(in, i + 1 < lanes ? in + p->in_step : in, p->in_c, scratch + i);
+            if (p->weights_offset != 0) {
+                lotor_v7m_totals(scratch + i, end, p->weights_offset,
+                                 scratch + LOTOR_V7M_LANES * p->pairs + i);
+            }
             in += 2 * p->in_step;
         }
         const struct lotor_v7m_dense shape = {p->out_step, p->pairs, lanes};

@@ -1,5 +1,5 @@
-/* Dense layer of int8 for Armv7-M: eight outputs at a time. Bias and zero points are in the packed
- * weights. */
+/* Dense layer of int8 for Armv7-M: eight outputs at a time. Bias and the input's zero point are in
+ * the packed weights. */
 #ifndef LOTOR_FULLY_CONNECTED_V7M_H
 #define LOTOR_FULLY_CONNECTED_V7M_H
 
@@ -10,6 +10,7 @@
 
 struct lotor_fully_connected_v7m_params {
     int32_t batches, inputs, outputs;
+    int32_t weights_offset;
     int32_t rest;        /* outputs that are no eight */
     int32_t words, last; /* of packed weights: all, and of this rest */
     int32_t lift, shift; /* of the sums, see `v7m_output.h` */
@@ -56,6 +57,9 @@ enum { LOTOR_V7M_OUTPUTS = 8 };
 
 #define LOTOR_V7M_DENSE_OUTPUT(SUM, OUTPUT)                                                        \
     ".if %c[outputs] > " OUTPUT "\n"                                                               \
+    ".if %c[offset]\n"                                                                             \
+    "add " SUM ", " SUM ", r12\n"                                                                  \
+    ".endif\n"                                                                                     \
     "ldmia r1!, {r2, r3}\n" LOTOR_V7M_LINE(SUM, "r2", "add " SUM ", " SUM ", r3\n",                \
                                            "r2") "strb " SUM ", [lr], #1\n"                        \
                                                  ".endif\n"
@@ -64,18 +68,20 @@ enum { LOTOR_V7M_OUTPUTS = 8 };
  *
  * weights: of each group the biases, its weights of each input, up to a multiple of four bytes, and
  *     of each output multiplier and addend.
+ * same: what the weights' zero point adds to all sums.
  */
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *p, const int8_t *in,
                                  const uint32_t *weights, const uint32_t *end, int32_t outputs,
-                                 int8_t *out) {
+                                 int32_t same, int8_t *out) {
     register const int8_t *x __asm__("r0") = in;
     register const uint32_t *w __asm__("r1") = weights;
     register int8_t *y __asm__("r2") = out;
     register const uint32_t *last __asm__("r3") = end;
+    register int32_t total __asm__("r4") = same;
     __asm__ volatile(
         "sub sp, sp, #24\n"
-        "str r7, [sp, #16]\n"
+        "strd r7, r4, [sp, #16]\n"
         "strd r2, r3, [sp]\n"
         "movw r4, %[inputs]\n"
         "add r4, r0, r4\n"
@@ -108,6 +114,9 @@ lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *
                      ".if lotor_weight\n"
                      "add r1, r1, #lotor_weight\n"
                      ".endif\n"
+                     ".if %c[offset]\n"
+                     "ldr r12, [sp, #20]\n"
+                     ".endif\n"
                      "ldr lr, [sp]\n" LOTOR_V7M_DENSE_OUTPUT("r4", "0") LOTOR_V7M_DENSE_OUTPUT(
                          "r5", "1") LOTOR_V7M_DENSE_OUTPUT("r6", "2")
                          LOTOR_V7M_DENSE_OUTPUT("r7", "3") LOTOR_V7M_DENSE_OUTPUT("r8", "4")
@@ -118,10 +127,21 @@ lotor_fully_connected_v7m_groups(const struct lotor_fully_connected_v7m_params *
                                                                     "bne.w 1b\n"
                                                                     "ldr r7, [sp, #16]\n"
                                                                     "add sp, sp, #24\n"
-        : "+r"(x), "+r"(w), "+r"(y), "+r"(last)
+        : "+r"(x), "+r"(w), "+r"(y), "+r"(last), "+r"(total)
         : [inputs] "i"(p->inputs), [outputs] "i"(outputs), [lift] "i"(p->lift),
-          [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max)
-        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+          [shift] "i"(p->shift), [low] "i"(p->out_min), [high] "i"(p->out_max),
+          [offset] "i"(p->weights_offset)
+        : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+/* The sum of `count` bytes. */
+static inline LOTOR_SPECIALISED int32_t lotor_v7m_total(const int8_t *in, int32_t count) {
+    int32_t total = 0;
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++) {
+        total += in[i];
+    }
+    return total;
 }
 
 static inline LOTOR_SPECIALISED void
@@ -129,11 +149,13 @@ lotor_fully_connected_v7m(const struct lotor_fully_connected_v7m_params *p, cons
                           const uint32_t *weights, int8_t *out) {
     const uint32_t *const middle = weights + p->words - p->last;
     for (int32_t n = 0; n < p->batches; n++) {
+        const int32_t same =
+            p->weights_offset == 0 ? 0 : p->weights_offset * lotor_v7m_total(in, p->inputs);
         if (p->outputs >= LOTOR_V7M_OUTPUTS) {
-            lotor_fully_connected_v7m_groups(p, in, weights, middle, LOTOR_V7M_OUTPUTS, out);
+            lotor_fully_connected_v7m_groups(p, in, weights, middle, LOTOR_V7M_OUTPUTS, same, out);
         }
         if (p->rest > 0) {
-            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, p->rest,
+            lotor_fully_connected_v7m_groups(p, in, middle, weights + p->words, p->rest, same,
                                              out + p->outputs - p->rest);
         }
         in += p->inputs;

@@ -19,9 +19,9 @@ def pack(call: KernelCall) -> KernelCall | None:
         return None
     p = {name: int(value) for name, value in call.params.items()}
     weights = call.constants["weights"].reshape(p["outputs"], p["inputs"])
-    if p["inputs"] >= _MOST_INPUTS or p["weights_offset"] != 0:
+    if p["inputs"] >= _MOST_INPUTS:
         return None
-    sums = Sums.of(call, weights)
+    sums = Sums.of(call, weights.astype(np.int16) + p["weights_offset"])
     scale = line_of(sums)
     if scale is None:
         return None
@@ -31,7 +31,8 @@ def pack(call: KernelCall) -> KernelCall | None:
         for at in range(0, p["outputs"], _GROUP)
     ]
     words = np.concatenate(groups)
-    params = {name: p[name] for name in ("batches", "inputs", "outputs", "out_min", "out_max")}
+    names = ("batches", "inputs", "outputs", "weights_offset", "out_min", "out_max")
+    params = {name: p[name] for name in names}
     params |= {
         "rest": p["outputs"] % _GROUP,
         "words": len(words),

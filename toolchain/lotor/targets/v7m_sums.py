@@ -59,10 +59,10 @@ def byte_words(rows: Array) -> Array:
 
 
 def dense_function(
-    scale: LinearScale | TwiceRounded, limits: tuple[int, int]
+    scale: LinearScale | TwiceRounded, limits: tuple[int, int], totals: bool
 ) -> tuple[str, CFunction]:
     """Return the name and the C function with these constants; see `v7m_dense.h`."""
-    constants = (scale.lift, scale.shift, *limits)
+    constants = (scale.lift, scale.shift, *limits, int(totals))
     name = "dense_" + "_".join(str(number).replace("-", "m") for number in constants)
     text = f"LOTOR_V7M_DENSE({name}, {', '.join(map(str, constants))})"
     return name, CFunction("lotor_v7m_dense_function", text)

@@ -237,7 +237,7 @@ _FASTER: tuple[Variant, ...] = (
         "v7m",
         fully_connected_v7m.pack,
         fully_connected_dsp.clearances,
-        ("inputs", "rest", *_SCALE),
+        ("inputs", "weights_offset", "rest", *_SCALE),
     ),
     Variant(
         "conv_2d",
