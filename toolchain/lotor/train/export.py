@@ -20,7 +20,8 @@ from lotor.train.layers import Array, Layer, Network
 
 _LOW, _HIGH = -128, 127
 _KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape")
-_LEAST_SCALE = 1e-9
+_LEAST_SCALE = 1e-8  # the reference counts the limits of activations (6) in int32 steps of it
+_FINER = 1 << 10  # steps of an output for a step of its sums, at most
 _MOST_BIAS = (1 << 30) - 1
 # Those that the converter writes for the int8 form of an operator.
 _VERSIONS = {
@@ -50,7 +51,9 @@ class Quantization:
         if not np.isfinite([low, high]).all():
             raise LotorError(f"a range of {low} to {high} cannot be quantized; did training end?")
         low, high = min(0.0, float(low)), max(0.0, float(high))
-        scale = float(np.float32(max((high - low) / (_HIGH - _LOW), _LEAST_SCALE)))
+        # What is always 0 gets any scale; a tiny one would make factors too large for int32.
+        steps = (high - low) / (_HIGH - _LOW) or 1.0
+        scale = float(np.float32(max(steps, _LEAST_SCALE)))
         zero_point = int(np.clip(round(_LOW - low / scale), _LOW, _HIGH))
         return Quantization(scale, zero_point)
 
@@ -121,7 +124,20 @@ def plan(
                 low = low if least is None else max(low, least)
                 high = high if greatest is None else min(high, greatest)
             tensors[name] = Quantization.of(low, high)
+            if layer and (least_scale := _least_scale(layer, tensors)) > tensors[name].scale:
+                tensors[name] = Quantization.of(*(s * 255 * least_scale for s in (-0.5, 0.5)))
     return Plan(tensors, dict(weight_bits or {}))
+
+
+def _least_scale(layer: Layer, tensors: Mapping[str, Quantization]) -> float:
+    """Return the finest scale of a layer's output that its sums can fill.
+
+    Below it, as behind a layer that is always 0, the factor to the output would leave int32.
+    """
+    into = max(tensors[name].scale for name in layer.inputs)
+    if layer.weights is not None:
+        into *= float(np.abs(layer.weights).max()) / _HIGH
+    return into / _FINER
 
 
 def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:

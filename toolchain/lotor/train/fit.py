@@ -1,7 +1,9 @@
 """Batches of varied photographs, and the optimisation."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,9 +15,12 @@ from lotor.errors import LotorError
 from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
 from lotor.train.augment import augment
+from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
 
 Array = npt.NDArray[np.float32]
+
+_REFRESHES = 10  # of the filters' scales, while a network is trained as integers
 
 
 class Photos:
@@ -100,6 +105,23 @@ def fit(model: keras.Model, photos: Photos, recipe: Recipe, rng: np.random.Gener
         _steps(model, batches, how.steps - head, optimizer, how.smoothing, progress)
     if how.average > 0:
         optimizer.finalize_variable_values(model.trainable_variables)
+
+
+def train_integers(model: QuantizedModel, photos: Photos, rng: np.random.Generator) -> None:
+    """Train a network of integers in place, weights averaged at the end.
+
+    Filters get the scales of their weights anew ten times.
+    """
+    batches, how = photos.batches(rng), photos.recipe.quantize
+    fine = replace(photos.recipe.fit, rate=how.rate, average=min(photos.recipe.fit.average, 0.98))
+    optimizer = _optimizer(replace(photos.recipe, fit=fine), how.steps)
+    ends = sorted({round(how.steps * part / _REFRESHES) for part in range(_REFRESHES + 1)})
+    with Progress("training as integers", how.steps, "steps") as progress:
+        for start, end in itertools.pairwise(ends):
+            _steps(model, batches, end - start, optimizer, fine.smoothing, progress)
+            if end == how.steps and fine.average > 0:
+                optimizer.finalize_variable_values(model.trainable_variables)
+            model.refresh()
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

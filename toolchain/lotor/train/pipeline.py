@@ -102,7 +102,7 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with quiet():
-            from lotor.train import convert, fit, network
+            from lotor.train import convert, export, fit, network
     except ImportError as error:
         raise LotorError(
             f"training needs the package {error.name}: pip install 'lotor[train]'"
@@ -121,7 +121,8 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     network.transfer(model, weights, typical)
     fit.fit(model, pictures, recipe, rng)
     print("quantizing", file=sys.stderr)
-    return convert.to_int8(model, pictures, rng), convert.to_float(model)
+    int8, folded = convert.quantized(model, pictures, rng)
+    return int8, export.to_float(folded)
 
 
 def _write(recipe: Recipe, path: Path, out: Path, int8: bytes, real: bytes) -> list[Path]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from lotor.errors import LotorError
 from lotor.preprocess import ASPECTS
 from lotor.suggest import did_you_mean
+from lotor.train.calibrate import ESTIMATORS as RANGE_ESTIMATORS
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,18 @@ class Augment:
 
 @dataclass(frozen=True)
 class Quantize:
-    """Post-training quantization: how many training photographs set the activation ranges."""
+    """How the trained network becomes integers.
+
+    `samples` training photographs set the activation ranges, by an `estimator` of
+    `train/calibrate.py`. Then come `steps` of training as integers, at the rate `rate`.
+    """
 
     samples: int = 400
+    estimator: str = "min-max"
+    equalize: bool = False
+    correct_bias: bool = False
+    steps: int = 0
+    rate: float = 1e-4
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
             value = _build(hint, value, f"{where} [{key}]")
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
-        elif hint in (int, float, str) and type(value) is not hint:
+        elif hint in (int, float, str, bool) and type(value) is not hint:
             raise LotorError(f"{where}: {key} must be {hint.__name__}, not {value!r}")
         elif get_origin(hint) and not _holds(value, hint):
             raise LotorError(f"{where}: {key} must be {_WORDS[hint]}, not {value!r}")
@@ -193,6 +203,14 @@ def _check(recipe: Recipe, where: str) -> None:
         raise LotorError(
             f"{where}: network.stem_stride is {recipe.network.stem_stride}; it must be 1 or 2"
         )
+    if recipe.quantize.estimator not in RANGE_ESTIMATORS:
+        raise LotorError(
+            f"{where}: quantize.estimator '{recipe.quantize.estimator}'"
+            f"{did_you_mean(recipe.quantize.estimator, RANGE_ESTIMATORS)} is none of "
+            f"{', '.join(RANGE_ESTIMATORS)}"
+        )
+    if recipe.quantize.steps < 0:
+        raise LotorError(f"{where}: quantize.steps is {recipe.quantize.steps}; 0 is the least")
     for name, value in (
         ("fit.steps", recipe.fit.steps),
         ("fit.batch", recipe.fit.batch),
