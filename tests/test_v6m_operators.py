@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from any_layers import any_depthwise, products
+from any_layers import any_convolution, any_dense, any_depthwise, products
 from cases.binary import binary
 from cortex_m import needs_emulator
 from kernel_layers import check_overlap, check_random_layers, taken
@@ -26,6 +26,8 @@ EXAMPLES = 8
     ("draw", "kernel"),
     [
         (any_depthwise, "depthwise_conv_2d_v6m_general"),
+        (any_convolution, "conv_2d_v6m"),
+        (any_dense, "fully_connected_v6m"),
         (pools, "average_pool_2d_v6m"),
         (pools, "mean_v6m"),
         (products, "mul_v6m"),

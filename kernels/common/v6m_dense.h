@@ -55,6 +55,39 @@
 
 #define LOTOR_V6M_DENSE_STEP LOTOR_V6M_STEP("%c[step]")
 
+/* Writes the sums of four words' columns times `factor`, and behind them the words.
+ *
+ * words: `count` times four, a constant; they may lie where they are written, or behind it.
+ */
+static inline LOTOR_SPECIALISED void lotor_v6m_total(const int32_t *words, int32_t count,
+                                                     int32_t factor, int32_t *total) {
+    register const int32_t *x __asm__("r0") = words;
+    register int32_t *to __asm__("r1") = total;
+    register const int32_t *end __asm__("r2") = words + 4 * count;
+    register int32_t times __asm__("r3") = factor;
+    /* clang-format off */
+    __asm__ volatile(
+        LOTOR_V6M_SYNTAX
+        "mov r12, r1\n mov lr, r3\n"
+        "movs r3, #0\n"
+        "mov r8, r3\n mov r9, r3\n mov r10, r3\n mov r11, r3\n"
+        "adds r1, #16\n"
+        "1:\n"
+        "ldmia r0!, {r3, r4, r5, r6}\n"
+        "stmia r1!, {r3, r4, r5, r6}\n"
+        "add r8, r3\n add r9, r4\n add r10, r5\n add r11, r6\n"
+        "cmp r0, r2\n"
+        "bne 1b\n"
+        "mov r1, r12\n mov r2, lr\n"
+        "mov r3, r8\n mov r4, r9\n mov r5, r10\n mov r6, r11\n"
+        "muls r3, r2, r3\n muls r4, r2, r4\n muls r5, r2, r5\n muls r6, r2, r6\n"
+        "stmia r1!, {r3, r4, r5, r6}\n"
+        : "+r"(x), "+r"(to), "+r"(end), "+r"(times)
+        :
+        : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+    /* clang-format on */
+}
+
 /* Writes one output of each of some filters for four pixels, or six if there are `parts`.
  *
  * inputs: four words for each place of a window.

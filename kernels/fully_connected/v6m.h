@@ -1,5 +1,6 @@
 /* Dense layer of int8 for Armv6-M: four outputs at a time. One index goes through the inputs and
- * the weights of all four. Bias and zero points are in the table, see `v6m_scale.py`. */
+ * the weights of all four. Bias and zero points are in the table, see `v6m_scale.py`;
+ * what a zero point of the weights adds is the same for all outputs. */
 #ifndef LOTOR_FULLY_CONNECTED_V6M_H
 #define LOTOR_FULLY_CONNECTED_V6M_H
 
@@ -7,6 +8,7 @@
 
 struct lotor_fully_connected_v6m_params {
     int32_t batches, inputs, outputs;
+    int32_t weights_offset;
     int32_t columns;    /* of the table */
     int32_t bent, deep; /* see `v6m_scale.py` */
     int32_t out_min, out_max;
@@ -37,15 +39,17 @@ struct lotor_fully_connected_v6m_params {
                                                                        "strb r2, [r1, #" PLACE     \
                                                                        "]\n"
 
-/* Writes four outputs. */
+/* Writes four outputs; `same` is what the weights' zero point adds to their sums. */
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p, const int8_t *in,
-                               const int8_t *weights, const uint32_t *table, int8_t *out) {
+                               const int8_t *weights, const uint32_t *table, int8_t *out,
+                               int32_t same) {
     register const uint32_t *t __asm__("r0") = table;
     register const int8_t *x __asm__("r1") = in + p->inputs;
     register const int8_t *w __asm__("r2") = weights + p->inputs;
     register int8_t *y __asm__("r3") = out;
     register int32_t count __asm__("r4") = p->inputs;
+    register int32_t begin __asm__("r5") = same;
     /* Stack: output, table, r7, the third part of a deep line. */
     __asm__ volatile(LOTOR_V6M_SYNTAX
                      "sub sp, #16\n"
@@ -54,6 +58,9 @@ lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p,
                      "ldr r7, [r0, #4 * %c[columns]]\n mov r9, r7\n"
                      "ldr r7, [r0, #8 * %c[columns]]\n mov r10, r7\n"
                      "ldr r7, [r0, #12 * %c[columns]]\n mov r11, r7\n"
+                     ".if %c[offset]\n"
+                     "add r8, r5\n add r9, r5\n add r10, r5\n add r11, r5\n"
+                     ".endif\n"
                      "rsbs r0, r4, #0\n"
                      "adds r3, r2, r4\n"
                      "adds r5, r3, r4\n"
@@ -74,20 +81,28 @@ lotor_fully_connected_v6m_four(const struct lotor_fully_connected_v6m_params *p,
                                          LOTOR_V6M_OUTSIDE("13", "23") "2:\n"
                                                                        "ldr r7, [sp, #8]\n"
                                                                        "add sp, #16\n"
-                     : "+r"(t), "+r"(x), "+r"(w), "+r"(y), "+r"(count)
+                     : "+r"(t), "+r"(x), "+r"(w), "+r"(y), "+r"(count), "+r"(begin)
                      : [inputs] "i"(p->inputs), [columns] "i"(p->columns), [bent] "i"(p->bent),
-                       [deep] "i"(p->deep), [low] "i"(p->out_min), [high] "i"(p->out_max)
-                     : "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+                       [deep] "i"(p->deep), [offset] "i"(p->weights_offset), [low] "i"(p->out_min),
+                       [high] "i"(p->out_max)
+                     : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 }
 
 static inline LOTOR_SPECIALISED void
 lotor_fully_connected_v6m(const struct lotor_fully_connected_v6m_params *p, const int8_t *in,
                           const int8_t *weights, const uint32_t *table, int8_t *out) {
     for (int32_t n = 0; n < p->batches; n++) {
+        int32_t same = 0;
+        if (p->weights_offset != 0) {
+            for (int32_t i = 0; i < p->inputs; i++) {
+                same += in[i];
+            }
+            same *= p->weights_offset;
+        }
         /* If they are no multiple of four, the first four end where the next begin. */
         for (int32_t i = 0; i < p->outputs; i += i == 0 && p->outputs % 4 ? p->outputs % 4 : 4) {
             lotor_fully_connected_v6m_four(p, in, weights + i * p->inputs, table + i * p->columns,
-                                           out + i);
+                                           out + i, same);
         }
         in += p->inputs;
         out += p->outputs;

@@ -23,12 +23,15 @@ from lotor.targets.v6m_weights import (
 )
 
 _SIZES = (
-    *("batches", "in_h", "in_w", "in_c", "out_h", "out_w", "out_c", "in_step", "out_step"),
+    *("batches", "in_h", "in_w", "out_h", "out_w", "in_step", "out_step", "group_c"),
     *("kernel_h", "kernel_w", "stride_h", "stride_w", "pad_h", "pad_w"),
-    *("dilation_h", "dilation_w"),
+    *("dilation_h", "dilation_w", "weights_offset"),
 )
 # Most are in assembly or decide what is done for every pixel: only layers that are alike share.
-FIXED = (*_SIZES, "parts", "columns", "bent", "deep", "in_zero_point", "out_min", "out_max")
+FIXED = (
+    *(*_SIZES, "groups", "filters", "parts", "columns", "bent", "deep", "in_zero_point"),
+    *("out_min", "out_max"),
+)
 
 
 def pack(call: KernelCall) -> KernelCall | None:
@@ -36,25 +39,26 @@ def pack(call: KernelCall) -> KernelCall | None:
     if call.function != "conv_2d":
         return None
     p = {name: int(value) for name, value in call.params.items()}
-    weights = call.constants["weights"]
-    filters = weights.reshape(weights.shape[0], -1)
+    filters = call.constants["weights"].reshape(p["out_c"], -1)
+    wide = filters.astype(np.int16) + p["weights_offset"]
     pixels = p["batches"] * p["out_h"] * p["out_w"]
-    if (
-        pixels < PIXELS
-        or p["group_c"] != p["in_c"]
-        or p["weights_offset"] != 0
-        or p["out_step"] > MOST_STEP
-    ):
+    if pixels < PIXELS or p["out_step"] > MOST_STEP:
         return None
-    sums = Sums.of(call, filters)
+    sums = Sums.of(call, wide)
     line = short_line(sums)
     if line is None:
         return None
-    count = filters.shape[1]
-    parts = parts_of(filters, sums, line) if pixels >= PACKED_PIXELS else 0
+    parts = parts_of(wide, sums, line) if pixels >= PACKED_PIXELS else 0
     rows = packed_table(sums, line) if parts else table(sums, line)
+    if p["weights_offset"] != 0:  # the kernel writes what it adds before each part's inputs
+        filters = filters.reshape(p["out_c"], max(parts, 1), -1)
+        filters = np.pad(filters, ((0, 0), (0, 0), (1, 0)), constant_values=1)
+        filters = filters.reshape(p["out_c"], -1)
+    groups = p["in_c"] // p["group_c"]
     params = {name: p[name] for name in _SIZES}
     params |= {
+        "groups": groups,
+        "filters": p["out_c"] // groups,
         "in_zero_point": -p["in_offset"],
         "parts": parts,
         "columns": rows.shape[1],
@@ -68,7 +72,7 @@ def pack(call: KernelCall) -> KernelCall | None:
         call,
         params=params,
         constants={"weights": side_by_side(filters), "table": rows.reshape(-1)},
-        outputs=[*call.outputs, Tensor(name, (count * LANES,), DType.INT32)],
+        outputs=[*call.outputs, Tensor(name, (filters.shape[1] * LANES,), DType.INT32)],
         structure="conv_2d_v6m",
     )
 
@@ -83,4 +87,6 @@ def clearances(call: KernelCall) -> Sequence[Clearance]:
     starts[-1] = len(reads) - group
     first = np.array([reads[start : start + group].min() for start in starts])
     ends = (starts + group) * int(call.params["out_step"])
+    if int(call.params["groups"]) > 1:  # a block is read again after some of it has been written
+        ends, first = np.append(ends, ends[-1]), np.append(0, first)
     return [Clearance(block_clearance(ends, first, call.inputs[0]), None)]

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.linear_scale import Sums
 from lotor.targets.v6m_scale import short_line
 from lotor.targets.v6m_weights import PIXELS, table
 
-FIXED = ("inputs", "columns", "bent", "deep", "out_min", "out_max")  # in assembly
+# In assembly.
+FIXED = ("inputs", "weights_offset", "columns", "bent", "deep", "out_min", "out_max")
 _GROUP = 4
 
 
@@ -43,9 +46,10 @@ def pack_convolution(call: KernelCall) -> KernelCall | None:
 def _packed(call: KernelCall, batches: int, inputs: int) -> KernelCall | None:
     p, weights = call.params, call.constants["weights"]
     outputs = weights.size // inputs
-    if outputs < _GROUP or p["weights_offset"] != 0:
+    if outputs < _GROUP:
         return None
-    sums = Sums.of(call, weights.reshape(outputs, inputs))
+    offset = int(p["weights_offset"])
+    sums = Sums.of(call, weights.reshape(outputs, inputs).astype(np.int16) + offset)
     line = short_line(sums)
     if line is None:
         return None
@@ -54,6 +58,7 @@ def _packed(call: KernelCall, batches: int, inputs: int) -> KernelCall | None:
         "batches": batches,
         "inputs": inputs,
         "outputs": outputs,
+        "weights_offset": offset,
         "columns": rows.shape[1],
         "bent": int(line.bent),
         "deep": int(line.deep),

@@ -12,7 +12,7 @@ PACKED_PIXELS = 6  # or three in two
 MOST_STEP = (1 << 16) - 1  # bytes from one pixel to the next
 _FILTERS = 16
 MOST_PACKED = (1 << 20) - (1 << 15)  # sums that can be told apart, see `v6m_dense.h`
-_MOST_PART = 255  # inputs, an immediate
+_MOST_PART = 254  # inputs, an immediate; one more where weights have a zero point
 # Instructions that packing saves for each product, and what it costs for a pixel: to take the sums
 # of a part apart, for each filter; to pack an input, for all filters.
 _SAVED, _PART_COST, _INPUT_COST = 0.83, 11, 4
@@ -39,7 +39,7 @@ def parts_of(filters: Array, sums: Sums, line: ShortLine) -> int:
     0 where no number does, or where it would take longer than without packing.
 
     Args:
-        filters: int8[channels, inputs].
+        filters: of int[channels, inputs], with the weights' zero point in them.
         sums: of these.
         line: the counts to begin with are from its first.
     """
