@@ -62,6 +62,52 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
     }
 
 
+def test_overlap_of_groups(tmp_path: Path) -> None:
+    models = {}
+    for name, channels, weights, stride in (
+        ("pixels", 6, (6, 1, 1, 3), 1),
+        ("pixels that grow", 6, (9, 1, 1, 2), 1),
+        ("windows", 6, (6, 3, 3, 2), 1),
+        ("windows that shrink", 8, (4, 3, 3, 2), 2),
+    ):
+        m = ModelBuilder(seed=1)
+        x = m.input((2, 5, 7, channels), Quant(0.05, 3))
+        m.output(m.conv2d(x, weights=m.weights(weights), stride=(stride, stride)))
+        models[name] = m
+    assert check_overlap(models, TARGET, tmp_path) == {"lotor_conv_2d_v6m forward"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "channels", "filters"), [(5, 2, 3), (4, 9, 8), (3, 17, 20), (2, 5, 33), (40, 1, 1)]
+)
+def test_groups_share_blocks_of_weights(
+    groups: int, channels: int, filters: int, tmp_path: Path
+) -> None:
+    m = ModelBuilder(seed=groups)
+    x = m.input((2, 3, 5, groups * channels), Quant(0.05, 3))
+    m.output(m.conv2d(x, weights=m.weights((groups * filters, 1, 1, channels))))
+    m.output(m.conv2d(x, weights=m.weights((groups * filters, 3, 2, channels)), dilation=(2, 2)))
+    assert taken(m, TARGET, tmp_path) == {"lotor_conv_2d_v6m": 2}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "offset", "parts"),
+    [(20, 100, 1), (30, -100, 1), (64, 100, 2), (67, -100, 0), (132, 100, 6), (576, -100, 32)],
+)
+def test_packed_pixels_of_uint8(inputs: int, offset: int, parts: int, tmp_path: Path) -> None:
+    """Sums that come close to what packed pixels have room for with the weights' zero point."""
+    m = ModelBuilder(seed=inputs)
+    x = m.input((2, 3, 5, inputs), Quant(0.05, 3))
+    weights = m.weights((36, 1, 1, inputs))
+    weights[0], weights[1] = 127, -128
+    m.output(m.conv2d(x, weights=weights, multiplier=0.003, per_channel=False))
+    m.to_uint8(128 - offset)
+    (layer,) = compile_model(m.build(), TARGET).layers[1:-1]
+    params = layer.steps[0].call.params
+    assert (params["weights_offset"], params["parts"]) == (offset, parts)
+    assert taken(m, TARGET, tmp_path)["lotor_conv_2d_v6m"] == 1
+
+
 @pytest.mark.parametrize("zero_point", [-128, 100])
 @pytest.mark.parametrize("shape", [(2, 8, 9, 3), (1, 3, 2, 1), (1, 2, 22, 5)])
 def test_borders(shape: tuple[int, int, int, int], zero_point: int, tmp_path: Path) -> None:

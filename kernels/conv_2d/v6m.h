@@ -154,8 +154,8 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
             lotor_conv_2d_v6m_windows(p, &next, g * p->group_c, lanes);
             const int32_t end = (g + 1) * p->filters;
             for (int32_t c = g * p->filters; c < end;) {
-                /* In a block of weights, filters of this group are followed by the next one's. */
-                const int32_t place = c % LOTOR_V6M_DENSE_FILTERS;
+                /* In a block of weights, filters of a group are followed by the next one's. */
+                const int32_t place = p->groups > 1 ? c % LOTOR_V6M_DENSE_FILTERS : 0;
                 const int32_t filters = lotor_min(LOTOR_V6M_DENSE_FILTERS - place, end - c);
                 const uint32_t *const row = table + c * p->columns;
                 lotor_v6m_dense(lanes, weights + (c - place) * count + place, row,

@@ -80,13 +80,16 @@ def pack(call: KernelCall) -> KernelCall | None:
 def clearances(call: KernelCall) -> Sequence[Clearance]:
     """Return the clearance of the input to the output: some pixels are read, then written.
 
-    The last ones are as many as all before, even if some of them have been written before.
+    Group by group. The last pixels are as many as all before, even if some of them have been
+    written before.
     """
-    reads, group = image_reads(call).reshape(-1), PACKED_PIXELS if call.params["parts"] else PIXELS
-    starts = np.arange(0, len(reads), group)
-    starts[-1] = len(reads) - group
-    first = np.array([reads[start : start + group].min() for start in starts])
-    ends = (starts + group) * int(call.params["out_step"])
-    if int(call.params["groups"]) > 1:  # a block is read again after some of it has been written
-        ends, first = np.append(ends, ends[-1]), np.append(0, first)
-    return [Clearance(block_clearance(ends, first, call.inputs[0]), None)]
+    p = {name: int(value) for name, value in call.params.items()}
+    reads, some = image_reads(call).reshape(-1), PACKED_PIXELS if p["parts"] else PIXELS
+    starts = np.arange(0, len(reads), some)
+    starts[-1] = len(reads) - some
+    first = np.array([reads[start : start + some].min() for start in starts])
+    groups, last = np.arange(p["groups"]), (starts + some - 1) * p["out_step"]
+    ends = last[:, None] + (groups + 1) * p["filters"]
+    needed = first[:, None] + groups * p["group_c"]
+    clearance = block_clearance(ends.reshape(-1), needed.reshape(-1), call.inputs[0])
+    return [Clearance(clearance, None)]
