@@ -51,9 +51,9 @@ def pack(call: KernelCall) -> KernelCall | None:
     parts = parts_of(wide, sums, line) if pixels >= PACKED_PIXELS else 0
     rows = packed_table(sums, line) if parts else table(sums, line)
     if p["weights_offset"] != 0:  # the kernel writes what it adds before each part's inputs
-        filters = filters.reshape(p["out_c"], max(parts, 1), -1)
-        filters = np.pad(filters, ((0, 0), (0, 0), (1, 0)), constant_values=1)
-        filters = filters.reshape(p["out_c"], -1)
+        in_parts = filters.reshape(p["out_c"], max(parts, 1), -1)
+        padded = np.pad(in_parts, ((0, 0), (0, 0), (1, 0)), constant_values=1)
+        filters = padded.reshape(p["out_c"], -1)
     groups = p["in_c"] // p["group_c"]
     params = {name: p[name] for name in _SIZES}
     params |= {
