@@ -152,16 +152,16 @@ static inline LOTOR_SPECIALISED void lotor_conv_2d_v6m(const struct lotor_conv_2
         for (int32_t g = 0; g < p->groups; g++) {
             next = first;
             lotor_conv_2d_v6m_windows(p, &next, g * p->group_c, lanes);
-            const int32_t end = (g + 1) * p->filters;
-            for (int32_t c = g * p->filters; c < end;) {
-                /* In a block of weights, filters of a group are followed by the next one's. */
-                const int32_t place = p->groups > 1 ? c % LOTOR_V6M_DENSE_FILTERS : 0;
-                const int32_t filters = lotor_min(LOTOR_V6M_DENSE_FILTERS - place, end - c);
+            const int32_t begin = g * p->filters, end = begin + p->filters;
+            /* In a block of weights, filters of a group are followed by the next one's. */
+            const int32_t start = begin - begin % LOTOR_V6M_DENSE_FILTERS;
+            for (int32_t block = start; block < end; block += LOTOR_V6M_DENSE_FILTERS) {
+                const int32_t c = lotor_max(block, begin);
+                const int32_t filters = lotor_min(block + LOTOR_V6M_DENSE_FILTERS, end) - c;
                 const uint32_t *const row = table + c * p->columns;
-                lotor_v6m_dense(lanes, weights + (c - place) * count + place, row,
+                lotor_v6m_dense(lanes, weights + block * count + c - block, row,
                                 row + filters * p->columns, to + c, p->parts, count, p->out_step,
                                 p->bent, p->deep, p->out_min, p->out_max);
-                c += filters;
             }
         }
         to += some * p->out_step;

@@ -48,13 +48,13 @@ def pack(call: KernelCall) -> KernelCall | None:
     line = short_line(sums)
     if line is None:
         return None
-    parts = parts_of(wide, sums, line) if pixels >= PACKED_PIXELS else 0
+    groups = p["in_c"] // p["group_c"]
+    parts = parts_of(wide, p["out_c"] // groups, sums, line) if pixels >= PACKED_PIXELS else 0
     rows = packed_table(sums, line) if parts else table(sums, line)
     if p["weights_offset"] != 0:  # the kernel writes what it adds before each part's inputs
         in_parts = filters.reshape(p["out_c"], max(parts, 1), -1)
         padded = np.pad(in_parts, ((0, 0), (0, 0), (1, 0)), constant_values=1)
         filters = padded.reshape(p["out_c"], -1)
-    groups = p["in_c"] // p["group_c"]
     params = {name: p[name] for name in _SIZES}
     params |= {
         "groups": groups,

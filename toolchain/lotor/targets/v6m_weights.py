@@ -33,19 +33,20 @@ def table(sums: Sums, line: ShortLine) -> Array:
     return words
 
 
-def parts_of(filters: Array, sums: Sums, line: ShortLine) -> int:
+def parts_of(filters: Array, group: int, sums: Sums, line: ShortLine) -> int:
     """Return in how many parts of a window packed pixels can be summed, at least.
 
     0 where no number does, or where it would take longer than without packing.
 
     Args:
         filters: of int[channels, inputs], with the weights' zero point in them.
+        group: how many of these have the same inputs.
         sums: of these.
         line: the counts to begin with are from its first.
     """
     outputs, inputs = filters.shape
     for parts in range(1, inputs + 1):
-        if _PART_COST * parts / inputs + _INPUT_COST / outputs > _SAVED:
+        if _PART_COST * parts / inputs + _INPUT_COST / group > _SAVED:
             return 0
         if inputs % parts == 0 and inputs // parts <= _MOST_PART:
             wide = filters.astype(np.int64).reshape(outputs, parts, -1)
