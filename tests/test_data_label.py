@@ -146,7 +146,10 @@ def test_a_taken_port(page: tuple[Page, Labelling], store: Path) -> None:
         serve(Labelling(store), port)
 
 
-def test_the_command_ends_with_ctrl_c_and_keeps_the_labels(store: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_ends_with_ctrl_c_and_keeps_the_labels(
+    store: Path, end: signal.Signals
+) -> None:
     command = [sys.executable, "-m", "lotor", "data", "label", str(store), "--json"]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -156,7 +159,7 @@ def test_the_command_ends_with_ctrl_c_and_keeps_the_labels(store: Path) -> None:
         asked = Page(line.split()[1])
         number = asked.ask("state")["id"]
         asked.ask("label", {"id": number, "kind": "raccoon"})
-        run.send_signal(signal.SIGINT)
+        run.send_signal(end)
         out, err = run.communicate(timeout=30)
     assert run.returncode == 0, err
     assert json.loads(out)["labelled"] == 1

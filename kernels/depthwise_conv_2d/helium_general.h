@@ -22,6 +22,7 @@ struct lotor_depthwise_conv_2d_helium_general_params {
     int32_t in_zero_point;
     int32_t rows;         /* of outputs from one strip */
     int32_t pitch, plane; /* bytes of a column of a strip, and of a strip */
+    int32_t room;         /* bytes of all strips, with what is read beyond the last one */
     int32_t at_once;      /* pixels of the input with at most eight channels together */
     int32_t lanes;        /* outputs at once: 8 or 4, or 1: up to 4 as there are */
     int32_t vectors;      /* of a filter */
@@ -387,7 +388,7 @@ static inline LOTOR_SPECIALISED void lotor_depthwise_conv_2d_helium_general(
             strips->outputs.four[i / 2] = (uint32_t)(place * p->dilation_w);
         }
     }
-    lotor_helium_fill(strips->bytes, p->in_zero_point, channels * p->plane, 16);
+    lotor_helium_fill(strips->bytes, p->in_zero_point, p->room, 16);
     for (int32_t n = 0; n < p->batches; n++) {
         for (int32_t phase = 0; phase < p->dilation_h; phase++) {
             for (int32_t y = phase; y < p->out_h; y += p->rows * p->dilation_h) {

@@ -6,6 +6,7 @@ of them. A journal that was left behind (power cut) is taken up by the next star
 
 import json
 import os
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -297,7 +298,7 @@ def label(
     port: int = 0,
     ready: Callable[[str], None] = lambda url: None,
 ) -> Labelled:
-    """Serve the page until somebody presses Ctrl-C, then make a version of the labels.
+    """Serve the page until Ctrl-C or SIGTERM, then make a version of the labels.
 
     Args:
         folder: of the data set.
@@ -307,6 +308,11 @@ def label(
         port: TCP port; 0 for a free one.
         ready: gets the page's address.
     """
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)  # as whatever has started it would end it
     suggest = model_suggestions(model) if model else None
     labelling = Labelling(folder, suggest, kinds, again)
     with serve(labelling, port) as server:

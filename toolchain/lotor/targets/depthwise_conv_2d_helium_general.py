@@ -157,6 +157,7 @@ def _with_rows(call: KernelCall, rows: int) -> KernelCall:
             "rows": rows,
             "pitch": pitch,
             "plane": plane,
+            "room": nbytes - _LEAD,
             "vectors": vectors,
             "words": words.shape[1],
         },
