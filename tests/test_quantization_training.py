@@ -8,7 +8,16 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
-from lotor.train.export import SOFTMAX, Plan, Quantization, plan, quantize_layer, to_float, to_int8
+from lotor.train.export import (
+    SOFTMAX,
+    Plan,
+    Quantization,
+    changed,
+    plan,
+    quantize_layer,
+    to_float,
+    to_int8,
+)
 from lotor.train.layers import Layer, Network
 
 pytestmark = pytest.mark.train
@@ -228,6 +237,17 @@ def test_a_range_becomes_a_scale() -> None:
     assert SOFTMAX.quantize(np.array([0.0, 0.5, 1.0], np.float32)).tolist() == [-128, 0, 127]
     with pytest.raises(LotorError, match="cannot be quantized"):
         Quantization.of(0, float("nan"))
+
+
+def test_what_must_have_one_scale_changes_together() -> None:
+    model = keras_model("residual")
+    from lotor.train.fold import fold
+
+    network = fold(model)
+    planned = plan(network, ranges_of(network, images(12)))
+    other = changed(network, planned, "down", Quantization(0.5, -128))
+    assert other.tensors["pool"] == other.tensors["down"] == Quantization(0.5, -128)
+    assert other.tensors["pad"] == planned.tensors["sum"]
 
 
 def test_filters_of_nothing_and_large_biases_fit() -> None:

@@ -117,16 +117,39 @@ def plan(
             tensors[name] = tensors[layer.inputs[0]]
         elif name not in ranges:
             raise LotorError(f"tensor '{name}' has no range: calibrate with photographs first")
+        elif layer is None:
+            tensors[name] = Quantization.of(*ranges[name])
         else:
-            low, high = ranges[name]
-            if layer:
-                least, greatest = layer.clamp
-                low = low if least is None else max(low, least)
-                high = high if greatest is None else min(high, greatest)
-            tensors[name] = Quantization.of(low, high)
-            if layer and (least_scale := _least_scale(layer, tensors)) > tensors[name].scale:
-                tensors[name] = Quantization.of(*(s * 255 * least_scale for s in (-0.5, 0.5)))
+            tensors[name] = output_quantization(layer, ranges[name], tensors)
     return Plan(tensors, dict(weight_bits or {}))
+
+
+def changed(network: Network, planned: Plan, name: str, quant: Quantization) -> Plan:
+    """Return a plan with another quantization of a tensor, and of those that must share it."""
+    tensors = {**planned.tensors, name: quant}
+    for layer in network:
+        if layer.kind in _KINDS_OF_SAME_SCALE:
+            tensors[layer.name] = tensors[layer.inputs[0]]
+    return Plan(tensors, planned.weight_bits)
+
+
+def output_quantization(
+    layer: Layer, limits: tuple[float, float], tensors: Mapping[str, Quantization]
+) -> Quantization:
+    """Return the quantization of a layer's output.
+
+    Args:
+        layer: the layer.
+        limits: least and greatest value of its output.
+        tensors: quantization of its inputs.
+    """
+    (low, high), (least, greatest) = limits, layer.clamp
+    low = low if least is None else max(low, least)
+    high = high if greatest is None else min(high, greatest)
+    found = Quantization.of(low, high)
+    if (scale := _least_scale(layer, tensors)) > found.scale:
+        return Quantization.of(-127.5 * scale, 127.5 * scale)
+    return found
 
 
 def _least_scale(layer: Layer, tensors: Mapping[str, Quantization]) -> float:

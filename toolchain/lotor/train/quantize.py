@@ -24,7 +24,7 @@ from lotor.progress import Progress
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.correct_bias import correct_bias
 from lotor.train.equalize import equalize
-from lotor.train.export import Plan, plan, to_int8
+from lotor.train.export import Plan, changed, output_quantization, plan, to_int8
 from lotor.train.layers import Array, Network
 from lotor.train.qat import QuantizedModel
 from lotor.train.run import FloatNetwork
@@ -121,21 +121,21 @@ def quantize(
     names = list(ESTIMATORS) if choice.estimator == "best" else [choice.estimator]
     for name in names:
         find_estimator(name)
-    changed = network
+    even = network
     if choice.equalize:
-        changed = equalize(network, _tops(network, calibration))
-    seen = watch(changed, FloatNetwork(changed), calibration)
+        even = equalize(network, _tops(network, calibration))
+    seen = watch(even, FloatNetwork(even), calibration)
     bits = {
         layer.name: choice.weight_bits
-        for layer in changed
+        for layer in even
         if layer.kind == "conv_2d" and choice.weight_bits != 8
     }
 
     def model(planned: Plan) -> QuantizedModel:
-        built = QuantizedModel(changed, planned)
-        return correct_bias(changed, built, calibration) if choice.correct_bias else built
+        built = QuantizedModel(even, planned)
+        return correct_bias(even, built, calibration) if choice.correct_bias else built
 
-    plans = {n: plan(changed, ranges(changed, seen, n, input_range), bits) for n in names}
+    plans = {n: plan(even, ranges(even, seen, n, input_range), bits) for n in names}
     tried: dict[str, float] = {}
     with Progress("quantizing", len(names), "estimators") as progress:
         for name, planned in plans.items():
@@ -188,12 +188,10 @@ def _repaired(
             bits = {**planned.weight_bits, layer.name: 8}
             options["weights of 8 bits"] = replace(planned, weight_bits=bits)
         for name in ESTIMATORS:
-            again = ranges(network, {layer.name: seen[layer.name]}, name)
-            fresh = plan(_only(network, layer.name), {**_zero(network), **again})
-            quant = {layer.name: fresh.tensors[layer.name]}
-            if quant[layer.name] != planned.tensors[layer.name]:
-                tensors = {**planned.tensors, **quant}
-                options[f"range by {name}"] = replace(planned, tensors=tensors)
+            limits = ranges(network, {layer.name: seen[layer.name]}, name)[layer.name]
+            quant = output_quantization(network[layer.name], limits, planned.tensors)
+            if quant != planned.tensors[layer.name]:
+                options[f"range by {name}"] = changed(network, planned, layer.name, quant)
         results = {
             text: _score_db(network, model(other), judging) for text, other in options.items()
         }
@@ -202,15 +200,6 @@ def _repaired(
             said.append(f"{layer.name}: {text}, scores {best:.1f} to {results[text]:.1f} dB")
             planned, best = options[text], results[text]
     return planned, said
-
-
-def _only(network: Network, name: str) -> Network:
-    """Return a network of one layer, whose clamp its range keeps to."""
-    return replace(network, layers=(network[name],), outputs=(name,))
-
-
-def _zero(network: Network) -> dict[str, tuple[float, float]]:
-    return {network.input: (0.0, 1.0)}
 
 
 def load_network(model: ModelFile) -> tuple[Network, ImageInput]:
