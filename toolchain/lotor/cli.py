@@ -833,9 +833,9 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_monitor,
     _add_operators,
     _add_profile,
+    _add_quantize,
     _add_run,
     _add_train,
-    _add_quantize,
     _add_tune,
     _add_verify,
 ]
