@@ -203,6 +203,15 @@ def test_a_version_is_its_content(store: Path) -> None:
         read_version(store, "ffffffff")
 
 
+def test_nothing_is_made_where_no_data_set_is(lotor: Lotor, tmp_path: Path) -> None:
+    for arguments in (("split",), ("dedupe", "--fix"), ("forget", "abcdef"), ("label",)):
+        what, *rest = arguments
+        done = lotor("data", what, tmp_path / "none", *rest)
+        assert done.returncode == 2
+        assert "no data set in" in done.stderr and "lotor data import" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
 def test_two_do_not_change_it_at_once(store: Path) -> None:
     with locked(store), pytest.raises(LotorError, match="being changed by another command"):
         split(store)

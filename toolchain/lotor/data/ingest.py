@@ -81,7 +81,7 @@ def import_photos(
     """
     found = find_format(source, form)
     name = name if name is not None else (source if source.is_dir() else source.parent).name
-    with locked(into):
+    with locked(into, make=True):
         old = open_store(into) if (into / "manifest.csv").exists() else None
         adding = _Adding(into, old, name, label, dict(classes or {}), licence, short_side)
         result = Imported(found)

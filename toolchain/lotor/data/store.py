@@ -49,6 +49,10 @@ def open_store(folder: Path) -> DataSet:
     Raises:
         LotorError: there is none, or it is a plain folder with a manifest.
     """
+    if not (folder / MANIFEST).exists():
+        raise LotorError(
+            f"no data set in {folder}; `lotor data import SOURCE --into {folder}` makes one"
+        )
     data = read_manifest(folder)
     if not (folder / VERSIONS).is_dir():
         raise LotorError(
@@ -59,12 +63,18 @@ def open_store(folder: Path) -> DataSet:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, make: bool = False) -> Iterator[None]:
     """Keep others from changing the data set meanwhile.
+
+    Args:
+        folder: of the data set.
+        make: make the folder where there is none.
 
     Raises:
         LotorError: somebody else is changing it, or the folder cannot be written.
     """
+    if not make:
+        open_store(folder)  # before anything is written there
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as file:
@@ -75,8 +85,6 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} is being changed by another command; try again when it has ended"
         ) from error
     except OSError as error:
-        if isinstance(error, LotorError):
-            raise
         raise LotorError(f"cannot write to {folder}: {error.strerror or error}") from error
 
 
