@@ -559,19 +559,16 @@ def _add_quantize(commands: _Commands) -> None:
 
 def _quantize(args: argparse.Namespace) -> Result:
     from lotor.data.manifest import GARDEN, data_folder
+    from lotor.train.quiet import loading
     from lotor.zoo import find_model
 
-    try:
-        from lotor.train.quantize import Choice, quantize_file
-    except ImportError as error:
-        raise LotorError(
-            f"quantizing needs the package {error.name}: pip install 'lotor[train]'"
-        ) from error
     model = find_model(args.model)
     folder = data_folder(args.data, str(model.recipe.get("data", {}).get("folder", GARDEN)))
     out = args.out or Path("out") / f"{model.name}_int8.tflite"
     if args.samples < 2:
         raise LotorError(f"--samples {args.samples}: at least 2 photographs are needed")
+    with loading():
+        from lotor.train.quantize import Choice, quantize_file
     choice = Choice(args.estimator, args.equalize, args.correct_bias, args.repair, args.weights)
     found = quantize_file(model, folder, out, choice, args.samples)
     return Result({**found.as_dict(), "file": str(out)}, str(found))

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from lotor.evaluate import FALSE_ALARMS, measure, operating_points, score_photos
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
-from lotor.train.quiet import quiet
+from lotor.train.quiet import loading
 from lotor.train.recipe import Recipe, read_recipe
 from lotor.zoo import ModelFile
 
@@ -99,14 +98,8 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
 
 def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     """Return the trained model as int8 and as float `.tflite`."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        with quiet():
-            from lotor.train import convert, export, fit, network
-    except ImportError as error:
-        raise LotorError(
-            f"training needs the package {error.name}: pip install 'lotor[train]'"
-        ) from error
+    with loading():
+        from lotor.train import convert, export, fit, network
     source = resource("models").parent / recipe.transfer.file
     weights = network.read_weights(source, recipe.transfer.sha256)
     fit.make_repeatable(recipe.fit.seed)

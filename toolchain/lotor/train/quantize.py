@@ -121,10 +121,10 @@ def quantize(
     names = list(ESTIMATORS) if choice.estimator == "best" else [choice.estimator]
     for name in names:
         find_estimator(name)
-    even = network
+    real, even = FloatNetwork(network), network
     if choice.equalize:
-        even = equalize(network, _tops(network, calibration))
-    seen = watch(even, FloatNetwork(even), calibration)
+        even = equalize(network, _tops(real, calibration))
+    seen = watch(even, FloatNetwork(even) if choice.equalize else real, calibration)
     bits = {
         layer.name: choice.weight_bits
         for layer in even
@@ -139,23 +139,22 @@ def quantize(
     tried: dict[str, float] = {}
     with Progress("quantizing", len(names), "estimators") as progress:
         for name, planned in plans.items():
-            tried[name] = _score_db(network, model(planned), judging)
+            tried[name] = _score_db(real, model(planned), judging)
             progress.advance()
     best = max(tried, key=lambda name: tried[name])
     planned = plans[best]
     repaired: list[str] = []
     if choice.repair:
-        planned, repaired = _repaired(network, planned, seen, model, judging)
+        planned, repaired = _repaired(real, planned, seen, model, judging)
     built = model(planned)
-    found = noise(network, built, judging)
+    found = noise(real, built, judging)
     content = to_int8(built.network, planned)
-    return Quantized(content, found, tried, best, repaired, _score_db(network, built, judging))
+    return Quantized(content, found, tried, best, repaired, _score_db(real, built, judging))
 
 
-def _tops(network: Network, batches: Sequence[Array]) -> dict[str, Array]:
+def _tops(run: FloatNetwork, batches: Sequence[Array]) -> dict[str, Array]:
     """Return the greatest magnitude of every channel of every tensor."""
     found: dict[str, Array] = {}
-    run = FloatNetwork(network)
     for batch in batches:
         for name, values in run(batch).items():
             top = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
@@ -163,25 +162,26 @@ def _tops(network: Network, batches: Sequence[Array]) -> dict[str, Array]:
     return found
 
 
-def _score_db(network: Network, built: QuantizedModel, batches: Sequence[Array]) -> float:
+def _score_db(real: FloatNetwork, built: QuantizedModel, batches: Sequence[Array]) -> float:
+    network = real.network
     scores = network.outputs[0]
     if network[scores].kind == "softmax":
         scores = network[scores].inputs[0]
-    (last,) = (layer for layer in noise(network, built, batches) if layer.name == scores)
+    (last,) = (layer for layer in noise(real, built, batches) if layer.name == scores)
     return last.total
 
 
 def _repaired(
-    network: Network,
+    real: FloatNetwork,
     planned: Plan,
     seen: Mapping[str, Seen],
     model: Any,
     judging: Sequence[Array],
 ) -> tuple[Plan, list[str]]:
     """Change the worst layers' ranges or bits one by one, as long as the scores gain by it."""
-    said = []
-    best = _score_db(network, model(planned), judging)
-    worst = sorted(noise(network, model(planned), judging), key=lambda layer: layer.own)
+    network, said = real.network, []
+    best = _score_db(real, model(planned), judging)
+    worst = sorted(noise(real, model(planned), judging), key=lambda layer: layer.own)
     for layer in worst[:_REPAIRED]:
         options: dict[str, Plan] = {}
         if planned.weight_bits.get(layer.name, 8) < 8:
@@ -192,9 +192,7 @@ def _repaired(
             quant = output_quantization(network[layer.name], limits, planned.tensors)
             if quant != planned.tensors[layer.name]:
                 options[f"range by {name}"] = changed(network, planned, layer.name, quant)
-        results = {
-            text: _score_db(network, model(other), judging) for text, other in options.items()
-        }
+        results = {text: _score_db(real, model(other), judging) for text, other in options.items()}
         if results and max(results.values()) > best + _WORTH:
             text = max(results, key=lambda text: results[text])
             said.append(f"{layer.name}: {text}, scores {best:.1f} to {results[text]:.1f} dB")

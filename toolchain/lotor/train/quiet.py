@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from lotor.errors import LotorError
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -18,3 +20,20 @@ def quiet() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(null)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import TensorFlow without what it says of itself.
+
+    Raises:
+        LotorError: it, or another package of training, is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with quiet():
+            yield
+    except ImportError as error:
+        raise LotorError(
+            f"training needs the package {error.name}: pip install 'lotor[train]'"
+        ) from error
