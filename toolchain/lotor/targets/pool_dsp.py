@@ -1,6 +1,6 @@
 """AVERAGE_POOL_2D, MEAN and MAX_POOL_2D of int8 for the DSP instructions and Armv7-M."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +68,22 @@ def pack_average(call: KernelCall) -> KernelCall | None:
     return replace(call, params=params, structure="average_pool_2d_dsp")
 
 
+def sums_of_mean(p: Mapping[str, int], count: int) -> Sums:
+    """Return the sums of a mean over `count` numbers, whatever its walk."""
+    one = np.ones(1, np.int64)
+    bias = -p["in_zero_points"]
+    return Sums(
+        False,
+        bias * one,
+        (bias - 128 * count) * one,
+        (bias + 127 * count) * one,
+        p["multiplier"] * one,
+        p["shift"] * one,
+        p["out_offset"],
+        (p["out_min"], p["out_max"]),
+    )
+
+
 def mean_sums(call: KernelCall) -> tuple[Sums, dict[str, int]] | None:
     """Return a mean's sums and its walk over the pixels; None where kernels cannot have it."""
     if call.function != "mean":
@@ -81,18 +97,7 @@ def mean_sums(call: KernelCall) -> tuple[Sums, dict[str, int]] | None:
         or count > _MOST
     ):
         return None
-    one = np.ones(1, np.int64)
-    bias = -p["in_zero_points"]
-    sums = Sums(
-        False,
-        bias * one,
-        (bias - 128 * count) * one,
-        (bias + 127 * count) * one,
-        p["multiplier"] * one,
-        p["shift"] * one,
-        p["out_offset"],
-        (p["out_min"], p["out_max"]),
-    )
+    sums = sums_of_mean(p, count)
     params = {
         "rows": p["kept_2"],
         "channels": channels,

@@ -9,8 +9,9 @@ from lotor.graph import Array
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
 from lotor.targets.helium_weights import half_up, scale_of
-from lotor.targets.linear_scale import LinearScale, Sums, linear_scale
+from lotor.targets.linear_scale import LinearScale, linear_scale
 from lotor.targets.overlap import block_clearance, image_reads
+from lotor.targets.pool_dsp import sums_of_mean
 
 _BYTES = 16
 _CHANNELS = 8
@@ -114,18 +115,7 @@ def pack_mean(call: KernelCall) -> KernelCall | None:
         or count > _MOST_WIDE
     ):
         return None
-    one = np.ones(1, np.int64)
-    bias = -p["in_zero_points"]
-    sums = Sums(
-        False,
-        bias * one,
-        (bias - 128 * count) * one,
-        (bias + 127 * count) * one,
-        p["multiplier"] * one,
-        p["shift"] * one,
-        p["out_offset"],
-        (p["out_min"], p["out_max"]),
-    )
+    sums = sums_of_mean(p, count)
     scale = scale_of(sums)
     if scale is None:
         return None
