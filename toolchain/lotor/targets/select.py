@@ -128,11 +128,6 @@ def constant_bytes(call: KernelCall) -> int:
     return sum(array.nbytes for array in call.constants.values())
 
 
-def scratch_bytes(call: KernelCall) -> int:
-    """Return the bytes of a call's scratch memory: what follows its first output."""
-    return sum(tensor.nbytes for tensor in call.outputs[1:])
-
-
 def _cost(choice: Choice) -> float:
     return choice.cost if choice.cost is not None else float("inf")
 
