@@ -36,6 +36,7 @@ _VERSIONS = {
     "reshape": 1,
     "softmax": 2,
 }
+_VERSION_OF_INT4 = 7  # of all layers with weights
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,14 @@ class Plan:
 
     tensors: Mapping[str, Quantization]
     weight_bits: Mapping[str, int] = field(default_factory=dict)
+
+    def bits(self, layer: str) -> int:
+        """Return the bits of a layer's weights."""
+        return self.weight_bits.get(layer, 8)
+
+    def most(self, layer: str) -> int:
+        """Return the largest weight of a layer; the least one is as much below 0."""
+        return (1 << self.bits(layer) - 1) - 1
 
 
 def plan(
@@ -172,7 +181,7 @@ def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:
     """
     if layer.weights is None or layer.bias is None:
         raise LotorError(f"layer '{layer.name}' has no weights")
-    most = (1 << planned.weight_bits.get(layer.name, 8) - 1) - 1
+    most = planned.most(layer.name)
     axis = layer.channel_axis
     others = tuple(n for n in range(layer.weights.ndim) if n != axis)
     reach = np.abs(layer.weights).max(axis=others).astype(np.float64)
@@ -232,7 +241,7 @@ def _write(network: Network, planned: Plan | None) -> bytes:
                 integers = quantize_layer(layer, planned)
                 scales = tuple(float(s) for s in integers.scales)
                 into = planned.tensors[layer.inputs[0]].scale
-                dtype = "int4" if planned.weight_bits.get(layer.name, 8) == 4 else "int8"
+                dtype = f"int{planned.bits(layer.name)}"
                 axis = layer.channel_axis
                 inputs.append(
                     constant(f"{layer.name}/weights", integers.weights, scales=scales, axis=axis,
@@ -250,8 +259,8 @@ def _write(network: Network, planned: Plan | None) -> bytes:
             inputs.append(constant(f"{layer.name}/shape", np.array([1, *layer.shape], np.int32)))
         activation(layer.name)
         version = _VERSIONS[layer.kind] if planned else 1
-        if planned and dtype_of(layer, planned) == "int4":
-            version = {"conv_2d": 7, "depthwise_conv_2d": 7, "fully_connected": 7}[layer.kind]
+        if planned and layer.weights is not None and planned.bits(layer.name) == 4:
+            version = _VERSION_OF_INT4
         operators.append(
             NewOperator(
                 layer.kind.upper(),
@@ -264,12 +273,6 @@ def _write(network: Network, planned: Plan | None) -> bytes:
     outputs = [places[name] for name in network.outputs]
     graph = NewSubgraph(tensors, operators, [places[network.input]], outputs)
     return write_model([graph], f"lotor: {network.name}")
-
-
-def dtype_of(layer: Layer, planned: Plan) -> str:
-    """Return the type of a layer's weights in the file."""
-    bits = planned.weight_bits.get(layer.name, 8)
-    return "int4" if layer.weights is not None and bits == 4 else "int8"
 
 
 def _activation(layer: Layer) -> int:

@@ -198,7 +198,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         both = into * integers.scales.astype(np.float64)
         reals = both / np.float64(quant.scale)
         low, high = _limits(layer, quant)
-        most = (1 << self._planned.weight_bits.get(layer.name, 8) - 1) - 1
+        most = self._planned.most(layer.name)
         along = [1] * integers.weights.ndim
         along[layer.channel_axis] = -1
         scales = integers.scales.reshape(along)

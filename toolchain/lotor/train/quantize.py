@@ -184,7 +184,7 @@ def _repaired(
     worst = sorted(noise(real, model(planned), judging), key=lambda layer: layer.own)
     for layer in worst[:_REPAIRED]:
         options: dict[str, Plan] = {}
-        if planned.weight_bits.get(layer.name, 8) < 8:
+        if planned.bits(layer.name) < 8:
             bits = {**planned.weight_bits, layer.name: 8}
             options["weights of 8 bits"] = replace(planned, weight_bits=bits)
         for name in ESTIMATORS:
