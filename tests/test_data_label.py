@@ -151,16 +151,22 @@ def test_the_command_ends_with_ctrl_c_and_keeps_the_labels(
     store: Path, end: signal.Signals
 ) -> None:
     command = [sys.executable, "-m", "lotor", "data", "label", str(store), "--json"]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as run:
-        assert run.stderr is not None
-        line = run.stderr.readline()
-        asked = Page(line.split()[1])
-        number = asked.ask("state")["id"]
-        asked.ask("label", {"id": number, "kind": "raccoon"})
-        run.send_signal(end)
-        out, err = run.communicate(timeout=30)
+    pipe = subprocess.PIPE
+
+    def heed() -> None:  # where tests run in the background, a child would ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=pipe, stdout=pipe, text=True, preexec_fn=heed) as run:
+        try:
+            assert run.stderr is not None
+            line = run.stderr.readline()
+            asked = Page(line.split()[1])
+            number = asked.ask("state")["id"]
+            asked.ask("label", {"id": number, "kind": "raccoon"})
+            run.send_signal(end)
+            out, err = run.communicate(timeout=30)
+        finally:
+            run.kill()  # nothing, where it has ended
     assert run.returncode == 0, err
     assert json.loads(out)["labelled"] == 1
     assert {p.id: p.kind for p in open_store(store).photos}[number] == "raccoon"
