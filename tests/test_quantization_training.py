@@ -103,6 +103,24 @@ def test_the_float_file_is_the_model(kind: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
 
+def test_a_bias_in_front_of_normalisation_is_folded_too(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    import keras
+    from keras import layers
+
+    from lotor.train.fold import fold
+
+    rng = np.random.default_rng(6)
+    image = keras.Input((20, 20, 3))
+    model = keras.Model(image, layers.BatchNormalization()(layers.Conv2D(4, 3)(image)))
+    for layer in model.layers[1:]:
+        layer.set_weights([rng.uniform(0.2, 2, w.shape) for w in layer.get_weights()])
+    inputs = images(2)
+    expected = model(inputs, training=False).numpy()
+    found = run_all(to_float(fold(model, softmax=False)), inputs, tmp_path)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("kind", ["plain", "residual"])
 def test_training_computes_what_the_file_computes(kind: str, bits: int, tmp_path: Path) -> None:
