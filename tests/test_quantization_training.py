@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lotor.compiler import compile_model
 from lotor.errors import LotorError
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.export import (
@@ -279,10 +280,11 @@ def test_filters_of_nothing_and_large_biases_fit() -> None:
     assert not found.weights[0].any()
 
 
-def test_a_network_that_says_nothing_can_be_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [1, 1e6])
+def test_a_network_that_says_nothing_can_be_run(tmp_path: Path, large: float) -> None:
     """Layers whose outputs are always 0, or next to it, as before any training."""
     rng = np.random.default_rng(0)
-    weights = rng.normal(0, 1, (4, 4)).astype(np.float32)
+    weights = (large * rng.normal(0, 1, (4, 4))).astype(np.float32)
     layers = []
     for index, (low, shift) in enumerate(((-9.0, 0.0), (0.0, 1e-12), (0.0, 1e-5))):
         bias = np.full(4, low or shift, np.float32)
@@ -293,6 +295,8 @@ def test_a_network_that_says_nothing_can_be_run(tmp_path: Path) -> None:
     found = {"x": (0.0, 1.0), "dense0": (0.0, 0.0), "dense1": (0.0, 1e-12), "dense2": (0.0, 1e-5)}
     content = to_int8(network, plan(network, found))
     assert run_all(content, np.zeros((1, 4), np.int8), tmp_path).shape == (1, 4)
+    # And compiled: factors between scales are such that the compiler takes them.
+    assert compile_model(content, "portable").report["macs"] > 0
 
 
 def test_what_cannot_be_folded_is_named() -> None:
