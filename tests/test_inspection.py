@@ -19,6 +19,7 @@ from conftest import CHECKOUT, Lotor
 from lotor.board import Board, load_board
 from lotor.build import build_firmware
 from lotor.compiler import RamError, compile_model
+from lotor.device.ready import compile_for
 from lotor.inspection import as_text, inspect
 from lotor.operator_list import as_markdown, operator_list
 from lotor.ops import operators
@@ -171,6 +172,7 @@ def boards(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         by_name = {board.name: board for board in found}
         monkeypatch.setattr("lotor.inspection.list_boards", lambda: sorted(by_name))
         monkeypatch.setattr("lotor.inspection.load_board", by_name.__getitem__)
+        monkeypatch.setattr("lotor.device.ready.load_board", by_name.__getitem__)
 
     return use
 
@@ -208,6 +210,11 @@ def test_stripes_make_a_model_fit(wide: str, boards: Callable[..., None]) -> Non
     assert striped["arena_bytes"] == stripes["arena_bytes"]
     assert striped["ram_needed"] == stripes["ram_needed"]
     assert striped["macs"] - whole["macs"] == stripes["extra_macs"] == striped["extra_macs"] > 0
+    # And what a build for the board does by itself.
+    compiled = compile_for("tiny", wide)
+    assert compiled.plan.arena_bytes == stripes["arena_bytes"]
+    assert compile_for("huge", wide).plan.arena_bytes == whole["arena_bytes"]
+    assert not compile_for("tiny", wide, ram=1 << 20).striped
     text = as_text(data)
     assert f"fits with --ram {stripes['ram']}: " in text
     assert f"{stripes['extra_macs']:,} MACs more" in text

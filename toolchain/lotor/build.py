@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -41,6 +41,7 @@ from lotor.resources import cache_dir, resource
 from lotor.targets import find_target
 
 if TYPE_CHECKING:
+    from lotor.compiler import Compiled
     from lotor.host import HostModel
 
 PREFIX = "arm-none-eabi-"
@@ -48,6 +49,7 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble
 FIRMWARE_FLASH = 9_000  # what the firmware itself takes
 FIRMWARE_RAM = 5_300  # the same, for the link's buffers and the C library
 _LAYER_RAM = 12  # of the profile's table
+_TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
@@ -84,6 +86,33 @@ class Image:
 def firmware_ram(models: Sequence[ImageModel]) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
     return FIRMWARE_RAM + _LAYER_RAM * max(len(model.report["layers"]) for model in models)
+
+
+def arena_room(board: Board, models: Sequence[ImageModel]) -> int:
+    """Return about how many bytes a board has for the arena of an image, negative for none."""
+    return board.ram_limit - board.build.stack_bytes - firmware_ram(models)
+
+
+def in_stripes(
+    board: Board, whole: "Compiled", compiled: Callable[[int], "Compiled"]
+) -> "Compiled":
+    """Return a model that fits a board's RAM, in stripes where it must.
+
+    Args:
+        board: which RAM counts.
+        whole: the model without a limit; returned where it fits.
+        compiled: compiles it for at most so many bytes of arena.
+
+    Raises:
+        RamError: stripes do not get it as small.
+    """
+    found = whole
+    for _ in range(_TRIES):
+        room = arena_room(board, [found])
+        if found.plan.arena_bytes <= room:
+            break
+        found = compiled(max(1, room))
+    return found
 
 
 def program_hash(model: ImageModel) -> str:
@@ -294,9 +323,9 @@ def _check_targets(board: Board, models: Sequence[ImageModel]) -> None:
 
 def _check_arena(board: Board, models: Sequence[ImageModel]) -> None:
     """Refuse before compiling what cannot fit."""
-    ram = arena_bytes(models) + board.build.stack_bytes + firmware_ram(models)
-    if ram > board.ram_limit:
-        raise _too_large(board, models, "ram", ram, board.ram_limit)
+    missing = arena_bytes(models) - arena_room(board, models)
+    if missing > 0:
+        raise _too_large(board, models, "ram", board.ram_limit + missing, board.ram_limit)
     weights = sum(int(model.report.get("weights_bytes", 0)) for model in models)
     if weights > board.flash_limit:
         raise _too_large(board, models, "flash", weights, board.flash_limit)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lotor.board import Board, list_boards, load_board
-from lotor.build import FIRMWARE_FLASH, firmware_ram
+from lotor.build import FIRMWARE_FLASH, firmware_ram, in_stripes
 from lotor.compiler import (
     Compiled,
     RamError,
@@ -127,7 +127,6 @@ def _fit(path: Path, compiled: Compiled, board: Board, target: str | None) -> di
 
 _NO_STRIPES = {"stripes": None, "least_arena_bytes": None}
 _SHOWN_BOARDS = 3
-_TRIES = 3  # every stripe is a layer more, and these take RAM, too
 
 
 class _Sizes(NamedTuple):
@@ -149,22 +148,21 @@ def _ram(sizes: _Sizes, board: Board) -> int:
 
 def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
     """Say what it costs to get the arena into the board's RAM in stripes, or how far they go."""
-    striped, sizes, room = compiled, _sizes(compiled), 0
-    for _ in range(_TRIES):
-        room = max(1, striped.plan.arena_bytes - (_ram(sizes, board) - board.ram_limit))
-        try:
-            striped = compile_model(
+    try:
+        striped = in_stripes(
+            board,
+            compiled,
+            lambda room: compile_model(
                 path, compiled.target.name, ram=room, preference=compiled.preference
-            )
-        except RamError as error:
-            return {"stripes": None, "least_arena_bytes": error.least}
-        sizes = _sizes(striped)
-        if _ram(sizes, board) <= board.ram_limit:
-            break
+            ),
+        )
+    except RamError as error:
+        return {"stripes": None, "least_arena_bytes": error.least}
+    sizes = _sizes(striped)
     if _ram(sizes, board) > board.ram_limit or sizes.flash > board.flash_limit:
         return _NO_STRIPES  # every stripe has code of its own, too
     found = {
-        "ram": room,
+        "ram": striped.ram,
         "arena_bytes": striped.plan.arena_bytes,
         "ram_needed": _ram(sizes, board),
         "flash_needed": sizes.flash,
@@ -341,7 +339,7 @@ def _ways_out(
         lines.append(
             f"fits with --ram {stripes['ram']}: {stripes['layers']} layers in up to "
             f"{stripes['stripes']} stripes, arena {stripes['arena_bytes']:,} bytes, "
-            f"{stripes['extra_macs']:,} MACs more ({share:.1%})"
+            f"{stripes['extra_macs']:,} MACs more ({share:.1%}); flashing does so by itself"
         )
     elif least_arena_bytes is not None:
         room = max(0, data["arena_bytes"] + data["ram_free"])

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Collection
 
 from lotor.board import load_board
-from lotor.build import build_firmware, program_hash, self_test
-from lotor.compiler import Compiled, compile_model
+from lotor.build import build_firmware, in_stripes, program_hash, self_test
+from lotor.compiler import Compiled, RamError, compile_model
 from lotor.device import emulator
 from lotor.device.session import Session
 from lotor.host import load
@@ -27,7 +27,8 @@ def compile_for(
     Args:
         board: the board's name.
         model: the model's name or path.
-        ram: the most bytes of the arena; None without a limit.
+        ram: the most bytes of the arena; None for what is fastest, in stripes where that would not
+            fit the board.
         optimize: what its kernels are chosen for.
         target: another target than the board's own.
         skip: rewrites to leave out.
@@ -36,14 +37,31 @@ def compile_for(
         LotorError: no such board, or no usable model.
     """
     found, chosen = find_model(model), load_board(board)
-    return compile_model(
-        found.path,
-        target or chosen.target,
-        labels=found.labels or (),
-        skip=skip,
-        ram=ram,
-        preference=preference(chosen, optimize),
-    )
+
+    def compiled(most: int | None) -> Compiled:
+        return compile_model(
+            found.path,
+            target or chosen.target,
+            labels=found.labels or (),
+            skip=skip,
+            ram=most,
+            preference=preference(chosen, optimize),
+        )
+
+    first = compiled(ram)
+    if ram is not None:
+        return first
+    try:
+        small = in_stripes(chosen, first, compiled)
+    except RamError:  # the build's own words name what else helps
+        return first
+    if small is not first:
+        print(
+            f"{first.name} runs in stripes to fit {board}: arena {small.plan.arena_bytes:,} bytes "
+            f"instead of {first.plan.arena_bytes:,}",
+            file=sys.stderr,
+        )
+    return small
 
 
 def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
