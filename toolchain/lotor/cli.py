@@ -814,6 +814,26 @@ def _verify(args: argparse.Namespace) -> Result:
     return Result(asdict(found), str(found), ok=found.ok)
 
 
+def _add_visits(commands: _Commands) -> None:
+    parser = commands.add("visits", "visits a camera would see, and its false alarms", _visits)
+    parser.add_argument("model", help="a model with a recipe, e.g. raccoon")
+    parser.add_argument("sequences", nargs="?", type=Path, help="a folder with frames.csv")
+    parser.add_argument("--views", action="store_true", help="score nine crops of each frame too")
+    parser.add_argument("--threshold", type=float, help="0..1; default: those chosen on val")
+    parser.add_argument("--votes", default="3/5", help="of the last frames; default: 3/5")
+    parser.add_argument("--rate", type=float, default=1.0, help="frames a second; default: 1")
+    parser.add_argument("--board", help="infer on this board, compared byte by byte with the host")
+
+
+def _visits(args: argparse.Namespace) -> Result:
+    from lotor.visits import Options, as_text, watch
+    from lotor.zoo import find_model
+
+    options = Options(args.views, args.rate, args.votes)
+    found = watch(find_model(args.model), args.sequences, args.board, args.threshold, options)
+    return Result(found, as_text(found), ok=not found.get("mismatches"))
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_boards,
@@ -835,6 +855,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_train,
     _add_tune,
     _add_verify,
+    _add_visits,
 ]
 
 

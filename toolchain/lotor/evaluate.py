@@ -222,13 +222,13 @@ def evaluate(
     with open_classifier(model, board) as classifier:
         if isinstance(classifier, BoardClassifier):
             result["where"] = f"int8, board {board}"
-            counting = _Counting(classifier)
+            counting = CountingBoard(classifier)
             result |= _judge(counting, model, photos, views)
             return result | {"mismatches": counting.mismatches, "runs": counting.runs}
         return result | {"where": "int8, this machine"} | _judge(classifier, model, photos, views)
 
 
-class _Counting:
+class CountingBoard:
     """A board that is compared with this machine at every run."""
 
     def __init__(self, board: BoardClassifier) -> None:
@@ -236,6 +236,7 @@ class _Counting:
         self.runs = self.mismatches = 0
 
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the board's raw output, and count it if it is not this machine's."""
         output = self._board.infer(tensor)
         expected = np.asarray(self._board.host.run(tensor))
         self.runs += 1
@@ -243,6 +244,7 @@ class _Counting:
         return output
 
     def probabilities(self, output: npt.NDArray[Any]) -> Scores:
+        """Return a raw output as real numbers, [labels]."""
         return self._board.probabilities(output)
 
 
@@ -262,11 +264,11 @@ def _judge(
         "labels": labels,
         "target": labels[target],
         # Those thresholds are for the full frame alone: ten views alarm more often.
-        **measure(scored, labels, target, {} if views else _thresholds(model)),
+        **measure(scored, labels, target, {} if views else val_thresholds(model)),
     }
 
 
-def _thresholds(model: ModelFile) -> dict[str, float]:
+def val_thresholds(model: ModelFile) -> dict[str, float]:
     """Return the thresholds that training chose on val; none where the model came without."""
     try:
         text = model.path.with_name("metrics.json").read_text("utf-8")

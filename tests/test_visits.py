@@ -1,0 +1,247 @@
+"""Visits seen and false alarms a night, on drawn sequences and with a classifier made for them."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from camera import write_frames
+from conftest import Lotor
+from lotor.data.sequences import Truth, read_sequences
+from lotor.errors import LotorError
+from lotor.sentinel.voting import Rule
+from lotor.visits import (
+    Options,
+    Visit,
+    as_text,
+    find_visits,
+    judge,
+    measure_visits,
+    poisson_upper,
+    summary,
+    watch,
+)
+from lotor.zoo import ModelFile
+
+T, A, U = Truth.THERE, Truth.ABSENT, Truth.UNCLEAR
+SPELT = {"T": T, "A": A, "u": U}
+RECIPE = {"target": "raccoon", "data": {"classes": {"raccoon": "raccoon", "person": "person"}}}
+
+
+class Colours:
+    """A classifier that sees the share of red and green."""
+
+    def __init__(self) -> None:
+        self.labels = ["raccoon", "person", "background"]
+        self.input: Any = SimpleNamespace(tensor=lambda image: image)
+
+    def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        blue, green, red = (tensor[..., i].astype(int) for i in range(3))
+        found = [(red - np.maximum(green, blue) > 99).mean(), (green - red > 99).mean()]
+        found = [min(1.0, 8 * share) for share in found]
+        return np.array([[*found, max(0.0, 1 - sum(found))]])
+
+    def probabilities(self, output: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return output.reshape(-1)
+
+
+@pytest.mark.parametrize(
+    ("truths", "apart", "visits"),
+    [
+        ("AATTA", 5, [Visit(2, 3, 2, 3)]),
+        ("", 5, []),
+        ("AuuA", 5, []),
+        ("TTAAT", 3, [Visit(0, 4, 0, 4)]),
+        ("TTAAT", 2, [Visit(0, 1, 0, 1), Visit(4, 4, 4, 4)]),
+        ("AuTuuuTuA", 1, [Visit(2, 6, 1, 7)]),
+        ("TuAuT", 2, [Visit(0, 0, 0, 1), Visit(4, 4, 3, 4)]),
+    ],
+)
+def test_visits_are_runs_that_join_over_short_gaps(
+    truths: str, apart: int, visits: list[Visit]
+) -> None:
+    assert find_visits([SPELT[c] for c in truths], apart) == visits
+
+
+def judged(truths: str, seen: str, **rule: Any) -> dict[str, Any]:
+    """Judge a frame a second; `seen` has an `x` where the target is seen, `p` beside a person."""
+    scores = [{"raccoon": float(c in "xp"), "person": float(c == "p")} for c in seen]
+    times = [float(i) for i in range(len(truths))]
+    options = {"votes": 2, "of": 2, "cooldown_s": 3.0} | rule
+    found = Rule({"raccoon": 0.5}, {"person": 0.5}, **options)
+    return judge(times, [SPELT[c] for c in truths], scores, found, 1.0)
+
+
+def test_an_alarm_in_a_visit_is_seen_and_one_outside_is_false() -> None:
+    found = judged("AAAAAuTTTTAAAAA", "xx.....xx.....x")
+    assert found["visits"] == [{"first": 6, "last": 9, "seen": True, "delay": 2}]
+    assert found["false_alarms"] == [1]
+    assert (found["frames"], found["negatives"], found["negative_s"]) == (15, 10, 10.0)
+
+
+def test_a_visit_without_an_alarm_is_missed() -> None:
+    found = judged("AATTTTAAAA", "xx.x.x.xx.", cooldown_s=5.0)
+    assert found["visits"] == [{"first": 2, "last": 5, "seen": False, "delay": None}]
+    assert found["false_alarms"] == [1, 8]
+
+
+def test_an_alarm_while_the_animal_enters_is_its_own() -> None:
+    found = judged("AuuuTTTuA", ".xxxxxxxx")
+    assert found["visits"][0] == {"first": 4, "last": 6, "seen": True, "delay": 0}
+    assert found["false_alarms"] == [8]  # the third: alarms are at 2, 5 and 8
+    alone = judged("AuuuA", ".xxx.")
+    assert (alone["visits"], alone["false_alarms"], alone["negatives"]) == ([], [], 2)
+
+
+def test_what_a_person_held_back_is_told() -> None:
+    found = judged("TTTTT", "xpxxx")
+    assert found["vetoed"] == [1, 2]
+    assert found["visits"][0]["delay"] == 3
+
+
+def test_frames_stand_for_the_time_until_the_next() -> None:
+    found = judge(
+        [0.0, 1.0, 4.0, 400.0],
+        [A] * 4,
+        [{"raccoon": 0.0}] * 4,
+        Rule({"raccoon": 0.5}, memory_s=10.0),
+        0.5,
+    )
+    assert found["negative_s"] == 1 + 3 + 10 + 0.5
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 20, 300])
+def test_the_upper_bound_is_exact(count: int) -> None:
+    mean = poisson_upper(count)
+    chance = sum(
+        math.exp(event * math.log(mean) - mean - math.lgamma(event + 1))
+        for event in range(count + 1)
+    )
+    assert chance == pytest.approx(0.05, rel=1e-6)
+
+
+def test_the_rule_of_three() -> None:
+    assert poisson_upper(0) == pytest.approx(-math.log(0.05))
+    rule = Rule({"raccoon": 0.5}, cooldown_s=60.0)
+    part = {"visits": [], "negatives": 3600, "negative_s": 3600.0, "false_alarms": [], "vetoed": []}
+    found = summary([part | {"frames": 3600}] * 2, rule)
+    assert (found["per_night"], found["per_night_95"]) == (0.0, 15.0)
+    many = summary([part | {"frames": 3600, "false_alarms": [1] * 200}], rule)
+    assert (many["per_night"], many["per_night_95"]) == (600.0, 600.0)  # a cool-down is a minute
+    none = summary([part | {"frames": 3600, "negatives": 0, "negative_s": 0.0}], rule)
+    assert (none["per_night"], none["per_night_95"]) == (None, None)
+
+
+@pytest.fixture
+def yard(tmp_path: Path) -> Path:
+    """A raccoon comes, a cat that is none, and a raccoon that a person holds."""
+    return write_frames(
+        tmp_path / "yard",
+        {
+            "visit": [("none", "")] * 6 + [("raccoon", "raccoon")] * 6 + [("none", "")] * 6,
+            "cat": [("cat or empty", "cat")] * 8,
+            "held": [("raccoon", "raccoon+person")] * 8,
+            "wrong": [("none", "raccoon")] * 8,
+        },
+    )
+
+
+def test_a_classifier_watches_drawn_sequences(yard: Path) -> None:
+    sequences = read_sequences(yard)
+    found = measure_visits(Colours(), RECIPE, sequences, {"1%": 0.5, "never": 1.0}, Options())
+    visit, cat, held, wrong = found["at"]["1%"]["sequences"]
+    assert visit["visits"] == [{"first": 6, "last": 11, "seen": True, "delay": 2}]
+    assert (visit["false_alarms"], visit["negatives"], visit["synthetic"]) == ([], 12, True)
+    assert (cat["false_alarms"], cat["negatives"]) == ([], 8)
+    assert not held["visits"][0]["seen"]
+    assert held["vetoed"] == [2, 3, 4, 5, 6, 7]
+    assert wrong["false_alarms"] == [2]
+    total = found["at"]["1%"]["all"]
+    assert (total["visits"], total["seen"], total["missed"], total["delays"]) == (2, 1, 1, [2])
+    assert (total["false_alarms"], total["negatives"], total["scenes"]) == (1, 28, 3)
+    assert found["rule"]["vetoes"] == {"person": 0.5}
+
+
+def test_crops_find_what_is_small_and_the_person_beside_it(yard: Path) -> None:
+    # A square fills 5/6 of what the stub asks of a frame, and all of it in a crop.
+    sequences, thresholds = read_sequences(yard), {"given": 0.9}
+    full = measure_visits(Colours(), RECIPE, sequences, thresholds, Options())
+    crops = measure_visits(Colours(), RECIPE, sequences, thresholds, Options(views=True))
+    assert full["at"]["given"]["all"]["seen"] == 0
+    assert crops["at"]["given"]["all"]["seen"] == 1
+    assert crops["at"]["given"]["sequences"][2]["vetoed"] == [2, 3, 4, 5, 6, 7]
+
+
+def test_a_model_about_persons_is_not_vetoed_by_them(yard: Path) -> None:
+    recipe = RECIPE | {"target": "person"}
+    found = measure_visits(Colours(), recipe, read_sequences(yard), {"given": 0.5}, Options())
+    assert found["rule"]["vetoes"] == {}
+    assert found["at"]["given"]["sequences"][2]["false_alarms"] == [2]
+
+
+def test_the_report_says_what_it_rests_on(yard: Path) -> None:
+    found = measure_visits(Colours(), RECIPE, read_sequences(yard), {"1%": 0.5}, Options())
+    text = as_text(found | {"model": "m", "where": "here", "folder": "yard", "views": True} | RATE)
+    assert "3 votes of 5 frames, 2 frames a second, cool-down 60 s, nothing beside person" in text
+    assert "threshold 0.500, for 1% false alarms on val without crops" in text
+    assert "visits: 1 of 2 seen, 1 missed; 2 of them made, not filmed" in text
+    assert "6 frames had the votes, but a person was seen" in text
+    assert "1 in 28 frames without raccoon (28 s, 3 scenes)" in text
+    assert "in a night of 10 hours: 600, with 95 % confidence at most 600" in text
+
+
+RATE = {"rate": 2.0}
+
+
+def test_sequences_of_visits_alone_say_nothing_of_false_alarms(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path, {"visit": [("raccoon", "raccoon")] * 6})
+    found = measure_visits(Colours(), RECIPE, read_sequences(folder), {"given": 0.5}, Options())
+    text = as_text(found | {"model": "m", "where": "here", "folder": "yard", "views": False} | RATE)
+    assert "visits: 1 of 1 seen, 0 missed" in text
+    assert "no frame without raccoon: false alarms are not known" in text
+
+
+def test_a_slow_camera_is_remembered_for_longer(yard: Path) -> None:
+    found = measure_visits(
+        Colours(), RECIPE, read_sequences(yard), {"given": 0.5}, Options(rate=0.1)
+    )
+    assert found["rule"]["memory_s"] == 50
+    assert found["at"]["given"]["all"]["seen"] == 1
+
+
+def test_command(lotor: Lotor, yard: Path) -> None:
+    done = lotor("visits", "raccoon", yard, "--votes", "1/1", "--threshold", 0, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    total = found["at"]["given"]["all"]
+    assert (total["visits"], total["frames"]) == (2, 42)
+    assert total["seen"] + total["false_alarms"] + total["vetoed"] > 0
+    usual = lotor("visits", "raccoon", yard, "--views")
+    assert usual.returncode == 0, usual.stderr
+    assert "for 1% false alarms on val without crops" in usual.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--rate", "0"], "--rate 0: frames a second"),
+        (["--votes", "3"], "--votes 3: give it as 3/5"),
+        (["--votes", "6/5"], "6 votes of 5 frames"),
+        (["--threshold", "2"], "the threshold 2 of raccoon must be between 0 and 1"),
+    ],
+)
+def test_mistakes(lotor: Lotor, yard: Path, arguments: list[str], says: str) -> None:
+    done = lotor("visits", "raccoon", yard, *arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_model_without_thresholds_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(LotorError, match=r"m has no thresholds from training.*--threshold"):
+        watch(ModelFile("m", tmp_path / "m.tflite"))

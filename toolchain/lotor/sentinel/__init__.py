@@ -1,0 +1,1 @@
+"""The garden sentinel: from a camera's frames to decisions."""
