@@ -98,6 +98,12 @@ def test_an_alarm_while_the_animal_enters_is_its_own() -> None:
     assert (alone["visits"], alone["false_alarms"], alone["negatives"]) == ([], [], 2)
 
 
+def test_frames_between_two_parts_of_a_visit_are_no_negatives() -> None:
+    found = judged("TTAATT", "..xx..", of=3)
+    assert found["visits"] == [{"first": 0, "last": 5, "seen": True, "delay": 3}]
+    assert (found["negatives"], found["false_alarms"]) == (0, [])
+
+
 def test_what_a_person_held_back_is_told() -> None:
     found = judged("TTTTT", "xpxxx")
     assert found["vetoed"] == [1, 2]
