@@ -97,9 +97,36 @@ def test_what_a_power_cut_left_is_taken_up(page: tuple[Page, Labelling], store: 
         journal.write('{"id": "cut o')
     again = Labelling(store)
     assert again.state()["done"] == 1
-    assert again.state()["id"] != first
-    again.finish()
-    assert {p.id: p.kind for p in open_store(store).photos}[first] == "raccoon"
+    second = again.state()["id"]
+    assert second != first
+    again.label(second, "cat")  # not on the line that was cut off, which would lose it
+    third = Labelling(store)
+    assert third.state()["done"] == 2
+    third.finish()
+    kinds = {p.id: p.kind for p in open_store(store).photos}
+    assert (kinds[first], kinds[second]) == ("raccoon", "cat")
+
+
+def test_a_label_taken_back_whose_line_was_lost(store: Path) -> None:
+    number = Labelling(store).state()["id"]
+    (store / JOURNAL).write_text(json.dumps({"id": number, "kind": None}) + "\n")
+    found = Labelling(store).state()
+    assert (found["id"], found["done"], found["last"]) == (number, 0, None)
+
+
+def test_a_photograph_whose_file_is_gone(page: tuple[Page, Labelling]) -> None:
+    asked, labelling = page
+    number = asked.ask("state")["id"]
+    labelling.photos[number].path.unlink()
+    assert asked.status(f"photo/{number}") == 404
+
+
+def test_no_opinion_on_what_a_model_cannot_read(store: Path) -> None:
+    def refuse(path: Path) -> tuple[str, float]:
+        raise LotorError(f"{path} is no image")
+
+    found = Labelling(store, refuse).state()
+    assert (found["suggestion"], found["score"]) == (None, 0.0)
 
 
 def test_boxes_get_the_name(store: Path) -> None:

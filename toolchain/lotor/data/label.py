@@ -10,6 +10,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,6 +73,7 @@ class Labelling:
         self._opinions: dict[str, tuple[str, float]] = {}
         for line in self._journal_lines():
             self._take(line["id"], line["kind"])
+        self._mend_journal()
 
     def _journal_lines(self) -> list[dict[str, str]]:
         path = self.folder / JOURNAL
@@ -83,11 +85,18 @@ class Labelling:
                 continue  # the power went while this line was written
         return [line for line in lines if line.get("id") in self.photos]
 
+    def _mend_journal(self) -> None:
+        """End a line that was cut off, so that the next label does not become a part of it."""
+        path = self.folder / JOURNAL
+        if path.exists() and not path.read_bytes().endswith(b"\n"):
+            with path.open("ab") as file:
+                file.write(b"\n")
+
     def _take(self, number: str, kind: str | None) -> None:
         if kind is None:
-            self.said.pop(number, None)
-            self._order.remove(number)
-            self._queue.insert(0, number)
+            if self.said.pop(number, None) is not None:
+                self._order.remove(number)
+                self._queue.insert(0, number)
             return
         self.said[number] = kind
         if number in self._order:
@@ -144,12 +153,16 @@ class Labelling:
                 "id": number,
                 "next": following,
                 "kind": self.photos[number].kind if number else None,
+                "last": self.said[self._order[-1]] if self._order else None,
                 "suggestion": None,
                 "score": 0.0,
             }
         if number and self._suggest:
             if number not in self._opinions:
-                self._opinions[number] = self._suggest(self.photos[number].path)
+                try:
+                    self._opinions[number] = self._suggest(self.photos[number].path)
+                except LotorError:
+                    return found  # no opinion on what cannot be read; the page says that it cannot
             found["suggestion"], found["score"] = self._opinions[number]
         return found
 
@@ -227,8 +240,7 @@ def _handler(labelling: Labelling) -> type[BaseHTTPRequestHandler]:
             elif self.path == "/state":
                 self._state()
             elif photo := labelling.photos.get(self.path.removeprefix("/photo/")):
-                kind = "image/png" if photo.path.suffix == ".png" else "image/jpeg"
-                self._send(photo.path.read_bytes(), kind)
+                self._photo(photo)
             else:
                 self._fail(HTTPStatus.NOT_FOUND, f"nothing at {self.path}")
 
@@ -262,6 +274,15 @@ def _handler(labelling: Labelling) -> type[BaseHTTPRequestHandler]:
                 return
             self._state()
 
+        def _photo(self, photo: Photo) -> None:
+            kind = "image/png" if photo.path.suffix == ".png" else "image/jpeg"
+            try:
+                content = photo.path.read_bytes()
+            except OSError as error:
+                self._fail(HTTPStatus.NOT_FOUND, f"cannot read {photo.path}: {error.strerror}")
+            else:
+                self._send(content, kind)
+
         def _ours(self) -> bool:
             """Refuse requests that came here under another name (DNS rebinding)."""
             host = (self.headers.get("Host") or "").rpartition(":")[0]
@@ -281,8 +302,9 @@ def _handler(labelling: Labelling) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("X-Content-Type-Options", "nosniff")
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the tab was closed meanwhile
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
