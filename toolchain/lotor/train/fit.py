@@ -14,7 +14,7 @@ from lotor.data.manifest import Photo
 from lotor.errors import LotorError
 from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
-from lotor.train.augment import augment
+from lotor.train.augment import Scenery, augment
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
 
@@ -37,6 +37,10 @@ class Photos:
         for index, label in enumerate(recipe.labels):
             if recipe.data.share[label] > 0 and not (self.labels == index).any():
                 raise LotorError(f"no photograph to train on is labelled {label}")
+        how = recipe.augment
+        self.scenery: Scenery | None = None
+        if how.composite > 0 or how.distant > 0:
+            self.scenery = Scenery(self.photos, self.images, self.labels, how)
 
     def draw(self, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Return the indices of `count` photographs, labels drawn by the recipe's shares."""
@@ -50,15 +54,19 @@ class Photos:
         pixels = resize(self.images[index], shape.height, shape.width, shape.aspect)
         return normalize(pixels, shape.mean, shape.std)
 
+    def varied(self, index: int, rng: np.random.Generator) -> Image:
+        """Return a random variant of one photograph, RGB uint8 [height, width, 3]."""
+        image, photo = self.images[index], self.photos[index]
+        if self.scenery is not None:
+            image, photo = self.scenery.place(index, rng)
+        return augment(image, photo, self.recipe.input, self.recipe.augment, rng)
+
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
         """Yield varied batches for ever: inputs [n, h, w, 3], one-hot labels [n, labels]."""
         recipe, hot = self.recipe, np.eye(len(self.recipe.labels), dtype=np.float32)
         while True:
             drawn = self.draw(recipe.fit.batch, rng)
-            pixels = [
-                augment(self.images[i], self.photos[i], recipe.input, recipe.augment, rng)
-                for i in drawn
-            ]
+            pixels = [self.varied(int(i), rng) for i in drawn]
             inputs = normalize(np.stack(pixels), recipe.input.mean, recipe.input.std)
             labels = hot[self.labels[drawn]]
             if recipe.fit.mixup > 0:

@@ -70,7 +70,11 @@ class Fit:
 
 @dataclass(frozen=True)
 class Augment:
-    """Probabilities (0..1) and strengths of what happens to a training photograph."""
+    """Probabilities (0..1) and strengths of what happens to a training photograph.
+
+    Those from `tilt` on are off unless a recipe turns them on; `train/augment/` says what they do.
+    `eyes` and `dim` are shares of the infrared photographs.
+    """
 
     full: float = 0.35
     zoom: float = 0.25
@@ -87,6 +91,21 @@ class Augment:
     infrared: float = 0.08
     noise: float = 0.2
     jpeg: float = 0.2
+    tilt: float = 0.0
+    motion: float = 0.0
+    vignette: float = 0.0
+    fog: float = 0.0
+    rain: float = 0.0
+    drops: float = 0.0
+    leaves: float = 0.0
+    grass: float = 0.0
+    mesh: float = 0.0
+    eyes: float = 0.0
+    dim: float = 0.0
+    composite: float = 0.0
+    composite_least: float = 0.03
+    distant: float = 0.0
+    distant_least: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -143,8 +162,13 @@ def read_recipe(path: Path) -> Recipe:
         raise LotorError(f"cannot read recipe {path}: {error.strerror}") from error
     except tomllib.TOMLDecodeError as error:
         raise LotorError(f"{path} is no TOML: {error}") from error
-    recipe = _build(Recipe, table, path.name)
-    _check(recipe, path.name)
+    return parse_recipe(table, path.name)
+
+
+def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
+    """Return the recipe of a TOML table, checked; `where` is what errors name."""
+    recipe = _build(Recipe, table, where)
+    _check(recipe, where)
     return recipe
 
 
@@ -211,6 +235,13 @@ def _check(recipe: Recipe, where: str) -> None:
         )
     if recipe.quantize.steps < 0:
         raise LotorError(f"{where}: quantize.steps is {recipe.quantize.steps}; 0 is the least")
+    strengths = ("max_angle", "softest", "gain", "colour")
+    for name, value in dataclasses.asdict(recipe.augment).items():
+        if name not in strengths and not 0 <= value <= 1:
+            raise LotorError(f"{where}: augment.{name} is {value}; it must lie in 0..1")
+    for name in ("composite_least", "distant_least"):
+        if getattr(recipe.augment, name) <= 0:
+            raise LotorError(f"{where}: augment.{name} is 0; it must be a share of the area")
     for name, value in (
         ("fit.steps", recipe.fit.steps),
         ("fit.batch", recipe.fit.batch),

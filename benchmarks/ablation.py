@@ -1,0 +1,376 @@
+"""What changes of a recipe are worth: the float network, cross-validated by group on train + val.
+
+    .venv/bin/python benchmarks/ablation.py composite=0.3 rain=0.2,fog=0.1 merge=person+other_animal
+
+Every argument is one configuration: the recipe with these keys changed, separated by commas. A name
+without a dot is a key of `[augment]`; `merge=A+B` makes one label, A, of two. `--listed` measures
+the list `CHANGES`. Whole groups are dealt into folds; a network is trained without one fold and
+scores it; the scores of all folds are pooled. The test split is not touched.
+
+A Markdown table is printed after every finished run, so that it can be cut off at any time, and the
+scores of each run are kept in `--cache`: what is there is not trained again. A run is known by its
+recipe, manifest, fold and seed, not by the code: name another file when training code has changed.
+"""
+
+import argparse
+import copy
+import dataclasses
+import fcntl
+import hashlib
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lotor.data.manifest import Photo, data_folder, read_manifest
+from lotor.errors import LotorError
+from lotor.evaluate import FALSE_ALARMS, average_precision, recall_at
+from lotor.files import write_files
+from lotor.preprocess import normalize, read_image, resize
+from lotor.resources import cache_dir, resource
+from lotor.train.quiet import loading
+from lotor.train.recipe import Recipe, parse_recipe
+
+CHANGES = (
+    "composite=0.3",
+    "composite=0.5",
+    "distant=0.2",
+    "eyes=0.5",
+    "dim=0.5",
+    "rain=0.1",
+    "drops=0.1",
+    "fog=0.1",
+    "motion=0.15",
+    "mesh=0.1",
+    "leaves=0.15",
+    "grass=0.15",
+    "tilt=0.2",
+    "vignette=0.2",
+    "fit.mixup=0.2",
+)
+BASELINE = "baseline"
+BATCH = 64
+ROUNDS = 1000
+
+Scores = npt.NDArray[np.float64]
+Folds = npt.NDArray[np.int64]
+
+
+@dataclass
+class Material:
+    """What all runs share: photographs of train and val, who is the target, folds of groups."""
+
+    photos: list[Photo]
+    positive: npt.NDArray[np.bool_]
+    group: npt.NDArray[np.int64]
+    fold: Folds
+    folds: int
+    version: str
+
+
+@dataclass
+class Row:
+    """One configuration and the scores of its held-out photographs, by (seed, fold)."""
+
+    name: str
+    recipe: Recipe
+    runs: dict[tuple[int, int], Scores] = field(default_factory=dict)
+    difference: dict[frozenset[tuple[int, int]], tuple[float, float, float]] = field(
+        default_factory=dict
+    )
+
+
+def changed(table: dict[str, Any], change: str) -> Recipe:
+    """Return the recipe of a TOML table with `key=value,key=value` changed in it."""
+    table = copy.deepcopy(table)
+    for pair in change.split(",") if change != BASELINE else ():
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise LotorError(f"'{pair}' is no change; write key=value, for instance rain=0.2")
+        if name == "merge":
+            _merge(table, text)
+            continue
+        *path, key = (name if "." in name or name in table else f"augment.{name}").split(".")
+        place = table
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise LotorError(f"'{name}': {part} is no table of the recipe")
+        try:
+            place[key] = tomllib.loads(f"x = {text}")["x"]
+        except tomllib.TOMLDecodeError:
+            place[key] = text
+    return parse_recipe(table, change)
+
+
+def _merge(table: dict[str, Any], text: str) -> None:
+    """Make one label of several in a recipe's table; it has the first one's name."""
+    first, *others = text.split("+")
+    for other in others:
+        if other not in table["labels"] or first not in table["labels"]:
+            raise LotorError(f"merge={text}: the labels are {', '.join(table['labels'])}")
+        if other == table["target"]:
+            raise LotorError(f"merge={text}: {other} is the target; name it first")
+        data = table["data"]
+        table["labels"].remove(other)
+        data["classes"] = {
+            kind: first if label == other else label for kind, label in data["classes"].items()
+        }
+        data["other"] = first if data["other"] == other else data["other"]
+        data["share"][first] += data["share"].pop(other)
+
+
+def deal(group: npt.NDArray[np.int64], positive: npt.NDArray[np.bool_], folds: int) -> Folds:
+    """Return each photograph's fold: whole groups, those with the target spread evenly."""
+    count = int(group.max()) + 1
+    has = np.zeros(count, np.bool_)
+    has[group[positive]] = True
+    order = np.random.default_rng(0).permutation(count)
+    order = order[np.argsort(~has[order], kind="stable")]
+    fold = np.empty(count, np.int64)
+    fold[order] = np.arange(count) % folds
+    return fold[group]
+
+
+def material(folder: Path, recipe: Recipe, folds: int) -> Material:
+    """Read the manifest of a data set; no photograph of test is in what is returned."""
+    data = read_manifest(folder)
+    photos = [photo for photo in data.photos if photo.split in ("train", "val")]
+    positive = np.array([recipe.labels[recipe.label_of(p.kind)] == recipe.target for p in photos])
+    _, group = np.unique([p.group or p.path.name for p in photos], return_inverse=True)
+    fold = deal(group, positive, folds)
+    if any(not positive[fold == held].any() for held in range(folds)):
+        raise LotorError(f"a fold has no {recipe.target}; take fewer than {folds} --folds")
+    return Material(photos, positive, group, fold, folds, data.manifest_hash)
+
+
+def identity(recipe: Recipe, found: Material, fold: int, seed: int) -> str:
+    """Return what a run is kept under: it changes with all that the recipe says beside defaults."""
+    said = [_beside_defaults(recipe), found.version, found.folds, fold, seed]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _beside_defaults(part: Any) -> Any:
+    """Return a dataclass as a dict without defaults: a key that is new later changes nothing."""
+    if not dataclasses.is_dataclass(part):
+        return part
+    values = {}
+    for entry in dataclasses.fields(part):
+        value = getattr(part, entry.name)
+        if entry.default is dataclasses.MISSING or value != entry.default:
+            values[entry.name] = _beside_defaults(value)
+    # Neither integers nor the seed of the recipe play a part here.
+    said = {key: value for key, value in values.items() if value != {}}
+    return {key: said[key] for key in said if key not in ("quantize", "seed", "folder")}
+
+
+def run(recipe: Recipe, found: Material, held: int, seed: int) -> Scores:
+    """Train without one fold and return the target's probability for its photographs, [n]."""
+    with loading():
+        import tensorflow as tf
+
+        from lotor.train import fit, network
+    recipe = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, seed=seed))
+    weights = network.read_weights(
+        resource("models").parent / recipe.transfer.file, recipe.transfer.sha256
+    )
+    fit.make_repeatable(seed)
+    rng = np.random.default_rng(seed)
+    rest = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold != held]
+    pictures = fit.Photos(rest, recipe)
+    shape, how = recipe.input, recipe.network
+    model = network.build(
+        shape.height, shape.width, len(recipe.labels), how.width, how.dropout, how.stem_stride
+    )
+    typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
+    network.transfer(model, weights, typical)
+    fit.fit(model, pictures, recipe, rng)
+    scores, target = [], recipe.labels.index(recipe.target)
+    of_fold = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold == held]
+    for start in range(0, len(of_fold), BATCH):
+        some = [
+            resize(read_image(p.path), shape.height, shape.width, shape.aspect)
+            for p in of_fold[start : start + BATCH]
+        ]
+        inputs = normalize(np.stack(some), shape.mean, shape.std)
+        scores.append(tf.nn.softmax(model(inputs, training=False)).numpy()[:, target])
+    return np.concatenate(scores).astype(np.float64)
+
+
+def read_cache(path: Path) -> dict[str, Any]:
+    """Return the runs that are kept in a file; none where there is no file."""
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise LotorError(
+            f"cannot read kept runs in {path}: {error}; give another --cache"
+        ) from error
+    if not isinstance(kept, dict):
+        raise LotorError(f"{path} holds no kept runs; give another --cache")
+    return kept
+
+
+def keep(path: Path, key: str, name: str, scores: Scores) -> None:
+    """Add a run to the file; another process may add to it, too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kept = read_cache(path)
+        kept[key] = {"name": name, "scores": [round(float(score), 6) for score in scores]}
+        write_files({path: json.dumps(kept).encode()})
+
+
+def _pooled(
+    row: Row, found: Material, runs: frozenset[tuple[int, int]]
+) -> list[tuple[npt.NDArray[np.int64], Scores]]:
+    """Return for every seed the photographs that were scored and their scores."""
+    pooled = []
+    for seed in sorted({seed for seed, _ in runs}):
+        folds = sorted(fold for other, fold in runs if other == seed)
+        photos = np.concatenate([np.flatnonzero(found.fold == fold) for fold in folds])
+        pooled.append((photos, np.concatenate([row.runs[seed, fold] for fold in folds])))
+    return pooled
+
+
+def figures(row: Row, found: Material, runs: frozenset[tuple[int, int]]) -> list[float]:
+    """Return average precision and the recalls at `FALSE_ALARMS`, pooled, mean over seeds."""
+    values = [
+        [
+            average_precision(scores, found.positive[photos]),
+            *(recall_at(scores, found.positive[photos], share) for share in FALSE_ALARMS),
+        ]
+        for photos, scores in _pooled(row, found, runs)
+    ]
+    return [float(value) for value in np.mean(values, axis=0)]
+
+
+def difference(
+    row: Row, base: Row, found: Material, runs: frozenset[tuple[int, int]]
+) -> tuple[float, float, float]:
+    """Return the gain in average precision and its 95 % interval, whole groups resampled.
+
+    The same groups are drawn for both, and for all seeds: a paired bootstrap.
+    """
+    pairs = list(zip(_pooled(row, found, runs), _pooled(base, found, runs), strict=True))
+
+    def gain(weight: npt.NDArray[np.int64]) -> float:
+        values = []
+        for (photos, new), (_, old) in pairs:
+            chosen = np.repeat(np.arange(len(photos)), weight[found.group[photos]])
+            positive = found.positive[photos][chosen]
+            values.append(
+                average_precision(new[chosen], positive) - average_precision(old[chosen], positive)
+            )
+        return float(np.mean(values))
+
+    count = int(found.group.max()) + 1
+    rng = np.random.default_rng(0)
+    drawn = [
+        gain(np.bincount(rng.integers(count, size=count), minlength=count)) for _ in range(ROUNDS)
+    ]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return gain(np.ones(count, np.int64)), float(low), float(high)
+
+
+def table(rows: Sequence[Row], found: Material) -> str:
+    """Return the figures of all configurations that have a run, as Markdown."""
+    recalls = " | ".join(f"recall at {share:.0%}" for share in FALSE_ALARMS)
+    lines = [
+        f"| change | runs | average precision | {recalls} | gain [95 %] |",
+        "| --- " * (4 + len(FALSE_ALARMS)) + "|",
+    ]
+    base = rows[0]
+    for row in rows:
+        runs = frozenset(row.runs) & frozenset(base.runs)
+        if not runs:
+            continue
+        gain = ""
+        if row is not base:
+            if runs not in row.difference:
+                row.difference[runs] = difference(row, base, found, runs)
+            gain = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*row.difference[runs])
+        values = " | ".join(f"{value:.3f}" for value in figures(row, found, runs))
+        lines.append(f"| {row.name} | {len(runs)} | {values} | {gain} |")
+    return "\n".join(lines)
+
+
+def measure(rows: list[Row], found: Material, seeds: Sequence[int], cache: Path) -> None:
+    """Train what is not kept yet; configurations advance together, fold by fold."""
+    kept = read_cache(cache)
+    order = [(seed, fold, row) for seed in seeds for fold in range(found.folds) for row in rows]
+    todo = []
+    for seed, fold, row in order:
+        old = kept.get(identity(row.recipe, found, fold, seed))
+        if old is None:
+            todo.append((seed, fold, row))
+        else:
+            row.runs[seed, fold] = np.array(old["scores"], np.float64)
+    if len(todo) < len(order):
+        print(table(rows, found), flush=True)
+    for number, (seed, fold, row) in enumerate(todo, start=1):
+        print(f"run {number} of {len(todo)}: {row.name}, seed {seed}, fold {fold}", file=sys.stderr)
+        row.runs[seed, fold] = run(row.recipe, found, fold, seed)
+        keep(cache, identity(row.recipe, found, fold, seed), row.name, row.runs[seed, fold])
+        print(f"\n{table(rows, found)}", flush=True)
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("changes", nargs="*", metavar="KEY=VALUE[,…]", help="configurations")
+    parser.add_argument("--listed", action="store_true", help="those of the list CHANGES, too")
+    parser.add_argument("--recipe", default="raccoon", help="a model's name or a recipe.toml")
+    parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
+    parser.add_argument("--steps", type=int, help="of a run; the recipe's")
+    parser.add_argument("--folds", type=int, default=5, help="at least 2; 5")
+    parser.add_argument("--seeds", default="1", help="separated by commas; 1")
+    parser.add_argument("--only", help="configurations whose name holds this text, and baseline")
+    parser.add_argument("--cache", type=Path, help="file of runs; in lotor's cache")
+    return parser.parse_args(given)
+
+
+def _seeds(text: str) -> list[int]:
+    if not all(part.isdecimal() for part in text.split(",")):
+        raise LotorError(f"--seeds {text}: numbers separated by commas are needed, as in 1,2,3")
+    return [int(part) for part in text.split(",")]
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Print tables."""
+    args = _arguments(given)
+    if not args.changes and not args.listed:
+        print("left out, it takes hours: name changes of the recipe, or --listed; see --help")
+        return 0
+    try:
+        path = Path(args.recipe)
+        if path.suffix != ".toml":
+            path = resource("models", args.recipe, "recipe.toml")
+        plain = tomllib.loads(path.read_text("utf-8"))
+        if args.steps is not None:
+            plain["fit"]["steps"] = args.steps
+        if args.folds < 2:
+            raise LotorError(f"--folds {args.folds}: at least 2 are needed")
+        names = [BASELINE, *args.changes, *(CHANGES if args.listed else ())]
+        if args.only:
+            names = [BASELINE, *(name for name in names[1:] if args.only in name)]
+        rows = [Row(name, changed(plain, name)) for name in dict.fromkeys(names)]
+        folder = data_folder(args.data, rows[0].recipe.data.folder)
+        found = material(folder, rows[0].recipe, args.folds)
+        measure(rows, found, _seeds(args.seeds), args.cache or cache_dir() / "ablation.json")
+    except LotorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
