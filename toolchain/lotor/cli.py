@@ -788,9 +788,20 @@ def _add_train(commands: _Commands) -> None:
     parser.add_argument("--steps", type=int, help="optimisation steps; the recipe's")
     parser.add_argument("--seed", type=int, help="the recipe's")
     parser.add_argument("--out", type=Path, help="where to write; the model's own folder")
+    parser.add_argument(
+        "--preview",
+        type=Path,
+        metavar="PNG",
+        help="only draw what augmentation makes of photographs",
+    )
 
 
 def _train(args: argparse.Namespace) -> Result:
+    if args.preview:
+        from lotor.train import preview
+
+        drawn = preview.preview(args.model, args.preview, args.data, args.seed)
+        return Result(drawn, preview.as_text(drawn))
     from lotor.train.pipeline import as_text, train
 
     found = train(args.model, args.data, args.steps, args.seed, args.out)

@@ -53,6 +53,33 @@ def draw(tiles: Sequence[Tile], title: str, subtitle: str, target: str | None = 
     return sheet
 
 
+def draw_rows(
+    rows: Sequence[tuple[str, Sequence[Image]]], title: str, subtitle: str, side: int = 128
+) -> Image:
+    """Return rows of BGR images as a sheet, BGR uint8 [height, width, 3], each row with a name.
+
+    Args:
+        rows: names and images; every image is shown whole in a square.
+        title: of the sheet.
+        subtitle: small, below it.
+        side: of the squares, pixels.
+    """
+    gap, names, head = 6, 130, 104
+    columns = max((len(images) for _, images in rows), default=0)
+    width = max(600, names + columns * (side + gap) + 2 * _EDGE)
+    sheet = np.empty((head + len(rows) * (side + gap) + _EDGE, width, 3), np.uint8)
+    sheet[:] = _PAPER
+    _write(sheet, title, (_EDGE, 50), 30, _INK, bold=True)
+    _write(sheet, subtitle, (_EDGE, 82), 17, _FAINT)
+    for row, (name, images) in enumerate(rows):
+        y = head + row * (side + gap)
+        _write(sheet, name.replace("_", " "), (_EDGE, y + side // 2), 16, _INK)
+        for column, image in enumerate(images):
+            x = _EDGE + names + column * (side + gap)
+            sheet[y : y + side, x : x + side] = _fit(image, side, side)
+    return sheet
+
+
 def save(sheet: Image, path: Path) -> None:
     """Write a sheet as PNG; folders are made."""
     try:

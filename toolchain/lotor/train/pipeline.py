@@ -51,7 +51,7 @@ def train(
     Returns:
         `files`, `metrics`, `lineage`.
     """
-    path = _recipe_path(name)
+    path = find_recipe(name)
     recipe = _changed(read_recipe(path), steps, seed)
     photos = read_manifest(data_folder(data, recipe.data.folder))
     out = out or path.parent
@@ -70,7 +70,8 @@ def train(
     return {"files": [str(file) for file in files], "metrics": metrics, "lineage": lineage}
 
 
-def _recipe_path(name: str) -> Path:
+def find_recipe(name: str) -> Path:
+    """Return the path of a model's recipe; a name that ends in `.toml` is one."""
     if name.endswith(".toml"):
         return Path(name)
     path = resource("models", name, "recipe.toml")

@@ -29,6 +29,8 @@ EMPTY = "background"
 
 _MOST_AREA = 0.8  # of the scene that something pasted may have
 _MOST_ENLARGED = 1.2
+_SHARP = 96  # pixels: short side from which a photograph is a scene, where there are such
+_LOOK = 24  # pixels: surroundings are averaged to so many before their colours are measured
 _SHORT = 192  # pixels: the short side that a scene is brought to
 
 
@@ -53,8 +55,11 @@ class Scenery:
         how: Augment,
     ) -> None:
         self.photos, self.images, self.labels, self.how = photos, images, labels, how
-        self.empty = [index for index, photo in enumerate(photos) if photo.kind == EMPTY]
-        if len(self.empty) < 2:
+        empty = [index for index, photo in enumerate(photos) if photo.kind == EMPTY]
+        # A sharp animal in the blur of a tiny scene is no scene of any camera.
+        sharp = [index for index in empty if _short_side(photos[index], images[index]) >= _SHARP]
+        self.scenes = sharp if len(sharp) >= 2 else empty
+        if len(self.scenes) < 2:
             raise LotorError(
                 "augment.composite and augment.distant need at least two photographs of class "
                 f"{EMPTY} to put others into; add some or set both to 0"
@@ -76,6 +81,9 @@ class Scenery:
                         self.cutouts[index] = cut_out(image, mask)
                 progress.advance()
 
+    def _scene(self, rng: np.random.Generator) -> int:
+        return self.scenes[int(rng.integers(len(self.scenes)))]
+
     def place(self, index: int, rng: np.random.Generator) -> tuple[Image, Photo]:
         """Return a photograph, or what it shows in another scene, with the box it then has.
 
@@ -93,19 +101,18 @@ class Scenery:
                 return self.images[index], self.photos[index]
             keys = list(self.cutouts)
             cutout = self._nothing(self.cutouts[keys[int(rng.integers(len(keys)))]], rng)
-            return self._put(index, cutout, index, self.how.composite_least, rng)
+            return self._put(index, cutout, rng)
         donor = index
         if donor not in self.cutouts:
             donors = self._donors[int(self.labels[index])]
             if not donors:
                 return self.images[index], self.photos[index]
             donor = donors[int(rng.integers(len(donors)))]
-        scene = self.empty[int(rng.integers(len(self.empty)))]
-        return self._put(donor, self.cutouts[donor], scene, self.how.composite_least, rng)
+        return self._put(donor, self.cutouts[donor], rng)
 
     def _nothing(self, shape: Cutout, rng: np.random.Generator) -> Cutout:
         """Return a piece of an empty scene with the outline of a cutout."""
-        image = self.images[self.empty[int(rng.integers(len(self.empty)))]]
+        image = self.images[self._scene(rng)]
         height, width = shape.mask.shape
         scale = max(1.0, height / image.shape[0], width / image.shape[1])
         if scale > 1.0:
@@ -118,11 +125,9 @@ class Scenery:
         x = int(rng.integers(image.shape[1] - width + 1))
         return replace(shape, image=image[y : y + height, x : x + width])
 
-    def _put(
-        self, index: int, cutout: Cutout, scene: int, least: float, rng: np.random.Generator
-    ) -> tuple[Image, Photo]:
-        canvas = _canvas(self.images[scene], rng)
-        picture, box = paste(canvas, cutout, least, rng)
+    def _put(self, index: int, cutout: Cutout, rng: np.random.Generator) -> tuple[Image, Photo]:
+        canvas = _canvas(self.images[self._scene(rng)], rng)
+        picture, box = paste(canvas, cutout, self.how.composite_least, rng)
         photo = self.photos[index]
         height, width = picture.shape[:2]
         boxes = (Box(*box, photo.kind),)
@@ -133,8 +138,7 @@ class Scenery:
         image, photo = self.images[index], self.photos[index]
         height, width = image.shape[:2]
         whole = Cutout(image, _soft_frame(height, width), (False, False, False, False))
-        scene = self.empty[int(rng.integers(len(self.empty)))]
-        canvas = _canvas(self.images[scene], rng)
+        canvas = _canvas(self.images[self._scene(rng)], rng)
         picture, (x0, y0, x1, y1) = paste(canvas, whole, self.how.distant_least, rng)
         sx, sy = (x1 - x0) / width, (y1 - y0) / height
         boxes = tuple(
@@ -178,6 +182,12 @@ def kept_mask(image: Image, box: Box) -> Mask | None:
             "another folder in $LOTOR_CACHE"
         ) from error
     return mask
+
+
+def _short_side(photo: Photo, image: Image) -> int:
+    """Return the pixels of the short side, of the original where that was smaller."""
+    side = min(image.shape[:2])
+    return min(side, photo.native_short_side or side)
 
 
 def _canvas(scene: Image, rng: np.random.Generator) -> Image:
@@ -238,15 +248,16 @@ def _fit_colours(
 ) -> npt.NDArray[np.float32]:
     """Draw mean and spread of an animal's colours towards its new surroundings', in CIELAB.
 
-    Brightness goes 30 to 90 % of the way, colour 20 to 60 %; in a grey scene the animal is grey.
+    Brightness goes 20 to 70 % of the way, colour 20 to 60 %; in a grey scene the animal is grey.
     After Reinhard et al., Color Transfer between Images, 2001.
     """
     if not mask.any():
         return animal.astype(np.float32)
     lab = cv2.cvtColor(animal.astype(np.float32) / 255, cv2.COLOR_BGR2LAB)
+    around = np.asarray(cv2.resize(around, (_LOOK, _LOOK), interpolation=cv2.INTER_AREA), np.uint8)
     there = cv2.cvtColor(around.astype(np.float32) / 255, cv2.COLOR_BGR2LAB).reshape(-1, 3)
     here = lab[mask]
-    strength = np.array([rng.uniform(0.3, 0.9), *np.repeat(rng.uniform(0.2, 0.6), 2)], np.float32)
+    strength = np.array([rng.uniform(0.2, 0.7), *np.repeat(rng.uniform(0.2, 0.6), 2)], np.float32)
     ratio = np.clip((there.std(axis=0) + 1) / (here.std(axis=0) + 1), 0.6, 1.4)
     if np.abs(there[:, 1:]).max() < 2.0:
         strength[1:], ratio[1:] = 1.0, 0.0

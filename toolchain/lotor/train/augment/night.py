@@ -38,9 +38,9 @@ def dim(real: Real, rng: np.random.Generator) -> Real:
     """Return the picture of a weak lamp at high gain: flat, dark in the corners, grey noise."""
     height, width = real.shape[:2]
     flat = np.float32(rng.uniform(0.3, 0.7))
-    real = np.float32(rng.uniform(0.15, 0.35)) * (1 - flat) + real * flat
-    real = real * corners(height, width, rng.uniform(0.3, 0.8))
-    noise = rng.normal(0, rng.uniform(0.02, 0.1), (height, width, 1))
+    real = np.float32(rng.uniform(0.25, 0.55)) * (1 - flat) + real * flat
+    real = real * corners(height, width, rng.uniform(0.2, 0.6))
+    noise = rng.normal(0, rng.uniform(0.02, 0.07), (height, width, 1))
     return np.asarray(real + noise.astype(np.float32), np.float32)
 
 

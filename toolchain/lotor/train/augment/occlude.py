@@ -15,7 +15,7 @@ def mesh(pixels: Image, rng: np.random.Generator) -> Image:
     height, width = pixels.shape[:2]
     mask = np.zeros((height, width), np.uint8)
     pitch = rng.uniform(0.06, 0.25) * width
-    thick = max(1, round(pitch * rng.uniform(0.04, 0.15)))
+    thick = max(1, round(pitch * rng.uniform(0.03, 0.1)))
     lean = rng.uniform(-10, 10)
     kind = rng.choice(3)
     for angle in ((90,), (0, 90), (rng.uniform(30, 60), -rng.uniform(30, 60)))[kind]:
