@@ -338,6 +338,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise LotorError(f"cannot read recipe {path}: {error}") from error
+
+
 def _seeds(text: str) -> list[int]:
     if not all(part.isdecimal() for part in text.split(",")):
         raise LotorError(f"--seeds {text}: numbers separated by commas are needed, as in 1,2,3")
@@ -354,7 +361,7 @@ def main(given: Sequence[str] | None = None) -> int:
         path = Path(args.recipe)
         if path.suffix != ".toml":
             path = resource("models", args.recipe, "recipe.toml")
-        plain = tomllib.loads(path.read_text("utf-8"))
+        plain = _table(path)
         if args.steps is not None:
             plain["fit"]["steps"] = args.steps
         if args.folds < 2:
@@ -363,9 +370,10 @@ def main(given: Sequence[str] | None = None) -> int:
         if args.only:
             names = [BASELINE, *(name for name in names[1:] if args.only in name)]
         rows = [Row(name, changed(plain, name)) for name in dict.fromkeys(names)]
+        seeds = _seeds(args.seeds)
         folder = data_folder(args.data, rows[0].recipe.data.folder)
         found = material(folder, rows[0].recipe, args.folds)
-        measure(rows, found, _seeds(args.seeds), args.cache or cache_dir() / "ablation.json")
+        measure(rows, found, seeds, args.cache or cache_dir() / "ablation.json")
     except LotorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

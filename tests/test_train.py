@@ -4,7 +4,6 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,11 @@ import numpy as np
 import pytest
 
 from garden import make_garden
-from lotor.data.manifest import Box, Photo, read_manifest
+from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
 from lotor.oracle import Oracle
 from lotor.resources import resource
-from lotor.train.augment import augment
-from lotor.train.recipe import Augment, Input, read_recipe
+from lotor.train.recipe import read_recipe
 
 TEXT = """
 name = "tiny"
@@ -83,84 +81,14 @@ def test_the_shipped_recipe_is_sound() -> None:
         ("height = 32", "", "height missing"),
         ("width = 32", 'width = 32\naspect = "streched"', r"did you mean 'stretch'"),
         ("[input]", "[input", "is no TOML"),
+        ("[fit]", "[augment]\nrain = 1.5\n[fit]", "augment.rain is 1.5; it must lie in 0..1"),
+        ("[fit]", "[augment]\ndistant_least = 0\n[fit]", "augment.distant_least is 0"),
     ],
 )
 def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
     path = write_recipe(tmp_path, TEXT.replace(old, new, 1))
     with pytest.raises(LotorError, match=says):
         read_recipe(path)
-
-
-NOTHING = Augment(
-    full=1.0, zoom=0.0, flip=0.0, rotate=0.0, soften=0.0, gain=0.0, colour=0.0,
-    grey=0.0, infrared=0.0, noise=0.0, jpeg=0.0,
-)  # fmt: skip
-SHAPE = Input(32, 32)
-
-
-def boxed(box: tuple[int, int, int, int]) -> Photo:
-    return Photo(Path("a.png"), "raccoon", "train", "g", 400, (Box(*box),))
-
-
-def test_augmentation_can_be_turned_off() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    got = augment(image, boxed((0, 0, 9, 9)), SHAPE, NOTHING, np.random.default_rng(0))
-    assert (got == image[:, :, ::-1]).all()
-
-
-def test_half_of_the_photographs_are_mirrored() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
-    how = replace(NOTHING, flip=0.5)
-    rng = np.random.default_rng(3)
-    plain, seen = image[:, :, ::-1], []
-    for _ in range(40):
-        got = augment(image, boxed((0, 0, 32, 32)), SHAPE, how, rng)
-        mirrored = bool((got == plain[:, ::-1]).all())
-        assert mirrored or (got == plain).all()
-        seen.append(mirrored)
-    assert 10 < sum(seen) < 30
-
-
-def test_zooming_shows_the_surroundings_of_a_box() -> None:
-    """Red box on black: in a window around it, red fills at least 1 / 2.5^2."""
-    image = np.zeros((100, 100, 3), np.uint8)
-    image[40:70, 30:60, 2] = 255
-    how = replace(NOTHING, full=0.0, zoom=1.0)
-    rng = np.random.default_rng(4)
-    shares = [
-        (augment(image, boxed((30, 40, 60, 70)), SHAPE, how, rng)[:, :, 0] > 128).mean()
-        for _ in range(50)
-    ]
-    assert min(shares) > 0.14
-    assert max(shares) > 0.5
-
-
-def test_crops_keep_the_animal() -> None:
-    """The red animal stays in sight in every crop, at least `min_box` of it."""
-    image = np.zeros((100, 100, 3), np.uint8)
-    image[70:95, 65:95, 2] = 255
-    how = replace(NOTHING, full=0.0, min_area=0.2, min_box=0.7)
-    rng = np.random.default_rng(1)
-    shares = []
-    for _ in range(200):
-        pixels = augment(image, boxed((65, 70, 95, 95)), SHAPE, how, rng)
-        shares.append((pixels[:, :, 0] > 128).mean())
-    assert min(shares) > 0.7 * 0.075 * 0.9
-    assert max(shares) > 0.2  # and there were real crops
-
-
-def test_softening_takes_sharpness_away() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
-    how = replace(NOTHING, soften=1.0, softest=24)
-    shape = Input(96, 96)
-    rng = np.random.default_rng(2)
-
-    def sharpness(pixels: np.ndarray) -> float:
-        return float(np.abs(np.diff(pixels.astype(int), axis=1)).mean())
-
-    plain = sharpness(augment(image, boxed((0, 0, 96, 96)), shape, NOTHING, rng))
-    soft = [sharpness(augment(image, boxed((0, 0, 96, 96)), shape, how, rng)) for _ in range(30)]
-    assert np.median(soft) < 0.5 * plain
 
 
 @pytest.mark.train

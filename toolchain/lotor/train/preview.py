@@ -9,18 +9,14 @@ import numpy as np
 from lotor.contact_sheet import draw_rows, save
 from lotor.data.manifest import data_folder, read_manifest
 from lotor.preprocess import Image
+from lotor.train.augment import NOTHING
 from lotor.train.pipeline import find_recipe
 from lotor.train.quiet import loading
-from lotor.train.recipe import Augment, Recipe, read_recipe
+from lotor.train.recipe import Recipe, read_recipe
 
 _COLUMNS = 10
 _WHOLE_ROWS = 4
 
-# Everything off, the photograph seen whole.
-_NOTHING = Augment(
-    full=1.0, zoom=0.0, flip=0.0, rotate=0.0, soften=0.0, gain=0.0, colour=0.0, grey=0.0,
-    infrared=0.0, noise=0.0, jpeg=0.0,
-)  # fmt: skip
 # What is seen of one alone: on top of nothing, with the recipe's strengths.
 _ALONE: dict[str, dict[str, float]] = {
     name: {name: 1.0}
@@ -77,7 +73,7 @@ def preview(
 
 def _only(recipe: Recipe, values: dict[str, float]) -> Recipe:
     strengths = {key: value for key, value in asdict(recipe.augment).items() if key in _STRENGTHS}
-    return replace(recipe, augment=replace(_NOTHING, **strengths, **values))
+    return replace(recipe, augment=replace(NOTHING, **strengths, **values))
 
 
 def as_text(drawn: dict[str, Any]) -> str:

@@ -5,6 +5,6 @@ original and many others from tiny ones, so sharpness must carry no information.
 """
 
 from lotor.train.augment.composite import Scenery
-from lotor.train.augment.vary import augment
+from lotor.train.augment.vary import NOTHING, augment
 
-__all__ = ["Scenery", "augment"]
+__all__ = ["NOTHING", "Scenery", "augment"]

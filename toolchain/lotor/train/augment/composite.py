@@ -6,7 +6,7 @@ taken; and a photograph of nothing is composited, too: a piece of another empty 
 animal's outline, is put into it.
 """
 
-import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -162,20 +162,19 @@ class Scenery:
 def kept_mask(image: Image, box: Box) -> Mask | None:
     """Return the mask of what is in a box, made once and then kept in the cache folder."""
     key = mask_key(image, box)
-    path = cache_dir() / "masks" / key[:2] / f"{key}.npz"
+    path = cache_dir() / "masks" / key[:2] / f"{key}.z"
+    shape = image.shape[:2]
     try:
-        with np.load(path) as kept:
-            bits = np.unpackbits(kept["mask"], count=image.shape[0] * image.shape[1])
-        mask: Mask | None = bits.astype(np.bool_).reshape(image.shape[:2])
-        return mask if mask is not None and mask.any() else None
-    except (OSError, ValueError, KeyError, EOFError):
-        pass
+        bits = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
+        kept = np.unpackbits(bits, count=shape[0] * shape[1]).astype(np.bool_).reshape(shape)
+        return kept if kept.any() else None
+    except (OSError, ValueError, zlib.error):
+        pass  # it is made now
     mask = segment(image, box)
-    content = io.BytesIO()
-    some = np.zeros(image.shape[:2], np.bool_) if mask is None else mask
-    np.savez_compressed(content, mask=np.packbits(some))
+    some = np.zeros(shape, np.bool_) if mask is None else mask
+    content = zlib.compress(np.packbits(some).tobytes())
     try:
-        write_files({path: content.getvalue()})
+        write_files({path: content})
     except OSError as error:
         raise LotorError(
             f"cannot keep masks in {path.parent}: {error.strerror}; make room there or name "

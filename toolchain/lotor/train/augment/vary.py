@@ -12,6 +12,12 @@ from lotor.train.augment.night import Corners
 from lotor.train.augment.window import Window, choose_window
 from lotor.train.recipe import Augment, Input
 
+NOTHING = Augment(
+    full=1.0, zoom=0.0, flip=0.0, rotate=0.0, soften=0.0, gain=0.0, colour=0.0, grey=0.0,
+    infrared=0.0, noise=0.0, jpeg=0.0,
+)  # fmt: skip
+"""Everything off: a photograph is seen whole, as it is."""
+
 _NO_SHINE = ("person", "background")
 
 

@@ -1,0 +1,150 @@
+"""The ablation: folds by group, changed recipes, kept runs, paired differences."""
+
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ablation
+from garden import make_garden
+from lotor.errors import LotorError
+from lotor.resources import resource
+from lotor.train.recipe import Recipe
+
+TABLE = tomllib.loads(resource("models", "raccoon", "recipe.toml").read_text("utf-8"))
+
+
+def test_folds_keep_groups_whole_and_spread_the_target() -> None:
+    rng = np.random.default_rng(0)
+    group = np.sort(rng.integers(0, 60, 300))
+    _, group = np.unique(group, return_inverse=True)
+    positive = np.isin(group, [3, 9, 20, 33, 41, 50])
+    fold = ablation.deal(group, positive, 3)
+    assert set(fold) == {0, 1, 2}
+    for name in range(group.max() + 1):
+        assert len(set(fold[group == name])) == 1
+    for held in range(3):
+        assert len(set(group[positive & (fold == held)])) == 2
+
+
+def test_changes_of_a_recipe() -> None:
+    recipe = ablation.changed(TABLE, "rain=0.2,fit.mixup=0.3,data.share.person=0.5,network.width=1")
+    assert recipe.augment.rain == 0.2 and recipe.fit.mixup == 0.3
+    assert recipe.data.share["person"] == 0.5 and recipe.network.width == 1.0
+    assert ablation.changed(TABLE, "input.aspect=pad").input.aspect == "pad"
+    assert ablation.changed(TABLE, "baseline").augment.rain == 0.0
+    merged = ablation.changed(TABLE, "merge=person+other_animal+background")
+    assert merged.labels == ["raccoon", "person"]
+    assert merged.data.other == "person" and merged.data.classes["background"] == "person"
+    assert sum(merged.data.share.values()) == pytest.approx(sum(TABLE["data"]["share"].values()))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("rain", "'rain' is no change; write key=value"),
+        ("rian=0.2", "unknown key 'rian'"),
+        ("rain=2", "augment.rain is 2"),
+        ("merge=person+dog", "the labels are raccoon, person"),
+        ("merge=person+raccoon", "raccoon is the target; name it first"),
+        ("target.name=1", "target is no table"),
+    ],
+)
+def test_unsound_changes(change: str, says: str) -> None:
+    with pytest.raises(LotorError, match=says):
+        ablation.changed(TABLE, change)
+
+
+def base(**changes: str) -> Recipe:
+    return ablation.changed(TABLE, ",".join(f"{k}={v}" for k, v in changes.items()) or "baseline")
+
+
+def test_a_run_is_known_by_what_counts(tmp_path: Path) -> None:
+    found = ablation.material(make_garden(tmp_path), base(), 2)
+    recipe = base()
+    key = ablation.identity(recipe, found, 0, 1)
+    other_seed = replace(recipe, fit=replace(recipe.fit, seed=99))
+    assert ablation.identity(other_seed, found, 0, 1) == key
+    others = [
+        ablation.identity(base(rain="0.1"), found, 0, 1),
+        ablation.identity(base(**{"fit.steps": "7"}), found, 0, 1),
+        ablation.identity(recipe, found, 1, 1),
+        ablation.identity(recipe, found, 0, 2),
+        ablation.identity(recipe, replace(found, version="x"), 0, 1),
+        ablation.identity(recipe, replace(found, folds=3), 0, 1),
+    ]
+    assert len({key, *others}) == len(others) + 1
+    # What is said, but is the default, changes nothing: so a key may be added later.
+    assert ablation.identity(base(rain="0.0"), found, 0, 1) == key
+
+
+def test_the_test_split_is_not_there(tmp_path: Path) -> None:
+    found = ablation.material(make_garden(tmp_path), base(), 2)
+    assert {photo.split for photo in found.photos} == {"train", "val"}
+
+
+def test_runs_are_kept_and_tables_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A change that knows the answer gains; what is kept is not run again."""
+    data, cache = make_garden(tmp_path / "data"), tmp_path / "runs.json"
+    ran = []
+
+    def run(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> ablation.Scores:
+        ran.append((recipe.augment.rain, held, seed))
+        rng = np.random.default_rng([held, seed])
+        truth = found.positive[found.fold == held]
+        return rng.random(len(truth)) * 0.5 + (0.5 * truth if recipe.augment.rain else 0)
+
+    monkeypatch.setattr(ablation, "run", run)
+    monkeypatch.setattr(ablation, "ROUNDS", 50)
+    given = ["rain=0.2", "--data", str(data), "--folds", "2", "--cache", str(cache)]
+    assert ablation.main([*given, "--seeds", "1"]) == 0
+    # Configurations advance together.
+    assert ran == [(0.0, 0, 1), (0.2, 0, 1), (0.0, 1, 1), (0.2, 1, 1)]
+    last = capsys.readouterr().out.strip().splitlines()[-1].split(" | ")
+    assert last[:3] == ["| rain=0.2", "2", "1.000"]
+    low, high = last[-1].rstrip(" |").split("[")[1].rstrip("]").split(", ")
+    assert 0 < float(low) < float(high)
+    ran.clear()
+    assert ablation.main([*given, "--seeds", "1,2"]) == 0
+    assert ran == [(0.0, 0, 2), (0.2, 0, 2), (0.0, 1, 2), (0.2, 1, 2)]
+    assert len(json.loads(cache.read_text())) == 8
+    ran.clear()
+    capsys.readouterr()
+    assert ablation.main([*given, "--seeds", "1,2"]) == 0
+    assert not ran
+    assert "| rain=0.2 | 4 | 1.000 |" in capsys.readouterr().out
+
+
+def test_what_equals_the_baseline_gains_nothing(tmp_path: Path) -> None:
+    found = ablation.material(make_garden(tmp_path), base(), 2)
+    rng = np.random.default_rng(0)
+    runs = {(1, fold): rng.random(int((found.fold == fold).sum())) for fold in (0, 1)}
+    one, other = ablation.Row("a", base(), runs), ablation.Row("b", base(), dict(runs))
+    assert ablation.difference(one, other, found, frozenset(runs)) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["rain=0.1", "--folds", "1"], "--folds 1: at least 2"),
+        (["rain=0.1", "--seeds", "a"], "--seeds a: numbers"),
+        (["rain=0.1", "--folds", "40"], "take fewer than 40 --folds"),
+        (["rain=0.1", "--recipe", "nothing"], "cannot read recipe"),
+    ],
+)
+def test_bad_arguments(
+    tmp_path: Path, given: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ["--data", str(make_garden(tmp_path)), "--cache", str(tmp_path / "runs.json")]
+    assert ablation.main([*given, *folder]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_it_does_not_start_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ablation.main([]) == 0
+    assert "left out" in capsys.readouterr().out
