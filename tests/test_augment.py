@@ -1,12 +1,16 @@
 """What happens to training photographs: by itself, all of it off, composites and their masks."""
 
+import json
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from garden import make_garden
+from lotor.cli import main
 from lotor.data.manifest import Box, Photo
 from lotor.errors import LotorError
 from lotor.preprocess import Image
@@ -14,6 +18,7 @@ from lotor.train.augment import NOTHING, Scenery, augment, composite, cutout, ni
 from lotor.train.augment.composite import paste
 from lotor.train.augment.cutout import Cutout, plausible, prior_box, segment
 from lotor.train.recipe import Augment, Input
+from test_train import TEXT, write_recipe
 
 SHAPE = Input(32, 32)
 
@@ -84,7 +89,7 @@ def test_softening_takes_sharpness_away() -> None:
 
 
 # What each new one does alone; those of the night need an infrared photograph.
-NEW = {
+NEW: dict[str, dict[str, Any]] = {
     name: {name: 1.0}
     for name in (
         "tilt", "motion", "vignette", "fog", "rain", "drops", "leaves", "grass", "mesh",
@@ -124,7 +129,8 @@ def test_each_changes_pictures_repeatably(name: str) -> None:
     photo = boxed((20, 10, 60, 50))
     shape = Input(40, 56)
     how = replace(NOTHING, **NEW[name])
-    without = replace(how, **{name: 0.0})
+    off: dict[str, Any] = {name: 0.0}
+    without = replace(how, **off)
     different = 0
     for seed in range(20):
         got = augment(image, photo, shape, how, np.random.default_rng(seed))
@@ -183,8 +189,9 @@ def test_motion_smears_by_at_most_a_twelfth_of_the_width() -> None:
 def test_what_dims_flattens() -> None:
     image = scene()
     for name in ("fog", "dim"):
-        how = replace(NOTHING, **(NEW[name] | {"gain": 0.0}))
-        without = replace(how, **{name: 0.0})
+        how = replace(NOTHING, **NEW[name])
+        off: dict[str, Any] = {name: 0.0}
+        without = replace(how, **off)
         spread = [
             [
                 cv2.GaussianBlur(augment(image, boxed((0, 0, 9, 9)), Input(96, 96), each,
@@ -255,7 +262,7 @@ def test_the_box_to_cut_out_is_the_largest_of_the_class() -> None:
     assert 0 < guess.x0 < 100 < guess.x1 < 200 and 0 < guess.y0 < 50 < guess.y1 < 100
 
 
-def red_disc(cut: tuple[bool, bool, bool, bool] = (False,) * 4) -> Cutout:  # type: ignore[assignment]
+def red_disc(cut: tuple[bool, bool, bool, bool] = (False,) * 4) -> Cutout:
     mask = np.zeros((60, 50), np.uint8)
     cv2.ellipse(mask, (25, 30), (24, 29), 0, 0, 360, 255, -1)
     image = np.zeros((60, 50, 3), np.uint8)
@@ -404,3 +411,28 @@ def test_masks_of_other_versions_are_not_taken(monkeypatch: pytest.MonkeyPatch) 
     before = cutout.mask_key(image, box)
     monkeypatch.setattr(cutout, "VERSION", cutout.VERSION + 1)
     assert cutout.mask_key(image, box) != before
+
+
+@pytest.mark.train
+def test_a_sheet_shows_what_a_recipe_has_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("tensorflow")
+    data = make_garden(tmp_path / "data")
+    recipe = write_recipe(
+        tmp_path, TEXT.replace("[quantize]", "[augment]\nrain = 0.3\ndistant = 0.2\n[quantize]")
+    )
+    sheet = tmp_path / "out" / "sheet.png"
+    given = ["train", str(recipe), "--data", str(data), "--preview", str(sheet), "--json"]
+    assert main(given) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert rows[:2] == ["photograph", "all together"]
+    assert {"flip", "rain", "distant", "zoom"} <= set(rows)
+    assert not {"composite", "mesh", "fog"} & set(rows)
+    drawn = cv2.imread(str(sheet))
+    assert drawn is not None and drawn.shape[0] > 128 * (len(rows) + 3)
+    assert not (tmp_path / "tiny.tflite").exists()
+    # The same seed gives the same sheet.
+    before = sheet.read_bytes()
+    assert main(given) == 0
+    assert sheet.read_bytes() == before

@@ -18,7 +18,7 @@ _COLUMNS = 10
 _WHOLE_ROWS = 4
 
 # What is seen of one alone: on top of nothing, with the recipe's strengths.
-_ALONE: dict[str, dict[str, float]] = {
+_ALONE: dict[str, dict[str, Any]] = {
     name: {name: 1.0}
     for name in (
         "flip", "rotate", "soften", "grey", "infrared", "noise", "jpeg", "tilt", "motion",
@@ -71,7 +71,7 @@ def preview(
     return {"file": str(path), "recipe": recipe.name, "rows": [title for title, _ in rows if title]}
 
 
-def _only(recipe: Recipe, values: dict[str, float]) -> Recipe:
+def _only(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     strengths = {key: value for key, value in asdict(recipe.augment).items() if key in _STRENGTHS}
     return replace(recipe, augment=replace(NOTHING, **strengths, **values))
 

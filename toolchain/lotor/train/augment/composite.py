@@ -185,7 +185,7 @@ def kept_mask(image: Image, box: Box) -> Mask | None:
 
 def _short_side(photo: Photo, image: Image) -> int:
     """Return the pixels of the short side, of the original where that was smaller."""
-    side = min(image.shape[:2])
+    side = int(min(image.shape[:2]))
     return min(side, photo.native_short_side or side)
 
 
