@@ -1,7 +1,7 @@
 """How good a classifier is on photographs it has not seen."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,37 @@ def recall_at(scores: Scores, positive: Flags, false_alarms: float) -> float:
     return float((scores[positive] >= threshold_at(scores, positive, false_alarms)).mean())
 
 
+def resamples(
+    groups: Sequence[str], rounds: int = 1000, seed: int = 0
+) -> list[npt.NDArray[np.int64]]:
+    """Return `rounds` bootstrap samples as row indices; as many groups as there are, all whole.
+
+    Photographs of a group are no independent witnesses, so they are drawn together (the cluster
+    bootstrap: Davison and Hinkley, Bootstrap Methods and their Application, section 3.8).
+
+    Args:
+        groups: of each row, [n].
+        rounds: number of samples.
+        seed: decides the draws; the same groups and seed give the same samples.
+    """
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    rows = [np.flatnonzero(member == index) for index in range(len(names))]
+    rng = np.random.default_rng(seed)
+    return [
+        np.concatenate([rows[i] for i in rng.integers(len(names), size=len(names))])
+        for _ in range(rounds)
+    ]
+
+
 def bootstrap(
     scores: Scores, positive: Flags, groups: Sequence[str], rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Return the 95 % interval of the average precision, whole groups resampled."""
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    rows = [np.flatnonzero(member == index) for index in range(len(names))]
-    rng = np.random.default_rng(seed)
-    values = []
-    for _ in range(rounds):
-        chosen = np.concatenate([rows[i] for i in rng.integers(len(names), size=len(names))])
-        if positive[chosen].any():
-            values.append(average_precision(scores[chosen], positive[chosen]))
+    values = [
+        average_precision(scores[chosen], positive[chosen])
+        for chosen in resamples(groups, rounds, seed)
+        if positive[chosen].any()
+    ]
     low, high = np.percentile(values, [2.5, 97.5]) if values else (np.nan, np.nan)
     return float(low), float(high)
 
@@ -205,7 +224,7 @@ def evaluate(
     if not model.recipe:
         raise LotorError(f"{model.name} has no recipe.toml beside it, which says what classes mean")
     folder = data_folder(data, str(model.recipe["data"]["folder"]))
-    photos = _spread(read_manifest(folder).split(split), limit)
+    photos = spread(read_manifest(folder).split(split), limit)
     if not photos:
         raise LotorError(f"{folder} has no photograph in split {split}")
     result: dict[str, Any] = {"model": model.name, "split": split, "data": str(folder)}
@@ -229,7 +248,12 @@ def evaluate(
 
 
 class CountingBoard:
-    """A board that is compared with this machine at every run."""
+    """A board that is compared with this machine at every run.
+
+    Attributes:
+        runs: how often it was asked.
+        mismatches: how many outputs differed from this machine's in any byte.
+    """
 
     def __init__(self, board: BoardClassifier) -> None:
         self._board, self.labels, self.input = board, board.labels, board.input
@@ -248,15 +272,17 @@ class CountingBoard:
         return self._board.probabilities(output)
 
 
+def label_indices(recipe: Mapping[str, Any], labels: Sequence[str]) -> Callable[[str], int]:
+    """Return what tells the index of the label that a data set's class belongs to."""
+    table = recipe["data"]
+    return lambda kind: labels.index(table["classes"].get(kind, table["other"]))
+
+
 def _judge(
     classifier: Classifier, model: ModelFile, photos: Sequence[Photo], views: bool
 ) -> dict[str, Any]:
-    labels, table = classifier.labels, model.recipe["data"]
-    target = target_index(classifier, model.recipe)
-
-    def label_of(kind: str) -> int:
-        return labels.index(table["classes"].get(kind, table["other"]))
-
+    labels, target = classifier.labels, target_index(classifier, model.recipe)
+    label_of = label_indices(model.recipe, labels)
     scored = score_photos(classifier, photos, label_of, target if views else None)
     return {
         "views": views,
@@ -277,7 +303,8 @@ def val_thresholds(model: ModelFile) -> dict[str, float]:
         return {}
 
 
-def _spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+def spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+    """Return at most so many photographs, spread evenly over all; None is no limit."""
     if limit is None or limit >= len(photos):
         return list(photos)
     if limit < 1:

@@ -141,8 +141,9 @@ def _photo(folder: Path, manifest: Path, line: int, row: Mapping[str, str]) -> P
             raise ValueError(f"file '{row['file']}' must lie below the manifest's folder")
         texts = {name: row.get(name) or "" for name in _OPTIONAL}
         width, height = (int(texts.pop(side) or 0) for side in ("width", "height"))
-        # The garden data has its source in two columns.
+        # The garden data has its source in two columns; a path often says what a class does not.
         texts["source"] = texts["source"] or row.get("source_repo") or ""
+        texts["note"] = "; ".join(filter(None, (texts["note"], row.get("source_path"))))
         return Photo(
             path=folder / row["file"],
             kind=row["class"],

@@ -167,12 +167,17 @@ def read_recipe(path: Path) -> Recipe:
 
 def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     """Return the recipe of a TOML table, checked; `where` is what errors name."""
-    recipe = _build(Recipe, table, where)
+    recipe = build(Recipe, table, where)
     _check(recipe, where)
     return recipe
 
 
-def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
+def build(kind: type[T], table: dict[str, Any], where: str) -> T:
+    """Return a dataclass filled from a table of TOML; `where` is what errors name.
+
+    Raises:
+        LotorError: an unknown or missing key, or a value of another type.
+    """
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for key, value in table.items():
@@ -182,7 +187,7 @@ def _build(kind: type[T], table: dict[str, Any], where: str) -> T:
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise LotorError(f"{where}: {key} must be a table")
-            value = _build(hint, value, f"{where} [{key}]")
+            value = build(hint, value, f"{where} [{key}]")
         elif hint is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         elif hint in (int, float, str, bool) and type(value) is not hint:
