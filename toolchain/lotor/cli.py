@@ -149,6 +149,71 @@ def _bench(args: argparse.Namespace) -> Result:
     return Result({"models": rows}, as_text(rows))
 
 
+def _add_benchmark(commands: _Commands) -> None:
+    parser = commands.add(
+        "benchmark",
+        "measure a model by its frozen benchmark, beside what it must beat",
+        _benchmark,
+    )
+    parser.add_argument("model", help="a model with a recipe and a benchmark.toml, e.g. raccoon")
+    parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the benchmark's")
+    parser.add_argument("--split", help="train, val or test; the benchmark's")
+    parser.add_argument(
+        "--unfrozen", action="store_true", help="allow other data or another split, and say so"
+    )
+    parser.add_argument("--views", action="store_true", help="score nine crops of each as well")
+    parser.add_argument("--board", help="infer on this board, too, compared byte by byte")
+    parser.add_argument("--limit", type=int, help="photographs on the board at most, spread evenly")
+    parser.add_argument("--results", type=Path, help="folder of all versions' results; the model's")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="fail where a figure became worse beyond its interval or a baseline is not beaten",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PAGE", help="write tables and pictures to a page"
+    )
+    parser.add_argument(
+        "--gallery",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        metavar="DIR",
+        help="write the worst mistakes, with photographs; default: out/benchmark/NAME",
+    )
+
+
+def _benchmark(args: argparse.Namespace) -> Result:
+    from lotor.benchmark import gallery, page
+    from lotor.benchmark.run import benchmark
+    from lotor.benchmark.text import as_text
+    from lotor.zoo import find_model
+
+    model = find_model(args.model)
+    if args.output:
+        page.check(args.output, model.name)
+    found = benchmark(
+        model,
+        args.data,
+        args.split,
+        args.unfrozen,
+        args.views,
+        args.board,
+        args.limit,
+        args.results,
+    )
+    data, texts = found.as_dict(), [as_text(found)]
+    files = []
+    if args.output:
+        files += page.write(found, args.output, page.command(args.model, found, args.output))
+    if args.gallery is not None:
+        default = args.gallery == Path()
+        files += gallery.write(found, gallery.folder(model.name) if default else args.gallery)
+    data["files"] = [str(path) for path in files]
+    ok = found.ok if args.check else not found.mismatches
+    return Result(data, "\n".join([*texts, *data["files"]]), ok=ok)
+
+
 def _add_boards(commands: _Commands) -> None:
     parser = commands.add("boards", "all boards, and what runs where", _boards)
     parser.add_argument("--check", action="store_true", help="check all board files instead")
@@ -847,6 +912,7 @@ def _visits(args: argparse.Namespace) -> Result:
 
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
+    _add_benchmark,
     _add_boards,
     _add_compile,
     _add_conformance,

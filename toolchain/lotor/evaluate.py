@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from lotor.progress import Progress
 from lotor.zoo import ModelFile
 
 Scores = npt.NDArray[np.float64]
+T = TypeVar("T")
 Flags = npt.NDArray[np.bool_]
 
 FALSE_ALARMS = (0.01, 0.05)
@@ -303,7 +304,7 @@ def val_thresholds(model: ModelFile) -> dict[str, float]:
         return {}
 
 
-def spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+def spread(photos: Sequence[T], limit: int | None) -> list[T]:
     """Return at most so many photographs, spread evenly over all; None is no limit."""
     if limit is None or limit >= len(photos):
         return list(photos)
