@@ -40,7 +40,8 @@ def colour_histogram(
     if truth.all() or not truth.any():
         raise LotorError(
             "the baseline colour-histogram learns from the train split, which needs photographs "
-            f"with the target and without: {int(truth.sum())} of {len(truth)} have it"
+            f"with the target and without: {int(truth.sum())} of {len(truth)} have it; or leave "
+            "it out of benchmark.toml"
         )
     weights = fit_logistic(_histograms(train), truth)
     return predict_logistic(weights, _histograms(photos))

@@ -58,7 +58,7 @@ def precision_recall(run: Run) -> "Figure":
         axes.step(recalls, curve, where="pre", color=_GREY, linestyle=style, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=f"recall of {run.labels[run.target]}")
     axes.set_ylabel("precision")
-    axes.legend(fontsize=_FONT, frameon=False, loc="lower left")
+    drawn.legend(fontsize=_FONT, frameon=False, loc="outside lower center", ncols=2)
     _plain(axes)
     return drawn
 
@@ -102,6 +102,7 @@ def scores(run: Run) -> "Figure":
     ):
         left.hist(found[chosen], edges, color=colour, alpha=0.65, label=name)
     left.set(xlabel=f"score of {target}", ylabel="photographs", yscale="log", xlim=(0, 1))
+    left.yaxis.set_major_formatter("{x:g}")
     left.legend(fontsize=_FONT, frameon=False)
     bins = calibration_bins(found, run.positive)
     right.plot([0, 1], [0, 1], color=_GREY, linestyle=":")

@@ -1,6 +1,7 @@
 """`lotor benchmark`: score every variant of a model, measure by subset, compare, keep."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -92,6 +93,7 @@ class Run:
         opened: the benchmark and its photographs.
         labels: of the model.
         target: index of the label that is looked for.
+        positive: whether it is on each photograph, bool [n].
         looks: what was measured of each photograph.
         subsets: of the photographs.
         lacking: by subset, what is too few for figures; empty where there is enough.
@@ -110,6 +112,7 @@ class Run:
     opened: Opened
     labels: list[str]
     target: int
+    positive: Flags
     looks: list[Look]
     subsets: list[Subset]
     lacking: dict[str, str]
@@ -121,11 +124,6 @@ class Run:
     changes: dict[str, dict[str, dict[str, Difference]]] = field(default_factory=dict)
     versions: list[Kept] = field(default_factory=list)
     kept: Path | None = None
-
-    @property
-    def positive(self) -> Flags:
-        """Whether the target is on each photograph, bool [n]."""
-        return np.asarray(self.variants[MAIN].scored.truth == self.target, np.bool_)
 
     @cached_property
     def regressions(self) -> list[Regression]:
@@ -250,14 +248,23 @@ def benchmark(
     opened = open_data(path, data, split, unfrozen)
     folder = results or path.parent / FOLDER
     versions = read_results(folder)
+    if opened.frozen or results:
+        _check_folder(folder)
     run = _prepare(model, opened)
+    _add_baselines(run)
     for variant in _variants(run, views, board, limit):
         run.variants[variant.name] = variant
-    _add_baselines(run)
     run = _add_previous(run, versions)
     if opened.frozen or results:
         return _keep(run, folder, versions)
     return replace(run, versions=versions)
+
+
+def _check_folder(folder: Path) -> None:
+    """See that results can be kept, before the long work."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise LotorError(f"cannot write to {folder}; --results DIR keeps results elsewhere")
 
 
 def _prepare(model: ModelFile, opened: Opened) -> Run:
@@ -283,7 +290,7 @@ def _prepare(model: ModelFile, opened: Opened) -> Run:
         if not short[part.name]:
             draws[part.name] = resamples(groups, bench.rounds)
     content = hashlib.sha256(model.path.read_bytes()).hexdigest()
-    return Run(model, content, opened, labels, target, looks, parts, short, draws)
+    return Run(model, content, opened, labels, target, positive, looks, parts, short, draws)
 
 
 def _labels(model: ModelFile) -> list[str]:

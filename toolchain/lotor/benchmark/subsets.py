@@ -133,7 +133,7 @@ def subsets(
         [photo.kind in hard.classes or says(photo.note, hard.words) for photo in photos], np.bool_
     )
     tiny = (shares > 0) & (shares < small.area)
-    return [
+    found = [
         Subset("all", "the whole split", np.ones(len(photos), np.bool_)),
         *(Subset(name, rule, light == name) for name, rule in LIGHT.items()),
         Subset("sharp", f"originals of at least {SHARP_SHORT_SIDE} pixels", sharp),
@@ -144,14 +144,12 @@ def subsets(
             tiny | ~positive,
             whole=False,
         ),
-        Subset(
-            "hard",
-            "targets, and of the others those that look like them: "
-            + ", ".join([*hard.classes, *hard.words]),
-            positive | alike,
-            whole=False,
-        ),
     ]
+    if hard.classes or hard.words:
+        names = ", ".join([*hard.classes, *hard.words])
+        rule = f"targets, and of the others those that look like them: {names}"
+        found.append(Subset("hard", rule, positive | alike, whole=False))
+    return found
 
 
 LIGHT: Mapping[str, str] = {
