@@ -462,6 +462,20 @@ def test_a_changed_photograph_is_other_data(garden: Path, model: Path, tmp_path:
     assert not open_data(path, copy, None, True).frozen
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('other = "other_animal"', 'other = "animal"', "'animal' (did you mean 'other_animal'?)"),
+        ('other = "other_animal"', "", "does not say what classes mean"),
+    ],
+)
+def test_a_recipe_that_does_not_fit(model: Path, old: str, new: str, says: str) -> None:
+    recipe = model.with_name("recipe.toml")
+    recipe.write_text(recipe.read_text().replace(old, new, 1))
+    with pytest.raises(LotorError, match=re.escape(says)):
+        run.benchmark(find_model(str(model)))
+
+
 def test_a_model_without_a_benchmark(tmp_path: Path, model: Path) -> None:
     model.with_name("benchmark.toml").unlink()
     found = find_model(str(model))
@@ -540,7 +554,14 @@ def test_gallery_shows_the_worst_and_is_ignored_by_git(found: run.Run, tmp_path:
     assert {m.truth for m in misses} == {"raccoon"}
     assert all(m.wrong == (m.said != "raccoon") for m in misses)
     assert all(m.wrong == (m.said == "raccoon") for m in alarms)
+    gallery.check(tmp_path / "shown")
     files = gallery.write(found, tmp_path / "shown")
+    gallery.check(tmp_path / "shown")  # again
+    (tmp_path / "shown/notes.md").write_text("")
+    with pytest.raises(LotorError, match=r"holds other files \(notes\.md\)"):
+        gallery.check(tmp_path / "shown")
+    with pytest.raises(LotorError, match="cannot write"):
+        gallery.check(tmp_path / "shown/notes.md")
     assert [file.name for file in files] == [gallery.FILE, gallery.SHEET]
     assert (tmp_path / "shown/.gitignore").read_text() == "*\n"
     assert files[0].read_text().count("<figure>") == 12 + gallery.SHOWN

@@ -177,7 +177,7 @@ def _add_benchmark(commands: _Commands) -> None:
         "--gallery",
         nargs="?",
         type=Path,
-        const=Path(),
+        const=True,
         metavar="DIR",
         help="write the worst mistakes, with photographs; default: out/benchmark/NAME",
     )
@@ -192,6 +192,9 @@ def _benchmark(args: argparse.Namespace) -> Result:
     model = find_model(args.model)
     if args.output:
         page.check(args.output, model.name)
+    shown = gallery.folder(model.name) if args.gallery is True else args.gallery
+    if shown:
+        gallery.check(shown)
     found = benchmark(
         model,
         args.data,
@@ -206,9 +209,8 @@ def _benchmark(args: argparse.Namespace) -> Result:
     files = []
     if args.output:
         files += page.write(found, args.output, page.command(args.model, found, args.output))
-    if args.gallery is not None:
-        default = args.gallery == Path()
-        files += gallery.write(found, gallery.folder(model.name) if default else args.gallery)
+    if shown:
+        files += gallery.write(found, shown)
     data["files"] = [str(path) for path in files]
     ok = found.ok if args.check else not found.mismatches
     return Result(data, "\n".join([*texts, *data["files"]]), ok=ok)

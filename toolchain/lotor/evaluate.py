@@ -16,6 +16,7 @@ from lotor.detect import score_image, target_index
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
 from lotor.progress import Progress
+from lotor.suggest import did_you_mean
 from lotor.zoo import ModelFile
 
 Scores = npt.NDArray[np.float64]
@@ -274,9 +275,25 @@ class CountingBoard:
 
 
 def label_indices(recipe: Mapping[str, Any], labels: Sequence[str]) -> Callable[[str], int]:
-    """Return what tells the index of the label that a data set's class belongs to."""
-    table = recipe["data"]
-    return lambda kind: labels.index(table["classes"].get(kind, table["other"]))
+    """Return what tells the index of the label that a data set's class belongs to.
+
+    Raises:
+        LotorError: the recipe does not say it, or names a label that the model has not.
+    """
+    table = recipe.get("data", {})
+    classes, other = table.get("classes"), table.get("other")
+    if not isinstance(classes, dict) or other is None:
+        raise LotorError(
+            "the model's recipe.toml does not say what classes mean: state [data.classes] and, "
+            "for all others, data.other"
+        )
+    for label in (other, *classes.values()):
+        if label not in labels:
+            raise LotorError(
+                f"recipe.toml: '{label}'{did_you_mean(label, labels)} is none of the model's "
+                f"labels {', '.join(labels)}"
+            )
+    return lambda kind: labels.index(classes.get(kind, other))
 
 
 def _judge(

@@ -35,6 +35,27 @@ def folder(model: str) -> Path:
     return Path("out") / "benchmark" / model
 
 
+def check(where: Path) -> None:
+    """See that a gallery can go to a folder, before the long work.
+
+    Raises:
+        LotorError: it is no folder, or holds other files: git will ignore all that is in it.
+    """
+    try:
+        others = {path.name for path in where.iterdir()} - {FILE, SHEET, ".gitignore"}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LotorError(
+            f"cannot write to {where}: {error.strerror}; give another folder with --gallery"
+        ) from error
+    if others:
+        raise LotorError(
+            f"{where} holds other files ({min(others)}), and git ignores all that is beside a "
+            "gallery; give a folder of its own with --gallery"
+        )
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A photograph that the model took for the wrong thing, or nearly.
