@@ -136,7 +136,7 @@ def _subsets(run: Run, variant: Variant) -> str:
 def _cells(run: Run, variant: Variant, part: str) -> list[str]:
     figures = variant.parts.get(part)
     if figures is None:
-        return [run.lacking[part] or "too few", *[""] * (len(METRICS) - 1)]
+        return [run.why_not(variant, part), *[""] * (len(METRICS) - 1)]
     return [interval(figures.interval(name)) if name in figures.values else "" for name in METRICS]
 
 

@@ -125,6 +125,11 @@ class Run:
     versions: list[Kept] = field(default_factory=list)
     kept: Path | None = None
 
+    def why_not(self, variant: Variant, part: str) -> str:
+        """Say why a variant has no figures for a subset."""
+        everything = len(variant.rows) == len(self.opened.photos)
+        return self.lacking[part] if everything else "too few of the photographs were scored"
+
     @cached_property
     def regressions(self) -> list[Regression]:
         """What became worse than it was."""

@@ -42,7 +42,7 @@ def _variant_lines(run: Run, variant: Variant) -> list[str]:
                 for name in METRICS
             ]
         else:
-            row.append(run.lacking[part.name] or "too few")
+            row.append(run.why_not(variant, part.name))
         rows.append(row)
     title = f"{variant.where}:"
     if variant.runs:
