@@ -1,7 +1,6 @@
 """How good a classifier is on photographs it has not seen."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lotor.calibration import calibration_error
 from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open_classifier
 from lotor.data.manifest import SHARP_SHORT_SIDE, Photo, data_folder, read_manifest
+from lotor.decision import read_chosen
 from lotor.detect import score_image, target_index
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
@@ -128,7 +129,7 @@ def operating_points(scored: Scored, target: int) -> dict[str, float]:
 
 
 def measure(
-    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+    scored: Scored, labels: Sequence[str], target: int, thresholds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return the figures on all photographs (`all`) and on those of large originals (`sharp`)."""
     sharp = np.array([photo.sharp for photo in scored.photos], np.bool_)
@@ -141,7 +142,7 @@ def measure(
 
 
 def _figures(
-    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+    scored: Scored, labels: Sequence[str], target: int, thresholds: Mapping[str, float]
 ) -> dict[str, Any]:
     positive, found = scored.truth == target, scored.scores[:, target]
     said = scored.scores.argmax(axis=1)
@@ -162,6 +163,7 @@ def _figures(
             for name, threshold in thresholds.items()
         },
         "accuracy": _rounded(_share(said == scored.truth)),
+        "calibration_error": _rounded(calibration_error(scored.scores, scored.truth)),
         "class_accuracy": {
             label: _rounded(row[index] / sum(row)) if sum(row) else None
             for index, (label, row) in enumerate(zip(labels, table, strict=True))
@@ -263,18 +265,13 @@ def _judge(
         "photos": len(photos),
         "labels": labels,
         "target": labels[target],
-        # Those thresholds are for the full frame alone: ten views alarm more often.
-        **measure(scored, labels, target, {} if views else val_thresholds(model)),
+        **measure(scored, labels, target, val_thresholds(model, views)),
     }
 
 
-def val_thresholds(model: ModelFile) -> dict[str, float]:
+def val_thresholds(model: ModelFile, views: bool = False) -> dict[str, float]:
     """Return the thresholds that training chose on val; none where the model came without."""
-    try:
-        text = model.path.with_name("metrics.json").read_text("utf-8")
-        return {name: float(value) for name, value in json.loads(text)["thresholds"].items()}
-    except (OSError, ValueError, KeyError):
-        return {}
+    return dict(read_chosen(model, views).thresholds)
 
 
 def _spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
@@ -315,7 +312,11 @@ def _part_lines(figures: dict[str, Any], target: str) -> list[str]:
             f"  at the threshold for {share} on val, {_text(point['threshold'])}: recall "
             f"{_text(point['recall'])}, false alarms {_text(point['false_alarms'])}"
         )
-    return [*lines, f"  right label {_text(figures['accuracy'])}"]
+    return [
+        *lines,
+        f"  right label {_text(figures['accuracy'])}, calibration error "
+        f"{_text(figures['calibration_error'])}",
+    ]
 
 
 def _text(value: float | None) -> str:

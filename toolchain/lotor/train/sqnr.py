@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from lotor.train.layers import Array, Network
-from lotor.train.qat import QuantizedModel
+from lotor.train.rounded import Integers
 from lotor.train.run import FloatNetwork, before_clamp, clamped
 
 _MOST = 120.0  # decibels that stand for "equal"
@@ -31,7 +31,7 @@ class LayerNoise:
 
 
 def noise(
-    network: Network | FloatNetwork, quantized: QuantizedModel, batches: Iterable[Array]
+    network: Network | FloatNetwork, quantized: Integers, batches: Iterable[Array]
 ) -> list[LayerNoise]:
     """Compare a network with itself as integers, layer by layer.
 
