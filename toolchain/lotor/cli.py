@@ -485,13 +485,16 @@ def _add_detect(commands: _Commands) -> None:
 
 def _detect(args: argparse.Namespace) -> Result:
     from lotor.classifier import open_classifier
+    from lotor.decision import read_chosen
     from lotor.detect import as_text, detect, find_images, target_index
     from lotor.zoo import find_model
 
     model, paths = find_model(args.model), find_images(args.images)
+    chosen = read_chosen(model, args.views)
     with open_classifier(model, args.board) as classifier:
-        target = target_index(classifier, model.recipe) if args.views else None
-        images = detect(classifier, paths, target)
+        wanted = args.views or chosen.alarm is not None
+        target = target_index(classifier, model.recipe) if wanted else None
+        images = detect(classifier, paths, target if args.views else None, chosen, target)
     return Result({"model": model.name, "images": images}, as_text(images))
 
 

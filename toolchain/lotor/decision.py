@@ -144,6 +144,10 @@ class Chosen:
         return self.thresholds.get(LEAST_COST)
 
 
+NOTHING = Chosen({})
+"""Of a model that came without."""
+
+
 def read_chosen(model: ModelFile, views: bool = False) -> Chosen:
     """Return what training chose for a model, for the full frame or for views of it.
 
@@ -159,4 +163,4 @@ def read_chosen(model: ModelFile, views: bool = False) -> Chosen:
         limit = metrics.get("ood", {}).get("threshold")
         return Chosen(thresholds, None if limit is None else float(limit))
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return Chosen({})
+        return NOTHING

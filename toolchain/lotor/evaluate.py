@@ -240,7 +240,7 @@ class CountingBoard:
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the board's raw output, and count it if it is not this machine's."""
         output = self._board.infer(tensor)
-        expected = np.asarray(self._board.host.run(tensor))
+        expected = self._board.expect(tensor)
         self.runs += 1
         self.mismatches += output.tobytes() != expected.tobytes()
         return output
@@ -248,6 +248,9 @@ class CountingBoard:
     def probabilities(self, output: npt.NDArray[Any]) -> Scores:
         """Return a raw output as real numbers, [labels]."""
         return self._board.probabilities(output)
+
+    def unlike(self, output: npt.NDArray[Any]) -> float | None:
+        return self._board.unlike(output)
 
 
 def _judge(

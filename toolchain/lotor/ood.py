@@ -1,13 +1,22 @@
 """How unlike everything known an image is: scores that a device can compute, higher = more unlike.
 
 Cheap ones need what a classifier puts out anyway; those of features need what is before its last
-layer. `benchmarks/ood.py` compares them.
+layer. `benchmarks/ood.py` compares them; a model gets the best of those as a second output, see
+`train/finish.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from lotor.classifier import Classifier
+from lotor.errors import LotorError
+from lotor.preprocess import read_image
+from lotor.progress import Progress
 
 Values = npt.NDArray[np.float64]
 
@@ -88,3 +97,26 @@ def threshold(known: Values, accepted: float = ACCEPTED) -> float:
     """Return the least score that at least this share of known ones [n] does not exceed."""
     ordered = np.sort(known)
     return float(ordered[max(0, int(np.ceil(accepted * len(ordered))) - 1)])
+
+
+def choose(classifier: Classifier, known: Sequence[Path]) -> dict[str, Any]:
+    """Return the threshold of a model's second output that accepts 95 % of known photographs.
+
+    Returns:
+        `threshold` (of the mean square of that output), `accepted` (of `known`), `median`.
+    """
+    found = []
+    with Progress("what is known", len(known), "photographs") as progress:
+        for path in known:
+            score = classifier.unlike(classifier.infer(classifier.input.tensor(read_image(path))))
+            if score is None:
+                raise LotorError("the model has no second output, which tells the unknown")
+            found.append(score)
+            progress.advance()
+    values = np.array(found)
+    limit = threshold(values)
+    return {
+        "threshold": limit,
+        "accepted": round(float((values <= limit).mean()), 4),
+        "median": round(float(np.median(values)), 4),
+    }
