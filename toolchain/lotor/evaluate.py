@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from lotor.zoo import ModelFile
 
 Scores = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 FALSE_ALARMS = (0.01, 0.05)
 """Shares of the photographs without the target that may alarm, at which recall is told."""
@@ -207,7 +208,7 @@ def evaluate(
     if not model.recipe:
         raise LotorError(f"{model.name} has no recipe.toml beside it, which says what classes mean")
     folder = data_folder(data, str(model.recipe["data"]["folder"]))
-    photos = _spread(read_manifest(folder).split(split), limit)
+    photos = spread(read_manifest(folder).split(split), limit)
     if not photos:
         raise LotorError(f"{folder} has no photograph in split {split}")
     result: dict[str, Any] = {"model": model.name, "split": split, "data": str(folder)}
@@ -277,7 +278,8 @@ def val_thresholds(model: ModelFile, views: bool = False) -> dict[str, float]:
     return dict(read_chosen(model, views).thresholds)
 
 
-def _spread(photos: Sequence[Photo], limit: int | None) -> list[Photo]:
+def spread(photos: Sequence[T], limit: int | None) -> list[T]:
+    """Return at most so many photographs, spread evenly; all of them for None."""
     if limit is None or limit >= len(photos):
         return list(photos)
     if limit < 1:

@@ -80,13 +80,20 @@ def decibels(signal: float, error: float) -> float:
     return float(min(_MOST, 10 * np.log10(max(signal, 1e-30) / error)))
 
 
-def as_text(found: list[LayerNoise], worst: int = 3) -> str:
+WORST = 3
+
+
+def worst(found: Iterable[LayerNoise]) -> list[LayerNoise]:
+    """Return the three layers with the most noise of their own."""
+    return sorted(found, key=lambda layer: layer.own)[:WORST]
+
+
+def as_text(found: list[LayerNoise]) -> str:
     """Return the ratios as a table, the worst layers named."""
     width = max(len(layer.name) for layer in found)
     lines = [f"{'layer':<{width}}  SQNR dB  own dB"]
     lines += [f"{layer.name:<{width}}  {layer.total:7.1f}  {layer.own:6.1f}" for layer in found]
-    ranked = sorted(found, key=lambda layer: layer.own)[:worst]
-    names = ", ".join(f"{layer.name} ({layer.own:.1f} dB)" for layer in ranked)
+    names = ", ".join(f"{layer.name} ({layer.own:.1f} dB)" for layer in worst(found))
     return "\n".join([*lines, f"worst by their own noise: {names}"])
 
 
