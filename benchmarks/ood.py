@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from lotor.preprocess import Image, read_image
 from lotor.progress import Progress
 from lotor.zoo import ModelFile, find_model
 
+DIRECTIONS = (16, 32, 64)
 EACH = 100  # made-up images of a kind
 SIDE = 192
 OTHERS = Path("../shared/data/vww_eval/images")
@@ -125,6 +127,13 @@ def candidates(
     channels, labels = train.features.shape[1], train.logits.shape[1]
     full = ood.Distance.of(train.features, truth)
     each = ood.Distance.of(train.features, truth, diagonal=True)
+    last = {n: ood.still_directions(train.features, n) for n in DIRECTIONS}
+
+    def still(seen: Seen, count: int) -> Values:
+        weights, bias = last[count]
+        steps = np.clip(np.rint(16 * (seen.features @ weights.T + bias)), -128, 127)
+        return np.asarray(np.square(steps / 16).mean(axis=1))
+
     return {
         "max softmax": (lambda seen: ood.least_sure(seen.scores), 0.0),
         "max logit": (lambda seen: ood.small_logit(seen.logits), 0.0),
@@ -138,6 +147,9 @@ def candidates(
             lambda seen: full(seen.features),
             (channels * channels + labels * channels) / macs,
         ),
+    } | {
+        f"last {n} directions, int8": (partial(still, count=n), n * channels / macs)
+        for n in DIRECTIONS
     }
 
 

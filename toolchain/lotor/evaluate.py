@@ -251,6 +251,7 @@ class CountingBoard:
         return self._board.probabilities(output)
 
     def unlike(self, output: npt.NDArray[Any]) -> float | None:
+        """Return how unlike all that is known an input is; None for a model that cannot tell."""
         return self._board.unlike(output)
 
 

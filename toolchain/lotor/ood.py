@@ -20,6 +20,8 @@ from lotor.progress import Progress
 
 Values = npt.NDArray[np.float64]
 
+_ALIVE = 1e-4  # of the mean variance
+
 ACCEPTED = 0.95
 """Share of the known photographs (val) that a threshold takes for known."""
 
@@ -91,6 +93,35 @@ class Distance:
         return np.asarray(
             np.einsum("nlc,cd,nld->nl", apart, self.precision, apart, optimize=True).min(axis=1)
         )
+
+
+def still_directions(known: Values, count: int) -> tuple[Values, Values]:
+    """Return weights [count, channels] and bias [count] of features, whitened where they lie still.
+
+    Those directions in which known features vary least, but do: all of them would give the
+    Mahalanobis distance to one mean for all labels (arXiv:2003.00402), and the last ones give
+    nearly as much. Over what is known each has mean 0 and variance 1.
+
+    Args:
+        known: features [n, channels].
+        count: of directions.
+
+    Raises:
+        LotorError: there are fewer.
+    """
+    mean = known.mean(axis=0)
+    apart = known - mean
+    values, vectors = np.linalg.eigh(apart.T @ apart / len(known))  # ascending
+    # Nothing is told by channels that are always 0, nor by more directions than photographs.
+    alive = np.flatnonzero(values > _ALIVE * values.mean())
+    if count > len(alive):
+        raise LotorError(
+            f"[ood] directions = {count}: {len(alive)} are possible with {known.shape[1]} "
+            f"features of {known.shape[0]} photographs"
+        )
+    chosen = alive[:count]
+    weights = np.ascontiguousarray((vectors[:, chosen] / np.sqrt(values[chosen])).T)
+    return weights, -(weights @ mean)
 
 
 def threshold(known: Values, accepted: float = ACCEPTED) -> float:

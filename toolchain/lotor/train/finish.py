@@ -26,6 +26,7 @@ from lotor.calibration import (
 from lotor.data.manifest import Photo
 from lotor.errors import LotorError
 from lotor.evaluate import average_precision
+from lotor.ood import still_directions
 from lotor.preprocess import normalize, read_image, resize
 from lotor.progress import Progress
 from lotor.train.export import Plan, Quantization
@@ -39,7 +40,6 @@ UNLIKE = "unlike"
 _BATCH = 50
 _GREATEST_SCORE = 255 / 256  # of int8
 _SLACK = 0.001  # of average precision and right labels that a temperature may cost
-_ALIVE = 1e-4  # of the mean variance
 # 16 steps for a standard deviation of what is known; eight of them are as far as it looks.
 _UNLIKE = {8: Quantization(1 / 16, 0), 16: Quantization(1 / 1024, 0, 16)}
 
@@ -173,33 +173,11 @@ def unlike_layer(features: str, known: Array, directions: int) -> Layer:
     Args:
         features: name of the tensor that it reads.
         known: that tensor for known photographs, [n, channels].
-        directions: outputs: those directions in which `known` varies least, but does.
-
-    Raises:
-        LotorError: there are fewer such directions.
+        directions: outputs; see `ood.still_directions`.
     """
     flat = known.reshape(len(known), -1).astype(np.float64)
-    mean = flat.mean(axis=0)
-    apart = flat - mean
-    values, vectors = np.linalg.eigh(apart.T @ apart / len(flat))  # ascending
-    # Nothing is told by channels that are always 0, nor by more directions than photographs.
-    alive = np.flatnonzero(values > _ALIVE * values.mean())
-    if directions > len(alive):
-        raise LotorError(
-            f"[ood] directions = {directions}: {len(alive)} are possible with {flat.shape[1]} "
-            f"features of {flat.shape[0]} photographs"
-        )
-    chosen = alive[:directions]
-    weights = (vectors[:, chosen] / np.sqrt(values[chosen])).T
-    bias = -(weights @ mean)
-    return Layer(
-        UNLIKE,
-        "fully_connected",
-        (features,),
-        (directions,),
-        np.ascontiguousarray(weights, np.float32),
-        bias.astype(np.float32),
-    )
+    weights, bias = (np.asarray(v, np.float32) for v in still_directions(flat, directions))
+    return Layer(UNLIKE, "fully_connected", (features,), (directions,), weights, bias)
 
 
 def _with_output(network: Network, layer: Layer) -> Network:
