@@ -258,9 +258,13 @@ def test_what_was_chosen_on_val_is_written_and_used(trained: dict[str, Any]) -> 
     from lotor.classifier import HostClassifier
     from lotor.decision import LEAST_COST, read_chosen
     from lotor.detect import detect
+    from lotor.train.pipeline import as_text
     from lotor.zoo import find_model
 
     folder = trained["folder"]
+    said = as_text(trained["a"])
+    assert "calibration error" in said
+    assert said.count("without any alarm") == 2
     model = find_model(str(folder / "a" / "tiny.tflite"))
     metrics = json.loads((folder / "a" / "metrics.json").read_text())
     assert {"temperature", "used", "before", "after"} <= set(metrics["calibration"])

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from lotor.calibration import (
     Labels,
@@ -74,9 +75,11 @@ def finish(
         recipe: its `[calibrate]` and `[ood]`.
     """
     network, planned = integers.network, integers.planned
+    run = tf.function(integers.tensors)
     calibration: dict[str, Any] = {}
     if val and recipe.calibrate.temperature != "off":
-        logits = np.concatenate([np.asarray(integers(b), np.float64) for b in _seen(val, recipe)])
+        found = [np.asarray(run(b)[network.logits]) for b in _seen(val, recipe)]
+        logits = np.concatenate(found).astype(np.float64)
         truth = np.array([recipe.label_of(photo.kind) for photo in val], np.int64)
         calibration = choose_temperature(logits, truth, recipe)
         if calibration["used"]:
@@ -85,9 +88,7 @@ def finish(
             real = divided(real, temperature)
     if recipe.ood.directions:
         features = network[network.logits].inputs[0]
-        seen = np.concatenate(
-            [np.asarray(integers.tensors(b)[features]) for b in _seen(train, recipe)]
-        )
+        seen = np.concatenate([np.asarray(run(b)[features]) for b in _seen(train, recipe)])
         layer = unlike_layer(features, seen, recipe.ood.directions)
         bits = planned.tensors[features].bits
         planned = replace(planned, tensors={**planned.tensors, UNLIKE: _UNLIKE[bits]})

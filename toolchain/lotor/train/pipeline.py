@@ -276,4 +276,24 @@ def as_text(result: dict[str, Any]) -> str:
                     + ", ".join(f"{value} at {share}" for share, value in row["recall"].items())
                     + f" false alarms, right label {row['accuracy']}"
                 )
-    return "\n".join([*lines, *result["files"]])
+    return "\n".join([*lines, *_choice_lines(result["metrics"]), *result["files"]])
+
+
+def _choice_lines(metrics: dict[str, Any]) -> list[str]:
+    lines = []
+    if found := metrics.get("calibration"):
+        errors = [found[when]["calibration_error"] for when in ("before", "after")]
+        used = "used" if found["used"] else "not used"
+        lines.append(
+            f"temperature {found['temperature']}, {used}: calibration error {errors[0]}, with it "
+            f"{errors[1]}"
+        )
+    for part in ("full", "views"):
+        if chosen := metrics.get("decision", {}).get(part):
+            lines.append(
+                f"alarm ({part}) from {chosen['threshold']:.4f} on: cost {chosen['cost']} "
+                f"{chosen['cost_95']} a frame, {chosen['cost_silent']} without any alarm"
+            )
+    if limit := metrics.get("ood"):
+        lines.append(f"unknown beyond {limit['threshold']:.4f}, {limit['accepted']:.1%} accepted")
+    return lines
