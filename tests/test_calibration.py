@@ -110,11 +110,11 @@ def test_no_other_threshold_is_cheaper(seed: int) -> None:
     rng = np.random.default_rng(seed)
     positive = rng.random(200) < 0.2
     scores = np.round(rng.normal(positive, 1.0), 1)
-    costs = Costs(*rng.uniform(0.1, 5, 2), prior=0.1)
+    costs = Costs(rng.uniform(0.1, 5), rng.uniform(0.1, 5), prior=0.1)
 
     def cost(t: float) -> float:
         alarms = scores >= t
-        return costs.expected(alarms[positive].mean(), alarms[~positive].mean())
+        return float(costs.expected(alarms[positive].mean(), alarms[~positive].mean()))
 
     best = cost(cheapest(scores, positive, costs))
     assert best <= min(cost(t) for t in np.append(scores, [-9, 9])) + 1e-12
@@ -289,7 +289,7 @@ def test_calibrating_keeps_the_integers_and_adds_an_output(bits: int, tmp_path: 
     first, second = oracle.run(whole.tensors["image"].quantize(inputs[:1]))
     assert second.shape == (1, 3)
     np.testing.assert_allclose(_UNLIKE[bits].real(second)[0], seen[0], atol=0.6)
-    expected = softmax(logits[:1] / 2.5)[0]
+    expected = softmax(logits[:1].astype(np.float64), 2.5)[0]
     np.testing.assert_allclose(whole.tensors["probabilities"].real(first)[0], expected, atol=0.06)
     with pytest.raises(LotorError, match="7 are possible"):
         unlike_layer("mean", features, 9)

@@ -115,9 +115,10 @@ def test_the_worst_layers_get_16_bits(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from lotor.train import quantize as module
+    from lotor.train.calibrate import min_max
 
     monkeypatch.setattr(module, "_WORTH_16", 0.2)
-    monkeypatch.setattr(module, "ESTIMATORS", {"min-max": module.ESTIMATORS["min-max"]})
+    monkeypatch.setattr(module, "ESTIMATORS", {"min-max": min_max})
     found = find_model(str(model))
     out = tmp_path / "mixed.tflite"
     plain = module.quantize_file(found, photographs, tmp_path / "8.tflite", module.Choice("mse"))

@@ -125,7 +125,7 @@ def test_int16_is_symmetric_and_pixels_stay_exact() -> None:
     quant = Quantization.of(-1, 127 / 128, 16)
     assert quant == Quantization(2.0**-15, 0, 16)
     pixels = np.arange(-128, 128)
-    assert (quant.quantize(pixels.astype(np.float32) / 128) == pixels * 256).all()
+    assert (quant.quantize(np.asarray(pixels / 128, np.float32)) == pixels * 256).all()
     assert Quantization.of(0, 6, 16).scale == pytest.approx(6 / 32767)
     eight = Quantization(0.5, 3)
     assert eight.wide == Quantization(0.5 / 128, 0, 16)
