@@ -93,7 +93,7 @@ def test_activations_of_16_bits(
     out, drawn = tmp_path / "wide.tflite", tmp_path / "noise.svg"
     done = lotor(
         "quantize", model, "--data", photographs, "-o", out, "--activations", "16", "--report",
-        "--plot", drawn, "--json", "--correct-bias", "--limit", "9",
+        "--plot", drawn, "--json", "--correct-bias", "--limit", "9", timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -100,27 +100,21 @@ def still_directions(known: Values, count: int) -> tuple[Values, Values]:
 
     Those directions in which known features vary least, but do: all of them would give the
     Mahalanobis distance to one mean for all labels (arXiv:2003.00402), and the last ones give
-    nearly as much. Over what is known each has mean 0 and variance 1.
+    nearly as much. Over what is known each has mean 0 and variance 1; where there are fewer than
+    `count`, the last ones are always 0.
 
     Args:
         known: features [n, channels].
         count: of directions.
-
-    Raises:
-        LotorError: there are fewer.
     """
     mean = known.mean(axis=0)
     apart = known - mean
     values, vectors = np.linalg.eigh(apart.T @ apart / len(known))  # ascending
     # Nothing is told by channels that are always 0, nor by more directions than photographs.
     alive = np.flatnonzero(values > _ALIVE * values.mean())
-    if count > len(alive):
-        raise LotorError(
-            f"[ood] directions = {count}: {len(alive)} are possible with {known.shape[1]} "
-            f"features of {known.shape[0]} photographs"
-        )
     chosen = alive[:count]
-    weights = np.ascontiguousarray((vectors[:, chosen] / np.sqrt(values[chosen])).T)
+    weights = np.zeros((count, known.shape[1]))
+    weights[: len(chosen)] = (vectors[:, chosen] / np.sqrt(values[chosen])).T
     return weights, -(weights @ mean)
 
 

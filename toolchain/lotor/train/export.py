@@ -23,6 +23,7 @@ _HIGH = 127  # of weights
 _KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape")
 _LEAST_SCALE = 1e-8  # the reference counts the limits of activations (6) in int32 steps of it
 _FINER = {8: 1 << 10, 16: 1 << 6}  # steps of an output for a step of its sums, at most
+_HEADROOM = 2.0  # of int16 over what was seen: it has steps to spare, and clipping costs most
 _WIDENED = 128  # steps of int16 for one of int8: all differences of int8 fit
 _MOST_BIAS = {8: (1 << 30) - 1, 16: 1 << 45}  # beside int8 and int16
 # Those that the converter writes for the int8 form of an operator.
@@ -208,6 +209,8 @@ def output_quantization(
         bits: of the output.
     """
     (low, high), (least, greatest) = limits, layer.clamp
+    if bits == 16:
+        low, high = low * _HEADROOM, high * _HEADROOM
     low = low if least is None else max(low, least)
     high = high if greatest is None else min(high, greatest)
     found = Quantization.of(low, high, bits)
