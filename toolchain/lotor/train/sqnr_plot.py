@@ -42,7 +42,8 @@ def figure(found: Sequence[LayerNoise], title: str) -> "Figure":
             (bar,) = axes.barh(row + offset, max(0.0, size), height=0.38, color=colour)
             bar.set_gid(f"layer-{row}-{part}")
     axes.set_yticks(range(len(found)), [layer.name for layer in found], fontsize=_FONT)
-    axes.set(ylim=(len(found) - 0.4, -0.6))
+    longest = max([1.0, *(max(layer.total, layer.own) for layer in found)])
+    axes.set(ylim=(len(found) - 0.4, -0.6), xlim=(0, 1.35 * longest))  # room for the legend
     axes.set_xlabel("signal over noise, dB", fontsize=_FONT + 1)
     axes.tick_params(axis="x", labelsize=_FONT)
     axes.tick_params(axis="y", length=0)
