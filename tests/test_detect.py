@@ -31,6 +31,9 @@ class Brightness:
         red = float(output[0, 0])
         return np.array([red, (1 - red) / 4, (1 - red) * 3 / 4])
 
+    def unlike(self, output: np.ndarray) -> float | None:
+        return None
+
 
 def red_square(x: int, y: int) -> Image:
     image = np.zeros((64, 96, 3), np.uint8)

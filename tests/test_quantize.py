@@ -87,6 +87,51 @@ def test_what_can_be_chosen(model: Path, photographs: Path, tmp_path: Path) -> N
     assert "worst by their own noise" in str(even)
 
 
+def test_activations_of_16_bits(
+    lotor: Lotor, model: Path, photographs: Path, tmp_path: Path
+) -> None:
+    out, drawn = tmp_path / "wide.tflite", tmp_path / "noise.svg"
+    done = lotor(
+        "quantize", model, "--data", photographs, "-o", out, "--activations", "16", "--report",
+        "--plot", drawn, "--json", "--correct-bias", "--limit", "9", timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["estimator"] == "min-max"
+    assert found["score_sqnr_db"] > 35
+    assert found["report"]["photos"] == 9
+    assert found["report"]["where"]["int16"]["agreement"] == 1
+    # Every layer's two bars.
+    picture = drawn.read_text()
+    for index in range(len(found["layers"])):
+        assert f'id="layer-{index}-own"' in picture
+        assert f'id="layer-{index}-total"' in picture
+    (out.parent / "recipe.toml").write_text(RECIPE)
+    checked = lotor("verify", out, "--samples", "3", "--json")
+    assert json.loads(checked.stdout)["mismatches"] == 0
+
+
+def test_the_worst_layers_get_16_bits(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lotor.train import quantize as module
+    from lotor.train.calibrate import min_max
+
+    monkeypatch.setattr(module, "_WORTH_16", 0.2)
+    monkeypatch.setattr(module, "ESTIMATORS", {"min-max": min_max})
+    found = find_model(str(model))
+    out = tmp_path / "mixed.tflite"
+    plain = module.quantize_file(found, photographs, tmp_path / "8.tflite", module.Choice("mse"))
+    mixed = module.quantize_file(found, photographs, out, module.Choice("mse", activations="mixed"))
+    assert any("activations of 16 bits" in text for text in mixed.repaired)
+    assert mixed.score_db > plain.score_db
+    from lotor.frontend.tflite import read_model
+
+    graph = read_model(out.read_bytes(), "mixed")
+    assert graph.inputs[0].dtype.value == graph.outputs[0].dtype.value == "int8"
+    assert any(op.kind == "QUANTIZE" for op in graph.ops)
+
+
 def test_data_sets_give_their_train_split(tmp_path: Path) -> None:
     from lotor.train.quantize import photographs as chosen
 
@@ -103,6 +148,8 @@ def test_mistakes(lotor: Lotor, model: Path, photographs: Path, tmp_path: Path) 
     for arguments, says in (
         ((model, "--data", photographs, "--estimator", "msse"), "did you mean 'mse'"),
         ((model, "--data", photographs, "--weights", "3"), "8 and 4 are possible"),
+        ((model, "--data", photographs, "--activations", "mixt"), "did you mean 'mixed'"),
+        ((model, "--data", photographs, "--plot", "noise.bmp"), "ends in .png or .svg"),
         ((model, "--data", photographs, "--samples", "1"), "at least 2 photographs"),
         ((model, "--data", tmp_path / "none"), "no photographs at"),
         ((tmp_path / "int8.tflite", "--data", photographs), "does not take one float32 input"),

@@ -14,6 +14,7 @@ import pytest
 from garden import make_garden
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
+from lotor.infer import as_list
 from lotor.oracle import Oracle
 from lotor.resources import resource
 from lotor.train.recipe import read_recipe
@@ -49,6 +50,16 @@ head_steps = 0
 samples = 12
 steps = 3
 correct_bias = true
+"""
+
+
+MORE = """
+[decision]
+false_alarm_cost = 1
+miss_cost = 20
+prior = 0.1
+[ood]
+directions = 4
 """
 
 
@@ -167,7 +178,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     source = folder / "source.tflite"
     source.write_bytes(to_float(fold(network.build(32, 32, 4, 0.25, 0.0))))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    recipe = str(write_recipe(folder, FILE=str(source), HASH=digest))
+    recipe = str(write_recipe(folder, TEXT + MORE, FILE=str(source), HASH=digest))
     data = make_garden(folder / "garden")
     with pytest.MonkeyPatch.context() as patch:
         # No network: golden vectors are made of noise then.
@@ -229,15 +240,50 @@ def test_its_evidence_is_written(trained: dict[str, Any]) -> None:
     assert lineage["photos"] == {"train": 16, "val": 16, "test": 16}
     assert {"keras", "numpy"} <= set(lineage["packages"])
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert set(metrics) == {"thresholds", "val", "test", "test_float"}
+    assert set(metrics) >= {"thresholds", "val", "test", "test_float"}
     assert metrics["test"]["all"]["positives"] == 4
     assert (folder / "labels.txt").read_text().split()[2] == "other_animal"
     goldens = sorted((folder / "golden").glob("*.npz"))
     assert len(goldens) == 2
     for path in goldens:
         golden = np.load(path)
-        assert (Oracle(folder / "tiny.tflite").run(golden["input"]) == golden["output"]).all()
+        scores, unlike = Oracle(folder / "tiny.tflite").run(golden["input"])
+        assert (scores == golden["output"]).all()
+        assert (unlike == golden["output_1"]).all()
         assert "BUILTIN_REF" in str(golden["oracle"])
+
+
+@pytest.mark.train
+def test_what_was_chosen_on_val_is_written_and_used(trained: dict[str, Any]) -> None:
+    from lotor.classifier import HostClassifier
+    from lotor.decision import LEAST_COST, read_chosen
+    from lotor.detect import detect
+    from lotor.train.pipeline import as_text
+    from lotor.zoo import find_model
+
+    folder = trained["folder"]
+    said = as_text(trained["a"])
+    assert "calibration error" in said
+    assert said.count("without any alarm") == 2
+    model = find_model(str(folder / "a" / "tiny.tflite"))
+    metrics = json.loads((folder / "a" / "metrics.json").read_text())
+    assert {"temperature", "used", "before", "after"} <= set(metrics["calibration"])
+    assert set(metrics["thresholds_views"]) == {"1%", "5%"}
+    assert metrics["decision"]["miss"] == 20
+    for views, part in ((False, "full"), (True, "views")):
+        found = read_chosen(model, views)
+        assert found.alarm == metrics["decision"][part]["threshold"]
+        assert set(found.thresholds) == {"1%", "5%", LEAST_COST}
+    # 95 % of the 16 photographs of val are known: 15, or one more.
+    assert metrics["ood"]["accepted"] >= 0.95
+    val = [photo.path for photo in read_manifest(folder / "garden").split("val")]
+    classifier = HostClassifier(model)
+    images = detect(classifier, val, None, read_chosen(model), 0)
+    assert sum(image["label"] == "unknown" for image in images) <= 1
+    assert all(image["alarm"] in (True, False) for image in images)
+    alarms = [image["scores"]["raccoon"] >= read_chosen(model).alarm for image in images]
+    assert [image["alarm"] for image in images] == alarms
+    assert all(image["ood"] >= 0 for image in images)
 
 
 @pytest.mark.train
@@ -265,7 +311,9 @@ def test_shipped_golden_vectors_are_the_models() -> None:
         golden = np.load(path)
         assert str(golden["model_sha256"]) == hashlib.sha256(model.read_bytes()).hexdigest()
         assert golden["input"].dtype == golden["output"].dtype == np.int8
-        assert (oracle.run(golden["input"]) == golden["output"]).all()
+        outputs = [golden[name] for name in golden.files if name.startswith("output")]
+        for found, expected in zip(as_list(oracle.run(golden["input"])), outputs, strict=True):
+            assert (found == expected).all()
 
 
 NO_TENSORFLOW = """

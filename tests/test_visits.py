@@ -49,6 +49,9 @@ class Colours:
     def probabilities(self, output: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         return output.reshape(-1)
 
+    def unlike(self, output: npt.NDArray[Any]) -> None:
+        return None
+
 
 @pytest.mark.parametrize(
     ("truths", "apart", "visits"),

@@ -23,11 +23,15 @@ class Classifier(Protocol):
     input: ImageInput
 
     def infer(self, tensor: Array) -> Array:
-        """Return the model's raw output [1, labels] for its exact input."""
+        """Return the model's raw output for its exact input: [1, labels], a second one behind."""
         ...
 
     def probabilities(self, output: Array) -> npt.NDArray[np.float64]:
         """Return a raw output as real numbers, [labels]."""
+        ...
+
+    def unlike(self, output: Array) -> float | None:
+        """Return how unlike all that is known an input is; None for a model that cannot tell."""
         ...
 
 
@@ -43,21 +47,34 @@ class _Borders:
     """A classifier's input, labels and output, as its graph and its recipe describe them."""
 
     def __init__(self, model: ModelFile, graph: Graph) -> None:
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        # The second output, which tells the unknown; see `train/finish.py`.
+        more = 1 if model.recipe.get("ood", {}).get("directions") else 0
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1 + more:
             raise LotorError(
                 f"{model.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-                "a classifier has one of each"
+                f"a classifier has one of each{', and one more by its [ood]' if more else ''}"
             )
         self.model = model
         self.input = image_input(graph.inputs[0], model.recipe)
         output = graph.outputs[0]
         self.labels = _labels(model, graph, output.elements)
-        quant = output.quant
-        self._scale, self._zero = (quant.scale, quant.zero_point) if quant else (1.0, 0)
+        self._quants = [
+            (t.quant.scale, t.quant.zero_point) if t.quant else (1.0, 0) for t in graph.outputs
+        ]
 
     def probabilities(self, output: Array) -> npt.NDArray[np.float64]:
         """Return a raw output as real numbers, [labels]."""
-        return (output.reshape(-1).astype(np.float64) - self._zero) * self._scale
+        return self._real(output.reshape(-1)[: len(self.labels)], 0)
+
+    def unlike(self, output: Array) -> float | None:
+        """Return the mean square of the second output, 1 for what is known; None without one."""
+        if len(self._quants) == 1:
+            return None
+        return float(np.square(self._real(output.reshape(-1)[len(self.labels) :], 1)).mean())
+
+    def _real(self, steps: Array, index: int) -> npt.NDArray[np.float64]:
+        scale, zero_point = self._quants[index]
+        return (steps.astype(np.float64) - zero_point) * scale
 
 
 class HostClassifier(_Borders):
@@ -71,7 +88,7 @@ class HostClassifier(_Borders):
 
     def infer(self, tensor: Array) -> Array:
         """Return the model's raw output for its exact input."""
-        return np.asarray(self.host.run(tensor))
+        return _joined(self.host.run(tensor))
 
 
 class BoardClassifier(HostClassifier):
@@ -86,9 +103,15 @@ class BoardClassifier(HostClassifier):
         """Send an input, run, and return the output with the ticks that it took."""
         self.session.load(0, tensor)
         result = self.session.run()
-        expected = self.host.compiled.graph.outputs[0]
-        output = np.frombuffer(self.session.read(), expected.np_dtype)
-        return Answer(output.reshape(expected.shape), int(result.ticks))
+        read = [
+            np.frombuffer(self.session.read(index), expected.np_dtype).reshape(expected.shape)
+            for index, expected in enumerate(self.host.compiled.graph.outputs)
+        ]
+        return Answer(_joined(tuple(read)), int(result.ticks))
+
+    def expect(self, tensor: Array) -> Array:
+        """Return this machine's raw output for an input, which the board's must equal."""
+        return super().infer(tensor)
 
     def infer(self, tensor: Array) -> Array:
         """Return the board's raw output for its exact input."""
@@ -109,7 +132,20 @@ class LiteRtClassifier(_Borders):
 
     def infer(self, tensor: Array) -> Array:
         """Return the model's raw output for its exact input."""
-        return np.asarray(self._oracle.run(tensor))
+        return _joined(self._oracle.run(tensor))
+
+    def named_outputs(self, tensor: Array) -> dict[str, Array]:
+        """Return every output by itself: `output`, and `output_1` where there is a second one."""
+        found = self._oracle.run(tensor)
+        each = found if isinstance(found, tuple) else (found,)
+        return {f"output_{i}" if i else "output": np.asarray(a) for i, a in enumerate(each)}
+
+
+def _joined(outputs: Any) -> Array:
+    """Return one output as it is, and two as one row."""
+    if isinstance(outputs, tuple) and len(outputs) > 1:
+        return np.concatenate([np.asarray(output).reshape(1, -1) for output in outputs], axis=1)
+    return np.asarray(outputs[0] if isinstance(outputs, tuple) else outputs)
 
 
 def _labels(model: ModelFile, graph: Graph, count: int) -> list[str]:

@@ -552,13 +552,16 @@ def _add_detect(commands: _Commands) -> None:
 
 def _detect(args: argparse.Namespace) -> Result:
     from lotor.classifier import open_classifier
+    from lotor.decision import read_chosen
     from lotor.detect import as_text, detect, find_images, target_index
     from lotor.zoo import find_model
 
     model, paths = find_model(args.model), find_images(args.images)
+    chosen = read_chosen(model, args.views)
     with open_classifier(model, args.board) as classifier:
-        target = target_index(classifier, model.recipe) if args.views else None
-        images = detect(classifier, paths, target)
+        wanted = args.views or chosen.alarm is not None
+        target = target_index(classifier, model.recipe) if wanted else None
+        images = detect(classifier, paths, target if args.views else None, chosen, target)
     return Result({"model": model.name, "images": images}, as_text(images))
 
 
@@ -606,7 +609,7 @@ def _evaluate(args: argparse.Namespace) -> Result:
 
 
 def _add_quantize(commands: _Commands) -> None:
-    parser = commands.add("quantize", "a float model to int8, and what each layer loses", _quantize)
+    parser = commands.add("quantize", "a float model to integers, and what they cost", _quantize)
     parser.add_argument("model", help="a float .tflite, or a model with NAME_float.tflite beside")
     parser.add_argument("--data", type=Path, help="photographs: with manifest.csv, or any folder")
     parser.add_argument("-o", "--out", type=Path, help="default: out/NAME_int8.tflite")
@@ -622,10 +625,21 @@ def _add_quantize(commands: _Commands) -> None:
     parser.add_argument(
         "--weights", type=int, default=8, help="bits of convolutions' weights: 8, 4"
     )
+    parser.add_argument(
+        "--activations",
+        default="8",
+        help="bits of activations: 8, 16, or mixed: 16 where it helps the scores much",
+    )
+    parser.add_argument("--report", action="store_true", help="float beside integers, on val")
+    parser.add_argument("--board", help="in the report: on this board too, byte by byte")
+    parser.add_argument("--limit", type=int, help="photographs of the report; all")
+    parser.add_argument("--plot", type=Path, help="draw the layers' noise to this SVG or PNG")
 
 
 def _quantize(args: argparse.Namespace) -> Result:
     from lotor.data.manifest import GARDEN, data_folder
+    from lotor.pictures import check_file
+    from lotor.side_by_side import as_text, compare_files
     from lotor.train.quiet import loading
     from lotor.zoo import find_model
 
@@ -636,9 +650,25 @@ def _quantize(args: argparse.Namespace) -> Result:
         raise LotorError(f"--samples {args.samples}: at least 2 photographs are needed")
     with loading():
         from lotor.train.quantize import Choice, quantize_file
-    choice = Choice(args.estimator, args.equalize, args.correct_bias, args.repair, args.weights)
+        from lotor.train.sqnr_plot import save
+    choice = Choice(
+        args.estimator,
+        args.equalize,
+        args.correct_bias,
+        args.repair,
+        args.weights,
+        args.activations,
+    )
+    if args.plot:
+        check_file(args.plot)
     found = quantize_file(model, folder, out, choice, args.samples)
-    return Result({**found.as_dict(), "file": str(out)}, str(found))
+    data, text = {**found.as_dict(), "file": str(out)}, str(found)
+    if args.plot:
+        save(found.noise, f"{model.name}: what its layers lose as integers", args.plot)
+    if args.report or args.board:
+        data["report"] = compare_files(model, out, folder, args.board, args.limit)
+        text += "\n" + as_text(data["report"])
+    return Result(data, text, ok=not data.get("report", {}).get("mismatches"))
 
 
 def _add_flash(commands: _Commands) -> None:

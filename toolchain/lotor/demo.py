@@ -91,7 +91,7 @@ def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, A
                     for label, score in zip(board.labels, scores, strict=True)
                 },
                 "ticks": answer.ticks,
-                "host_equal": _equal(answer.output, np.asarray(board.host.run(tensor))),
+                "host_equal": _equal(answer.output, board.expect(tensor)),
                 "litert_equal": _equal(answer.output, litert.infer(tensor)) if litert else None,
             }
         )

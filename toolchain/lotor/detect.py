@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lotor.classifier import Classifier, classify
+from lotor.decision import NOTHING, Chosen
 from lotor.errors import LotorError
 from lotor.preprocess import IMAGE_SUFFIXES, Image, read_image
 from lotor.progress import Progress
@@ -80,33 +81,67 @@ def target_index(classifier: Classifier, recipe: dict[str, Any]) -> int:
 
 
 def score_image(
-    classifier: Classifier, image: Image, target: int | None = None
+    classifier: Classifier,
+    image: Image,
+    target: int | None = None,
+    whole: npt.NDArray[Any] | None = None,
 ) -> tuple[npt.NDArray[np.float64], Box]:
     """Score one BGR image; with a target, on all views.
+
+    Args:
+        classifier: the model.
+        image: BGR.
+        target: index of the label that views are for.
+        whole: the model's raw output for the whole image, where it is there already.
 
     Returns:
         scores [labels], and the part of the image that decided.
     """
     boxes = views(*image.shape[:2])
+    first = classify(classifier, image) if whole is None else classifier.probabilities(whole)
     if target is None:
-        return classify(classifier, image), boxes[0]
-    parts = [classify(classifier, image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes]
+        return first, boxes[0]
+    parts = [first, *(classify(classifier, image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes[1:])]
     scores, best = combine(np.stack(parts), target)
     return scores, boxes[best]
 
 
+UNKNOWN = "unknown"
+"""What is said in place of a label of an image that is unlike all that the model knows."""
+
+
 def detect(
-    classifier: Classifier, paths: Sequence[Path], target: int | None = None
+    classifier: Classifier,
+    paths: Sequence[Path],
+    target: int | None = None,
+    chosen: Chosen = NOTHING,
+    alarm_for: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return one entry an image: `path`, `label`, `score`, `scores`, and `view` with a target."""
+    """Say what is on images.
+
+    Args:
+        classifier: the model.
+        paths: of the images.
+        target: index of a label: score views too, and take the one where it is likeliest.
+        chosen: what training chose for the model.
+        alarm_for: index of the label that an alarm is about.
+
+    Returns:
+        One entry an image: `path`, `label`, `score`, `scores`; `view` with a target; `alarm` where
+        a threshold was chosen by cost; `ood` (1 for what is known, more for what is not) where the
+        model tells it, and "unknown" as `label` beyond its threshold.
+    """
     images = []
     with Progress("detect", len(paths), "images") as progress:
         for path in paths:
-            scores, view = score_image(classifier, read_image(path), target)
-            best = int(scores.argmax())
+            image = read_image(path)
+            whole = classifier.infer(classifier.input.tensor(image))
+            scores, view = score_image(classifier, image, target, whole)
+            best, unlike = int(scores.argmax()), classifier.unlike(whole)
+            known = unlike is None or chosen.unknown is None or unlike <= chosen.unknown
             entry: dict[str, Any] = {
                 "path": str(path),
-                "label": classifier.labels[best],
+                "label": classifier.labels[best] if known else UNKNOWN,
                 "score": round(float(scores[best]), 6),
                 "scores": {
                     label: round(float(score), 6)
@@ -115,13 +150,17 @@ def detect(
             }
             if target is not None:
                 entry["view"] = list(view)
+            if alarm_for is not None and chosen.alarm is not None:
+                entry["alarm"] = bool(scores[alarm_for] >= chosen.alarm)
+            if unlike is not None:
+                entry["ood"] = round(unlike, 4)
             images.append(entry)
             progress.advance()
     return images
 
 
 def as_text(images: Sequence[dict[str, Any]]) -> str:
-    """Return a line an image: label, score, the other labels' scores, path."""
+    """Return a line an image: label, score, alarm or not, path, the other labels' scores."""
     lines = []
     for image in images:
         others = "  ".join(
@@ -129,5 +168,8 @@ def as_text(images: Sequence[dict[str, Any]]) -> str:
             for label, score in image["scores"].items()
             if label != image["label"]
         )
-        lines.append(f"{image['label']:<14} {image['score']:5.1%}   {image['path']}   ({others})")
+        alarm = {True: "ALARM  ", False: "       ", None: ""}[image.get("alarm")]
+        lines.append(
+            f"{image['label']:<14} {image['score']:5.1%}   {alarm}{image['path']}   ({others})"
+        )
     return "\n".join(lines)

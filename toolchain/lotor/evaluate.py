@@ -1,6 +1,5 @@
 """How good a classifier is on photographs it has not seen."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from lotor.calibration import calibration_error
 from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open_classifier
 from lotor.data.manifest import SHARP_SHORT_SIDE, Photo, data_folder, read_manifest
+from lotor.decision import read_chosen
 from lotor.detect import score_image, target_index
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
@@ -20,8 +21,8 @@ from lotor.suggest import did_you_mean
 from lotor.zoo import ModelFile
 
 Scores = npt.NDArray[np.float64]
-T = TypeVar("T")
 Flags = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 FALSE_ALARMS = (0.01, 0.05)
 """Shares of the photographs without the target that may alarm, at which recall is told."""
@@ -149,7 +150,7 @@ def operating_points(scored: Scored, target: int) -> dict[str, float]:
 
 
 def measure(
-    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+    scored: Scored, labels: Sequence[str], target: int, thresholds: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return the figures on all photographs (`all`) and on those of large originals (`sharp`)."""
     sharp = np.array([photo.sharp for photo in scored.photos], np.bool_)
@@ -162,7 +163,7 @@ def measure(
 
 
 def _figures(
-    scored: Scored, labels: Sequence[str], target: int, thresholds: dict[str, float]
+    scored: Scored, labels: Sequence[str], target: int, thresholds: Mapping[str, float]
 ) -> dict[str, Any]:
     positive, found = scored.truth == target, scored.scores[:, target]
     said = scored.scores.argmax(axis=1)
@@ -183,6 +184,7 @@ def _figures(
             for name, threshold in thresholds.items()
         },
         "accuracy": _rounded(_share(said == scored.truth)),
+        "calibration_error": _rounded(calibration_error(scored.scores, scored.truth)),
         "class_accuracy": {
             label: _rounded(row[index] / sum(row)) if sum(row) else None
             for index, (label, row) in enumerate(zip(labels, table, strict=True))
@@ -264,7 +266,7 @@ class CountingBoard:
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the board's raw output, and count it if it is not this machine's."""
         output = self._board.infer(tensor)
-        expected = np.asarray(self._board.host.run(tensor))
+        expected = self._board.expect(tensor)
         self.runs += 1
         self.mismatches += output.tobytes() != expected.tobytes()
         return output
@@ -272,6 +274,10 @@ class CountingBoard:
     def probabilities(self, output: npt.NDArray[Any]) -> Scores:
         """Return a raw output as real numbers, [labels]."""
         return self._board.probabilities(output)
+
+    def unlike(self, output: npt.NDArray[Any]) -> float | None:
+        """Return how unlike all that is known an input is; None for a model that cannot tell."""
+        return self._board.unlike(output)
 
 
 def label_indices(recipe: Mapping[str, Any], labels: Sequence[str]) -> Callable[[str], int]:
@@ -307,18 +313,13 @@ def _judge(
         "photos": len(photos),
         "labels": labels,
         "target": labels[target],
-        # Those thresholds are for the full frame alone: ten views alarm more often.
-        **measure(scored, labels, target, {} if views else val_thresholds(model)),
+        **measure(scored, labels, target, val_thresholds(model, views)),
     }
 
 
-def val_thresholds(model: ModelFile) -> dict[str, float]:
+def val_thresholds(model: ModelFile, views: bool = False) -> dict[str, float]:
     """Return the thresholds that training chose on val; none where the model came without."""
-    try:
-        text = model.path.with_name("metrics.json").read_text("utf-8")
-        return {name: float(value) for name, value in json.loads(text)["thresholds"].items()}
-    except (OSError, ValueError, KeyError):
-        return {}
+    return dict(read_chosen(model, views).thresholds)
 
 
 def spread(photos: Sequence[T], limit: int | None) -> list[T]:
@@ -360,7 +361,11 @@ def _part_lines(figures: dict[str, Any], target: str) -> list[str]:
             f"  at the threshold for {share} on val, {_text(point['threshold'])}: recall "
             f"{_text(point['recall'])}, false alarms {_text(point['false_alarms'])}"
         )
-    return [*lines, f"  right label {_text(figures['accuracy'])}"]
+    return [
+        *lines,
+        f"  right label {_text(figures['accuracy'])}, calibration error "
+        f"{_text(figures['calibration_error'])}",
+    ]
 
 
 def _text(value: float | None) -> str:

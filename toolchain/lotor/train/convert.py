@@ -1,4 +1,4 @@
-"""Trained Keras model -> float and int8 files; as integers it trains on, if the recipe says so."""
+"""Trained Keras model -> a network of integers; as such it trains on, if the recipe says so."""
 
 import keras
 import numpy as np
@@ -6,11 +6,12 @@ import numpy as np
 from lotor.train.calibrate import ranges, watch
 from lotor.train.correct_bias import correct_bias
 from lotor.train.equalize import equalize
-from lotor.train.export import plan, to_int8
+from lotor.train.export import plan
 from lotor.train.fit import Photos, train_integers
 from lotor.train.fold import fold
 from lotor.train.layers import Network
 from lotor.train.qat import QuantizedModel
+from lotor.train.rounded import Integers, RoundedNetwork
 from lotor.train.run import FloatNetwork
 
 _BATCH = 50
@@ -18,8 +19,8 @@ _BATCH = 50
 
 def quantized(
     model: keras.Model, photos: Photos, rng: np.random.Generator
-) -> tuple[bytes, Network]:
-    """Return the model as an int8 `.tflite` with a softmax behind it, and as a float network.
+) -> tuple[Integers, Network]:
+    """Return the model as integers with a softmax behind it, and as a float network.
 
     Activation ranges are those seen on the recipe's number of plain training photographs. The
     input's range is that of all pixels, 0..255, so that int8 input = pixel - 128 for mean 128.
@@ -37,10 +38,14 @@ def quantized(
     changed = equalize(network) if how.equalize else network
     seen = watch(changed, FloatNetwork(changed), batches)
     pixels = ((0.0 - shape.mean) / shape.std, (255.0 - shape.mean) / shape.std)
-    planned = plan(changed, ranges(changed, seen, how.estimator, pixels))
+    limits = ranges(changed, seen, how.estimator, pixels)
+    planned = plan(changed, limits, activations=how.activations)
+    if how.activations == 16:
+        wide = RoundedNetwork(changed, planned)
+        return correct_bias(changed, wide, batches) if how.correct_bias else wide, network
     integers = QuantizedModel(changed, planned)
     if how.correct_bias:
         correct_bias(changed, integers, batches)
     if how.steps:
         train_integers(integers, photos, rng)
-    return to_int8(integers.network, planned), network
+    return integers, network

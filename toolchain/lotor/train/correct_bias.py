@@ -5,18 +5,19 @@ that all corrections before it have changed.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
 from lotor.train.layers import Array, Network
-from lotor.train.qat import QuantizedModel
+from lotor.train.rounded import Integers
 from lotor.train.run import FloatNetwork, products
 
+T = TypeVar("T", bound=Integers)
 
-def correct_bias(
-    network: Network, quantized: QuantizedModel, batches: Sequence[Array]
-) -> QuantizedModel:
+
+def correct_bias(network: Network, quantized: T, batches: Sequence[Array]) -> T:
     """Change the biases of a quantized network in place, and return it.
 
     Args:

@@ -1,9 +1,10 @@
-"""`Network` and the ranges of its tensors -> int8 `.tflite`, and the float one beside it.
+"""`Network` and the ranges of its tensors -> int8 or 16x8 `.tflite`, and the float one beside it.
 
 Follows the quantization specification of TensorFlow Lite
 (https://ai.google.dev/edge/litert/models/quantization_spec): activations int8 with one scale and
 zero point, weights int8 or int4 with a scale for each filter and no zero point, biases int32 with
-the product of both scales.
+the product of both scales. Activations may be int16, symmetric, with biases of int64 ("16x8"): all
+of them, or some; QUANTIZE layers lie between.
 """
 
 from collections.abc import Mapping
@@ -18,11 +19,13 @@ from lotor.errors import LotorError
 from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_model
 from lotor.train.layers import Array, Layer, Network
 
-_LOW, _HIGH = -128, 127
+_HIGH = 127  # of weights
 _KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape")
 _LEAST_SCALE = 1e-8  # the reference counts the limits of activations (6) in int32 steps of it
-_FINER = 1 << 10  # steps of an output for a step of its sums, at most
-_MOST_BIAS = (1 << 30) - 1
+_FINER = {8: 1 << 10, 16: 1 << 6}  # steps of an output for a step of its sums, at most
+_HEADROOM = 2.0  # of int16 over what was seen: it has steps to spare, and clipping costs most
+_WIDENED = 128  # steps of int16 for one of int8: all differences of int8 fit
+_MOST_BIAS = {8: (1 << 30) - 1, 16: 1 << 45}  # beside int8 and int16
 # Those that the converter writes for the int8 form of an operator.
 _VERSIONS = {
     "conv_2d": 3,
@@ -36,40 +39,73 @@ _VERSIONS = {
     "reshape": 1,
     "softmax": 2,
 }
+_VERSIONS_16 = _VERSIONS | {
+    "conv_2d": 4,
+    "depthwise_conv_2d": 5,
+    "fully_connected": 7,
+    "average_pool_2d": 3,
+    "max_pool_2d": 3,
+    "mean": 3,
+    "add": 3,
+    "pad": 3,
+    "softmax": 3,
+}
+_VERSION_OF_QUANTIZE = 2
 _VERSION_OF_INT4 = 7  # of all layers with weights
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """How a tensor of int8 stands for real numbers: (q - zero_point) * scale."""
+    """How a tensor of int8 or int16 stands for real numbers: (q - zero_point) * scale."""
 
     scale: float
     zero_point: int
+    bits: int = 8
+
+    @property
+    def least(self) -> int:
+        """The least integer."""
+        return -(1 << self.bits - 1)
+
+    @property
+    def most(self) -> int:
+        """The greatest integer."""
+        return (1 << self.bits - 1) - 1
 
     @staticmethod
-    def of(low: float, high: float) -> "Quantization":
-        """Return the one for a range, which is widened to hold 0 exactly."""
+    def of(low: float, high: float, bits: int = 8) -> "Quantization":
+        """Return the one for a range, which is widened to hold 0 exactly; int16 has 0 at 0."""
         if not np.isfinite([low, high]).all():
             raise LotorError(f"a range of {low} to {high} cannot be quantized; did training end?")
         low, high = min(0.0, float(low)), max(0.0, float(high))
+        if bits == 16:
+            steps = max(-low / 32768, high / 32767) or 1.0
+            return Quantization(float(np.float32(max(steps, _LEAST_SCALE))), 0, 16)
         # What is always 0 gets any scale; a tiny one would make factors too large for int32.
-        steps = (high - low) / (_HIGH - _LOW) or 1.0
+        steps = (high - low) / 255 or 1.0
         scale = float(np.float32(max(steps, _LEAST_SCALE)))
-        zero_point = int(np.clip(round(_LOW - low / scale), _LOW, _HIGH))
-        return Quantization(scale, zero_point)
+        return Quantization(scale, int(np.clip(round(-128 - low / scale), -128, 127)))
 
-    def quantize(self, real: Array) -> npt.NDArray[np.int8]:
-        """Return real numbers as int8, halves away from zero."""
+    @property
+    def wide(self) -> "Quantization":
+        """The one of int16 in whose place int8 is read and written by layers of 16 bits."""
+        if self.bits == 16:
+            return self
+        return Quantization(float(np.float32(self.scale / _WIDENED)), 0, 16)
+
+    def quantize(self, real: Array) -> npt.NDArray[Any]:
+        """Return real numbers as int8 or int16, halves away from zero."""
         steps = np.asarray(real, np.float64) / self.scale
         rounded = np.sign(steps) * np.floor(np.abs(steps) + 0.5) + self.zero_point
-        return np.asarray(np.clip(rounded, _LOW, _HIGH), np.int8)
+        return np.asarray(np.clip(rounded, self.least, self.most), f"int{self.bits}")
 
     def real(self, steps: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return what int8 numbers stand for."""
+        """Return what integers stand for."""
         return ((steps.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
 
 
 SOFTMAX = Quantization(1 / 256, -128)
+SOFTMAX_16 = Quantization(2.0**-15, 0, 16)
 
 
 @dataclass(frozen=True)
@@ -78,7 +114,7 @@ class QuantizedLayer:
 
     weights: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
-    bias: npt.NDArray[np.int32]
+    bias: npt.NDArray[Any]  # int32; int64 where activations are int16
 
 
 @dataclass(frozen=True)
@@ -101,11 +137,26 @@ class Plan:
         """Return the largest weight of a layer; the least one is as much below 0."""
         return (1 << self.bits(layer) - 1) - 1
 
+    @property
+    def mixed(self) -> bool:
+        """Whether any activation has 16 bits."""
+        return any(quant.bits == 16 for quant in self.tensors.values())
+
+    def wide(self, layer: Layer) -> bool:
+        """Whether a layer computes with int16: it reads or writes a tensor of 16 bits."""
+        return any(self.tensors[name].bits == 16 for name in (*layer.inputs, layer.name))
+
+    def as_used(self, layer: Layer, tensor: str) -> Quantization:
+        """Return the quantization in which a layer reads or writes a tensor."""
+        quant = self.tensors[tensor]
+        return quant.wide if self.wide(layer) else quant
+
 
 def plan(
     network: Network,
     ranges: Mapping[str, tuple[float, float]],
     weight_bits: Mapping[str, int] | None = None,
+    activations: int = 8,
 ) -> Plan:
     """Return the quantization of every tensor.
 
@@ -113,6 +164,7 @@ def plan(
         network: the network.
         ranges: least and greatest value of the input and of every layer's output.
         weight_bits: see `Plan`.
+        activations: bits of all activations, 8 or 16.
 
     Raises:
         LotorError: a tensor has no range, or one that is no number.
@@ -121,15 +173,15 @@ def plan(
     for name in (network.input, *(layer.name for layer in network)):
         layer = None if name == network.input else network[name]
         if layer and layer.kind == "softmax":
-            tensors[name] = SOFTMAX
+            tensors[name] = SOFTMAX if activations == 8 else SOFTMAX_16
         elif layer and layer.kind in _KINDS_OF_SAME_SCALE:
             tensors[name] = tensors[layer.inputs[0]]
         elif name not in ranges:
             raise LotorError(f"tensor '{name}' has no range: calibrate with photographs first")
         elif layer is None:
-            tensors[name] = Quantization.of(*ranges[name])
+            tensors[name] = Quantization.of(*ranges[name], activations)
         else:
-            tensors[name] = output_quantization(layer, ranges[name], tensors)
+            tensors[name] = output_quantization(layer, ranges[name], tensors, activations)
     return Plan(tensors, dict(weight_bits or {}))
 
 
@@ -143,7 +195,10 @@ def changed(network: Network, planned: Plan, name: str, quant: Quantization) -> 
 
 
 def output_quantization(
-    layer: Layer, limits: tuple[float, float], tensors: Mapping[str, Quantization]
+    layer: Layer,
+    limits: tuple[float, float],
+    tensors: Mapping[str, Quantization],
+    bits: int = 8,
 ) -> Quantization:
     """Return the quantization of a layer's output.
 
@@ -151,25 +206,30 @@ def output_quantization(
         layer: the layer.
         limits: least and greatest value of its output.
         tensors: quantization of its inputs.
+        bits: of the output.
     """
     (low, high), (least, greatest) = limits, layer.clamp
+    if bits == 16:
+        low, high = low * _HEADROOM, high * _HEADROOM
     low = low if least is None else max(low, least)
     high = high if greatest is None else min(high, greatest)
-    found = Quantization.of(low, high)
-    if (scale := _least_scale(layer, tensors)) > found.scale:
-        return Quantization.of(-127.5 * scale, 127.5 * scale)
+    found = Quantization.of(low, high, bits)
+    if (scale := _least_scale(layer, tensors, bits)) > found.scale:
+        most = (1 << bits - 1) - 0.5
+        return Quantization.of(-most * scale, most * scale, bits)
     return found
 
 
-def _least_scale(layer: Layer, tensors: Mapping[str, Quantization]) -> float:
+def _least_scale(layer: Layer, tensors: Mapping[str, Quantization], bits: int) -> float:
     """Return the finest scale of a layer's output that its sums can fill.
 
     Below it, as behind a layer that is always 0, the factor to the output would leave int32.
     """
-    into = max(tensors[name].scale for name in layer.inputs)
+    inputs = [tensors[name] for name in layer.inputs]
+    into = max((quant.wide if bits == 16 else quant).scale for quant in inputs)
     if layer.weights is not None:
         into *= float(np.abs(layer.weights).max()) / _HIGH
-    return into / _FINER
+    return into / _FINER[bits]
 
 
 def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:
@@ -185,9 +245,10 @@ def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:
     axis = layer.channel_axis
     others = tuple(n for n in range(layer.weights.ndim) if n != axis)
     reach = np.abs(layer.weights).max(axis=others).astype(np.float64)
-    into = planned.tensors[layer.inputs[0]].scale
+    into, wide = planned.as_used(layer, layer.inputs[0]).scale, planned.wide(layer)
     # A filter of nearly nothing has a scale all the same, large enough for its bias.
-    least = np.maximum(np.abs(layer.bias) / (into * _MOST_BIAS), _LEAST_SCALE)
+    most_bias = _MOST_BIAS[16 if wide else 8]
+    least = np.maximum(np.abs(layer.bias) / (into * most_bias), _LEAST_SCALE)
     scales = np.maximum(reach / most, least).astype(np.float32)
     along = [1] * layer.weights.ndim
     along[axis] = -1
@@ -195,11 +256,11 @@ def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:
     weights = np.clip(steps, -most, most).astype(np.int8)
     # The reference multiplies both scales as float32 numbers would be in double.
     bias = np.rint(layer.bias / (np.float64(np.float32(into)) * scales.astype(np.float64)))
-    return QuantizedLayer(weights, scales, bias.astype(np.int32))
+    return QuantizedLayer(weights, scales, bias.astype(np.int64 if wide else np.int32))
 
 
 def to_int8(network: Network, planned: Plan) -> bytes:
-    """Return the int8 `.tflite`; input and outputs are int8."""
+    """Return the `.tflite` of integers; input and outputs, too, are int8, or int16 by the plan."""
     return _write(network, planned)
 
 
@@ -209,70 +270,105 @@ def to_float(network: Network) -> bytes:
 
 
 def _write(network: Network, planned: Plan | None) -> bytes:
-    tensors: list[NewTensor] = []
-    operators: list[NewOperator] = []
-    places: dict[str, int] = {}
-
-    def put(tensor: NewTensor) -> int:
-        tensors.append(tensor)
-        return len(tensors) - 1
-
-    def activation(name: str) -> None:
-        shape = (1, *network.shape(name))
-        if planned is None:
-            places[name] = put(NewTensor(name, shape, "float32"))
-        else:
-            quant = planned.tensors[name]
-            new = NewTensor(name, shape, "int8", (quant.scale,), quant.zero_point)
-            places[name] = put(new)
-
-    def constant(name: str, data: npt.NDArray[Any], **quant: Any) -> int:
-        dtype = quant.pop("dtype", str(data.dtype))
-        return put(NewTensor(name, data.shape, dtype, data=np.ascontiguousarray(data), **quant))
-
-    activation(network.input)
+    file = _File(network, planned)
     for layer in network:
-        inputs = [places[name] for name in layer.inputs]
+        file.add(layer)
+    outputs = [file.place(name) for name in network.outputs]
+    graph = NewSubgraph(file.tensors, file.operators, [file.place(network.input)], outputs)
+    return write_model([graph], f"lotor: {network.name}")
+
+
+class _File:
+    """A file's tensors and operators, while they are put together."""
+
+    def __init__(self, network: Network, planned: Plan | None) -> None:
+        self.tensors: list[NewTensor] = []
+        self.operators: list[NewOperator] = []
+        self._network, self._planned = network, planned
+        self._places: dict[tuple[str, Quantization | None], int] = {}
+        self._activation(network.input, self._quant(network.input))
+
+    def place(self, name: str) -> int:
+        """Return the index of an activation, as the plan has it."""
+        return self._places[name, self._quant(name)]
+
+    def add(self, layer: Layer) -> None:
+        """Add a layer, and a QUANTIZE wherever it takes a tensor otherwise than the plan has it."""
+        inputs = [self._read(layer, name) for name in layer.inputs]
         if layer.weights is not None and layer.bias is not None:
-            if planned is None:
-                inputs.append(constant(f"{layer.name}/weights", layer.weights))
-                inputs.append(constant(f"{layer.name}/bias", layer.bias))
-            else:
-                integers = quantize_layer(layer, planned)
-                scales = tuple(float(s) for s in integers.scales)
-                into = planned.tensors[layer.inputs[0]].scale
-                dtype = f"int{planned.bits(layer.name)}"
-                axis = layer.channel_axis
-                inputs.append(
-                    constant(f"{layer.name}/weights", integers.weights, scales=scales, axis=axis,
-                             dtype=dtype)
-                )  # fmt: skip
-                both = tuple(float(np.float32(into) * np.float32(s)) for s in scales)
-                inputs.append(constant(f"{layer.name}/bias", integers.bias, scales=both))
+            inputs += self._weights(layer, layer.weights, layer.bias)
         elif layer.kind == "mean":
-            inputs.append(constant(f"{layer.name}/axes", np.array([1, 2], np.int32)))
+            inputs.append(self._constant(f"{layer.name}/axes", np.array([1, 2], np.int32)))
         elif layer.kind == "pad":
             (top, left), (bottom, right) = layer.before, layer.after
             sides = np.array([[0, 0], [top, bottom], [left, right], [0, 0]], np.int32)
-            inputs.append(constant(f"{layer.name}/paddings", sides))
+            inputs.append(self._constant(f"{layer.name}/paddings", sides))
         elif layer.kind == "reshape":
-            inputs.append(constant(f"{layer.name}/shape", np.array([1, *layer.shape], np.int32)))
-        activation(layer.name)
-        version = _VERSIONS[layer.kind] if planned else 1
+            shape = np.array([1, *layer.shape], np.int32)
+            inputs.append(self._constant(f"{layer.name}/shape", shape))
+        planned, wanted = self._planned, self._quant(layer.name)
+        written = planned.as_used(layer, layer.name) if planned else None
+        output = self._activation(layer.name, written)
+        wide = planned is not None and planned.wide(layer)
+        version = (_VERSIONS_16 if wide else _VERSIONS)[layer.kind] if planned else 1
         if planned and layer.weights is not None and planned.bits(layer.name) == 4:
             version = _VERSION_OF_INT4
-        operators.append(
-            NewOperator(
-                layer.kind.upper(),
-                tuple(inputs),
-                (places[layer.name],),
-                _options(network, layer),
-                version,
-            )
+        options = _options(self._network, layer, wide)
+        self.operators.append(
+            NewOperator(layer.kind.upper(), tuple(inputs), (output,), options, version)
         )
-    outputs = [places[name] for name in network.outputs]
-    graph = NewSubgraph(tensors, operators, [places[network.input]], outputs)
-    return write_model([graph], f"lotor: {network.name}")
+        if written != wanted:
+            self._convert(output, layer.name, wanted)
+
+    def _quant(self, name: str) -> Quantization | None:
+        return self._planned.tensors[name] if self._planned else None
+
+    def _put(self, tensor: NewTensor) -> int:
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def _activation(self, name: str, quant: Quantization | None) -> int:
+        shape = (1, *self._network.shape(name))
+        if quant is None:
+            new = NewTensor(name, shape, "float32")
+        else:
+            title = name if quant == self._quant(name) else f"{name}/int{quant.bits}"
+            new = NewTensor(title, shape, f"int{quant.bits}", (quant.scale,), quant.zero_point)
+        self._places[name, quant] = self._put(new)
+        return self._places[name, quant]
+
+    def _constant(self, name: str, data: npt.NDArray[Any], **quant: Any) -> int:
+        dtype = quant.pop("dtype", str(data.dtype))
+        data = np.ascontiguousarray(data)
+        return self._put(NewTensor(name, data.shape, dtype, data=data, **quant))
+
+    def _read(self, layer: Layer, name: str) -> int:
+        quant = self._planned.as_used(layer, name) if self._planned else None
+        if (name, quant) not in self._places:
+            self._convert(self.place(name), name, quant)
+        return self._places[name, quant]
+
+    def _convert(self, source: int, name: str, quant: Quantization | None) -> None:
+        made = (self._activation(name, quant),)
+        self.operators.append(
+            NewOperator("QUANTIZE", (source,), made, ("QuantizeOptions", {}), _VERSION_OF_QUANTIZE)
+        )
+
+    def _weights(self, layer: Layer, weights: Array, bias: Array) -> list[int]:
+        if self._planned is None:
+            return [
+                self._constant(f"{layer.name}/weights", weights),
+                self._constant(f"{layer.name}/bias", bias),
+            ]
+        integers = quantize_layer(layer, self._planned)
+        scales = tuple(float(s) for s in integers.scales)
+        into = np.float32(self._planned.as_used(layer, layer.inputs[0]).scale)
+        both = tuple(float(into * np.float32(s)) for s in scales)
+        quant = {"axis": layer.channel_axis, "dtype": f"int{self._planned.bits(layer.name)}"}
+        return [
+            self._constant(f"{layer.name}/weights", integers.weights, scales=scales, **quant),
+            self._constant(f"{layer.name}/bias", integers.bias, scales=both),
+        ]
 
 
 def _activation(layer: Layer) -> int:
@@ -284,7 +380,7 @@ def _activation(layer: Layer) -> int:
     return int(known[layer.clamp])
 
 
-def _options(network: Network, layer: Layer) -> tuple[str, dict[str, Any]]:
+def _options(network: Network, layer: Layer, wide: bool) -> tuple[str, dict[str, Any]]:
     padding = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}[layer.padding]
     strides = {"StrideH": layer.stride[0], "StrideW": layer.stride[1], "Padding": padding}
     fused = {"FusedActivationFunction": _activation(layer)}
@@ -295,7 +391,8 @@ def _options(network: Network, layer: Layer) -> tuple[str, dict[str, Any]]:
     return {
         "conv_2d": ("Conv2DOptions", {**strides, **fused}),
         "fully_connected": ("FullyConnectedOptions", fused),
-        "add": ("AddOptions", fused),
+        # What int16 has by default is for scales that are powers of two.
+        "add": ("AddOptions", {**fused, "PotScaleInt16": False} if wide else fused),
         "mean": ("ReducerOptions", {"KeepDims": len(layer.shape) == 3}),
         "average_pool_2d": ("Pool2DOptions", {**strides, **window, **fused}),
         "max_pool_2d": ("Pool2DOptions", {**strides, **window, **fused}),

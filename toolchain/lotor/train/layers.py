@@ -92,6 +92,12 @@ class Network:
     def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
+    @property
+    def logits(self) -> str:
+        """The first output's tensor, or what is before its softmax."""
+        first = self.outputs[0]
+        return self[first].inputs[0] if self[first].kind == "softmax" else first
+
     def readers(self, tensor: str) -> list[Layer]:
         """Return the layers that read a tensor."""
         return [layer for layer in self.layers if tensor in layer.inputs]

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lotor import __version__
+from lotor import __version__, decision, ood
 from lotor.classifier import LiteRtClassifier
 from lotor.data.manifest import DataSet, data_folder, read_manifest
 from lotor.data.samples import get_samples
 from lotor.errors import LotorError
-from lotor.evaluate import FALSE_ALARMS, measure, operating_points, score_photos
+from lotor.evaluate import FALSE_ALARMS, Scored, measure, operating_points, score_photos
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
@@ -59,9 +59,9 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LotorError(f"cannot write to {out}: {error.strerror}") from error
-    int8, real = _fit(recipe, photos)
+    int8, real, calibration = _fit(recipe, photos)
     files = _write(recipe, path, out, int8, real)
-    metrics = _measure(recipe, photos, out)
+    metrics = _measure(recipe, photos, out, calibration)
     lineage = _lineage(recipe, photos, int8)
     for title, content in (("metrics", metrics), ("lineage", lineage)):
         files.append(out / f"{title}.json")
@@ -97,10 +97,10 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
     return dataclasses.replace(recipe, fit=fit)
 
 
-def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
-    """Return the trained model as int8 and as float `.tflite`."""
+def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Return the trained model as int8 and as float `.tflite`, and what calibrated it."""
     with loading():
-        from lotor.train import convert, export, fit, network
+        from lotor.train import convert, export, finish, fit, network
     source = resource("models").parent / recipe.transfer.file
     weights = network.read_weights(source, recipe.transfer.sha256)
     fit.make_repeatable(recipe.fit.seed)
@@ -115,8 +115,10 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes]:
     network.transfer(model, weights, typical)
     fit.fit(model, pictures, recipe, rng)
     print("quantizing", file=sys.stderr)
-    int8, folded = convert.quantized(model, pictures, rng)
-    return int8, export.to_float(folded)
+    integers, folded = convert.quantized(model, pictures, rng)
+    done = finish.finish(integers, folded, photos.split("train"), photos.split("val"), recipe)
+    int8, real = export.to_int8(done.network, done.planned), export.to_float(done.real)
+    return int8, real, done.calibration
 
 
 def _write(recipe: Recipe, path: Path, out: Path, int8: bytes, real: bytes) -> list[Path]:
@@ -132,7 +134,9 @@ def _write(recipe: Recipe, path: Path, out: Path, int8: bytes, real: bytes) -> l
     return files
 
 
-def _measure(recipe: Recipe, photos: DataSet, out: Path) -> dict[str, Any]:
+def _measure(
+    recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any]
+) -> dict[str, Any]:
     """Return the figures on val and test, and the thresholds that val gives."""
     int8 = _classifier(recipe, out / f"{recipe.name}.tflite")
     real = _classifier(recipe, out / f"{recipe.name}_float.tflite")
@@ -140,6 +144,9 @@ def _measure(recipe: Recipe, photos: DataSet, out: Path) -> dict[str, Any]:
     target = recipe.labels.index(recipe.target)
     thresholds = operating_points(val, target)
     figures: dict[str, Any] = {"thresholds": thresholds}
+    if calibration:
+        figures["calibration"] = calibration
+    figures |= _choices(recipe, int8, val)
     figures["val"] = measure(val, recipe.labels, target, thresholds)
     if test := photos.split("test"):
         scored = score_photos(int8, test, recipe.label_of)
@@ -147,6 +154,24 @@ def _measure(recipe: Recipe, photos: DataSet, out: Path) -> dict[str, Any]:
         scored = score_photos(real, test, recipe.label_of)
         figures["test_float"] = measure(scored, recipe.labels, target, thresholds)
     return figures
+
+
+def _choices(recipe: Recipe, int8: LiteRtClassifier, val: Scored) -> dict[str, Any]:
+    """Return what else is chosen on val: thresholds with views and by cost, and for the unknown."""
+    target, found = recipe.labels.index(recipe.target), dict[str, Any]()
+    if recipe.ood.directions:
+        found["ood"] = ood.choose(int8, [photo.path for photo in val.photos])
+    if costs := decision.stated(dataclasses.asdict(recipe)):
+        seen = score_photos(int8, val.photos, recipe.label_of, target)
+        found["thresholds_views"] = operating_points(seen, target)
+        found["decision"] = dataclasses.asdict(costs)
+        for name, each in (("full", val), ("views", seen)):
+            groups = [photo.group or photo.path.name for photo in each.photos]
+            positive = each.truth == target
+            chosen = decision.choose(each.scores[:, target], positive, groups, costs)
+            if chosen:
+                found["decision"][name] = chosen
+    return found
 
 
 def _classifier(recipe: Recipe, path: Path) -> LiteRtClassifier:
@@ -205,8 +230,9 @@ def _commit() -> str | None:
 def write_golden(model: Path, recipe: Recipe, folder: Path) -> list[Path]:
     """Write golden vectors: exact int8 inputs of free photographs and LiteRT's exact outputs.
 
-    Each NAME.npz holds `input`, `output`, `oracle` (name and version), `model_sha256`, `source`
-    and `licence`. Where the sample photographs cannot be had, seeded noise takes their place.
+    Each NAME.npz holds `input`, `output`, a second output as `output_1`, `oracle` (name and
+    version), `model_sha256`, `source` and `licence`. Where the sample photographs cannot be had,
+    seeded noise takes their place.
     """
     classifier = _classifier(recipe, model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -216,15 +242,15 @@ def write_golden(model: Path, recipe: Recipe, folder: Path) -> list[Path]:
     for name, image, source, licence in _golden_images():
         tensor = classifier.input.tensor(image)
         files.append(folder / f"{name}.npz")
-        np.savez_compressed(
-            files[-1],
-            input=tensor,
-            output=classifier.infer(tensor),
-            oracle=f"LiteRT {classifier.version} BUILTIN_REF",
-            model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
-            source=source,
-            licence=licence,
-        )
+        vectors: dict[str, Any] = {
+            "input": tensor,
+            **classifier.named_outputs(tensor),
+            "oracle": f"LiteRT {classifier.version} BUILTIN_REF",
+            "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+            "source": source,
+            "licence": licence,
+        }
+        np.savez_compressed(files[-1], **vectors)
     return files
 
 
@@ -243,11 +269,31 @@ def as_text(result: dict[str, Any]) -> str:
     """Return what a training gave, for people."""
     lines = []
     for part, figures in result["metrics"].items():
-        if part != "thresholds":
+        if part in ("val", "test", "test_float"):
             for name, row in figures.items():
                 lines.append(
                     f"{part:<10} {name:<5} average precision {row['average_precision']}, recall "
                     + ", ".join(f"{value} at {share}" for share, value in row["recall"].items())
                     + f" false alarms, right label {row['accuracy']}"
                 )
-    return "\n".join([*lines, *result["files"]])
+    return "\n".join([*lines, *_choice_lines(result["metrics"]), *result["files"]])
+
+
+def _choice_lines(metrics: dict[str, Any]) -> list[str]:
+    lines = []
+    if found := metrics.get("calibration"):
+        errors = [found[when]["calibration_error"] for when in ("before", "after")]
+        used = "used" if found["used"] else "not used"
+        lines.append(
+            f"temperature {found['temperature']}, {used}: calibration error {errors[0]}, with it "
+            f"{errors[1]}"
+        )
+    for part in ("full", "views"):
+        if chosen := metrics.get("decision", {}).get(part):
+            lines.append(
+                f"alarm ({part}) from {chosen['threshold']:.4f} on: cost {chosen['cost']} "
+                f"{chosen['cost_95']} a frame, {chosen['cost_silent']} without any alarm"
+            )
+    if limit := metrics.get("ood"):
+        lines.append(f"unknown beyond {limit['threshold']:.4f}, {limit['accepted']:.1%} accepted")
+    return lines

@@ -19,6 +19,7 @@ from lotor.errors import LotorError
 from lotor.ops.quantization import fixed_point, fixed_points
 from lotor.train.export import Plan, Quantization, quantize_layer
 from lotor.train.layers import Layer, Network
+from lotor.train.rounded import rounded
 from lotor.train.run import before_clamp, products
 
 _LOW, _HIGH = -128, 127
@@ -83,22 +84,25 @@ def _limits(layer: Layer, quant: Quantization) -> tuple[float, float]:
 class QuantizedModel(keras.Model):  # type: ignore[misc]
     """A network that trains as integers.
 
-    Takes float32 [n, *input] and returns float32 [n, *output] of the network's only output, or of
+    Takes float32 [n, *input] and returns float32 [n, *output] of the network's first output, or of
     what is before its softmax: real numbers that lie on the output's int8 grid.
 
     Args:
         network: folded; see `fold`.
-        planned: quantization of its tensors; see `export.plan`.
+        planned: quantization of its tensors, all of 8 bits; see `export.plan`.
+
+    Raises:
+        LotorError: there are tensors of 16 bits, or layers that cannot be trained.
     """
 
     def __init__(self, network: Network, planned: Plan) -> None:
         super().__init__(name=network.name)
-        if len(network.outputs) != 1:
-            raise LotorError(f"{network.name} has {len(network.outputs)} outputs; one is needed")
-        last = network.outputs[0]
-        if network[last].kind == "softmax":
-            last = network[last].inputs[0]
-        self._network, self._planned, self._last = network, planned, last
+        if planned.mixed:
+            raise LotorError(
+                f"{network.name}: activations of 16 bits cannot be trained as integers; leave the "
+                "steps out, which 16 bits do not need"
+            )
+        self._network, self._planned, self._last = network, planned, network.logits
         self._steps: dict[str, Callable[..., tf.Tensor]] = {}
         self._kernels: dict[str, Any] = {}
         self._biases: dict[str, Any] = {}
@@ -139,11 +143,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
 
     def rounded_weights(self, name: str) -> np.ndarray[Any, Any]:
         """Return the real numbers that a layer's integer weights stand for, float32."""
-        layer = self.network[name]
-        integers = quantize_layer(layer, self._planned)
-        along = [1] * integers.weights.ndim
-        along[layer.channel_axis] = -1
-        return np.asarray(integers.weights * integers.scales.reshape(along), np.float32)
+        return rounded(self.network[name], self._planned)
 
     def set_bias(self, name: str, bias: np.ndarray[Any, Any]) -> None:
         """Give a layer another bias."""

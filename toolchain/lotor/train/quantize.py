@@ -1,11 +1,11 @@
-"""`lotor quantize`: a float model to int8, with what that costs, layer by layer.
+"""`lotor quantize`: a float model to int8 or 16x8, with what that costs, layer by layer.
 
 Ranges come from some photographs, and every choice is made by others: the one with the least noise
 in the scores wins.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from lotor.frontend.tflite import read_model
 from lotor.graph import Graph
 from lotor.preprocess import ImageInput, image_input, read_image
 from lotor.progress import Progress
+from lotor.suggest import did_you_mean
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.correct_bias import correct_bias
 from lotor.train.equalize import equalize
 from lotor.train.export import Plan, changed, output_quantization, plan, to_int8
 from lotor.train.layers import Array, Network
 from lotor.train.qat import QuantizedModel
+from lotor.train.rounded import Integers, RoundedNetwork
 from lotor.train.run import FloatNetwork
 from lotor.train.sqnr import LayerNoise, as_dicts, as_text, noise
 from lotor.train.unpack import unpack
@@ -34,7 +36,9 @@ from lotor.zoo import ModelFile
 
 _BATCH = 32
 _WORTH = 0.1  # dB in the scores that a change must bring to be kept
+_WORTH_16 = 1.0  # the same of 16 bits, which take more time and memory
 _REPAIRED = 5  # layers at most
+ACTIVATIONS = ("8", "16", "mixed")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Choice:
         correct_bias: take shifted means out of the biases.
         repair: give the worst layers the range that helps them most, and 8 bits in place of 4.
         weight_bits: 8 or 4, of all convolutions.
+        activations: "8" or "16" bits; "mixed": 8, and 16 where `repair` gains much by it.
     """
 
     estimator: str = "best"
@@ -54,6 +59,7 @@ class Choice:
     correct_bias: bool = False
     repair: bool = False
     weight_bits: int = 8
+    activations: str = "8"
 
 
 @dataclass(frozen=True)
@@ -116,9 +122,18 @@ def quantize(
     Raises:
         LotorError: see `plan` and `find_estimator`.
     """
+    if choice.activations not in ACTIVATIONS:
+        raise LotorError(
+            f"activations of '{choice.activations}' bits"
+            f"{did_you_mean(choice.activations, ACTIVATIONS)}: {', '.join(ACTIVATIONS)} are "
+            "possible"
+        )
     if choice.weight_bits not in (8, 4):
         raise LotorError(f"weights of {choice.weight_bits} bits: 8 and 4 are possible")
+    wide = choice.activations == "16"
     names = list(ESTIMATORS) if choice.estimator == "best" else [choice.estimator]
+    if wide and choice.estimator == "best":
+        names = ["min-max"]  # 65536 steps are fine enough for any range
     for name in names:
         find_estimator(name)
     real, even = FloatNetwork(network), network
@@ -131,11 +146,13 @@ def quantize(
         if layer.kind == "conv_2d" and choice.weight_bits != 8
     }
 
-    def model(planned: Plan) -> QuantizedModel:
-        built = QuantizedModel(even, planned)
+    def model(planned: Plan) -> Integers:
+        exact = not planned.mixed
+        built: Integers = QuantizedModel(even, planned) if exact else RoundedNetwork(even, planned)
         return correct_bias(even, built, calibration) if choice.correct_bias else built
 
-    plans = {n: plan(even, ranges(even, seen, n, input_range), bits) for n in names}
+    activations = 16 if wide else 8
+    plans = {n: plan(even, ranges(even, seen, n, input_range), bits, activations) for n in names}
     tried: dict[str, float] = {}
     with Progress("quantizing", len(names), "estimators") as progress:
         for name, planned in plans.items():
@@ -144,8 +161,9 @@ def quantize(
     best = max(tried, key=lambda name: tried[name])
     planned = plans[best]
     repaired: list[str] = []
-    if choice.repair:
-        planned, repaired = _repaired(real, planned, seen, model, judging)
+    if choice.repair or choice.activations == "mixed":
+        mixed = choice.activations == "mixed"
+        planned, repaired = _repaired(real, planned, seen, model, judging, mixed)
     built = model(planned)
     found = noise(real, built, judging)
     content = to_int8(built.network, planned)
@@ -162,11 +180,8 @@ def _tops(run: FloatNetwork, batches: Sequence[Array]) -> dict[str, Array]:
     return found
 
 
-def _score_db(real: FloatNetwork, built: QuantizedModel, batches: Sequence[Array]) -> float:
-    network = real.network
-    scores = network.outputs[0]
-    if network[scores].kind == "softmax":
-        scores = network[scores].inputs[0]
+def _score_db(real: FloatNetwork, built: Integers, batches: Sequence[Array]) -> float:
+    scores = real.network.logits
     (last,) = (layer for layer in noise(real, built, batches) if layer.name == scores)
     return last.total
 
@@ -175,8 +190,9 @@ def _repaired(
     real: FloatNetwork,
     planned: Plan,
     seen: Mapping[str, Seen],
-    model: Any,
+    model: Callable[[Plan], Integers],
     judging: Sequence[Array],
+    mixed: bool,
 ) -> tuple[Plan, list[str]]:
     """Change the worst layers' ranges or bits one by one, as long as the scores gain by it."""
     network, said = real.network, []
@@ -187,12 +203,21 @@ def _repaired(
         if planned.bits(layer.name) < 8:
             bits = {**planned.weight_bits, layer.name: 8}
             options["weights of 8 bits"] = replace(planned, weight_bits=bits)
+        bits_now = planned.tensors[layer.name].bits
         for name in ESTIMATORS:
             limits = ranges(network, {layer.name: seen[layer.name]}, name)[layer.name]
-            quant = output_quantization(network[layer.name], limits, planned.tensors)
+            quant = output_quantization(network[layer.name], limits, planned.tensors, bits_now)
             if quant != planned.tensors[layer.name]:
                 options[f"range by {name}"] = changed(network, planned, layer.name, quant)
         results = {text: _score_db(real, model(other), judging) for text, other in options.items()}
+        if mixed and layer.name not in network.outputs:
+            limits = ranges(network, {layer.name: seen[layer.name]})[layer.name]
+            quant = output_quantization(network[layer.name], limits, planned.tensors, 16)
+            text = "activations of 16 bits"
+            options[text] = changed(network, planned, layer.name, quant)
+            found = _score_db(real, model(options[text]), judging)
+            if found > max([best, *results.values()]) + _WORTH_16:
+                results[text] = found
         if results and max(results.values()) > best + _WORTH:
             text = max(results, key=lambda text: results[text])
             said.append(f"{layer.name}: {text}, scores {best:.1f} to {results[text]:.1f} dB")

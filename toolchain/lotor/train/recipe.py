@@ -114,6 +114,7 @@ class Quantize:
 
     `samples` training photographs set the activation ranges, by an `estimator` of
     `train/calibrate.py`. Then come `steps` of training as integers, at the rate `rate`.
+    `activations` have 8 bits, or 16, which take no such steps.
     """
 
     samples: int = 400
@@ -122,6 +123,38 @@ class Quantize:
     correct_bias: bool = False
     steps: int = 0
     rate: float = 1e-4
+    activations: int = 8
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """How probabilities are made true, by val: see `train/finish.py`.
+
+    `temperature` is "auto" (where it worsens nothing), "on" or "off". `prior` states the share of
+    each label where the device will be; without it val's own shares count.
+    """
+
+    temperature: str = "auto"
+    prior: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What mistakes cost, in any unit, and the share of frames with the target (`prior`).
+
+    With a prior above 0, training chooses the threshold of least expected cost on val.
+    """
+
+    false_alarm_cost: float = 1.0
+    miss_cost: float = 1.0
+    prior: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ood:
+    """The second output, which tells the unknown: its bytes; 0 for none. See `train/finish.py`."""
+
+    directions: int = 0
 
 
 @dataclass(frozen=True)
@@ -138,6 +171,9 @@ class Recipe:
     network: Network = field(default_factory=Network)
     augment: Augment = field(default_factory=Augment)
     quantize: Quantize = field(default_factory=Quantize)
+    calibrate: Calibrate = field(default_factory=Calibrate)
+    decision: Decision = field(default_factory=Decision)
+    ood: Ood = field(default_factory=Ood)
 
     def label_of(self, kind: str) -> int:
         """Return the index of the label that a data set's class belongs to."""
@@ -247,6 +283,7 @@ def _check(recipe: Recipe, where: str) -> None:
     for name in ("composite_least", "distant_least"):
         if getattr(recipe.augment, name) <= 0:
             raise LotorError(f"{where}: augment.{name} is 0; it must be a share of the area")
+    _check_trust(recipe, where)
     for name, value in (
         ("fit.steps", recipe.fit.steps),
         ("fit.batch", recipe.fit.batch),
@@ -254,3 +291,34 @@ def _check(recipe: Recipe, where: str) -> None:
     ):
         if value < 1:
             raise LotorError(f"{where}: {name} is {value}; it must be at least 1")
+
+
+def _check_trust(recipe: Recipe, where: str) -> None:
+    """Check what probabilities, decisions and 16 bits depend on."""
+    if recipe.quantize.activations not in (8, 16):
+        raise LotorError(
+            f"{where}: quantize.activations is {recipe.quantize.activations}; it must be 8 or 16"
+        )
+    if recipe.quantize.activations == 16 and recipe.quantize.steps:
+        raise LotorError(
+            f"{where}: quantize.steps is {recipe.quantize.steps}; activations of 16 bits are not "
+            "trained as integers, and lose too little to need it: set steps = 0"
+        )
+    how, known = recipe.calibrate, ("auto", "on", "off")
+    if how.temperature not in known:
+        raise LotorError(
+            f"{where}: calibrate.temperature '{how.temperature}'"
+            f"{did_you_mean(how.temperature, known)} is none of {', '.join(known)}"
+        )
+    if how.prior and (set(how.prior) != set(recipe.labels) or min(how.prior.values()) <= 0):
+        raise LotorError(
+            f"{where}: calibrate.prior needs a share above 0 of every label: "
+            f"{', '.join(recipe.labels)}"
+        )
+    costs = recipe.decision
+    if min(costs.false_alarm_cost, costs.miss_cost) < 0 or not 0 <= costs.prior < 1:
+        raise LotorError(
+            f"{where}: decision needs costs of at least 0 and a prior from 0 to below 1"
+        )
+    if recipe.ood.directions < 0:
+        raise LotorError(f"{where}: ood.directions is {recipe.ood.directions}; 0 is the least")

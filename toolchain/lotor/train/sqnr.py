@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from lotor.train.layers import Array, Network
-from lotor.train.qat import QuantizedModel
+from lotor.train.rounded import Integers
 from lotor.train.run import FloatNetwork, before_clamp, clamped
 
 _MOST = 120.0  # decibels that stand for "equal"
@@ -31,7 +31,7 @@ class LayerNoise:
 
 
 def noise(
-    network: Network | FloatNetwork, quantized: QuantizedModel, batches: Iterable[Array]
+    network: Network | FloatNetwork, quantized: Integers, batches: Iterable[Array]
 ) -> list[LayerNoise]:
     """Compare a network with itself as integers, layer by layer.
 
@@ -80,13 +80,20 @@ def decibels(signal: float, error: float) -> float:
     return float(min(_MOST, 10 * np.log10(max(signal, 1e-30) / error)))
 
 
-def as_text(found: list[LayerNoise], worst: int = 3) -> str:
+WORST = 3
+
+
+def worst(found: Iterable[LayerNoise]) -> list[LayerNoise]:
+    """Return the three layers with the most noise of their own."""
+    return sorted(found, key=lambda layer: layer.own)[:WORST]
+
+
+def as_text(found: list[LayerNoise]) -> str:
     """Return the ratios as a table, the worst layers named."""
     width = max(len(layer.name) for layer in found)
     lines = [f"{'layer':<{width}}  SQNR dB  own dB"]
     lines += [f"{layer.name:<{width}}  {layer.total:7.1f}  {layer.own:6.1f}" for layer in found]
-    ranked = sorted(found, key=lambda layer: layer.own)[:worst]
-    names = ", ".join(f"{layer.name} ({layer.own:.1f} dB)" for layer in ranked)
+    names = ", ".join(f"{layer.name} ({layer.own:.1f} dB)" for layer in worst(found))
     return "\n".join([*lines, f"worst by their own noise: {names}"])
 
 
