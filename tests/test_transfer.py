@@ -86,6 +86,24 @@ def test_a_file_of_ours_is_read_back(kind: str, suffix: str, tmp_path: Path) -> 
         np.testing.assert_allclose(old[1], new[1], rtol=5e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_filter_folded_with_an_enlargement(centred: bool) -> None:
+    """With either padding: of stride 1 on an image, what one of stride 2 gives on a larger one."""
+    tf = pytest.importorskip("tensorflow")
+    import cv2
+
+    from lotor.train.transfer import _of_enlarged
+
+    rng = np.random.default_rng(0)
+    image, weights = (rng.normal(0, 1, n).astype(np.float32) for n in ((10, 10, 3), (3, 3, 3, 2)))
+    large = cv2.resize(image, (20, 20), interpolation=cv2.INTER_LINEAR)
+    before, after = (1, 1) if centred else (0, 1)
+    wide = [[0, 0], [before, after], [before, after], [0, 0]]
+    expected = tf.nn.conv2d(large[None], weights, 2, wide)
+    found = tf.nn.conv2d(image[None], _of_enlarged(weights, centred), 1, "SAME")
+    np.testing.assert_allclose(found[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], atol=1e-5)
+
+
 def test_uint8_weights_stand_for_real_numbers(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_model

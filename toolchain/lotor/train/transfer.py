@@ -52,7 +52,8 @@ def transfer(model: keras.Model, pairs: Sequence[tuple[Array, Array]], images: A
             )
         # A stem that was published with stride 2.
         twice = convolution.name == "conv0" and convolution.strides == (1, 1)
-        convolution.set_weights([_of_enlarged(weights) if twice else weights])
+        padded = convolution.padding == "valid"  # by a layer before, at all sides
+        convolution.set_weights([_of_enlarged(weights, padded) if twice else weights])
         ones, zeros = np.ones_like(bias), np.zeros_like(bias)
         _norm(model, convolution).set_weights([ones, bias, zeros, ones - EPSILON])
     found = _moments(keras.Model(model.input, [layer.output for layer in convolutions]), images)
@@ -77,7 +78,7 @@ def _moments(model: keras.Model, images: Array) -> list[tuple[Array, Array]]:
     ]
 
 
-def _of_enlarged(weights: Array) -> Array:
+def _of_enlarged(weights: Array, centred: bool = False) -> Array:
     """Return the filter of stride 1 that gives what one of stride 2 gives on an enlarged image.
 
     Twice as large, by linear interpolation between the middles of pixels: a row of the enlarged
@@ -85,8 +86,11 @@ def _of_enlarged(weights: Array) -> Array:
 
     Args:
         weights: float32[3, 3, inputs, outputs].
+        centred: the filter of stride 2 has its middle on every even pixel, as with one row of
+            padding at each side; else on every odd one, as "same" padding has it.
     """
     rows = np.array([[0.25, 0, 0], [0.75, 0.75, 0.25], [0, 0.25, 0.75]], np.float32)
+    rows = rows[::-1, ::-1] if centred else rows
     return np.asarray(np.einsum("ai,ijcf,bj->abcf", rows, weights, rows), np.float32)
 
 
