@@ -182,11 +182,12 @@ def test_from_teacher_to_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LOTOR_CACHE", str(tmp_path / "cache"))
     data = make_garden(tmp_path / "garden", 2)
     text = TEXT.replace(TRANSFER, "").replace("[quantize]", "[network]\nNETWORK\n[quantize]\nMORE")
-    network = 'kind = "ds_cnn"\nwidth = 0.25\ndepth = 0.5'
+    text = text.replace("correct_bias = true", "").replace("samples = 12", "samples = 4")
+    network = 'kind = "ds_cnn"\nwidth = 0.25\ndepth = 0.25'
     (tmp_path / "large").mkdir()
     large = text.replace("= 32", "= 48")
     recipe = write_recipe(tmp_path / "large", large, NETWORK=network, MORE="int8 = false")
-    result = train(str(recipe), data, steps=2)
+    result = train(str(recipe), data, steps=1)
     out = recipe.parent
     teacher = out / "tiny_float.tflite"
     assert not (out / "tiny.tflite").exists()

@@ -181,7 +181,9 @@ def test_published_weights_fit(file: str, kind: str, width: float, least: float)
     source = SHARED / file
     if not source.is_file():
         pytest.skip("no ../shared/models")
-    assert published_cosine(source, kind, width) > least
+    found = published_cosine(source, kind, width)
+    print(f"\n| `{source.name}` | {kind} | {width:g} | {found:.4f} |")
+    assert found > least
 
 
 def published_cosine(source: Path, kind: str, width: float) -> float:
