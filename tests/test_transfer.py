@@ -166,7 +166,7 @@ CORAL = "google-coral+test_data/"
         (f"{CORAL}mobilenet_v1_0.5_160_quant.tflite", "mobilenet_v1", 0.5, 0.95),
         (f"{CORAL}mobilenet_v1_0.75_192_quant.tflite", "mobilenet_v1", 0.75, 0.95),
         ("mlcommons+tiny/benchmark/training/visual_wake_words/trained_models/vww_96_float.tflite",
-         "mobilenet_v1", 0.25, 0.999),
+         "mobilenet_v1", 0.25, 0.99),  # it has ReLU where ours has ReLU6
         (V2_SMALL, "mobilenet_v2", 0.35, 0.999),
         (f"{CORAL}mobilenet_v2_1.0_224_quant.tflite", "mobilenet_v2", 1.0, 0.95),
         (f"{CORAL}tf2_mobilenet_v2_1.0_224_ptq.tflite", "mobilenet_v2", 1.0, 0.95),
