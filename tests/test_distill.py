@@ -104,7 +104,7 @@ def test_both_see_the_same_picture(teachers: dict[str, Any], tmp_path: Path, mix
     photos = Photos(read_manifest(make_garden(tmp_path / "garden")).split("train"), recipe)
     assert photos.teacher
     seen: list[Any] = []
-    answer = np.tile(np.float32([0.1, 0.2, 0.3, 0.4]), (8, 1))
+    answer = np.tile(np.array([0.1, 0.2, 0.3, 0.4], np.float32), (8, 1))
 
     def soft_labels(pixels: Any) -> Any:
         seen.append(np.array(pixels))

@@ -35,7 +35,8 @@ def built(how: Network, inputs: Any) -> Any:
 
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(1)
-    model = networks.build(how, *inputs.shape[1:3], LABELS)
+    height, width = inputs.shape[1:3]
+    model = networks.build(how, height, width, LABELS)
     for layer in model.layers:
         if layer.name.endswith("_bn"):
             layer.momentum = 0.0

@@ -31,7 +31,8 @@ def started(how: Network, source: Path, inputs: Any) -> Any:
     """A new network with a file's weights."""
     from lotor.train import networks, transfer
 
-    model = networks.build(how, *inputs.shape[1:3], LABELS)
+    height, width = inputs.shape[1:3]
+    model = networks.build(how, height, width, LABELS)
     transfer.transfer(model, transfer.read_weights(source, digest(source)), inputs)
     return model
 

@@ -14,10 +14,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tflite
 from keras import layers
 
 from lotor.errors import LotorError
+from lotor.frontend.tflite import read_model
+from lotor.graph import Graph, Tensor
+from lotor.train.dequantize import real_values
 from lotor.train.networks.blocks import EPSILON
 
 Array = npt.NDArray[np.float32]
@@ -110,7 +112,7 @@ def read_weights(path: Path, sha256: str) -> list[tuple[Array, Array]]:
     if path.suffix in KERAS_SUFFIXES:
         pairs = _of_keras(load_keras(path))
     elif raw[4:8] == b"TFL3":
-        pairs = _of_tflite(tflite.Model.GetRootAs(raw))
+        pairs = _of_tflite(read_model(raw, path.stem))
     else:
         raise LotorError(f"{path} is no .tflite; weights start from one, or a .keras or .h5")
     if not pairs:
@@ -171,43 +173,20 @@ def _normalisation(convolution: layers.Layer) -> tuple[Any, Any]:
     return scale, shift - mean * scale
 
 
-def _of_tflite(model: tflite.Model) -> list[tuple[Array, Array]]:
-    graph = model.Subgraphs(0)
+def _of_tflite(graph: Graph) -> list[tuple[Array, Array]]:
     pairs = []
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        if kind not in (tflite.BuiltinOperator.CONV_2D, tflite.BuiltinOperator.DEPTHWISE_CONV_2D):
-            continue
-        weights, bias = (_constant(model, graph.Tensors(operator.Inputs(i))) for i in (1, 2))
-        # TensorFlow Lite stores OHWI and 1HWC; Keras wants HWIO and HWC1.
-        pairs.append((weights.transpose((1, 2, 3, 0)), bias))
+    for op in graph.ops:
+        if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            weights, bias = (_real(op.input(i)) for i in (1, 2))
+            # TensorFlow Lite stores OHWI and 1HWC; Keras wants HWIO and HWC1.
+            pairs.append((weights.transpose((1, 2, 3, 0)), bias))
     return pairs
 
 
-_DTYPES = {
-    tflite.TensorType.FLOAT32: np.float32,
-    tflite.TensorType.FLOAT16: np.float16,
-    tflite.TensorType.INT8: np.int8,
-    tflite.TensorType.UINT8: np.uint8,
-    tflite.TensorType.INT32: np.int32,
-}
-
-
-def _constant(model: tflite.Model, tensor: tflite.Tensor) -> Array:
-    """Return a constant tensor as real numbers."""
-    if tensor.Type() not in _DTYPES:
-        raise LotorError(f"weights '{tensor.Name().decode()}' are of a type that cannot be read")
-    data = model.Buffers(tensor.Buffer()).DataAsNumpy()
-    shape = tensor.ShapeAsNumpy()
-    values = np.frombuffer(data, _DTYPES[tensor.Type()]).reshape(shape).astype(np.float64)
-    quant = tensor.Quantization()
-    if quant is not None and quant.ScaleLength():
-        along = np.ones(len(shape), int)
-        if quant.ScaleLength() > 1:
-            along[quant.QuantizedDimension()] = -1
-        zeros = quant.ZeroPointAsNumpy() if quant.ZeroPointLength() else np.zeros(1)
-        scales = quant.ScaleAsNumpy().astype(np.float64)
-        values = (values - np.reshape(zeros, along)) * np.reshape(scales, along)
-    return values.astype(np.float32)
+def _real(tensor: Tensor) -> Array:
+    """Return a constant as the real numbers that it stands for."""
+    if tensor.data is None:
+        raise LotorError(f"weights '{tensor.name}' are not in the file as they are; give another")
+    if tensor.quant is None:
+        return np.asarray(tensor.data, np.float32)
+    return np.asarray(real_values(tensor.data, tensor.quant), np.float32)
