@@ -74,7 +74,7 @@ def _macs(network: Folded, layer: Layer) -> int:
     if layer.weights is None:
         return 0
     each = layer.weights.size // layer.weights.shape[layer.channel_axis]
-    return prod(layer.shape) * each
+    return prod(layer.shape) * int(each)
 
 
 def as_text(found: Sequence[Size], side: int) -> str:
