@@ -35,9 +35,7 @@ Values = npt.NDArray[np.float64]
 
 def features(images: list[Image], pixels: int, seen: int, recipe: Recipe) -> Values:
     """Return what the backbone's last layer says of photographs, [n, features]."""
-    source = recipe.transfer
-    assert source is not None
-    pairs = transfer.read_weights(resource("models").parent / source.file, source.sha256)
+    pairs = transfer.weights_of(recipe) or []
     model = networks.build(recipe.network, seen, seen, len(recipe.labels))
     typical = np.stack([_seen(image, pixels, seen, recipe) for image in images[:BATCH]])
     transfer.transfer(model, pairs, typical)

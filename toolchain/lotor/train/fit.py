@@ -16,10 +16,12 @@ from lotor.data.manifest import Photo
 from lotor.errors import LotorError
 from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
+from lotor.train import networks
 from lotor.train.augment import Scenery, augment
 from lotor.train.distill import Teacher, loss
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
+from lotor.train.transfer import transfer
 
 Array = npt.NDArray[np.float32]
 
@@ -130,6 +132,20 @@ def make_repeatable(seed: int) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_op_determinism()
+
+
+def started(
+    photos: Photos, weights: Sequence[tuple[Array, Array]] | None, rng: np.random.Generator
+) -> keras.Model:
+    """Return the recipe's network with the weights that it starts from; see `transfer`."""
+    recipe, shape = photos.recipe, photos.recipe.input
+    model = networks.build(recipe.network, shape.height, shape.width, len(recipe.labels))
+    if weights:
+        # Large pictures have more places each that statistics come from.
+        count = min(512, max(64, 512 * 96 * 96 // (shape.height * shape.width)))
+        typical = np.stack([photos.plain(int(i)) for i in photos.draw(count, rng)])
+        transfer(model, weights, typical)
+    return model
 
 
 def fit(model: keras.Model, photos: Photos, recipe: Recipe, rng: np.random.Generator) -> None:

@@ -102,21 +102,12 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
 def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes | None, bytes]:
     """Return the trained model as int8, if the recipe wants that, and as float `.tflite`."""
     with loading():
-        from lotor.train import convert, export, fit, fold, networks, transfer
-    weights = None
-    if recipe.transfer:
-        source = resource("models").parent / recipe.transfer.file
-        weights = transfer.read_weights(source, recipe.transfer.sha256)
+        from lotor.train import convert, export, fit, fold, transfer
+    weights = transfer.weights_of(recipe)
     fit.make_repeatable(recipe.fit.seed)
     rng = np.random.default_rng(recipe.fit.seed)
     pictures = fit.Photos(photos.split("train"), recipe)
-    shape = recipe.input
-    model = networks.build(recipe.network, shape.height, shape.width, len(recipe.labels))
-    if weights:
-        # Large pictures have more places each that statistics come from.
-        count = min(512, max(64, 512 * 96 * 96 // (shape.height * shape.width)))
-        typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(count, rng)])
-        transfer.transfer(model, weights, typical)
+    model = fit.started(pictures, weights, rng)
     fit.fit(model, pictures, recipe, rng)
     if not recipe.quantize.int8:
         return None, export.to_float(fold.fold(model))

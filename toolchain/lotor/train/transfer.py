@@ -19,8 +19,10 @@ from keras import layers
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
 from lotor.graph import Graph, Tensor
+from lotor.resources import resource
 from lotor.train.dequantize import real_values
 from lotor.train.networks.blocks import EPSILON
+from lotor.train.recipe import Recipe
 
 Array = npt.NDArray[np.float32]
 
@@ -98,6 +100,13 @@ def _of_enlarged(weights: Array, centred: bool = False) -> Array:
 
 def _norm(model: keras.Model, convolution: layers.Layer) -> layers.BatchNormalization:
     return model.get_layer(f"{convolution.name}_bn")
+
+
+def weights_of(recipe: Recipe) -> list[tuple[Array, Array]] | None:
+    """Return the weights that a recipe starts from, see `read_weights`; None of no file."""
+    if recipe.transfer is None:
+        return None
+    return read_weights(resource("models").parent / recipe.transfer.file, recipe.transfer.sha256)
 
 
 def read_weights(path: Path, sha256: str) -> list[tuple[Array, Array]]:
