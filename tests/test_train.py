@@ -99,7 +99,7 @@ def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
     from lotor.train.fold import fold
 
     rng = np.random.default_rng(0)
-    donor = networks.build(Network(), 32, 32, 4)
+    donor = networks.build(Network(dropout=0.0), 32, 32, 4)
     for layer in donor.layers:
         if layer.name.endswith("_bn"):
             n = layer.gamma.shape[0]
@@ -108,7 +108,7 @@ def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
     source = tmp_path / "donor.tflite"
     source.write_bytes(to_float(fold(donor)))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    model = networks.build(Network(), 32, 32, 4)
+    model = networks.build(Network(dropout=0.0), 32, 32, 4)
     images = rng.normal(0, 0.5, (16, 32, 32, 3)).astype(np.float32)
     pairs = transfer.read_weights(source, digest)
     transfer.transfer(model, pairs, images)
