@@ -175,21 +175,15 @@ def run(recipe: Recipe, found: Material, held: int, seed: int) -> Scores:
     with loading():
         import tensorflow as tf
 
-        from lotor.train import fit, network
+        from lotor.train import fit, transfer
     recipe = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, seed=seed))
-    weights = network.read_weights(
-        resource("models").parent / recipe.transfer.file, recipe.transfer.sha256
-    )
+    weights = transfer.weights_of(recipe)
     fit.make_repeatable(seed)
     rng = np.random.default_rng(seed)
     rest = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold != held]
     pictures = fit.Photos(rest, recipe)
-    shape, how = recipe.input, recipe.network
-    model = network.build(
-        shape.height, shape.width, len(recipe.labels), how.width, how.dropout, how.stem_stride
-    )
-    typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
-    network.transfer(model, weights, typical)
+    shape = recipe.input
+    model = fit.started(pictures, weights, rng)
     fit.fit(model, pictures, recipe, rng)
     scores, target = [], recipe.labels.index(recipe.target)
     of_fold = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold == held]

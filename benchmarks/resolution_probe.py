@@ -22,7 +22,7 @@ from lotor.evaluate import average_precision
 from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
 from lotor.resources import resource
-from lotor.train import network
+from lotor.train import networks, transfer
 from lotor.train.recipe import Recipe, read_recipe
 
 SIZES = ((96, 96), (96, 128), (96, 160), (96, 192), (128, 128), (128, 192), (192, 192))
@@ -35,11 +35,10 @@ Values = npt.NDArray[np.float64]
 
 def features(images: list[Image], pixels: int, seen: int, recipe: Recipe) -> Values:
     """Return what the backbone's last layer says of photographs, [n, features]."""
-    source = resource("models").parent / recipe.transfer.file
-    pairs = network.read_weights(source, recipe.transfer.sha256)
-    model = network.build(seen, seen, len(recipe.labels), recipe.network.width, 0.0)
+    pairs = transfer.weights_of(recipe) or []
+    model = networks.build(recipe.network, seen, seen, len(recipe.labels))
     typical = np.stack([_seen(image, pixels, seen, recipe) for image in images[:BATCH]])
-    network.transfer(model, pairs, typical)
+    transfer.transfer(model, pairs, typical)
     backbone = keras.Model(model.input, model.get_layer("pool").output)
     found = []
     with Progress(f"{pixels} pixels seen as {seen}", len(images), "photographs") as progress:

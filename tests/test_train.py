@@ -17,7 +17,7 @@ from lotor.errors import LotorError
 from lotor.infer import as_list
 from lotor.oracle import Oracle
 from lotor.resources import resource
-from lotor.train.recipe import read_recipe
+from lotor.train.recipe import Network, read_recipe
 
 TEXT = """
 name = "tiny"
@@ -105,12 +105,12 @@ def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
 @pytest.mark.train
 def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
-    from lotor.train import network
+    from lotor.train import networks, transfer
     from lotor.train.export import to_float
     from lotor.train.fold import fold
 
     rng = np.random.default_rng(0)
-    donor = network.build(32, 32, 4, 0.25, 0.0)
+    donor = networks.build(Network(dropout=0.0), 32, 32, 4)
     for layer in donor.layers:
         if layer.name.endswith("_bn"):
             n = layer.gamma.shape[0]
@@ -119,10 +119,10 @@ def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
     source = tmp_path / "donor.tflite"
     source.write_bytes(to_float(fold(donor)))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
-    model = network.build(32, 32, 4, 0.25, 0.0)
+    model = networks.build(Network(dropout=0.0), 32, 32, 4)
     images = rng.normal(0, 0.5, (16, 32, 32, 3)).astype(np.float32)
-    pairs = network.read_weights(source, digest)
-    network.transfer(model, pairs, images)
+    pairs = transfer.read_weights(source, digest)
+    transfer.transfer(model, pairs, images)
     model.get_layer("logits").set_weights(donor.get_layer("logits").get_weights())
     expected = donor.predict(images, verbose=0)
     assert np.abs(expected).max() > 0.01
@@ -130,9 +130,9 @@ def test_transfer_computes_what_the_file_computes(tmp_path: Path) -> None:
     # In training, too, every layer sees normalised activations: the batch's own statistics agree.
     np.testing.assert_allclose(model(images, training=True), expected, rtol=0.05, atol=0.02)
     with pytest.raises(LotorError, match="SHA-256 differs"):
-        network.read_weights(source, "0" * 64)
+        transfer.read_weights(source, "0" * 64)
     with pytest.raises(LotorError, match=r"check \[network\] width"):
-        network.transfer(network.build(32, 32, 4, 0.5, 0.0), pairs, images)
+        transfer.transfer(networks.build(Network(width=0.5), 32, 32, 4), pairs, images)
 
 
 @pytest.mark.train
@@ -140,10 +140,10 @@ def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
     import keras
 
-    from lotor.train import network
+    from lotor.train import networks, transfer
 
     rng = np.random.default_rng(0)
-    coarse = network.build(64, 64, 4, 0.25, 0.0)
+    coarse = networks.build(Network(), 64, 64, 4)
     kernels = [
         layer.get_weights()[0]
         for layer in coarse.layers
@@ -154,8 +154,8 @@ def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
         (k, np.zeros(k.shape[3] if k.shape[3] > 1 else k.shape[2], np.float32)) for k in kernels
     ]
     images = rng.normal(0, 0.5, (4, 32, 32, 3)).astype(np.float32)
-    fine = network.build(32, 32, 4, 0.25, 0.0, stem_stride=1)
-    network.transfer(fine, pairs, images)
+    fine = networks.build(Network(stem_stride=1), 32, 32, 4)
+    transfer.transfer(fine, pairs, images)
     large = np.stack([cv2.resize(i, (64, 64), interpolation=cv2.INTER_LINEAR) for i in images])
     found, expected = (
         keras.Model(model.input, model.get_layer("conv0").output)(inputs)[:, 1:-1, 1:-1]
@@ -169,14 +169,14 @@ def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Two trainings that ought to be one and the same."""
     pytest.importorskip("tensorflow")
-    from lotor.train import network
+    from lotor.train import networks
     from lotor.train.export import to_float
     from lotor.train.fold import fold
     from lotor.train.pipeline import train
 
     folder = tmp_path_factory.mktemp("train")
     source = folder / "source.tflite"
-    source.write_bytes(to_float(fold(network.build(32, 32, 4, 0.25, 0.0))))
+    source.write_bytes(to_float(fold(networks.build(Network(), 32, 32, 4))))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     recipe = str(write_recipe(folder, TEXT + MORE, FILE=str(source), HASH=digest))
     data = make_garden(folder / "garden")

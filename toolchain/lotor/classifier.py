@@ -119,15 +119,15 @@ class BoardClassifier(HostClassifier):
 
 
 class LiteRtClassifier(_Borders):
-    """Any `.tflite` in LiteRT's reference kernels, float ones too; needs ai-edge-litert."""
+    """Any `.tflite` in LiteRT, float ones too; needs ai-edge-litert. `fast`: see `Oracle`."""
 
-    def __init__(self, model: ModelFile) -> None:
+    def __init__(self, model: ModelFile, fast: bool = False) -> None:
         from lotor.compiler import read_content
         from lotor.frontend.tflite import read_model
         from lotor.oracle import Oracle
 
         super().__init__(model, read_model(read_content(model.path)[0], model.name))
-        self._oracle = Oracle(model.path)
+        self._oracle = Oracle(model.path, fast)
         self.version = self._oracle.version
 
     def infer(self, tensor: Array) -> Array:

@@ -608,6 +608,21 @@ def _evaluate(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found), ok=not found.get("mismatches"))
 
 
+def _add_networks(commands: _Commands) -> None:
+    parser = commands.add("networks", "what the networks that a recipe names cost", _networks)
+    parser.add_argument("--side", type=int, default=96, help="pixels of the image; 96")
+    parser.add_argument("--labels", type=int, default=4, help="classes; 4")
+
+
+def _networks(args: argparse.Namespace) -> Result:
+    from lotor.train.quiet import loading
+
+    with loading():
+        from lotor.train.networks.sizes import as_dicts, as_text, sizes
+    found = sizes(args.side, args.labels)
+    return Result({"networks": as_dicts(found)}, as_text(found, args.side))
+
+
 def _add_quantize(commands: _Commands) -> None:
     parser = commands.add("quantize", "a float model to integers, and what they cost", _quantize)
     parser.add_argument("model", help="a float .tflite, or a model with NAME_float.tflite beside")
@@ -957,6 +972,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_hil,
     _add_inspect,
     _add_monitor,
+    _add_networks,
     _add_operators,
     _add_profile,
     _add_quantize,

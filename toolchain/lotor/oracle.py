@@ -7,10 +7,16 @@ from typing import Any
 from lotor.compiler import read_content
 from lotor.errors import LotorError
 from lotor.graph import Array
+from lotor.train.quiet import quiet
 
 
 class Oracle:
     """A model in LiteRT's interpreter, with reference kernels and no delegate.
+
+    Args:
+        model: the file, or its bytes.
+        fast: take the optimized kernels in their place, on one thread: many times faster, and no
+            reference, as sums of floats are rounded in another order.
 
     Attributes:
         version: the version of LiteRT.
@@ -19,7 +25,7 @@ class Oracle:
         LotorError: LiteRT is not installed or refuses the model.
     """
 
-    def __init__(self, model: Path | bytes) -> None:
+    def __init__(self, model: Path | bytes, fast: bool = False) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         try:
             import ai_edge_litert
@@ -28,6 +34,7 @@ class Oracle:
                 "LiteRT, the reference, is not installed; pip install 'lotor[verify]'"
             ) from error
         self._content, name = read_content(model)
+        self._fast = fast
         try:
             self.reset()
         except (ValueError, RuntimeError) as error:
@@ -48,7 +55,12 @@ class Oracle:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         # A new interpreter: `reset_all_variables` leaves resource variables as they are.
-        self._interpreter: Any = Interpreter(
+        if self._fast:
+            with quiet():  # LiteRT announces its delegate
+                self._interpreter: Any = Interpreter(model_content=self._content, num_threads=1)
+                self._interpreter.allocate_tensors()
+            return
+        self._interpreter = Interpreter(
             model_content=self._content,
             experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
             experimental_preserve_all_tensors=True,

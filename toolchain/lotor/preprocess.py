@@ -155,7 +155,9 @@ def _padded(rgb: Any, height: int, width: int) -> Image:
     return out
 
 
-def normalize(pixels: Image, mean: float, std: float) -> npt.NDArray[np.float32]:
+def normalize(
+    pixels: Image | npt.NDArray[np.float32], mean: float, std: float
+) -> npt.NDArray[np.float32]:
     """Return pixels 0..255 as the real numbers (p - mean) / std, float32."""
     return ((pixels.astype(np.float32) - np.float32(mean)) / np.float32(std)).astype(np.float32)
 

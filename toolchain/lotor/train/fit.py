@@ -2,9 +2,11 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +16,12 @@ from lotor.data.manifest import Photo
 from lotor.errors import LotorError
 from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
+from lotor.train import networks
 from lotor.train.augment import Scenery, augment
+from lotor.train.distill import Teacher, loss
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
+from lotor.train.transfer import transfer
 
 Array = npt.NDArray[np.float32]
 
@@ -24,10 +29,19 @@ _REFRESHES = 10  # of the filters' scales, while a network is trained as integer
 
 
 class Photos:
-    """Decoded photographs of one split with their label indices; kept in memory (0.15 MB each)."""
+    """Decoded photographs of one split with their label indices; kept in memory (0.15 MB each).
+
+    With a teacher in the recipe its soft labels stand behind the true ones.
+    """
 
     def __init__(self, photos: Sequence[Photo], recipe: Recipe) -> None:
+        self.teacher = Teacher(recipe.teacher, recipe.labels) if recipe.teacher else None
         self.photos, self.recipe = list(photos), recipe
+        self.shape = recipe.input  # which pictures are varied at
+        if self.teacher:
+            height = max(self.shape.height, self.teacher.height)
+            width = max(self.shape.width, self.teacher.width)
+            self.shape = replace(self.shape, height=height, width=width)
         self.images: list[Image] = []
         with Progress("reading photographs", len(self.photos), "files") as progress:
             for photo in self.photos:
@@ -59,29 +73,54 @@ class Photos:
         image, photo = self.images[index], self.photos[index]
         if self.scenery is not None:
             image, photo = self.scenery.place(index, rng)
-        return augment(image, photo, self.recipe.input, self.recipe.augment, rng)
+        return augment(image, photo, self.shape, self.recipe.augment, rng)
 
     def batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-        """Yield varied batches for ever: inputs [n, h, w, 3], one-hot labels [n, labels]."""
+        """Yield varied batches for ever: inputs [n, h, w, 3], one-hot labels [n, labels].
+
+        A teacher sees the same pictures: they are varied at the larger of both sizes.
+        """
         recipe, hot = self.recipe, np.eye(len(self.recipe.labels), dtype=np.float32)
+        shape, teacher = recipe.input, self.teacher
         while True:
             drawn = self.draw(recipe.fit.batch, rng)
-            pixels = [self.varied(int(i), rng) for i in drawn]
-            inputs = normalize(np.stack(pixels), recipe.input.mean, recipe.input.std)
+            pixels = np.stack([self.varied(int(i), rng) for i in drawn])
             labels = hot[self.labels[drawn]]
-            if recipe.fit.mixup > 0:
-                inputs, labels = _mixup(inputs, labels, recipe.fit.mixup, rng)
-            yield inputs, labels
+            seen = _resized(pixels, shape.height, shape.width)
+            inputs = normalize(seen, shape.mean, shape.std)
+            part = _parts(len(drawn), recipe.fit.mixup, rng)
+            if teacher:
+                view = _resized(pixels, teacher.height, teacher.width).astype(np.float32)
+                soft = teacher.soft_labels(_mixed(view, part))
+                labels = np.concatenate([_mixed(labels, part), soft], axis=1)
+            else:
+                labels = _mixed(labels, part)
+            yield _mixed(inputs, part), labels
 
 
-def _mixup(
-    inputs: Array, labels: Array, strength: float, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Blend neighbours in a batch (Zhang et al., arXiv:1710.09412)."""
-    part = rng.beta(strength, strength, len(inputs)).astype(np.float32)
-    part = np.maximum(part, 1 - part)
-    mixed = part[:, None, None, None] * inputs + (1 - part)[:, None, None, None] * inputs[::-1]
-    return mixed, part[:, None] * labels + (1 - part)[:, None] * labels[::-1]
+def _resized(pixels: Image, height: int, width: int) -> Image:
+    """Return pictures [n, h, w, 3] at no more than their size, averaged over areas."""
+    if pixels.shape[1:3] == (height, width):
+        return pixels
+    return np.stack(
+        [np.asarray(cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA)) for p in pixels]
+    )
+
+
+def _parts(count: int, strength: float, rng: np.random.Generator) -> Array | None:
+    """Return how much of itself each picture of a batch keeps; None of everything."""
+    if strength <= 0:
+        return None
+    part = rng.beta(strength, strength, count).astype(np.float32)
+    return np.maximum(part, 1 - part)
+
+
+def _mixed(values: Array, part: Array | None) -> Array:
+    """Blend neighbours in a batch (Zhang et al., "mixup", arXiv:1710.09412)."""
+    if part is None:
+        return values
+    along = part.reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(along * values + (1 - along) * values[::-1], np.float32)
 
 
 def make_repeatable(seed: int) -> None:
@@ -95,22 +134,37 @@ def make_repeatable(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
+def started(
+    photos: Photos, weights: Sequence[tuple[Array, Array]] | None, rng: np.random.Generator
+) -> keras.Model:
+    """Return the recipe's network with the weights that it starts from; see `transfer`."""
+    recipe, shape = photos.recipe, photos.recipe.input
+    model = networks.build(recipe.network, shape.height, shape.width, len(recipe.labels))
+    if weights:
+        # Large pictures have more places each that statistics come from.
+        count = min(512, max(64, 512 * 96 * 96 // (shape.height * shape.width)))
+        typical = np.stack([photos.plain(int(i)) for i in photos.draw(count, rng)])
+        transfer(model, weights, typical)
+    return model
+
+
 def fit(model: keras.Model, photos: Photos, recipe: Recipe, rng: np.random.Generator) -> None:
     """Train in place: first the classifier alone, then everything, weights averaged at the end."""
     batches = photos.batches(rng)
     how = recipe.fit
-    head = min(how.head_steps, how.steps // 4)
+    # A classifier alone has nothing to learn from features of nothing.
+    head = min(how.head_steps, how.steps // 4) if recipe.transfer else 0
     backbone = [layer for layer in model.layers if layer.name != "logits"]
     with Progress(f"training {recipe.name}", how.steps, "steps") as progress:
         if head:
             for layer in backbone:
                 layer.trainable = False
             first = keras.optimizers.Adam(how.rate * 3)
-            _steps(model, batches, head, first, how.smoothing, progress)
+            _steps(model, batches, head, first, loss(recipe), progress)
             for layer in backbone:
                 layer.trainable = True
         optimizer = _optimizer(recipe, how.steps - head)
-        _steps(model, batches, how.steps - head, optimizer, how.smoothing, progress)
+        _steps(model, batches, how.steps - head, optimizer, loss(recipe), progress)
     if how.average > 0:
         optimizer.finalize_variable_values(model.trainable_variables)
 
@@ -126,7 +180,7 @@ def train_integers(model: QuantizedModel, photos: Photos, rng: np.random.Generat
     ends = sorted({round(how.steps * part / _REFRESHES) for part in range(_REFRESHES + 1)})
     with Progress("training as integers", how.steps, "steps") as progress:
         for start, end in itertools.pairwise(ends):
-            _steps(model, batches, end - start, optimizer, fine.smoothing, progress)
+            _steps(model, batches, end - start, optimizer, loss(photos.recipe), progress)
             if end == how.steps and fine.average > 0:
                 optimizer.finalize_variable_values(model.trainable_variables)
             model.refresh()
@@ -153,10 +207,9 @@ def _steps(
     batches: Iterator[tuple[Array, Array]],
     count: int,
     optimizer: keras.optimizers.Optimizer,
-    smoothing: float,
+    loss: Callable[[Any, Any], Any],
     progress: Progress,
 ) -> None:
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
     model.compile(optimizer, loss)
     label = progress.label
     for _ in range(count):

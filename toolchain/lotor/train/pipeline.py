@@ -39,7 +39,8 @@ def train(
     """Train a model by its recipe and write it with its evidence.
 
     Written to `out`: NAME.tflite (int8), NAME_float.tflite, labels.txt, recipe.toml,
-    metrics.json (figures on val and test, thresholds chosen on val), lineage.json, golden/*.npz.
+    metrics.json (figures on val and test, thresholds chosen on val), lineage.json, golden/*.npz. A
+    recipe that stays in float has no NAME.tflite, no golden vectors and no figures on test.
 
     Args:
         name: a folder in `models/` with a recipe, or the path of a recipe.
@@ -62,11 +63,12 @@ def train(
     int8, real, calibration = _fit(recipe, photos)
     files = _write(recipe, path, out, int8, real)
     metrics = _measure(recipe, photos, out, calibration)
-    lineage = _lineage(recipe, photos, int8)
+    lineage = _lineage(recipe, photos, int8 or real)
     for title, content in (("metrics", metrics), ("lineage", lineage)):
         files.append(out / f"{title}.json")
         files[-1].write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    files += write_golden(out / f"{recipe.name}.tflite", recipe, out / "golden")
+    if int8:
+        files += write_golden(out / f"{recipe.name}.tflite", recipe, out / "golden")
     return {"files": [str(file) for file in files], "metrics": metrics, "lineage": lineage}
 
 
@@ -97,23 +99,21 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
     return dataclasses.replace(recipe, fit=fit)
 
 
-def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Return the trained model as int8 and as float `.tflite`, and what calibrated it."""
+def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes | None, bytes, dict[str, Any]]:
+    """Return the trained model as int8, if the recipe wants that, and as float `.tflite`.
+
+    With them comes what calibrated it.
+    """
     with loading():
-        from lotor.train import convert, export, finish, fit, network
-    source = resource("models").parent / recipe.transfer.file
-    weights = network.read_weights(source, recipe.transfer.sha256)
+        from lotor.train import convert, export, finish, fit, fold, transfer
+    weights = transfer.weights_of(recipe)
     fit.make_repeatable(recipe.fit.seed)
     rng = np.random.default_rng(recipe.fit.seed)
     pictures = fit.Photos(photos.split("train"), recipe)
-    shape = recipe.input
-    how = recipe.network
-    model = network.build(
-        shape.height, shape.width, len(recipe.labels), how.width, how.dropout, how.stem_stride
-    )
-    typical = np.stack([pictures.plain(int(i)) for i in pictures.draw(512, rng)])
-    network.transfer(model, weights, typical)
+    model = fit.started(pictures, weights, rng)
     fit.fit(model, pictures, recipe, rng)
+    if not recipe.quantize.int8:
+        return None, export.to_float(fold.fold(model)), {}
     print("quantizing", file=sys.stderr)
     integers, folded = convert.quantized(model, pictures, rng)
     done = finish.finish(integers, folded, photos.split("train"), photos.split("val"), recipe)
@@ -121,10 +121,12 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes, bytes, dict[str, Any]]
     return int8, real, done.calibration
 
 
-def _write(recipe: Recipe, path: Path, out: Path, int8: bytes, real: bytes) -> list[Path]:
-    files = [out / f"{recipe.name}.tflite", out / f"{recipe.name}_float.tflite"]
-    for file, content in zip(files, (int8, real), strict=True):
-        file.write_bytes(content)
+def _write(recipe: Recipe, path: Path, out: Path, int8: bytes | None, real: bytes) -> list[Path]:
+    files = []
+    for file, content in ((f"{recipe.name}.tflite", int8), (f"{recipe.name}_float.tflite", real)):
+        if content:
+            files.append(out / file)
+            files[-1].write_bytes(content)
     labels = out / "labels.txt"
     labels.write_text("".join(f"{label}\n" for label in recipe.labels), "utf-8")
     files.append(labels)
@@ -138,17 +140,20 @@ def _measure(
     recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures on val and test, and the thresholds that val gives."""
-    int8 = _classifier(recipe, out / f"{recipe.name}.tflite")
-    real = _classifier(recipe, out / f"{recipe.name}_float.tflite")
+    real = _classifier(recipe, out / f"{recipe.name}_float.tflite", fast=True)
+    whole = recipe.quantize.int8
+    int8 = _classifier(recipe, out / f"{recipe.name}.tflite") if whole else real
     val = score_photos(int8, photos.split("val"), recipe.label_of)
     target = recipe.labels.index(recipe.target)
     thresholds = operating_points(val, target)
     figures: dict[str, Any] = {"thresholds": thresholds}
     if calibration:
         figures["calibration"] = calibration
-    figures |= _choices(recipe, int8, val)
+    if whole:
+        figures |= _choices(recipe, int8, val)
     figures["val"] = measure(val, recipe.labels, target, thresholds)
-    if test := photos.split("test"):
+    # A teacher is only chosen by; its students are what is measured in the end.
+    if whole and (test := photos.split("test")):
         scored = score_photos(int8, test, recipe.label_of)
         figures["test"] = measure(scored, recipe.labels, target, thresholds)
         scored = score_photos(real, test, recipe.label_of)
@@ -174,18 +179,20 @@ def _choices(recipe: Recipe, int8: LiteRtClassifier, val: Scored) -> dict[str, A
     return found
 
 
-def _classifier(recipe: Recipe, path: Path) -> LiteRtClassifier:
-    return LiteRtClassifier(ModelFile(recipe.name, path, recipe.labels, dataclasses.asdict(recipe)))
+def _classifier(recipe: Recipe, path: Path, fast: bool = False) -> LiteRtClassifier:
+    model = ModelFile(recipe.name, path, recipe.labels, dataclasses.asdict(recipe))
+    return LiteRtClassifier(model, fast)
 
 
-def _lineage(recipe: Recipe, photos: DataSet, int8: bytes) -> dict[str, Any]:
+def _lineage(recipe: Recipe, photos: DataSet, model: bytes) -> dict[str, Any]:
     return {
-        "model_sha256": hashlib.sha256(int8).hexdigest(),
+        "model_sha256": hashlib.sha256(model).hexdigest(),
         "recipe": dataclasses.asdict(recipe),
         "seed": recipe.fit.seed,
         "manifest_sha256": photos.manifest_hash,
         "photos": {name: len(photos.split(name)) for name in ("train", "val", "test")},
-        "source_weights_sha256": recipe.transfer.sha256,
+        "source_weights_sha256": recipe.transfer.sha256 if recipe.transfer else None,
+        "teacher_sha256": recipe.teacher.sha256 if recipe.teacher else None,
         "lotor": __version__,
         "commit": _commit(),
         "python": platform.python_version(),

@@ -10,6 +10,7 @@ from lotor.errors import LotorError
 from lotor.preprocess import ASPECTS
 from lotor.suggest import did_you_mean
 from lotor.train.calibrate import ESTIMATORS as RANGE_ESTIMATORS
+from lotor.train.networks import FAMILIES
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,42 @@ class Data:
 
 @dataclass(frozen=True)
 class Transfer:
-    """The float `.tflite` whose weights the backbone starts from; the file's SHA-256 in hex."""
+    """The file whose weights the backbone starts from, and its SHA-256 in hex.
+
+    A `.tflite`, float or quantized, or a Keras model; see `train/transfer.py`.
+    """
 
     file: str
     sha256: str
 
 
 @dataclass(frozen=True)
-class Network:
-    """The backbone: MobileNetV1 with its widths multiplied by `width`.
+class Teacher:
+    """A float classifier of the same labels that the student learns from.
 
-    With `stem_stride` 1 in place of 2 all layers see twice the resolution, for four times the work.
+    A `.tflite` or Keras model and its SHA-256 in hex; a pixel p enters it as (p - mean) / std. See
+    `train/distill.py` for `weight` and `temperature`.
     """
 
+    file: str
+    sha256: str
+    weight: float = 0.5
+    temperature: float = 2.0
+    mean: float = 128.0
+    std: float = 128.0
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network: a family of `train/networks`, its widths multiplied by `width`.
+
+    `depth` multiplies the number of blocks, where the family has a choice of it. With `stem_stride`
+    1 in place of 2 all layers see twice the resolution, for four times the work.
+    """
+
+    kind: str = "mobilenet_v1"
     width: float = 0.25
+    depth: float = 1.0
     stem_stride: int = 2
     dropout: float = 0.2
 
@@ -114,9 +137,11 @@ class Quantize:
 
     `samples` training photographs set the activation ranges, by an `estimator` of
     `train/calibrate.py`. Then come `steps` of training as integers, at the rate `rate`.
-    `activations` have 8 bits, or 16, which take no such steps.
+    `activations` have 8 bits, or 16, which take no such steps. Without `int8` it stays in float, as
+    a teacher does.
     """
 
+    int8: bool = True
     samples: int = 400
     estimator: str = "min-max"
     equalize: bool = False
@@ -159,15 +184,19 @@ class Ood:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe; `target` is the label that detection is about."""
+    """A recipe; `target` is the label that detection is about.
+
+    Without `transfer`, training starts from random weights.
+    """
 
     name: str
     target: str
     labels: list[str]
     input: Input
     data: Data
-    transfer: Transfer
     fit: Fit
+    transfer: Transfer | None = None
+    teacher: Teacher | None = None
     network: Network = field(default_factory=Network)
     augment: Augment = field(default_factory=Augment)
     quantize: Quantize = field(default_factory=Quantize)
@@ -219,7 +248,7 @@ def build(kind: type[T], table: dict[str, Any], where: str) -> T:
     for key, value in table.items():
         if key not in hints:
             raise LotorError(f"{where}: unknown key '{key}'{did_you_mean(key, hints)}")
-        hint = hints[key]
+        hint = next((h for h in get_args(hints[key]) if dataclasses.is_dataclass(h)), hints[key])
         if isinstance(hint, type) and dataclasses.is_dataclass(hint):
             if not isinstance(value, dict):
                 raise LotorError(f"{where}: {key} must be a table")
@@ -264,10 +293,7 @@ def _check(recipe: Recipe, where: str) -> None:
             f"{where}: input.aspect '{recipe.input.aspect}'"
             f"{did_you_mean(recipe.input.aspect, ASPECTS)} is none of {', '.join(ASPECTS)}"
         )
-    if recipe.network.stem_stride not in (1, 2):
-        raise LotorError(
-            f"{where}: network.stem_stride is {recipe.network.stem_stride}; it must be 1 or 2"
-        )
+    _check_network(recipe.network, where)
     if recipe.quantize.estimator not in RANGE_ESTIMATORS:
         raise LotorError(
             f"{where}: quantize.estimator '{recipe.quantize.estimator}'"
@@ -291,6 +317,32 @@ def _check(recipe: Recipe, where: str) -> None:
     ):
         if value < 1:
             raise LotorError(f"{where}: {name} is {value}; it must be at least 1")
+    if recipe.teacher is not None:
+        _check_teacher(recipe.teacher, where)
+
+
+def _check_network(how: Network, where: str) -> None:
+    if how.kind not in FAMILIES:
+        raise LotorError(
+            f"{where}: network.kind '{how.kind}'{did_you_mean(how.kind, FAMILIES)} is none of "
+            f"{', '.join(FAMILIES)}"
+        )
+    if how.stem_stride not in (1, 2):
+        raise LotorError(f"{where}: network.stem_stride is {how.stem_stride}; it must be 1 or 2")
+    for name, value in (("width", how.width), ("depth", how.depth)):
+        if not 0 < value <= 8:
+            raise LotorError(f"{where}: network.{name} is {value:g}; above 0, up to 8 is possible")
+    if not 0 <= how.dropout < 1:
+        raise LotorError(f"{where}: network.dropout is {how.dropout:g}; 0 to below 1 is possible")
+    if how.depth != 1 and FAMILIES[how.kind].depth is None:
+        raise LotorError(f"{where}: network.depth is {how.depth:g}; {how.kind} has one depth, 1")
+
+
+def _check_teacher(teacher: Teacher, where: str) -> None:
+    if not 0 <= teacher.weight <= 1:
+        raise LotorError(f"{where}: teacher.weight is {teacher.weight:g}; 0 to 1 is possible")
+    if not teacher.temperature > 0:
+        raise LotorError(f"{where}: teacher.temperature is {teacher.temperature:g}; above 0 needed")
 
 
 def _check_trust(recipe: Recipe, where: str) -> None:

@@ -1,0 +1,96 @@
+"""`lotor networks`: what each family costs before anything is trained."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+
+from lotor.compiler import compile_model
+from lotor.errors import LotorError
+from lotor.train import networks
+from lotor.train.export import plan, to_int8
+from lotor.train.fold import fold
+from lotor.train.layers import Layer
+from lotor.train.layers import Network as Folded
+from lotor.train.recipe import Network
+
+_LEAST_SIDE = 32
+_CHOICES = (
+    Network("mobilenet_v1", 0.25),
+    Network("mobilenet_v1", 0.5),
+    Network("mobilenet_v2", 0.35),
+    Network("mobilenet_v2", 1.0),
+    Network("mcunet", 0.5),
+    Network("mcunet", 1.0),
+    Network("ds_cnn", 1.0),
+    Network("resnet8", 1.0),
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a network costs.
+
+    Attributes:
+        kind: its family.
+        width: the multiplier of its channels.
+        parameters: weights and biases, normalisation folded in.
+        macs: multiplications with a sum, for one image.
+        ram_bytes: scratch memory (arena) of the compiled int8 model, without stripes.
+    """
+
+    kind: str
+    width: float
+    parameters: int
+    macs: int
+    ram_bytes: int
+
+
+def sizes(side: int, labels: int, choices: Sequence[Network] = _CHOICES) -> list[Size]:
+    """Return what networks cost for images [side, side, 3]."""
+    if side < _LEAST_SIDE or labels < 1:
+        raise LotorError(
+            f"images of {side} pixels and {labels} labels: at least {_LEAST_SIDE} pixels and 1 "
+            "label are needed"
+        )
+    return [_size(how, side, labels) for how in choices]
+
+
+def _size(how: Network, side: int, labels: int) -> Size:
+    network = fold(networks.build(how, side, side, labels))
+    # Any ranges: none of what is told depends on them.
+    planned = plan(network, dict.fromkeys((network.input, *(n.name for n in network)), (-1.0, 1.0)))
+    report = compile_model(to_int8(network, planned), "portable").report
+    weights = [(layer, layer.weights, layer.bias) for layer in network]
+    return Size(
+        how.kind,
+        how.width,
+        sum(w.size + b.size for _, w, b in weights if w is not None and b is not None),
+        sum(_macs(network, layer) for layer in network),
+        int(report["arena_bytes"]),
+    )
+
+
+def _macs(network: Folded, layer: Layer) -> int:
+    if layer.weights is None:
+        return 0
+    each = layer.weights.size // layer.weights.shape[layer.channel_axis]
+    return prod(layer.shape) * int(each)
+
+
+def as_text(found: Sequence[Size], side: int) -> str:
+    """Return the table for people, in Markdown."""
+    lines = [
+        f"| kind | width | parameters | MACs at {side}x{side} | RAM (int8) | from |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {s.kind} | {s.width:g} | {s.parameters:,} | {s.macs / 1e6:.1f} M | "
+        f"{s.ram_bytes / 1024:.0f} KB | {networks.FAMILIES[s.kind].source} |"
+        for s in found
+    ]
+    return "\n".join(lines)
+
+
+def as_dicts(found: Sequence[Size]) -> list[dict[str, int | float | str]]:
+    """Return what `--json` prints."""
+    return [asdict(size) for size in found]
