@@ -13,11 +13,11 @@ SHELL := /bin/bash
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-hil setup-dev demo test test-full flash hil bench bench-mcu conformance lint format clean
+.PHONY: help setup setup-hil setup-dev demo test test-full train-smoke flash hil bench bench-mcu conformance lint format clean
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
-	    while IFS='|' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	    while IFS='|' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 	@echo "BOARD=$(BOARD) MODEL=$(MODEL); '$(bin)/lotor boards' lists the boards"
 
 setup:  ## create .venv with what the demo, flashing and verification need
@@ -37,6 +37,9 @@ test: setup-dev  ## host tests and tests of the emulated boards
 
 test-full: setup-dev  ## the same and the slow ones
 	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -q
+
+train-smoke: setup-dev  ## the whole road: pictures, training, int8, C, a board's bytes; part of `make test`
+	@$(bin)/pytest tests/test_train_smoke.py -q
 
 flash: setup  ## build the firmware with MODEL (one or more) and put it on BOARD
 	@$(bin)/lotor flash --board $(BOARD) $(foreach model,$(MODEL),--model $(model))

@@ -49,7 +49,7 @@ def test_a_manifest_is_read(tmp_path: Path) -> None:
         ([], "lists no photograph"),
         ([row(split="training")], r"line 2: split 'training' is none of"),
         ([row(), row(native_short_side="big")], "line 3: invalid literal"),
-        ([row(bbox_xyxy="raccoon:1,2,3")], "line 2: not enough values"),
+        ([row(bbox_xyxy="raccoon:1,2,3")], r"line 2: box 'raccoon:1,2,3' is not CLASS:x0,y0,x1,y1"),
         ([row(bbox_xyxy="raccoon:30,2,3,4")], "line 2: box 30,2,3,4 must be"),
         ([row(file="")], "must not be empty"),
         ([row(file="../a.png")], "must lie below the manifest's folder"),

@@ -13,9 +13,9 @@ from conftest import Lotor
 from garden import make_garden
 from lotor import files
 from lotor.data.importers import FORMATS, find_format
-from lotor.data.importers.item import BACKGROUND, UNLABELLED
+from lotor.data.importers.item import BACKGROUND
 from lotor.data.ingest import import_photos
-from lotor.data.manifest import Box, read_manifest
+from lotor.data.manifest import UNLABELLED, Box, read_manifest
 from lotor.data.picture import read_picture
 from lotor.data.store import open_store, versions
 from lotor.errors import LotorError

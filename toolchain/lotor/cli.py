@@ -906,6 +906,8 @@ def _add_train(commands: _Commands) -> None:
         metavar="PNG",
         help="only draw what augmentation makes of photographs",
     )
+    parser.add_argument("--version", metavar="HASH", help="of the data set; what it is now")
+    parser.add_argument("--anew", action="store_true", help="do not go on with what was broken off")
 
 
 def _train(args: argparse.Namespace) -> Result:
@@ -916,7 +918,7 @@ def _train(args: argparse.Namespace) -> Result:
         return Result(drawn, preview.as_text(drawn))
     from lotor.train.pipeline import as_text, train
 
-    found = train(args.model, args.data, args.steps, args.seed, args.out)
+    found = train(args.model, args.data, args.steps, args.seed, args.out, args.version, args.anew)
     return Result(found, as_text(found))
 
 

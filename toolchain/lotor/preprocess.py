@@ -23,6 +23,9 @@ Image = npt.NDArray[np.uint8]
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 ASPECTS = ("stretch", "crop", "pad")
 
+_JPEG = b"\xff\xd8"  # how such a file begins; it is never transparent
+_BEHIND = np.float32(128)  # what shows through where an image is transparent
+
 # The real ranges that image models are quantized over when nothing else is said about them.
 _PIXEL_RANGES = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0), (-128.0, 127.0))
 
@@ -82,14 +85,24 @@ class ImageInput:
 
 
 def read_image(path: Path) -> Image:
-    """Read an image file as BGR uint8 [height, width, 3], turned upright by its EXIF tag."""
+    """Read an image file as BGR uint8 [height, width, 3].
+
+    As `lotor data import` would make it plain: turned upright by its EXIF tag, 8 bits, the first
+    frame of an animation, grey behind what is transparent.
+
+    Raises:
+        LotorError: it cannot be read, or is no image that is whole.
+    """
     try:
         raw = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
         raise LotorError(f"cannot read image {path}: {error.strerror}") from error
     image = _decode(raw)
     if image is None:
-        raise LotorError(f"{path} is no image that OpenCV can read (JPEG, PNG, BMP, WebP, TIFF)")
+        raise LotorError(
+            f"{path} is damaged, cut off, or no image that OpenCV can read (JPEG, PNG, BMP, WebP, "
+            "TIFF)"
+        )
     return image
 
 
@@ -98,9 +111,27 @@ def _decode(raw: npt.NDArray[np.uint8]) -> Image | None:
         return None
     try:
         decoded: Any = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+        if decoded is not None and raw[:2].tobytes() != _JPEG:
+            decoded = _opaque(decoded, cv2.imdecode(raw, cv2.IMREAD_UNCHANGED))
     except cv2.error:
         return None
     return None if decoded is None else np.asarray(decoded, np.uint8)
+
+
+def _opaque(colour: Any, whole: Any) -> Any:
+    """Return colours with grey behind what is transparent.
+
+    Args:
+        colour: uint8 [h, w, 3].
+        whole: the same as it is in the file: uint8 or uint16, perhaps with a fourth channel.
+    """
+    if whole is None or whole.ndim != 3 or whole.shape[2] != 4:
+        return colour
+    most = np.iinfo(whole.dtype).max
+    part = whole[:, :, 3:].astype(np.float32) / most
+    if whole.shape[:2] != colour.shape[:2] or (part == 1).all():
+        return colour
+    return np.rint(colour * part + _BEHIND * (1 - part)).astype(np.uint8)
 
 
 def resize(image: Image, height: int, width: int, aspect: str = "stretch") -> Image:

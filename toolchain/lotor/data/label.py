@@ -17,8 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from lotor.data.importers.item import UNLABELLED
-from lotor.data.manifest import Photo
+from lotor.data.manifest import UNLABELLED, Photo
 from lotor.data.store import commit, locked, open_store
 from lotor.errors import LotorError
 from lotor.preprocess import read_image

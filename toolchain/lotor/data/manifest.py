@@ -26,6 +26,8 @@ from lotor.suggest import did_you_mean
 GARDEN = "../shared/data/garden"
 MANIFEST = "manifest.csv"
 SPLITS = ("train", "val", "test")
+UNLABELLED = "unlabelled"
+"""The class of photographs that nobody has looked at yet."""
 SHARP_SHORT_SIDE = 128
 """A photograph is called sharp when its original's short side had at least so many pixels."""
 
@@ -125,45 +127,59 @@ def parse_manifest(folder: Path, path: Path, raw: bytes) -> DataSet:
         raise LotorError(f"{path} lists no photograph")
     if missing := [name for name in _COLUMNS if name not in rows[0]]:
         raise LotorError(f"{path} lacks the column(s) {', '.join(missing)}")
-    photos = tuple(_photo(folder, path, line, row) for line, row in enumerate(rows, start=2))
+    photos = _photos(folder, path, rows)
     _check_names(path, photos)
     _check_groups(path, photos)
     return DataSet(folder, photos, hashlib.sha256(raw).hexdigest())
 
 
-def _photo(folder: Path, manifest: Path, line: int, row: Mapping[str, str]) -> Photo:
-    try:
-        if row["split"] not in (*SPLITS, ""):
-            raise ValueError(f"split '{row['split']}' is none of {', '.join(SPLITS)}")
-        if not row["file"] or not row["class"]:
-            raise ValueError("file and class must not be empty")
-        if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
-            raise ValueError(f"file '{row['file']}' must lie below the manifest's folder")
-        texts = {name: row.get(name) or "" for name in _OPTIONAL}
-        width, height = (int(texts.pop(side) or 0) for side in ("width", "height"))
-        # The garden data has its source in two columns; a path often says what a class does not.
-        texts["source"] = texts["source"] or row.get("source_repo") or ""
-        texts["note"] = "; ".join(filter(None, (texts["note"], row.get("source_path"))))
-        return Photo(
-            path=folder / row["file"],
-            kind=row["class"],
-            split=row["split"],
-            group=row["group"],
-            native_short_side=int(row["native_short_side"]),
-            boxes=_boxes(row["bbox_xyxy"], width, height),
-            width=width,
-            height=height,
-            **texts,
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise LotorError(f"{manifest} line {line}: {error}") from error
+def _photos(folder: Path, manifest: Path, rows: Iterable[Mapping[str, str]]) -> tuple[Photo, ...]:
+    """Return the photographs of all rows; one error counts all that are wrong."""
+    photos, wrong = [], []
+    for line, row in enumerate(rows, start=2):
+        try:
+            photos.append(_photo(folder, row))
+        except (ValueError, TypeError, AttributeError) as error:
+            wrong.append(f"line {line}: {error}")
+    if wrong:
+        more = f" (and {len(wrong) - 1} more lines are wrong)" if wrong[1:] else ""
+        raise LotorError(f"{manifest} {wrong[0]}{more}")
+    return tuple(photos)
+
+
+def _photo(folder: Path, row: Mapping[str, str]) -> Photo:
+    if row["split"] not in (*SPLITS, ""):
+        raise ValueError(f"split '{row['split']}' is none of {', '.join(SPLITS)}")
+    if not row["file"] or not row["class"]:
+        raise ValueError("file and class must not be empty")
+    if Path(row["file"]).is_absolute() or ".." in Path(row["file"]).parts:
+        raise ValueError(f"file '{row['file']}' must lie below the manifest's folder")
+    texts = {name: row.get(name) or "" for name in _OPTIONAL}
+    width, height = (int(texts.pop(side) or 0) for side in ("width", "height"))
+    # The garden data has its source in two columns; a path often says what a class does not.
+    texts["source"] = texts["source"] or row.get("source_repo") or ""
+    texts["note"] = "; ".join(filter(None, (texts["note"], row.get("source_path"))))
+    return Photo(
+        path=folder / row["file"],
+        kind=row["class"],
+        split=row["split"],
+        group=row["group"],
+        native_short_side=int(row["native_short_side"]),
+        boxes=_boxes(row["bbox_xyxy"], width, height),
+        width=width,
+        height=height,
+        **texts,
+    )
 
 
 def _boxes(text: str, width: int, height: int) -> tuple[Box, ...]:
     boxes = []
     for part in filter(None, text.split(";")):
         kind, _, numbers = part.rpartition(":")
-        x0, y0, x1, y1 = (round(float(v)) for v in numbers.split(","))
+        try:
+            x0, y0, x1, y1 = (round(float(v)) for v in numbers.split(","))
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"box '{part}' is not CLASS:x0,y0,x1,y1") from error
         boxes.append(Box(x0, y0, x1, y1, kind))
     return sound_boxes(boxes, width, height)
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from lotor.train.calibrate import ranges, watch
+from lotor.train.checkpoint import Checkpoint
 from lotor.train.correct_bias import correct_bias
 from lotor.train.equalize import equalize
 from lotor.train.export import plan
@@ -18,7 +19,7 @@ _BATCH = 50
 
 
 def quantized(
-    model: keras.Model, photos: Photos, rng: np.random.Generator
+    model: keras.Model, photos: Photos, rng: np.random.Generator, saved: Checkpoint | None = None
 ) -> tuple[Integers, Network]:
     """Return the model as integers with a softmax behind it, and as a float network.
 
@@ -29,6 +30,7 @@ def quantized(
         model: functional, to logits [n, labels].
         photos: the train split.
         rng: draws the photographs.
+        saved: the state that training as integers goes on from, and that it keeps.
     """
     how, shape = photos.recipe.quantize, photos.recipe.input
     network = fold(model)
@@ -47,5 +49,5 @@ def quantized(
     if how.correct_bias:
         correct_bias(changed, integers, batches)
     if how.steps:
-        train_integers(integers, photos, rng)
+        train_integers(integers, photos, rng, saved)
     return integers, network

@@ -1,7 +1,6 @@
 """Batches of varied photographs, and the optimisation."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +17,7 @@ from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.progress import Progress
 from lotor.train import networks
 from lotor.train.augment import Scenery, augment
+from lotor.train.checkpoint import ALL, FITTED, HEAD, INTEGERS, Checkpoint
 from lotor.train.distill import Teacher, loss
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
@@ -26,6 +26,10 @@ from lotor.train.transfer import transfer
 Array = npt.NDArray[np.float32]
 
 _REFRESHES = 10  # of the filters' scales, while a network is trained as integers
+
+
+class Diverged(LotorError):
+    """Training went astray: going on from its state would go the same way."""
 
 
 class Photos:
@@ -48,9 +52,6 @@ class Photos:
                 self.images.append(read_image(photo.path))
                 progress.advance()
         self.labels = np.array([recipe.label_of(photo.kind) for photo in self.photos])
-        for index, label in enumerate(recipe.labels):
-            if recipe.data.share[label] > 0 and not (self.labels == index).any():
-                raise LotorError(f"no photograph to train on is labelled {label}")
         how = recipe.augment
         self.scenery: Scenery | None = None
         if how.composite > 0 or how.distant > 0:
@@ -148,42 +149,104 @@ def started(
     return model
 
 
-def fit(model: keras.Model, photos: Photos, recipe: Recipe, rng: np.random.Generator) -> None:
-    """Train in place: first the classifier alone, then everything, weights averaged at the end."""
+def fit(
+    model: keras.Model,
+    photos: Photos,
+    recipe: Recipe,
+    rng: np.random.Generator,
+    saved: Checkpoint | None = None,
+) -> None:
+    """Train in place: first the classifier alone, then everything, weights averaged at the end.
+
+    Args:
+        model: to logits [n, labels], with a layer "logits".
+        photos: the train split.
+        recipe: how.
+        rng: draws and varies the photographs.
+        saved: the state that the training goes on from, and that it keeps.
+    """
+    saved = saved or Checkpoint()
     batches = photos.batches(rng)
     how = recipe.fit
     # A classifier alone has nothing to learn from features of nothing.
     head = min(how.head_steps, how.steps // 4) if recipe.transfer else 0
     backbone = [layer for layer in model.layers if layer.name != "logits"]
     with Progress(f"training {recipe.name}", how.steps, "steps") as progress:
-        if head:
+        if head and not saved.passed(HEAD):
             for layer in backbone:
                 layer.trainable = False
             first = keras.optimizers.Adam(how.rate * 3)
-            _steps(model, batches, head, first, loss(recipe), progress)
+            state = _State(saved, HEAD, model, first, rng)
+            progress.done = state.done
+            _steps(model, batches, head - state.done, first, loss(recipe), progress, state.advance)
             for layer in backbone:
                 layer.trainable = True
-        optimizer = _optimizer(recipe, how.steps - head)
-        _steps(model, batches, how.steps - head, optimizer, loss(recipe), progress)
-    if how.average > 0:
-        optimizer.finalize_variable_values(model.trainable_variables)
+        if not saved.passed(ALL):
+            optimizer = _optimizer(recipe, how.steps - head)
+            state = _State(saved, ALL, model, optimizer, rng)
+            progress.done = head + state.done
+            left = how.steps - head - state.done
+            _steps(model, batches, left, optimizer, loss(recipe), progress, state.advance)
+            if how.average > 0:
+                optimizer.finalize_variable_values(model.trainable_variables)
+    if saved.passed(ALL):
+        saved.restore(FITTED, model.variables, rng)
+    else:
+        saved.keep(FITTED, how.steps, model.variables, rng)
 
 
-def train_integers(model: QuantizedModel, photos: Photos, rng: np.random.Generator) -> None:
+class _State:
+    """The state of one phase: put back from a checkpoint, and kept there after every step."""
+
+    def __init__(
+        self,
+        saved: Checkpoint,
+        phase: str,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        rng: np.random.Generator,
+    ) -> None:
+        optimizer.build(model.trainable_variables)
+        self._saved, self._phase, self._rng = saved, phase, rng
+        # With the seeds of dropout and the statistics of normalisation.
+        self._variables = [*model.variables, *optimizer.variables]
+        self.done = saved.restore(phase, self._variables, rng)
+
+    def advance(self) -> None:
+        """Count a step."""
+        self.done += 1
+        self._saved.advance(self._phase, self.done, self._variables, self._rng)
+
+
+def train_integers(
+    model: QuantizedModel, photos: Photos, rng: np.random.Generator, saved: Checkpoint | None = None
+) -> None:
     """Train a network of integers in place, weights averaged at the end.
 
     Filters get the scales of their weights anew ten times.
     """
+    saved = saved or Checkpoint()
     batches, how = photos.batches(rng), photos.recipe.quantize
     fine = replace(photos.recipe.fit, rate=how.rate, average=min(photos.recipe.fit.average, 0.98))
     optimizer = _optimizer(replace(photos.recipe, fit=fine), how.steps)
     ends = sorted({round(how.steps * part / _REFRESHES) for part in range(_REFRESHES + 1)})
+    if saved.scales is not None:  # scales are those of weights that have moved on since
+        model.set_weights(saved.scales)
+        model.refresh()
+    else:
+        saved.keep_scales(model.get_weights())
+    state = _State(saved, INTEGERS, model, optimizer, rng)
     with Progress("training as integers", how.steps, "steps") as progress:
-        for start, end in itertools.pairwise(ends):
-            _steps(model, batches, end - start, optimizer, loss(photos.recipe), progress)
+        progress.done = state.done
+        for end in ends[1:]:
+            if end < state.done:
+                continue
+            left = end - state.done
+            _steps(model, batches, left, optimizer, loss(photos.recipe), progress, state.advance)
             if end == how.steps and fine.average > 0:
                 optimizer.finalize_variable_values(model.trainable_variables)
             model.refresh()
+            saved.keep_scales(model.get_weights())
 
 
 def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
@@ -209,13 +272,16 @@ def _steps(
     optimizer: keras.optimizers.Optimizer,
     loss: Callable[[Any, Any], Any],
     progress: Progress,
+    after: Callable[[], None],
 ) -> None:
+    """Take steps, and call `after` behind each."""
     model.compile(optimizer, loss)
     label = progress.label
     for _ in range(count):
         value = float(model.train_on_batch(*next(batches)))
         if not np.isfinite(value):
-            raise LotorError("training diverged (the loss is no number); lower fit.rate")
+            raise Diverged("training diverged (the loss is no number); lower fit.rate")
         progress.label = f"{label}, loss {value:.3f}"
+        after()
         progress.advance()
     progress.label = label

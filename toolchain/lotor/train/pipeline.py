@@ -3,30 +3,29 @@
 import dataclasses
 import hashlib
 import json
-import platform
-import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lotor import __version__, decision, ood
+from lotor import decision, ood
 from lotor.classifier import LiteRtClassifier
 from lotor.data.manifest import DataSet, data_folder, read_manifest
 from lotor.data.samples import get_samples
+from lotor.data.store import read_version, tombstones
 from lotor.errors import LotorError
 from lotor.evaluate import FALSE_ALARMS, Scored, measure, operating_points, score_photos
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
+from lotor.train.check import check_data, check_folder
+from lotor.train.checkpoint import Checkpoint
+from lotor.train.environment import environment
+from lotor.train.publish import publish, staged
 from lotor.train.quiet import loading
 from lotor.train.recipe import Recipe, read_recipe
 from lotor.zoo import ModelFile
-
-_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "opencv-python-headless",
-             "ai-edge-litert", "tflite")  # fmt: skip
 
 
 def train(
@@ -35,12 +34,16 @@ def train(
     steps: int | None = None,
     seed: int | None = None,
     out: Path | None = None,
+    version: str | None = None,
+    anew: bool = False,
 ) -> dict[str, Any]:
     """Train a model by its recipe and write it with its evidence.
 
-    Written to `out`: NAME.tflite (int8), NAME_float.tflite, labels.txt, recipe.toml,
-    metrics.json (figures on val and test, thresholds chosen on val), lineage.json, golden/*.npz. A
-    recipe that stays in float has no NAME.tflite, no golden vectors and no figures on test.
+    Written to `out`, all at once at the end: NAME.tflite (int8), NAME_float.tflite, labels.txt,
+    recipe.toml, metrics.json (figures on val and test, thresholds chosen on val), lineage.json,
+    golden/*.npz. Meanwhile the state of the training is kept there, in `.NAME.training`; where
+    there is one, training goes on from it, and ends with the bytes of one that was not interrupted.
+    A recipe that stays in float has no NAME.tflite, no golden vectors and no figures on test.
 
     Args:
         name: a folder in `models/` with a recipe, or the path of a recipe.
@@ -48,27 +51,48 @@ def train(
         steps: optimisation steps, instead of the recipe's.
         seed: instead of the recipe's.
         out: where to write; the recipe's own folder when None.
+        version: of the data set, the start of its hash; what it is now when None.
+        anew: start over, whatever was interrupted.
 
     Returns:
         `files`, `metrics`, `lineage`.
+
+    Raises:
+        LotorError: the recipe, the photographs or the folder will not do; what was interrupted is
+            another training; or there is no room.
     """
     path = find_recipe(name)
     recipe = _changed(read_recipe(path), steps, seed)
-    photos = read_manifest(data_folder(data, recipe.data.folder))
+    folder = data_folder(data, recipe.data.folder)
+    photos = read_version(folder, version) if version else read_manifest(folder)
     out = out or path.parent
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LotorError(f"cannot write to {out}: {error.strerror}") from error
-    int8, real, calibration = _fit(recipe, photos)
-    files = _write(recipe, path, out, int8, real)
-    metrics = _measure(recipe, photos, out, calibration)
-    lineage = _lineage(recipe, photos, int8 or real)
-    for title, content in (("metrics", metrics), ("lineage", lineage)):
-        files.append(out / f"{title}.json")
-        files[-1].write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    if int8:
-        files += write_golden(out / f"{recipe.name}.tflite", recipe, out / "golden")
+    with loading():
+        from lotor.train import fit
+    fit.make_repeatable(recipe.fit.seed)
+    check_folder(out)
+    photos, digest = check_data(photos, recipe)
+    lineage = _lineage(recipe, photos, digest)
+    saved = Checkpoint(out / f".{recipe.name}.training", _identity(lineage))
+    if anew:
+        saved.remove()
+    if saved.load():
+        print(
+            f"going on from step {saved.step} ({saved.phase}) of {saved.path}; --anew starts over",
+            file=sys.stderr,
+        )
+    int8, real, calibration = _fit(recipe, photos, saved)
+    lineage = {"model_sha256": hashlib.sha256(int8 or real).hexdigest(), **lineage}
+    with staged(out, f".{recipe.name}.new") as made:
+        _write(recipe, made, int8, real)
+        if (out / "recipe.toml").resolve() != path.resolve():
+            (made / "recipe.toml").write_bytes(path.read_bytes())
+        metrics = _measure(recipe, photos, made, calibration)
+        for title, content in (("metrics", metrics), ("lineage", lineage)):
+            (made / f"{title}.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        if int8:
+            write_golden(made / f"{recipe.name}.tflite", recipe, made / "golden")
+        files = publish(made, out)
+    saved.remove()
     return {"files": [str(file) for file in files], "metrics": metrics, "lineage": lineage}
 
 
@@ -99,7 +123,9 @@ def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
     return dataclasses.replace(recipe, fit=fit)
 
 
-def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes | None, bytes, dict[str, Any]]:
+def _fit(
+    recipe: Recipe, photos: DataSet, saved: Checkpoint
+) -> tuple[bytes | None, bytes, dict[str, Any]]:
     """Return the trained model as int8, if the recipe wants that, and as float `.tflite`.
 
     With them comes what calibrated it.
@@ -107,33 +133,32 @@ def _fit(recipe: Recipe, photos: DataSet) -> tuple[bytes | None, bytes, dict[str
     with loading():
         from lotor.train import convert, export, finish, fit, fold, transfer
     weights = transfer.weights_of(recipe)
-    fit.make_repeatable(recipe.fit.seed)
     rng = np.random.default_rng(recipe.fit.seed)
     pictures = fit.Photos(photos.split("train"), recipe)
     model = fit.started(pictures, weights, rng)
-    fit.fit(model, pictures, recipe, rng)
-    if not recipe.quantize.int8:
-        return None, export.to_float(fold.fold(model)), {}
-    print("quantizing", file=sys.stderr)
-    integers, folded = convert.quantized(model, pictures, rng)
+    try:
+        fit.fit(model, pictures, recipe, rng, saved)
+        if not recipe.quantize.int8:
+            return None, export.to_float(fold.fold(model)), {}
+        print("quantizing", file=sys.stderr)
+        integers, folded = convert.quantized(model, pictures, rng, saved)
+    except fit.Diverged:
+        saved.remove()
+        raise
+    except KeyboardInterrupt:
+        if saved.phase:
+            print("\ninterrupted; the same command goes on from what is done", file=sys.stderr)
+        raise
     done = finish.finish(integers, folded, photos.split("train"), photos.split("val"), recipe)
     int8, real = export.to_int8(done.network, done.planned), export.to_float(done.real)
     return int8, real, done.calibration
 
 
-def _write(recipe: Recipe, path: Path, out: Path, int8: bytes | None, real: bytes) -> list[Path]:
-    files = []
-    for file, content in ((f"{recipe.name}.tflite", int8), (f"{recipe.name}_float.tflite", real)):
-        if content:
-            files.append(out / file)
-            files[-1].write_bytes(content)
-    labels = out / "labels.txt"
-    labels.write_text("".join(f"{label}\n" for label in recipe.labels), "utf-8")
-    files.append(labels)
-    if (out / "recipe.toml").resolve() != path.resolve():
-        (out / "recipe.toml").write_bytes(path.read_bytes())
-        files.append(out / "recipe.toml")
-    return files
+def _write(recipe: Recipe, out: Path, int8: bytes | None, real: bytes) -> None:
+    if int8:
+        (out / f"{recipe.name}.tflite").write_bytes(int8)
+    (out / f"{recipe.name}_float.tflite").write_bytes(real)
+    (out / "labels.txt").write_text("".join(f"{label}\n" for label in recipe.labels), "utf-8")
 
 
 def _measure(
@@ -184,54 +209,45 @@ def _classifier(recipe: Recipe, path: Path, fast: bool = False) -> LiteRtClassif
     return LiteRtClassifier(model, fast)
 
 
-def _lineage(recipe: Recipe, photos: DataSet, model: bytes) -> dict[str, Any]:
+def _lineage(recipe: Recipe, photos: DataSet, digest: str) -> dict[str, Any]:
+    """Return all that the training's bytes depend on, with the hash of its photographs' files."""
+    version = photos.manifest_hash
+    gone = [s.id for s in tombstones(photos.folder).values() if version in s.versions]
     return {
-        "model_sha256": hashlib.sha256(model).hexdigest(),
         "recipe": dataclasses.asdict(recipe),
         "seed": recipe.fit.seed,
-        "manifest_sha256": photos.manifest_hash,
+        "manifest_sha256": version,
+        "forgotten": sorted(gone),  # before this training, of what the version once held
+        "photographs_sha256": digest,
         "photos": {name: len(photos.split(name)) for name in ("train", "val", "test")},
         "source_weights_sha256": recipe.transfer.sha256 if recipe.transfer else None,
         "teacher_sha256": recipe.teacher.sha256 if recipe.teacher else None,
-        "lotor": __version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "packages": _versions(),
+        **environment(),
         "false_alarm_shares": list(FALSE_ALARMS),
     }
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def _identity(lineage: dict[str, Any]) -> dict[str, Any]:
+    """Return what an interrupted training must agree in to be gone on with, one value a name."""
+    names = {
+        "manifest_sha256": "data version",
+        "photographs_sha256": "photographs",
+        "code_sha256": "code",
+    }
+    flat: dict[str, Any] = {}
 
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                add(f"{name}.{key}", inner)
+        else:
+            flat[names.get(name, name)] = value
 
-def _commit() -> str | None:
-    """Return the checkout's commit, "+changes" behind it where the package differs; else None."""
-    root = resource("models").parent
-    try:
-        head, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *command],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.strip()
-            for command in (
-                ["rev-parse", "HEAD"],
-                ["status", "--porcelain", "--", "toolchain/lotor/train", "toolchain/lotor/data",
-                 "toolchain/lotor/preprocess.py", "models"],
-            )
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+changes" if status else "")
+    # A commit that changes no code changes no bytes.
+    for name, value in lineage.items():
+        if name not in ("commit", "lotor", "seed", "false_alarm_shares"):
+            add(name, value)
+    return flat
 
 
 def write_golden(model: Path, recipe: Recipe, folder: Path) -> list[Path]:
@@ -243,8 +259,6 @@ def write_golden(model: Path, recipe: Recipe, folder: Path) -> list[Path]:
     """
     classifier = _classifier(recipe, model)
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.npz"):
-        old.unlink()
     files = []
     for name, image, source, licence in _golden_images():
         tensor = classifier.input.tensor(image)

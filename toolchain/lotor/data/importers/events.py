@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from lotor.data.importers.item import UNLABELLED, Item
+from lotor.data.importers.item import Item
 from lotor.data.importers.tables import below
-from lotor.data.manifest import Box
+from lotor.data.manifest import UNLABELLED, Box
 from lotor.errors import LotorError
 
 _NAME = "events.jsonl"

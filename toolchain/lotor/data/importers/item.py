@@ -5,8 +5,6 @@ from pathlib import Path
 
 from lotor.data.manifest import Box
 
-UNLABELLED = "unlabelled"
-"""The class of photographs that nobody has looked at yet."""
 BACKGROUND = "background"
 """The class of photographs that are known to show nothing of interest."""
 
