@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from interrupts import heed_ctrl_c
 from lotor.data.ingest import import_photos
 from lotor.data.label import JOURNAL, Labelling, serve
 from lotor.data.manifest import Box
@@ -179,11 +180,9 @@ def test_the_command_ends_with_ctrl_c_and_keeps_the_labels(
 ) -> None:
     command = [sys.executable, "-m", "lotor", "data", "label", str(store), "--json"]
     pipe = subprocess.PIPE
-
-    def heed() -> None:  # where tests run in the background, a child would ignore Ctrl-C
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    with subprocess.Popen(command, stderr=pipe, stdout=pipe, text=True, preexec_fn=heed) as run:
+    with subprocess.Popen(
+        command, stderr=pipe, stdout=pipe, text=True, preexec_fn=heed_ctrl_c
+    ) as run:
         try:
             assert run.stderr is not None
             line = run.stderr.readline()

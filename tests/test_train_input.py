@@ -324,6 +324,7 @@ def test_files_appear_together(
     trained: Callable[..., int], garden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While files are made nothing changes; what is broken off between renames is done again."""
+    tensorflow = pytest.importorskip("tensorflow")
     out = tmp_path / "out"
     before = old_model(out)
     real = Path.replace
@@ -351,7 +352,8 @@ def test_files_appear_together(
     lineage = json.loads(now["lineage.json"])
     assert lineage["model_sha256"] == hashlib.sha256(now["tiny.tflite"]).hexdigest()
     assert lineage["cpu"]
-    assert lineage["threads"]["tensorflow"] == 1
+    used = tensorflow.config.threading.get_intra_op_parallelism_threads()
+    assert lineage["threads"]["tensorflow"] == used
     assert {"python", "packages", "code_sha256", "seed"} <= set(lineage)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from garden import make_garden
+from interrupts import heed_ctrl_c
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
 from lotor.train import checkpoint
@@ -171,7 +172,12 @@ def start(folder: Path, out: str) -> subprocess.Popen[str]:
     ]
     quiet = {"PIP_NO_INDEX": "1", "LOTOR_CACHE": str(folder / "cache"), "TF_CPP_MIN_LOG_LEVEL": "3"}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | quiet
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | quiet,
+        preexec_fn=heed_ctrl_c,
     )
 
 
