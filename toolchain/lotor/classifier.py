@@ -150,6 +150,8 @@ def _joined(outputs: Any) -> Array:
 
 def _labels(model: ModelFile, graph: Graph, count: int) -> list[str]:
     labels = model.labels
+    if model.recipe.get("task") == "locate":  # each cell has them all
+        count = graph.outputs[0].shape[-1]
     if not labels:  # what the file itself holds may belong to another kind of output
         inside = len(graph.labels) == count
         labels = list(graph.labels) if inside else [f"class {index}" for index in range(count)]

@@ -548,15 +548,25 @@ def _add_detect(commands: _Commands) -> None:
     parser.add_argument("--model", required=True, help="a model's name, or a .tflite file")
     parser.add_argument("--views", action="store_true", help="score nine crops of each as well")
     parser.add_argument("--board", help="infer on this board instead of this machine")
+    parser.add_argument(
+        "--draw", type=Path, help="folder for copies with boxes, of a locating model"
+    )
 
 
 def _detect(args: argparse.Namespace) -> Result:
     from lotor.classifier import open_classifier
     from lotor.decision import read_chosen
     from lotor.detect import as_text, detect, find_images, target_index
+    from lotor.locate import as_text as places_text
+    from lotor.locate import ask
     from lotor.zoo import find_model
 
     model, paths = find_model(args.model), find_images(args.images)
+    if model.recipe.get("task") == "locate":
+        images = ask(model, paths, args.views, args.board, args.draw)
+        return Result({"model": model.name, "images": images}, places_text(images))
+    if args.draw:
+        raise LotorError(f"{model.name} does not locate, it has no box to draw: leave out --draw")
     chosen = read_chosen(model, args.views)
     with open_classifier(model, args.board) as classifier:
         wanted = args.views or chosen.alarm is not None
@@ -603,6 +613,8 @@ def _evaluate(args: argparse.Namespace) -> Result:
         args.board,
         args.limit,
     )
+    if args.png and "located" in found:
+        raise LotorError(f"{args.model} locates, there is no confusion to draw: leave out --png")
     if args.png:
         draw_confusion(found["all"]["confusion"], found["labels"], args.png)
     return Result(found, as_text(found), ok=not found.get("mismatches"))

@@ -222,8 +222,9 @@ def evaluate(
         limit: at most so many photographs, spread evenly over the split.
 
     Returns:
-        `model`, `split`, `photos`, `where`, `labels`, `target`, `all`, `sharp` (figures), and with
-        a board `mismatches`, the number of outputs that differ from this machine's in any byte.
+        `model`, `split`, `photos`, `where`, `labels`, `target`, `all`, `sharp` (figures; of a
+        model that locates `located`, see `locate_evaluate.measure`), and with a board
+        `mismatches`, the number of outputs that differ from this machine's in any byte.
     """
     if not model.recipe:
         raise LotorError(f"{model.name} has no recipe.toml beside it, which says what classes mean")
@@ -305,6 +306,10 @@ def label_indices(recipe: Mapping[str, Any], labels: Sequence[str]) -> Callable[
 def _judge(
     classifier: Classifier, model: ModelFile, photos: Sequence[Photo], views: bool
 ) -> dict[str, Any]:
+    from lotor.locate_evaluate import judge_places
+
+    if model.recipe.get("task") == "locate":
+        return judge_places(classifier, model, photos, views)
     labels, target = classifier.labels, target_index(classifier, model.recipe)
     label_of = label_indices(model.recipe, labels)
     scored = score_photos(classifier, photos, label_of, target if views else None)
@@ -333,6 +338,10 @@ def spread(photos: Sequence[T], limit: int | None) -> list[T]:
 
 def as_text(result: dict[str, Any]) -> str:
     """Return the figures as a report for people."""
+    from lotor.locate_evaluate import places_text
+
+    if "located" in result:
+        return places_text(result)
     views = ", nine crops too" if result["views"] else ""
     lines = [
         f"{result['model']} ({result['where']}{views}) on {result['photos']} photographs, "

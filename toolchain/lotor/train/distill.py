@@ -22,6 +22,7 @@ from lotor.resources import resource
 from lotor.train import recipe as recipes
 from lotor.train.export import to_float
 from lotor.train.fold import fold
+from lotor.train.heat_loss import heat_loss
 from lotor.train.transfer import KERAS_SUFFIXES, load_keras, read_checked
 
 Array = npt.NDArray[np.float32]
@@ -92,7 +93,7 @@ def _check_labels(path: Path, labels: list[str]) -> None:
 
 
 def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
-    """Return the loss of logits [n, labels].
+    """Return the loss of logits [n, labels]; that of a heat map is `heat_loss`.
 
     Without a teacher: cross-entropy with the true labels [n, labels]. With one, of weight w and
     temperature T: (1 - w) of that and w T^2 times the Kullback-Leibler divergence from the
@@ -102,6 +103,8 @@ def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
     plain = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=recipe.fit.smoothing
     )
+    if recipe.task == "locate":
+        return heat_loss(recipe.locate.focus)
     teacher, count = recipe.teacher, len(recipe.labels)
     if teacher is None:
         return plain  # type: ignore[no-any-return]

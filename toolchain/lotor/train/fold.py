@@ -17,7 +17,8 @@ def fold(model: keras.Model, softmax: bool = True) -> Network:
 
     Args:
         model: one input, any number of outputs; of the layers that `_FOLD` knows.
-        softmax: put a softmax behind the outputs of classifiers ([n, labels]).
+        softmax: put a softmax behind the outputs of classifiers ([n, labels]) and of heat maps
+            ([n, rows, columns, labels]).
 
     Raises:
         LotorError: it has a layer that cannot be folded.
@@ -81,7 +82,10 @@ class _Folding:
         return name
 
     def softmax(self, name: str) -> str:
-        if len(shape := self.layers[name].shape) != 1 or self.layers[name].kind == "softmax":
+        if (
+            len(shape := self.layers[name].shape) not in (1, 3)
+            or self.layers[name].kind == "softmax"
+        ):
             return name
         return self.add(Layer("probabilities", "softmax", (name,), shape))
 

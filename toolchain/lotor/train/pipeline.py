@@ -16,6 +16,7 @@ from lotor.data.samples import get_samples
 from lotor.data.store import read_version, tombstones
 from lotor.errors import LotorError
 from lotor.evaluate import FALSE_ALARMS, Scored, measure, operating_points, score_photos
+from lotor.locate_evaluate import as_lines, figures_of_training
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
@@ -131,11 +132,14 @@ def _fit(
     With them comes what calibrated it.
     """
     with loading():
-        from lotor.train import convert, export, finish, fit, fold, transfer
+        from lotor.train import convert, export, finish, fit, fold, scenes, transfer
     weights = transfer.weights_of(recipe)
     rng = np.random.default_rng(recipe.fit.seed)
-    pictures = fit.Photos(photos.split("train"), recipe)
+    locating = recipe.task == "locate"
+    pictures = (scenes.Scenes if locating else fit.Photos)(photos.split("train"), recipe)
     model = fit.started(pictures, weights, rng)
+    if locating:
+        model = scenes.heat_map_of(model, recipe)
     try:
         fit.fit(model, pictures, recipe, rng, saved)
         if not recipe.quantize.int8:
@@ -149,6 +153,9 @@ def _fit(
         if saved.phase:
             print("\ninterrupted; the same command goes on from what is done", file=sys.stderr)
         raise
+    if locating:
+        planned = integers.planned
+        return export.to_int8(integers.network, planned), export.to_float(folded), {}
     done = finish.finish(integers, folded, photos.split("train"), photos.split("val"), recipe)
     int8, real = export.to_int8(done.network, done.planned), export.to_float(done.real)
     return int8, real, done.calibration
@@ -165,6 +172,10 @@ def _measure(
     recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures on val and test, and the thresholds that val gives."""
+    if recipe.task == "locate":
+        table, path = dataclasses.asdict(recipe), out / f"{recipe.name}.tflite"
+        model = ModelFile(recipe.name, path, recipe.labels, table)
+        return figures_of_training(model, out / f"{recipe.name}_float.tflite", photos)
     real = _classifier(recipe, out / f"{recipe.name}_float.tflite", fast=True)
     whole = recipe.quantize.int8
     int8 = _classifier(recipe, out / f"{recipe.name}.tflite") if whole else real
@@ -290,7 +301,10 @@ def as_text(result: dict[str, Any]) -> str:
     """Return what a training gave, for people."""
     lines = []
     for part, figures in result["metrics"].items():
-        if part in ("val", "test", "test_float"):
+        if "peak_inside" in figures:
+            target = result["lineage"]["recipe"]["target"]
+            lines += [f"{part}:", *as_lines(figures, target)]
+        elif part in ("val", "test", "test_float"):
             for name, row in figures.items():
                 lines.append(
                     f"{part:<10} {name:<5} average precision {row['average_precision']}, recall "

@@ -183,8 +183,33 @@ class Ood:
 
 
 @dataclass(frozen=True)
+class Locate:
+    """What a heat map says, and how small animals are made for it; for `task = "locate"`.
+
+    A `cell` is so many pixels of the input wide; the backbone keeps `blocks` of its blocks. Cells
+    in the middle of an animal's box, `core` of its height and width, are its own; those in the
+    rest of the box may say anything. In a `paste` share of the photographs what is on one is pasted
+    into another, at `smallest` to `largest` of the frame's area. `focus` is the exponent of the
+    focal loss, `quiet` what a cell without an animal weighs.
+    """
+
+    background: str = "background"
+    cell: int = 8
+    blocks: int = 11
+    core: float = 0.5
+    paste: float = 0.4
+    smallest: float = 0.03
+    largest: float = 0.3
+    focus: float = 2.0
+    quiet: float = 0.2
+
+
+TASKS = ("classify", "locate")
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """A recipe; `target` is the label that detection is about.
+    """A recipe; `target` is the label that detection is about, `task` one of `TASKS`.
 
     Without `transfer`, training starts from random weights.
     """
@@ -203,6 +228,8 @@ class Recipe:
     calibrate: Calibrate = field(default_factory=Calibrate)
     decision: Decision = field(default_factory=Decision)
     ood: Ood = field(default_factory=Ood)
+    task: str = "classify"
+    locate: Locate = field(default_factory=Locate)
 
     def label_of(self, kind: str) -> int:
         """Return the index of the label that a data set's class belongs to."""
@@ -234,6 +261,7 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     """Return the recipe of a TOML table, checked; `where` is what errors name."""
     recipe = build(Recipe, table, where)
     _check(recipe, where)
+    _check_locate(recipe, where)
     return recipe
 
 
@@ -374,3 +402,25 @@ def _check_trust(recipe: Recipe, where: str) -> None:
         )
     if recipe.ood.directions < 0:
         raise LotorError(f"{where}: ood.directions is {recipe.ood.directions}; 0 is the least")
+
+
+def _check_locate(recipe: Recipe, where: str) -> None:
+    how = recipe.locate
+    if recipe.task not in TASKS:
+        raise LotorError(
+            f"{where}: task '{recipe.task}'{did_you_mean(recipe.task, TASKS)} is none of "
+            f"{', '.join(TASKS)}"
+        )
+    if recipe.task == "locate" and how.background not in recipe.labels:
+        raise LotorError(
+            f"{where}: locate.background '{how.background}'"
+            f"{did_you_mean(how.background, recipe.labels)} is none of the labels "
+            f"{', '.join(recipe.labels)}"
+        )
+    for name, value in (("core", how.core), ("smallest", how.smallest), ("largest", how.largest)):
+        if not 0 < value <= 1:
+            raise LotorError(f"{where}: locate.{name} is {value}; it must be above 0, at most 1")
+    if recipe.task == "locate" and (recipe.network.kind != "mobilenet_v1" or recipe.teacher):
+        raise LotorError(f"{where}: a heat map is cut from mobilenet_v1, and has no [teacher]")
+    if how.smallest > how.largest:
+        raise LotorError(f"{where}: locate.smallest {how.smallest} is above {how.largest}, largest")

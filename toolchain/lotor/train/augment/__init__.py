@@ -5,6 +5,6 @@ original and many others from tiny ones, so sharpness must carry no information.
 """
 
 from lotor.train.augment.composite import Scenery
-from lotor.train.augment.vary import NOTHING, augment
+from lotor.train.augment.vary import NOTHING, augment, augment_tracked
 
-__all__ = ["NOTHING", "Scenery", "augment"]
+__all__ = ["NOTHING", "Scenery", "augment", "augment_tracked"]

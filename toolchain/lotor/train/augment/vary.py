@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from lotor import geometry
 from lotor.data.manifest import Photo
 from lotor.preprocess import Image, resize
 from lotor.train.augment import occlude, optics, weather
@@ -25,6 +26,13 @@ def augment(
     image: Image, photo: Photo, shape: Input, how: Augment, rng: np.random.Generator
 ) -> Image:
     """Return one random variant of a BGR photograph as RGB uint8 [height, width, 3]."""
+    return augment_tracked(image, photo, shape, how, rng)[0]
+
+
+def augment_tracked(
+    image: Image, photo: Photo, shape: Input, how: Augment, rng: np.random.Generator
+) -> tuple[Image, geometry.Transform]:
+    """Return one random variant, as `augment` does, and where points of the photograph went."""
     window = choose_window(image, photo, how, rng)
     x0, y0, x1, y1 = window
     view = image[y0:y1, x0:x1]
@@ -32,22 +40,25 @@ def augment(
         view = optics.soften(view, how.softest, max(shape.height, shape.width), rng)
     pixels = resize(view, shape.height, shape.width, shape.aspect)
     animal = _animal(photo, window, shape) if how.eyes > 0 else None
+    to = geometry.of_view(window, shape.height, shape.width, shape.aspect)
     if rng.random() < how.rotate:
         angle = rng.uniform(-how.max_angle, how.max_angle)
         pixels = optics.rotate(pixels, angle)
-        animal = _moved(animal, optics.turning(shape.height, shape.width, angle))
+        turned = optics.turning(shape.height, shape.width, angle)
+        animal, to = _moved(animal, turned), geometry.of_warp(turned) @ to
     if happens(how.tilt, rng):
         askew = optics.tilting(shape.height, shape.width, rng)
         pixels = optics.tilt(pixels, askew)
-        animal = _moved(animal, askew)
+        animal, to = _moved(animal, askew), geometry.of_warp(askew) @ to
     if rng.random() < how.flip:
         pixels = pixels[:, ::-1]
-        animal = _moved(animal, np.array([[-1, 0, shape.width], [0, 1, 0], [0, 0, 1]], np.float64))
+        mirror = geometry.of_mirror(shape.width)
+        animal, to = _moved(animal, mirror), mirror @ to
     pixels = _obstruct(pixels, how, rng)
     pixels = change_light(pixels, how, rng, animal)
     if rng.random() < how.jpeg:
         pixels = optics.recompress(pixels, int(rng.integers(25, 90)))
-    return np.ascontiguousarray(pixels)
+    return np.ascontiguousarray(pixels), to
 
 
 def _obstruct(pixels: Image, how: Augment, rng: np.random.Generator) -> Image:
