@@ -154,7 +154,7 @@ def test_pasting_puts_an_animal_where_its_box_says() -> None:
     assert len(places) > 20
     half = np.zeros((40, 50), np.float32)
     half[:, :25] = 1
-    halved = Cutout(np.uint8(half)[:, :, None] * np.array((0, 0, 255), np.uint8), half)
+    halved = Cutout(half.astype(np.uint8)[:, :, None] * np.array((0, 0, 255), np.uint8), half)
     for _ in range(8):
         image, box = paste(scene, halved, 0.2, rng)
         assert image[box.y0 : box.y1, box.x0 : box.x1, 2].mean() > 110

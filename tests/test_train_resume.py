@@ -86,6 +86,7 @@ def run(recipe: Recipe, garden: Path, state: Path | None, steps: int | None) -> 
     import keras
 
     from lotor.train import convert, export, fit
+    from lotor.train.qat import QuantizedModel
 
     saved = Checkpoint(state)
     saved.load()
@@ -108,6 +109,7 @@ def run(recipe: Recipe, garden: Path, state: Path | None, steps: int | None) -> 
         patch.setattr(keras.Model, "train_on_batch", step)
         fit.fit(model, photos, recipe, rng, saved)
         integers, network = convert.quantized(model, photos, rng, saved)
+    assert isinstance(integers, QuantizedModel)
     # Files, and the weights of the integers before rounding, which would hide small differences.
     weights = b"".join(np.asarray(array).tobytes() for array in integers.get_weights())
     return weights + export.to_int8(integers.network, integers.planned) + export.to_float(network)
