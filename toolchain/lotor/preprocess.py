@@ -100,8 +100,8 @@ def read_image(path: Path) -> Image:
     image = _decode(raw)
     if image is None:
         raise LotorError(
-            f"{path} is damaged, cut off, or no image that OpenCV can read (JPEG, PNG, BMP, WebP, "
-            "TIFF)"
+            f"{path} is no image that OpenCV can read (JPEG, PNG, BMP, WebP, TIFF), or damaged or "
+            "cut off"
         )
     return image
 
