@@ -12,6 +12,7 @@ import pytest
 from garden import make_garden
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
+from lotor.resources import resource
 from lotor.train.recipe import Recipe, Teacher, read_recipe
 from test_networks import SMALL, built, images
 from test_train import TEXT, write_recipe
@@ -42,7 +43,7 @@ def teachers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"model": model, "paths": list(paths.values())}
 
 
-def teacher_of(path: Path, **more: float) -> Teacher:
+def teacher_of(path: Path, **more: Any) -> Teacher:
     return Teacher(str(path), digest(path), **more)
 
 
@@ -78,7 +79,7 @@ def test_the_loss_is_that_of_the_paper(tmp_path: Path) -> None:
         return np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
 
     for weight, heat in ((0.0, 2.0), (0.3, 2.0), (1.0, 4.0)):
-        how = recipe_with(Teacher("", "", weight, heat), tmp_path)
+        how = recipe_with(Teacher("", "", "same", weight, heat), tmp_path)
         soft = softmax(told / heat)
         labels = np.concatenate([hard, soft], axis=1)
         true = hard * (1 - smooth) + smooth / 4
@@ -89,6 +90,64 @@ def test_the_loss_is_that_of_the_paper(tmp_path: Path) -> None:
         assert float(found) == pytest.approx(expected, rel=1e-4)
         if weight == 1:  # a student that says what the teacher says has nothing to learn
             assert float(distill.loss(how)(labels, told + 3)) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_teacher_of_other_labels_tells_a_second_classifier(
+    teachers: dict[str, Any], tmp_path: Path
+) -> None:
+    """The loss is that of both classifiers, and training leaves a model with the first alone."""
+    tf = pytest.importorskip("tensorflow")
+    from lotor.train import convert, distill, fit, networks
+
+    how = teacher_of(teachers["paths"][1], labels="own", temperature=1.0, weight=0.25)
+    recipe = recipe_with(how, tmp_path)
+    labels = recipe.labels[:3]  # which the teacher has not
+    data = replace(
+        recipe.data,
+        classes={"raccoon": "raccoon", "person": "person"},
+        share={label: 1.0 for label in labels},
+    )
+    recipe = replace(recipe, labels=labels, data=data, transfer=None)
+    photos = fit.Photos(read_manifest(make_garden(tmp_path / "garden")).split("train"), recipe)
+    rng = np.random.default_rng(1)
+    inputs, wanted = next(photos.batches(rng))
+    assert wanted.shape == (8, 3 + 4)
+    assert next(photos.batches(rng, taught=False))[1].shape == (8, 3)
+
+    model = networks.build(SMALL["ds_cnn"], 32, 32, 3)
+    learner = distill.pupil(model, photos.teacher)
+    logits = np.asarray(learner(inputs))
+    np.testing.assert_allclose(logits[:, :3], np.asarray(model(inputs)), rtol=1e-4, atol=1e-5)
+    own = np.log(np.exp(logits[:, 3:]) / np.exp(logits[:, 3:]).sum(axis=1, keepdims=True))
+    divergence = (wanted[:, 3:] * (np.log(wanted[:, 3:]) - own)).sum(axis=1).mean()
+    plain = distill.loss(replace(recipe, teacher=None))
+    expected = 0.75 * float(plain(wanted[:, :3], logits[:, :3])) + 0.25 * divergence
+    assert float(distill.loss(recipe)(tf.constant(wanted), logits)) == pytest.approx(
+        expected, rel=1e-4
+    )
+    before = [np.array(v) for v in model.trainable_variables]
+    fit.fit(model, photos, recipe, rng)
+    after = [np.array(v) for v in model.trainable_variables]
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+    integers, network = convert.quantized(model, photos, rng)
+    assert network.shape(network.outputs[0]) == (3,)
+    assert integers.network.outputs == network.outputs
+
+
+def test_a_quantized_teacher_says_what_its_integers_stand_for(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.oracle import Oracle
+    from lotor.train import distill
+
+    path = resource("models", "raccoon", "raccoon.tflite")
+    teacher = distill.Teacher(teacher_of(path, labels="own", temperature=1.0), ["a", "b"])
+    assert (teacher.height, teacher.width, teacher.labels, teacher.own) == (96, 96, 4, True)
+    oracle = Oracle(path)
+    for golden in sorted(path.parent.glob("golden/*.npz")):
+        tensor = np.load(golden)["input"]
+        pixels = (tensor.astype(np.int16) + 128).astype(np.uint8)
+        wanted = (oracle.run(tensor)[0].astype(np.float32) + 128) / 256
+        np.testing.assert_allclose(teacher.soft_labels(pixels)[0], wanted, atol=0.08)
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
@@ -127,6 +186,7 @@ def test_both_see_the_same_picture(teachers: dict[str, Any], tmp_path: Path, mix
     [
         ('file = "t"', "sha256 missing"),
         ('file = "t"\nsha256 = ""\nweight = 1.5', "teacher.weight is 1.5; 0 to 1"),
+        ('file = "t"\nsha256 = ""\nlabels = "other"', "teacher.labels is 'other'; 'same' or"),
         ('file = "t"\nsha256 = ""\ntemperature = 0', "teacher.temperature is 0; above 0"),
         ('file = "t"\nsha256 = ""\ntemprature = 1', "did you mean 'temperature'"),
     ],

@@ -1,6 +1,10 @@
 """Learning from a teacher, whose probabilities, softened, are labels beside the true ones.
 
 Hinton et al., "Distilling the Knowledge in a Neural Network", arXiv:1503.02531.
+
+A teacher of the same labels tells the student's own classifier. One of other labels, such as those
+of ImageNet, tells a second classifier on the student's features, which training alone has: what
+the features must be good for keeps a student of few photographs from learning these by heart.
 """
 
 from collections.abc import Callable
@@ -20,26 +24,34 @@ from lotor.oracle import Oracle
 from lotor.preprocess import Image, normalize
 from lotor.resources import resource
 from lotor.train import recipe as recipes
+from lotor.train.dequantize import dequantized
 from lotor.train.export import to_float
 from lotor.train.fold import fold
 from lotor.train.heat_loss import heat_loss
 from lotor.train.transfer import KERAS_SUFFIXES, load_keras, read_checked
+from lotor.train.unpack import unpack
 
 Array = npt.NDArray[np.float32]
+
+TOLD = "told"
+"""The layer of a pupil that a teacher of its own labels tells."""
 
 _LEAST = 1e-12  # probability, before its logarithm is taken
 
 
 class Teacher:
-    """A float classifier, asked by LiteRT's fast kernels, which beat Keras fourfold on one thread.
+    """A classifier, asked by LiteRT's fast kernels, which beat Keras fourfold on one thread.
+
+    A quantized one is asked as the real numbers that it stands for.
 
     Attributes:
         height: pixels of its input.
         width: pixels of its input.
+        labels: how many it has.
+        own: whether they are others than the recipe's.
 
     Raises:
-        LotorError: the file is another one than the recipe says, or no float classifier of its
-            labels.
+        LotorError: the file is another one than the recipe says, or no classifier of its labels.
     """
 
     def __init__(self, how: recipes.Teacher, labels: list[str]) -> None:
@@ -48,17 +60,26 @@ class Teacher:
         if path.suffix in KERAS_SUFFIXES:
             content = to_float(fold(load_keras(path)))
         graph = read_model(read_content(content)[0], path.stem)
-        if [t.dtype for t in graph.inputs] != [DType.FLOAT32] or len(graph.outputs) != 1:
-            raise LotorError(f"teacher {path} must take one float32 image and say one output")
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise LotorError(f"teacher {path} must take one image and say one output")
+        if graph.inputs[0].dtype is not DType.FLOAT32:
+            graph = dequantized(graph)
+            content = to_float(unpack(graph))
         (shape,) = (tensor.shape for tensor in graph.inputs)
         if len(shape) != 4 or shape[3] != 3:
             raise LotorError(f"teacher {path} takes {list(shape)}, not [1, height, width, 3]")
-        if graph.outputs[0].shape != (1, len(labels)):
+        said = graph.outputs[0].shape
+        if how.labels == "own":
+            if len(said) != 2:
+                raise LotorError(f"teacher {path} says {list(said)}, not [1, labels]")
+        elif said != (1, len(labels)):
             raise LotorError(
-                f"teacher {path} says {list(graph.outputs[0].shape)}, the recipe has {len(labels)} "
-                "labels; both must have the same ones, in one order"
+                f"teacher {path} says {list(said)}, the recipe has {len(labels)} labels; both must "
+                'have the same ones, in one order, or state teacher.labels = "own"'
             )
-        _check_labels(path, labels)
+        else:
+            _check_labels(path, labels)
+        self.labels, self.own = said[1], how.labels == "own"
         self.height, self.width = shape[1:3]
         self._how = how
         self._logits = graph.ops[-1].kind != "SOFTMAX"
@@ -92,13 +113,27 @@ def _check_labels(path: Path, labels: list[str]) -> None:
         )
 
 
+def pupil(model: keras.Model, teacher: Teacher | None) -> keras.Model:
+    """Return what is trained in a model's place, sharing all its layers.
+
+    Args:
+        model: to logits [n, labels], from features that its layer "pool" gives.
+        teacher: one of its own labels needs a second classifier: to [n, labels + its own].
+    """
+    if teacher is None or not teacher.own:
+        return model
+    told = keras.layers.Dense(teacher.labels, name=TOLD)(model.get_layer("pool").output)
+    return keras.Model(model.input, keras.layers.Concatenate(name="both")([model.output, told]))
+
+
 def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
     """Return the loss of logits [n, labels]; that of a heat map is `heat_loss`.
 
     Without a teacher: cross-entropy with the true labels [n, labels]. With one, of weight w and
     temperature T: (1 - w) of that and w T^2 times the Kullback-Leibler divergence from the
     teacher's soft labels, which stand behind the true ones, [n, 2 labels]. T^2 keeps both parts'
-    gradients in proportion, whatever T is.
+    gradients in proportion, whatever T is. Those of a teacher of its own labels are for the
+    `pupil`'s logits behind the first ones.
     """
     plain = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=recipe.fit.smoothing
@@ -112,9 +147,10 @@ def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
     def both(labels: Any, logits: Any) -> Any:
         hard, soft = labels[:, :count], labels[:, count:]
         told = tf.math.log(tf.maximum(soft, _LEAST))
-        own = tf.nn.log_softmax(logits / teacher.temperature)
+        answers = logits[:, count:] if teacher.labels == "own" else logits
+        own = tf.nn.log_softmax(answers / teacher.temperature)
         divergence = tf.reduce_mean(tf.reduce_sum(soft * (told - own), axis=1))
         part = teacher.weight * teacher.temperature**2
-        return (1 - teacher.weight) * plain(hard, logits) + part * divergence
+        return (1 - teacher.weight) * plain(hard, logits[:, :count]) + part * divergence
 
     return both

@@ -18,7 +18,7 @@ from lotor.progress import Progress
 from lotor.train import networks
 from lotor.train.augment import Scenery, augment
 from lotor.train.checkpoint import ALL, FITTED, HEAD, INTEGERS, Checkpoint
-from lotor.train.distill import Teacher, loss
+from lotor.train.distill import TOLD, Teacher, loss, pupil
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
 from lotor.train.transfer import transfer
@@ -76,13 +76,16 @@ class Photos:
             image, photo = self.scenery.place(index, rng)
         return augment(image, photo, self.shape, self.recipe.augment, rng)
 
-    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    def batches(
+        self, rng: np.random.Generator, taught: bool = True
+    ) -> Iterator[tuple[Array, Array]]:
         """Yield varied batches for ever: inputs [n, h, w, 3], one-hot labels [n, labels].
 
-        A teacher sees the same pictures: they are varied at the larger of both sizes.
+        A teacher sees the same pictures: they are varied at the larger of both sizes. Unless
+        `taught`, its soft labels are left out.
         """
         recipe, hot = self.recipe, np.eye(len(self.recipe.labels), dtype=np.float32)
-        shape, teacher = recipe.input, self.teacher
+        shape, teacher = recipe.input, self.teacher if taught else None
         while True:
             drawn = self.draw(recipe.fit.batch, rng)
             pixels = np.stack([self.varied(int(i), rng) for i in drawn])
@@ -170,25 +173,27 @@ def fit(
     how = recipe.fit
     # A classifier alone has nothing to learn from features of nothing.
     head = min(how.head_steps, how.steps // 4) if recipe.transfer else 0
-    backbone = [layer for layer in model.layers if layer.name != "logits"]
+    learner = pupil(model, photos.teacher)
+    backbone = [layer for layer in learner.layers if layer.name not in ("logits", TOLD)]
     with Progress(f"training {recipe.name}", how.steps, "steps") as progress:
         if head and not saved.passed(HEAD):
             for layer in backbone:
                 layer.trainable = False
             first = keras.optimizers.Adam(how.rate * 3)
-            state = _State(saved, HEAD, model, first, rng)
+            state = _State(saved, HEAD, learner, first, rng)
             progress.done = state.done
-            _steps(model, batches, head - state.done, first, loss(recipe), progress, state.advance)
+            left = head - state.done
+            _steps(learner, batches, left, first, loss(recipe), progress, state.advance)
             for layer in backbone:
                 layer.trainable = True
         if not saved.passed(ALL):
             optimizer = _optimizer(recipe, how.steps - head)
-            state = _State(saved, ALL, model, optimizer, rng)
+            state = _State(saved, ALL, learner, optimizer, rng)
             progress.done = head + state.done
             left = how.steps - head - state.done
-            _steps(model, batches, left, optimizer, loss(recipe), progress, state.advance)
+            _steps(learner, batches, left, optimizer, loss(recipe), progress, state.advance)
             if how.average > 0:
-                optimizer.finalize_variable_values(model.trainable_variables)
+                optimizer.finalize_variable_values(learner.trainable_variables)
     if saved.passed(ALL):
         saved.restore(FITTED, model.variables, rng)
     else:
@@ -226,7 +231,10 @@ def train_integers(
     Filters get the scales of their weights anew ten times.
     """
     saved = saved or Checkpoint()
-    batches, how = photos.batches(rng), photos.recipe.quantize
+    recipe, how = photos.recipe, photos.recipe.quantize
+    if photos.teacher and photos.teacher.own:  # integers have no second classifier
+        recipe = replace(recipe, teacher=None)
+    batches = photos.batches(rng, taught=recipe.teacher is not None)
     fine = replace(photos.recipe.fit, rate=how.rate, average=min(photos.recipe.fit.average, 0.98))
     optimizer = _optimizer(replace(photos.recipe, fit=fine), how.steps)
     ends = sorted({round(how.steps * part / _REFRESHES) for part in range(_REFRESHES + 1)})
@@ -242,7 +250,7 @@ def train_integers(
             if end < state.done:
                 continue
             left = end - state.done
-            _steps(model, batches, left, optimizer, loss(photos.recipe), progress, state.advance)
+            _steps(model, batches, left, optimizer, loss(recipe), progress, state.advance)
             if end == how.steps and fine.average > 0:
                 optimizer.finalize_variable_values(model.trainable_variables)
             model.refresh()

@@ -47,14 +47,16 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A float classifier of the same labels that the student learns from.
+    """A classifier that the student learns from.
 
-    A `.tflite` or Keras model and its SHA-256 in hex; a pixel p enters it as (p - mean) / std. See
-    `train/distill.py` for `weight` and `temperature`.
+    A `.tflite` or Keras model and its SHA-256 in hex; a pixel p enters it as (p - mean) / std. Its
+    `labels` are the "same" as the recipe's, or its "own". See `train/distill.py` for what that
+    means, and for `weight` and `temperature`.
     """
 
     file: str
     sha256: str
+    labels: str = "same"
     weight: float = 0.5
     temperature: float = 2.0
     mean: float = 128.0
@@ -369,6 +371,8 @@ def _check_network(how: Network, where: str) -> None:
 def _check_teacher(teacher: Teacher, where: str) -> None:
     if not 0 <= teacher.weight <= 1:
         raise LotorError(f"{where}: teacher.weight is {teacher.weight:g}; 0 to 1 is possible")
+    if teacher.labels not in ("same", "own"):
+        raise LotorError(f"{where}: teacher.labels is '{teacher.labels}'; 'same' or 'own' needed")
     if not teacher.temperature > 0:
         raise LotorError(f"{where}: teacher.temperature is {teacher.temperature:g}; above 0 needed")
 

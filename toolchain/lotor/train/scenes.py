@@ -37,7 +37,9 @@ class Scenes(Photos):
             raise LotorError("no background to paste animals onto; set locate.paste = 0")
         self._cutouts: dict[tuple[int, int, bool], Cutout] = {}
 
-    def batches(self, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    def batches(
+        self, rng: np.random.Generator, taught: bool = True
+    ) -> Iterator[tuple[Array, Array]]:
         """Yield varied batches for ever: inputs [n, h, w, 3], targets as `mark` returns them."""
         recipe = self.recipe
         shape, how = recipe.input, recipe.locate
