@@ -217,11 +217,14 @@ def as_text(result: dict[str, Any]) -> str:
 def main() -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", nargs="?", default="raccoon")
+    parser.add_argument("model", nargs="?", default="raccoon", help="e.g. raccoon")
     parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
     parser.add_argument("--unknown", type=Path, default=OTHERS, help="photographs of other things")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if len(sys.argv) == 1:
+        print("left out: name a model; it takes minutes")
+        return 0
     try:
         result = compare(find_model(args.model), args.data, args.unknown)
     except LotorError as error:

@@ -452,6 +452,18 @@ def test_other_data_is_told_and_marked(lotor: Lotor, model: Path, tmp_path: Path
     assert not (tmp_path / "results").exists()
 
 
+def test_a_candidate_elsewhere_is_no_version(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(model.parent, tmp_path / "candidate"))
+    monkeypatch.setattr(run, "find_file", lambda _: model.with_name("benchmark.toml"))
+    run.benchmark(find_model(str(folder / model.name)))
+    assert not (model.parent / "results").exists()
+    assert not (folder / "results").exists()
+    run.benchmark(find_model(str(model)))
+    assert len(list((model.parent / "results").glob("*.json"))) == 1
+
+
 def test_a_changed_photograph_is_other_data(garden: Path, model: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(garden, tmp_path / "copy"))
     path = model.with_name("benchmark.toml")

@@ -13,16 +13,18 @@ import pytest
 from conftest import Lotor
 from garden import make_garden
 from lotor import geometry
+from lotor.classifier import HostClassifier, classify
 from lotor.data.manifest import Box, Photo, read_manifest
 from lotor.data.paste import Cutout, cut_out, paste
 from lotor.errors import LotorError
 from lotor.graph import DType, Quantization, Tensor
 from lotor.locate import find, peak_of, regions
 from lotor.locate_evaluate import as_lines, measure, pasted
-from lotor.preprocess import Image, ImageInput, image_input, resize
+from lotor.preprocess import Image, ImageInput, image_input, read_image, resize
 from lotor.resources import resource
 from lotor.train.augment import augment_tracked
 from lotor.train.recipe import Augment, Input, Network, read_recipe
+from lotor.zoo import find_model
 
 TEXT = """
 name = "tiny"
@@ -190,6 +192,11 @@ def test_peaks_are_told_apart_and_weaker_ones_nearby_are_not() -> None:
     assert [round(heat[region].max(), 2) for region in found] == [0.9, 0.75]
     assert len(regions(heat, 0.2)) == 3
     assert not regions(heat, 0.95)
+    # Cells that a peak has taken are no peak for those left, not beside a lone one either.
+    ring = np.zeros((12, 12))
+    ring[4:8, 4:8] = 0.9
+    ring[5:7, 5:7] = 0.3
+    assert len(regions(ring, 0.2)) == 1
     # Of nine equal cells the middle one.
     assert peak_of(heat) == (2, 2)
 
@@ -319,6 +326,9 @@ def test_pasted_scenes_are_the_same_every_time(tmp_path: Path) -> None:
         ("blocks = 6", 'background = "backgruond"', r"did you mean 'background'"),
         ("blocks = 6", "core = 0", "locate.core is 0.0; it must be above 0"),
         ("blocks = 6", "smallest = 0.5", "locate.smallest 0.5 is above 0.3"),
+        ("width = 32", "width = 36", "32x36 pixels are no whole number of cells of 8"),
+        ("samples = 12", "int8 = false", "a heat map is measured as integers"),
+        ("steps = 2", "steps = 2\nmixup = 0.2", "fit.mixup is 0.2; a heat map is trained without"),
         ("blocks = 6", "block = 6", r"unknown key 'block' \(did you mean 'blocks'"),
     ],
 )
@@ -493,6 +503,14 @@ def test_commands(trained: Path, lotor: Lotor, tmp_path: Path) -> None:
     assert found["at_threshold"] == json.loads((trained / "out" / "metrics.json").read_text())[
         "val"]["at_threshold"]  # fmt: skip
     assert "peak inside the box" in lotor("evaluate", model, "--data", data, "--limit", 9).stdout
+    # Its cells are no labels of a photograph.
+    with pytest.raises(LotorError, match="tiny says where something is"):
+        classify(HostClassifier(find_model(str(model))), read_image(image))
+    before = image.read_bytes()
+    done = lotor("detect", image, "--model", model, "--draw", image.parent)
+    assert done.returncode == 2
+    assert "would draw over" in done.stderr
+    assert image.read_bytes() == before
     for arguments in (["detect", image, "--model", model, "--views"],
                       ["evaluate", model, "--data", data, "--views"],
                       ["detect", image, "--model", "raccoon", "--draw", tmp_path]):  # fmt: skip

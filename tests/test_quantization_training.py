@@ -401,6 +401,7 @@ def test_biases_take_back_a_shifted_mean(tmp_path: Path) -> None:
     from lotor.train.correct_bias import correct_bias
     from lotor.train.fold import fold
     from lotor.train.qat import QuantizedModel
+    from lotor.train.rounded import RoundedNetwork
     from lotor.train.run import FloatNetwork
 
     inputs = images(48)
@@ -409,7 +410,7 @@ def test_biases_take_back_a_shifted_mean(tmp_path: Path) -> None:
     planned = plan(network, ranges_of(network, inputs), bits)
     wanted = FloatNetwork(network)(inputs)["logits"]
 
-    def shift(quantized: QuantizedModel) -> float:
+    def shift(quantized: Any) -> float:
         found = np.asarray(quantized(inputs))
         return float(np.abs((found - wanted).mean(axis=0)).mean())
 
@@ -417,6 +418,10 @@ def test_biases_take_back_a_shifted_mean(tmp_path: Path) -> None:
     batches = [inputs[:24], inputs[24:]]
     corrected = correct_bias(network, QuantizedModel(network, planned), batches)
     assert shift(corrected) < 0.3 * plain
+    # A layer sees what all corrections before it have changed, with activations of any width.
+    wide = plan(network, ranges_of(network, inputs), bits, activations=16)
+    plain = shift(RoundedNetwork(network, wide))
+    assert shift(correct_bias(network, RoundedNetwork(network, wide), batches)) < 0.05 * plain
     # The file computes the same.
     quantized = planned.tensors[network.input].quantize(inputs)
     out = planned.tensors["logits"]

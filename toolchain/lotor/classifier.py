@@ -63,7 +63,16 @@ class _Borders:
         ]
 
     def probabilities(self, output: Array) -> npt.NDArray[np.float64]:
-        """Return a raw output as real numbers, [labels]."""
+        """Return a raw output as real numbers, [labels].
+
+        Raises:
+            LotorError: the output is a heat map, which has them for every cell.
+        """
+        if output.ndim == 4 and output.size != len(self.labels):
+            raise LotorError(
+                f"{self.model.name} says where something is, not what a photograph shows; ask it "
+                "with `lotor detect` or `lotor evaluate`"
+            )
         return self._real(output.reshape(-1)[: len(self.labels)], 0)
 
     def unlike(self, output: Array) -> float | None:

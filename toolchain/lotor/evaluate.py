@@ -228,7 +228,10 @@ def evaluate(
     """
     if not model.recipe:
         raise LotorError(f"{model.name} has no recipe.toml beside it, which says what classes mean")
-    folder = data_folder(data, str(model.recipe["data"]["folder"]))
+    usual = model.recipe.get("data", {}).get("folder")
+    if not (data or usual):
+        raise LotorError(f"{model.name}'s recipe.toml names no data.folder; give one with --data")
+    folder = data_folder(data, str(usual))
     photos = spread(read_manifest(folder).split(split), limit)
     if not photos:
         raise LotorError(f"{folder} has no photograph in split {split}")

@@ -1,6 +1,5 @@
 """Where something is: peaks of a heat map, and boxes in pixels of the photograph."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy.typing as npt
 
 from lotor import geometry
 from lotor.classifier import Classifier, open_classifier
+from lotor.decision import read_chosen
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.preprocess import Image, ImageInput, read_image
@@ -59,7 +59,7 @@ def peak_of(heat: Heat) -> tuple[int, int]:
     The probabilities of integers are coarse: in the middle of a large animal many are equal.
     """
     near, far = (cv2.blur(heat, (n, n), borderType=cv2.BORDER_CONSTANT) for n in (3, 5))
-    best = np.argmax(np.where(heat == heat.max(), near + far, -1))
+    best = np.argmax(np.where(heat == heat.max(), near + far, -np.inf))
     return int(best) // heat.shape[1], int(best) % heat.shape[1]
 
 
@@ -123,15 +123,6 @@ def find(
     return sorted(found, key=lambda one: -one.score)
 
 
-def read_thresholds(model: ModelFile) -> dict[str, float]:
-    """Return the thresholds that training chose on val; none where the model came without."""
-    try:
-        text = model.path.with_name("metrics.json").read_text("utf-8")
-        return {name: float(value) for name, value in json.loads(text)["thresholds"].items()}
-    except (OSError, ValueError, KeyError):
-        return {}
-
-
 def ask(
     model: ModelFile,
     paths: Sequence[Path],
@@ -142,7 +133,9 @@ def ask(
     """Ask a model where something is, on this machine or on a board; see `locate`."""
     if views:
         raise LotorError(f"{model.name} locates, on the whole frame: leave out --views")
-    threshold = read_thresholds(model).get(_ALARMS)
+    if draw:
+        _check_drawings(paths, draw)
+    threshold = read_chosen(model).thresholds.get(_ALARMS)
     with open_classifier(model, board) as classifier:
         return locate(classifier, model.recipe, paths, threshold, draw)
 
@@ -183,6 +176,21 @@ def locate(
                 _draw(image, found, draw / f"{path.stem}.png")
             progress.advance()
     return images
+
+
+def _check_drawings(paths: Sequence[Path], folder: Path) -> None:
+    """Refuse to draw over a photograph, or two photographs into one file."""
+    photographs = {path.resolve() for path in paths}
+    drawings: dict[Path, Path] = {}
+    for path in paths:
+        drawing = (folder / f"{path.stem}.png").resolve()
+        if drawing in photographs:
+            raise LotorError(f"--draw {folder} would draw over {drawing}; name another folder")
+        if drawings.setdefault(drawing, path) != path:
+            raise LotorError(
+                f"--draw {folder} would draw both {drawings[drawing]} and {path} into "
+                f"{drawing.name}; ask for them one by one"
+            )
 
 
 def _entry(

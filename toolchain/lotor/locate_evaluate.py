@@ -17,6 +17,7 @@ from lotor import geometry
 from lotor.classifier import Classifier, HostClassifier, LiteRtClassifier
 from lotor.data.manifest import Box, DataSet, Photo
 from lotor.data.paste import Cutout, cut_out, paste
+from lotor.decision import read_chosen
 from lotor.errors import LotorError
 from lotor.evaluate import (
     FALSE_ALARMS,
@@ -26,7 +27,7 @@ from lotor.evaluate import (
     bootstrap,
     threshold_at,
 )
-from lotor.locate import heat_maps, peak_of, read_thresholds, regions
+from lotor.locate import heat_maps, peak_of, regions
 from lotor.preprocess import Image, ImageInput, read_image
 from lotor.progress import Progress
 from lotor.zoo import ModelFile
@@ -243,7 +244,7 @@ def judge_places(
     """Return what `lotor evaluate` tells of a model that locates."""
     if views:
         raise LotorError(f"{model.name} locates, on the whole frame: leave out --views")
-    found = judge(classifier, model.recipe, photos, read_thresholds(model))
+    found = judge(classifier, model.recipe, photos, read_chosen(model).thresholds)
     return {"labels": classifier.labels, "target": model.recipe["target"], "located": found}
 
 

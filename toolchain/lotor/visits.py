@@ -26,6 +26,7 @@ from lotor.data.sequences import (
     sequences_folder,
     truth_of,
 )
+from lotor.decision import LEAST_COST
 from lotor.detect import combine, target_index, views
 from lotor.errors import LotorError
 from lotor.evaluate import CountingBoard, val_thresholds
@@ -287,11 +288,16 @@ def watch(
         options: how to watch; the usual way when None.
 
     Returns:
-        `model`, `where`, `folder`, `views`, `rate`, what `measure_visits` found, and with a board
+        `model`, `where`, `folder`, `views`, `rate`, `of_full_frame` (whether thresholds are those
+        of the full frame though crops are looked at), what `measure_visits` found, and with a board
         `mismatches`, the number of its `runs` whose output differs in any byte.
     """
     options = options or Options()
-    thresholds = val_thresholds(model) if threshold is None else {"given": threshold}
+    own = val_thresholds(model, options.views)
+    # Where it is cheapest never to alarm, that is above 1, which no score reaches either.
+    thresholds = {n: min(value, 1.0) for n, value in (own or val_thresholds(model)).items()}
+    if threshold is not None:
+        thresholds = {"given": threshold}
     if not thresholds:
         raise LotorError(
             f"{model.name} has no thresholds from training (metrics.json beside it); "
@@ -301,6 +307,8 @@ def watch(
     sequences = read_sequences(place)
     result: dict[str, Any] = {"model": model.name, "folder": str(place)}
     result |= {"views": options.views, "rate": options.rate}
+    # Ten views alarm more often than the frame that those thresholds were chosen for.
+    result["of_full_frame"] = options.views and not own and threshold is None
     with open_classifier(model, board) as opened:
         asked = CountingBoard(opened) if isinstance(opened, BoardClassifier) else opened
         result["where"] = f"int8, board {board}" if board else "int8, this machine"
@@ -323,8 +331,9 @@ def as_text(result: dict[str, Any]) -> str:
     if "mismatches" in result:
         lines.append(f"{result['mismatches']} of {result['runs']} outputs differ from the host's")
     for name, found in result["at"].items():
-        chosen = "" if name == "given" else f", for {name} false alarms on val"
-        if chosen and result["views"]:
+        chosen = f", for {name}{'' if name == LEAST_COST else ' false alarms'} on val"
+        chosen = "" if name == "given" else chosen
+        if chosen and result.get("of_full_frame", result["views"]):
             chosen += " without crops, which alarm more often"
         lines += ["", f"threshold {found['threshold']:.3f}{chosen}:"]
         width = max(len(part["name"]) for part in found["sequences"]) + 2

@@ -46,6 +46,11 @@ def find_model(name_or_path: str) -> ModelFile:
     elif shipped.is_file() and path.name == name_or_path:
         found = shipped
     else:
+        if path.name == name_or_path and resource("models", name_or_path, "recipe.toml").is_file():
+            raise LotorError(
+                f"model '{name_or_path}' has a recipe, and is not trained yet: `lotor train "
+                f"{name_or_path}` makes it"
+            )
         names = model_names()
         raise LotorError(
             f"no model '{name_or_path}'{did_you_mean(name_or_path, names)}; give the path of a "

@@ -232,7 +232,8 @@ def benchmark(
         model: with a recipe; `NAME_float.tflite` beside it is measured, too.
         data: another data set than the frozen one.
         split: another split.
-        unfrozen: allow that; such results are not kept, unless `results` is given.
+        unfrozen: allow that; such results are not kept, unless `results` is given. Nor are those of
+            a model that does not lie beside its `benchmark.toml`.
         views: score nine crops of every photograph as well.
         board: infer on this board, too; every output is compared with this machine's.
         limit: at most so many photographs on the board, spread evenly.
@@ -253,14 +254,17 @@ def benchmark(
     opened = open_data(path, data, split, unfrozen)
     folder = results or path.parent / FOLDER
     versions = read_results(folder)
-    if opened.frozen or results:
+    # A candidate elsewhere is compared with what ships, and is no version itself.
+    ships = model.path.resolve().parent == path.resolve().parent
+    kept = bool(results) or (opened.frozen and ships)
+    if kept:
         _check_folder(folder)
     run = _prepare(model, opened)
     _add_baselines(run)
     for variant in _variants(run, views, board, limit):
         run.variants[variant.name] = variant
     run = _add_previous(run, versions)
-    if opened.frozen or results:
+    if kept:
         return _keep(run, folder, versions)
     return replace(run, versions=versions)
 

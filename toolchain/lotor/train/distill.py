@@ -19,7 +19,7 @@ import tensorflow as tf
 from lotor.compiler import read_content
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
-from lotor.graph import DType
+from lotor.graph import DType, Graph
 from lotor.oracle import Oracle
 from lotor.preprocess import Image, normalize
 from lotor.resources import resource
@@ -62,9 +62,11 @@ class Teacher:
         graph = read_model(read_content(content)[0], path.stem)
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise LotorError(f"teacher {path} must take one image and say one output")
-        if graph.inputs[0].dtype is not DType.FLOAT32:
+        if any(op.outputs[0].quant is not None for op in graph.ops):
             graph = dequantized(graph)
             content = to_float(unpack(graph))
+        if graph.inputs[0].dtype is not DType.FLOAT32:
+            raise LotorError(f"teacher {path} takes {graph.inputs[0].dtype.value}, not float32")
         (shape,) = (tensor.shape for tensor in graph.inputs)
         if len(shape) != 4 or shape[3] != 3:
             raise LotorError(f"teacher {path} takes {list(shape)}, not [1, height, width, 3]")
@@ -82,7 +84,12 @@ class Teacher:
         self.labels, self.own = said[1], how.labels == "own"
         self.height, self.width = shape[1:3]
         self._how = how
-        self._logits = graph.ops[-1].kind != "SOFTMAX"
+        last = _last(graph)
+        if last == "LOGISTIC":
+            raise LotorError(
+                f"teacher {path} says each label by itself; one with a softmax teaches"
+            )
+        self._logits = last != "SOFTMAX"
         self._run = Oracle(content, fast=True).run
 
     def soft_labels(self, pixels: npt.NDArray[np.float32] | Image) -> Array:
@@ -103,6 +110,17 @@ def soften(logits: npt.NDArray[np.float64], temperature: float) -> Array:
     scaled = logits / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
+
+
+def _last(graph: Graph) -> str:
+    """Return the kind of the layer that makes the scores, whatever their shape is then."""
+    score = graph.outputs[0]
+    for op in reversed(graph.ops):
+        if score in op.outputs:
+            if op.kind not in ("RESHAPE", "SQUEEZE"):
+                return op.kind
+            score = op.input(0)
+    return ""
 
 
 def _check_labels(path: Path, labels: list[str]) -> None:

@@ -40,9 +40,8 @@ def environment() -> dict[str, Any]:
 
 
 def _code_hash() -> str:
-    """Return the SHA-256 of the modules that decide what a training computes."""
-    package = Path(__file__).parents[1]
-    modules = [*sorted((package / "train").rglob("*.py")), package / "preprocess.py"]
+    """Return the SHA-256 of all modules: any of them may decide what a training computes."""
+    modules = sorted(Path(__file__).parents[1].rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in modules)).hexdigest()
 
 

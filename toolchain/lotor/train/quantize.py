@@ -139,7 +139,8 @@ def quantize(
     real, even = FloatNetwork(network), network
     if choice.equalize:
         even = equalize(network, _tops(real, calibration))
-    seen = watch(even, FloatNetwork(even) if choice.equalize else real, calibration)
+        real = FloatNetwork(even)  # the same function, whose channels are those of the integers
+    seen = watch(even, real, calibration)
     bits = {
         layer.name: choice.weight_bits
         for layer in even

@@ -404,8 +404,32 @@ def _check_trust(recipe: Recipe, where: str) -> None:
         raise LotorError(
             f"{where}: decision needs costs of at least 0 and a prior from 0 to below 1"
         )
+    if recipe.ood.directions and not recipe.quantize.int8:
+        raise LotorError(f"{where}: ood.directions need integers: set quantize.int8 = true")
     if recipe.ood.directions < 0:
         raise LotorError(f"{where}: ood.directions is {recipe.ood.directions}; 0 is the least")
+
+
+def _check_heat_map(recipe: Recipe, where: str) -> None:
+    """Refuse what a heat map has no use for."""
+    cell, shape = recipe.locate.cell, recipe.input
+    if shape.height % cell or shape.width % cell:
+        raise LotorError(
+            f"{where}: {shape.height}x{shape.width} pixels are no whole number of cells of {cell}; "
+            "take multiples of locate.cell"
+        )
+    for name, value in (
+        ("ood.directions", recipe.ood.directions),
+        ("augment.composite", recipe.augment.composite),
+        ("augment.distant", recipe.augment.distant),
+        ("fit.mixup", recipe.fit.mixup),
+    ):
+        if value:
+            raise LotorError(
+                f"{where}: {name} is {value}; a heat map is trained without; make it 0"
+            )
+    if not recipe.quantize.int8:
+        raise LotorError(f"{where}: quantize.int8 is false; a heat map is measured as integers")
 
 
 def _check_locate(recipe: Recipe, where: str) -> None:
@@ -424,6 +448,8 @@ def _check_locate(recipe: Recipe, where: str) -> None:
     for name, value in (("core", how.core), ("smallest", how.smallest), ("largest", how.largest)):
         if not 0 < value <= 1:
             raise LotorError(f"{where}: locate.{name} is {value}; it must be above 0, at most 1")
+    if recipe.task == "locate":
+        _check_heat_map(recipe, where)
     if recipe.task == "locate" and (recipe.network.kind != "mobilenet_v1" or recipe.teacher):
         raise LotorError(f"{where}: a heat map is cut from mobilenet_v1, and has no [teacher]")
     if how.smallest > how.largest:

@@ -41,7 +41,7 @@ class Integers(Protocol):
         ...
 
     def set_bias(self, name: str, bias: Array) -> None:
-        """Give a layer another bias; `refresh` makes it count."""
+        """Give a layer another bias, which counts at once."""
         ...
 
     def refresh(self) -> None:
@@ -79,6 +79,7 @@ class RoundedNetwork:
             replace(layer, bias=bias) if layer.name == name else layer for layer in self.network
         )
         self.network = replace(self.network, layers=layers)
+        self.refresh()
 
     def refresh(self) -> None:
         """Take new weights and biases into account."""

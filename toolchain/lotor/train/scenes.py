@@ -28,6 +28,11 @@ class Scenes(Photos):
     def __init__(self, photos: Sequence[Photo], recipe: Recipe) -> None:
         target = recipe.labels.index(recipe.target)
         boxed = [p for p in photos if recipe.label_of(p.kind) != target or _of(p, recipe, target)]
+        if not any(recipe.label_of(p.kind) == target for p in boxed):
+            raise LotorError(
+                f"no photograph of {recipe.target} to train on has a box around it; `lotor data "
+                "import` takes boxes in many formats"
+            )
         super().__init__(boxed, recipe)
         self._background = recipe.labels.index(recipe.locate.background)
         self._target = target
@@ -58,7 +63,8 @@ class Scenes(Photos):
     def _scene(self, index: int, rng: np.random.Generator) -> tuple[Image, Photo]:
         """Return a photograph as it is, or what is on it pasted small into another."""
         how, photo = self.recipe.locate, self.photos[index]
-        if rng.random() >= how.paste:
+        seen = self.labels[index] != self._target or self._large(index)
+        if rng.random() >= how.paste or not seen:
             return self.images[index], photo
         cutout, kind = self._cutout(index, rng)
         place = int(rng.choice(self._places))
@@ -74,10 +80,7 @@ class Scenes(Photos):
         """
         image, photo = self.images[index], self.photos[index]
         height, width = image.shape[:2]
-        large = [
-            box for box in _of(photo, self.recipe, int(self.labels[index]))
-            if min(box.x1 - box.x0, box.y1 - box.y0) >= _LEAST_SIDE
-        ]  # fmt: skip
+        large = self._large(index)
         middle = Box(width // 8, height // 8, width - width // 8, height - height // 8, photo.kind)
         number = int(rng.integers(max(1, len(large))))
         box = large[number] if large else middle
@@ -85,6 +88,11 @@ class Scenes(Photos):
         if key not in self._cutouts:
             self._cutouts[key] = _smaller(cut_out(image, box, outline=key[2]))
         return self._cutouts[key], box.kind
+
+    def _large(self, index: int) -> list[Box]:
+        """Return the boxes of a photograph's label that are large enough to be cut out."""
+        boxes = _of(self.photos[index], self.recipe, int(self.labels[index]))
+        return [b for b in boxes if min(b.x1 - b.x0, b.y1 - b.y0) >= _LEAST_SIDE]
 
     def _label(self, box: Box) -> int:
         return self.recipe.label_of(box.kind) if box.kind in self._kinds else -1

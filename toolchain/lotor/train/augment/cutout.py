@@ -150,6 +150,6 @@ def cut_out(image: Image, mask: Mask) -> Cutout:
 
 
 def mask_key(image: Image, box: Box) -> str:
-    """Return what a mask is kept under: the hash of pixels, box and version."""
-    said = f"{VERSION} {image.shape} {tuple(box[:4])}".encode()
+    """Return what a mask is kept under: the hash of pixels, box and versions."""
+    said = f"{VERSION} {cv2.__version__} {image.shape} {tuple(box[:4])}".encode()
     return hashlib.sha256(said + image.tobytes()).hexdigest()
