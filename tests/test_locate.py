@@ -194,9 +194,9 @@ def test_peaks_are_told_apart_and_weaker_ones_nearby_are_not() -> None:
     assert not regions(heat, 0.95)
     # Cells that a peak has taken are no peak for those left, not beside a lone one either.
     ring = np.zeros((12, 12))
-    ring[4:8, 4:8] = 0.9
-    ring[5:7, 5:7] = 0.3
-    assert len(regions(ring, 0.2)) == 1
+    ring[3:8, 3:8] = 0.9
+    ring[4:7, 4:7] = 0.3
+    assert [int(region.sum()) for region in regions(ring, 0.2)] == [16, 1]
     # Of nine equal cells the middle one.
     assert peak_of(heat) == (2, 2)
 
