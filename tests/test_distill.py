@@ -232,6 +232,7 @@ def test_teachers_that_cannot_teach(teachers: dict[str, Any], tmp_path: Path) ->
         distill.Teacher(teacher_of(noise), LABELS)
 
 
+@pytest.mark.slow
 def test_from_teacher_to_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher from scratch, in float and larger; a student of another family from it."""
     pytest.importorskip("tensorflow")

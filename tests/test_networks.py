@@ -57,7 +57,13 @@ def test_all_families_are_tested() -> None:
     assert set(SMALL) == set(FAMILIES)
 
 
-@pytest.mark.parametrize("kind", SMALL)
+# Each takes a quarter of a minute; `make test` goes the road with one of a kind.
+LONG = {"mcunet", "mobilenet_v1"}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.slow] if k in LONG else []) for k in SMALL]
+)
 def test_a_network_is_the_same_on_every_road(kind: str, tmp_path: Path) -> None:
     """Steps in Keras, folded, calibrated, exported: training's integers, LiteRT's and the C's."""
     inputs = images(12)

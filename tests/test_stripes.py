@@ -200,7 +200,7 @@ def explore(forced: _Forced, first: int, count: int) -> None:
 
 
 def test_any_layers_can_be_cut(forced: _Forced) -> None:
-    explore(forced, 0, 60)
+    explore(forced, 0, 90)
     assert forced.graphs > 15
     assert len(forced.kinds) > 8, forced.kinds
 
