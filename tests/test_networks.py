@@ -130,3 +130,23 @@ def test_networks_have_their_published_sizes() -> None:
 
     for kind, parameters in (("mobilenet_v1", 4_253_864), ("mobilenet_v2", 3_538_984)):
         assert networks.build(Network(kind, 1.0), 224, 224, 1000).count_params() == parameters
+
+
+def test_memory_does_not_hang_on_weights_that_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train import networks
+    from lotor.train.networks.sizes import sizes
+
+    how = [SMALL["mobilenet_v1"]]
+    wanted = sizes(32, 4, how)
+    real = networks.build
+
+    def idle(*about: Any) -> Any:
+        """A network of which a layer says the same of every image."""
+        model = real(*about)
+        layer = model.get_layer("pointwise1")
+        layer.set_weights([np.zeros_like(w) for w in layer.get_weights()])
+        return model
+
+    monkeypatch.setattr(networks, "build", idle)
+    assert sizes(32, 4, how) == wanted
