@@ -4,6 +4,8 @@ from typing import Any
 
 from keras import layers
 
+from lotor.train.networks.norm import BatchNormalization
+
 EPSILON = 1e-3
 
 
@@ -15,7 +17,7 @@ def unit(convolution: layers.Layer, x: Any, most: float | None = 6.0) -> Any:
 def linear(convolution: layers.Layer, x: Any) -> Any:
     """Return a convolution's output, normalised."""
     name = f"{convolution.name}_bn"
-    return layers.BatchNormalization(epsilon=EPSILON, momentum=0.97, name=name)(convolution(x))
+    return BatchNormalization(epsilon=EPSILON, momentum=0.97, name=name)(convolution(x))
 
 
 def conv(name: str, channels: int, kernel: int, stride: int = 1, padding: str = "same") -> Any:
