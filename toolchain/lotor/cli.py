@@ -401,7 +401,7 @@ def _data_samples(args: argparse.Namespace) -> Result:
 
     samples = get_samples(args.out)
     rows = [{**asdict(sample), "path": str(sample.path)} for sample in samples]
-    lines = [f"{row['path']}  ({row['expect']}; {row['licence']})" for row in rows]
+    lines = [f"{row['path']}  ({row['kind']}; {row['licence']})" for row in rows]
     return Result({"samples": rows}, "\n".join(lines))
 
 

@@ -12,6 +12,7 @@ from lotor.classifier import BoardClassifier, LiteRtClassifier, open_classifier
 from lotor.contact_sheet import Tile, draw, save
 from lotor.data.samples import Stored, get_samples
 from lotor.errors import LotorError
+from lotor.evaluate import label_indices
 from lotor.preprocess import read_image
 from lotor.zoo import ModelFile, find_model
 
@@ -71,6 +72,9 @@ def demo(board: str, model: str, out: Path) -> dict[str, Any]:
 def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, Any]]:
     """Let the board, this machine and LiteRT, where it is installed, see every photograph."""
     litert = _litert(board.model)
+    labels = board.labels
+    mapped = "data" in board.model.recipe
+    label_of = label_indices(board.model.recipe, labels) if mapped else None
     images = []
     for number, sample in enumerate(samples, start=1):
         print(f"photograph {number} of {len(samples)}: {sample.path.name}", file=sys.stderr)
@@ -81,14 +85,14 @@ def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, A
         images.append(
             {
                 "path": str(sample.path),
-                "expect": sample.expect,
+                "expect": labels[label_of(sample.kind)] if label_of else sample.kind,
                 "source": sample.source,
                 "licence": sample.licence,
-                "label": board.labels[best],
+                "label": labels[best],
                 "score": round(float(scores[best]), 6),
                 "scores": {
                     label: round(float(score), 6)
-                    for label, score in zip(board.labels, scores, strict=True)
+                    for label, score in zip(labels, scores, strict=True)
                 },
                 "ticks": answer.ticks,
                 "host_equal": _equal(answer.output, board.expect(tensor)),

@@ -43,13 +43,13 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Sample:
-    """A photograph: where it lies in a wheel, the SHA-256 of that file, what it shows.
+    """A photograph: where it lies in a wheel, the SHA-256 of that file, its class.
 
     `raw` is (height, width, 3) where the file is no image but bz2-packed RGB bytes.
     """
 
     file: str
-    expect: str
+    kind: str
     wheel: Wheel
     member: str
     sha256: str
@@ -83,7 +83,7 @@ SAMPLES = (
     ),
     Sample(
         "cat.png",
-        "other_animal",
+        "cat",
         _SKIMAGE,
         "skimage/data/chelsea.png",
         "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
@@ -122,10 +122,10 @@ SAMPLES = (
 
 @dataclass(frozen=True)
 class Stored:
-    """A sample on this machine, and the label that a garden model ought to give it."""
+    """A sample on this machine, and its class, one of the garden data set's."""
 
     path: Path
-    expect: str
+    kind: str
     source: str
     licence: str
     sha256: str
@@ -168,7 +168,7 @@ def _cached(folder: Path, samples: Sequence[Sample]) -> list[Stored] | None:
             row, path = listed[sample.file], folder / sample.file
             if row["origin_sha256"] != sample.sha256 or _sha256(path.read_bytes()) != row["sha256"]:
                 return None
-            stored.append(Stored(path, row["expect"], row["source"], row["licence"], row["sha256"]))
+            stored.append(Stored(path, sample.kind, row["source"], row["licence"], row["sha256"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return stored
@@ -196,7 +196,7 @@ def _download(folder: Path, samples: Sequence[Sample]) -> None:
 def _row(sample: Sample, image: bytes) -> dict[str, Any]:
     return {
         "file": sample.file,
-        "expect": sample.expect,
+        "class": sample.kind,
         "source": sample.source,
         "licence": sample.licence,
         "package": sample.wheel.requirement,
