@@ -41,13 +41,14 @@ def red_square(x: int, y: int) -> Image:
     return image
 
 
-def test_views_are_the_frame_and_nine_halves() -> None:
-    boxes = views(64, 96)
-    assert boxes[0] == (0, 0, 96, 64)
+def test_views_are_the_frame_and_nine_crops_of_two_sizes() -> None:
+    boxes = views(60, 100)
+    assert boxes[0] == (0, 0, 100, 60)
     assert len(set(boxes)) == 10
-    assert {(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes[1:]} == {(48, 32)}
-    assert boxes[5] == (24, 16, 72, 48)  # the centre half
-    assert (48, 32, 96, 64) in boxes
+    sizes = [(x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes[1:]]
+    assert sizes == [(50, 30)] * 5 + [(70, 42)] * 4
+    assert boxes[5] == (25, 15, 75, 45)  # the centre half
+    assert (50, 30, 100, 60) in boxes and (30, 18, 100, 60) in boxes
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 5), (101, 67)])
@@ -60,23 +61,24 @@ def test_views_stay_inside_and_cover_all(shape: tuple[int, int]) -> None:
     assert covered.mean() > 0.95
 
 
-def test_the_best_view_decides() -> None:
+def test_the_two_best_views_decide() -> None:
     classifier, image = Brightness(), red_square(80, 40)
     whole, _ = score_image(classifier, image)
     best, view = score_image(classifier, image, target=0)
-    # The square fills 16 x 16 of 96 x 64, and of 48 x 32.
+    # The square fills 16 x 16 of 96 x 64, and of 48 x 32 and 67 x 44.
     assert whole[0] == pytest.approx(255 / 256 * 256 / (96 * 64), abs=1e-3)
-    assert best[0] == pytest.approx(255 / 256 * 256 / (48 * 32), abs=1e-3)
+    assert best[0] == pytest.approx((256 / (48 * 32) + 256 / (67 * 44)) / 2, abs=1e-3)
     assert view == (48, 32, 96, 64)
     assert best.sum() == pytest.approx(1)
 
 
 def test_combining_keeps_proportions_and_sum() -> None:
-    scores = np.array([[0.2, 0.6, 0.2], [0.5, 0.1, 0.4], [0.1, 0.1, 0.8]])
+    scores = np.array([[0.2, 0.6, 0.2], [0.7, 0.1, 0.2], [0.3, 0.1, 0.6]])
     joined, best = combine(scores, 0)
     assert best == 1
     assert joined.tolist() == pytest.approx([0.5, 0.375, 0.125])
-    assert combine(np.array([[1.0, 0.0], [0.2, 0.8]]), 0)[0].tolist() == [1.0, 0.0]
+    assert combine(np.array([[1.0, 0.0], [1.0, 0.0]]), 0)[0].tolist() == [1.0, 0.0]
+    assert combine(np.array([[0.3, 0.7]]), 0)[0].tolist() == [0.3, 0.7]
 
 
 def test_detect_reports_each_image(tmp_path: Path) -> None:

@@ -37,36 +37,43 @@ def find_images(paths: Iterable[Path]) -> list[Path]:
 
 
 def views(height: int, width: int) -> list[Box]:
-    """Return the parts of a frame that are scored: all of it, then nine of half its size.
+    """Return the parts of a frame that are scored: all of it, then nine crops.
 
-    The nine lie on a grid of quarters, so that each animal up to a quarter of the frame wide is
-    whole in at least one; the fifth is the centre half.
+    Five have half of its height and width, four 0.7 of them: what is small fills more of some. They
+    lie in the corners, and the fifth half in the centre, so that a second one sees nearly all that
+    one sees.
     """
-    h, w = max(1, height // 2), max(1, width // 2)
-    rows = [round((height - h) * part / 2) for part in range(3)]
-    columns = [round((width - w) * part / 2) for part in range(3)]
-    return [(0, 0, width, height)] + [(x, y, x + w, y + h) for y in rows for x in columns]
+    boxes = [(0, 0, width, height)]
+    for tenths in (5, 7):
+        h, w = max(1, height * tenths // 10), max(1, width * tenths // 10)
+        down, across = height - h, width - w
+        places = [(x, y) for y in (0, down) for x in (0, across)]
+        if tenths == 5:
+            places.append((across // 2, down // 2))
+        boxes += [(x, y, x + w, y + h) for x, y in places]
+    return boxes
 
 
 def combine(scores: npt.NDArray[np.float64], target: int) -> tuple[npt.NDArray[np.float64], int]:
-    """Join the scores of several views into one: the target's best view counts.
+    """Join the scores of several views into one: the target's two best views count.
 
-    The target's score is its maximum over the views; the other labels keep the full frame's
-    proportions in what is left, so that the scores still sum to what the full frame's did.
+    The target's score is the mean of its two highest, so that no alarm comes of one crop that
+    deceives; the other labels keep the full frame's proportions in what is left, so that the scores
+    still sum to what the full frame's did.
 
     Args:
         scores: [views, labels], the full frame first.
         target: index of the label that is looked for.
 
     Returns:
-        scores [labels], and the index of the view that the target's score is from.
+        scores [labels], and the index of the target's best view.
     """
     best = int(scores[:, target].argmax())
-    whole, highest = scores[0], scores[best, target]
+    whole, found = scores[0], float(np.sort(scores[:, target])[-2:].mean())
     rest = whole.sum() - whole[target]
-    left = max(0.0, float(whole.sum() - highest))
+    left = max(0.0, float(whole.sum()) - found)
     joined = whole * (left / rest) if rest > 0 else np.zeros_like(whole)
-    joined[target] = highest
+    joined[target] = found
     return joined, best
 
 
@@ -122,7 +129,7 @@ def detect(
     Args:
         classifier: the model.
         paths: of the images.
-        target: index of a label: score views too, and take the one where it is likeliest.
+        target: index of a label: score views too, and take the two where it is likeliest.
         chosen: what training chose for the model.
         alarm_for: index of the label that an alarm is about.
 

@@ -52,19 +52,59 @@ def _divide_by_power(x: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
     return tf.bitwise.right_shift(x, tf.broadcast_to(right, tf.shape(x))) + more
 
 
-class _Factor:
-    """A factor for each channel as the reference has it: an integer and a shift."""
+Factor = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+"""A factor for each channel: the real number, and as the reference has it: power of two,
+multiplier, shift to the right."""
 
-    def __init__(self, reals: np.ndarray[Any, Any]) -> None:
-        multipliers, shifts = fixed_points(np.asarray(reals, np.float64))
-        self.left = tf.constant(np.maximum(shifts, 0), tf.int64)
-        self.right = tf.constant(np.maximum(-shifts.astype(np.int64), 0), tf.int64)
-        self.multiplier = tf.constant(multipliers, tf.int64)
 
-    def __call__(self, sums: tf.Tensor) -> tf.Tensor:
-        """Return whole sums times the factor, rounded twice, as whole float32."""
-        x = tf.cast(sums, tf.int64) * tf.bitwise.left_shift(tf.ones_like(self.left), self.left)
-        return tf.cast(_divide_by_power(_multiply_high(x, self.multiplier), self.right), tf.float32)
+def _factor(reals: np.ndarray[Any, Any]) -> Factor:
+    multipliers, shifts = fixed_points(np.asarray(reals, np.float64))
+    left, right = np.maximum(shifts, 0), np.maximum(-shifts.astype(np.int64), 0)
+    integers = (np.int64(1) << left.astype(np.int64), multipliers, right)
+    return tf.constant(reals, tf.float64), *(tf.constant(v, tf.int64) for v in integers)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def _requantized(
+    sums: tf.Tensor, bias: tf.Tensor, factor: Factor, low: tf.Tensor, high: tf.Tensor
+) -> tuple[tf.Tensor, Callable[..., Any]]:
+    """Return whole sums with a bias, times a factor, rounded twice and cut off, as float32."""
+    hard, inside = _rounded_twice(sums, bias, factor, low, high)
+
+    def backward(gradient: tf.Tensor) -> tuple[Any, ...]:
+        passed = gradient * inside * tf.cast(factor[0], tf.float32)
+        along = tuple(range(len(passed.shape) - 1))
+        of_bias = tf.cast(tf.reduce_sum(passed, along), bias.dtype)
+        return tf.cast(passed, sums.dtype), of_bias, (None,) * len(factor), None, None
+
+    return hard, backward
+
+
+# Compiled, it passes over the sums once; as operations of their own, fifteen times.
+@tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+def _rounded_twice(
+    sums: tf.Tensor, bias: tf.Tensor, factor: Factor, low: tf.Tensor, high: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the integers, and 1 where their real numbers are within the limits, else 0."""
+    exact, power, multiplier, right = factor
+    total = tf.cast(sums, tf.float64) + bias
+    product = _multiply_high(tf.cast(total, tf.int64) * power, multiplier)
+    hard = tf.cast(_divide_by_power(product, right), tf.float32)
+    soft = tf.cast(total * exact, tf.float32)
+    inside = tf.cast((soft >= low) & (soft <= high), tf.float32)
+    return tf.clip_by_value(hard, low, high), inside
+
+
+def _requantized_dense(
+    sums: tf.Tensor, bias: tf.Tensor, factor: Factor, low: tf.Tensor, high: tf.Tensor
+) -> tf.Tensor:
+    """Return the same for a dense layer, which the reference rounds once."""
+    total = tf.cast(sums, tf.float64) + bias
+    real = total * factor[0]
+    most = _FULLY_CONNECTED_LIMIT
+    hard = tf.cast(tf.clip_by_value(_half_away(real), -most, most), tf.float32)
+    soft = tf.cast(real, tf.float32)
+    return _straight(tf.clip_by_value(hard, low, high), tf.clip_by_value(soft, low, high))
 
 
 def _limits(layer: Layer, quant: Quantization) -> tuple[float, float]:
@@ -208,8 +248,9 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
         # Scales may lag behind weights that grow: then as much as all weights at their limit.
         size = integers.weights.size // len(scales.reshape(-1))
         dtype = tf.float32 if max(reach.max(), 255 * most * size) < _EXACT else tf.float64
-        factor = _Factor(reals)
-        exact = tf.constant(reals, tf.float64)
+        factor = _factor(reals)
+        ends = tf.constant(low), tf.constant(high)
+        finish = _requantized_dense if layer.kind == "fully_connected" else _requantized
 
         def run(x: tf.Tensor) -> tf.Tensor:
             wide = tf.cast(kernel, tf.float64) / scales.astype(np.float64)
@@ -219,18 +260,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             sums = products(layer, tf.cast(x, dtype), weights)
             hard_b = tf.cast(tf.round(tf.cast(shift, tf.float64) / both), tf.float64)
             soft_b = tf.cast(shift / tf.constant(both, tf.float32), tf.float64)
-            total = tf.cast(sums, tf.float64) + _straight(hard_b, soft_b)
-            if layer.kind == "fully_connected":
-                hard = tf.cast(
-                    tf.clip_by_value(
-                        _half_away(total * exact), -_FULLY_CONNECTED_LIMIT, _FULLY_CONNECTED_LIMIT
-                    ),
-                    tf.float32,
-                )
-            else:
-                hard = factor(total)
-            soft = tf.cast(total * exact, tf.float32)
-            return _straight(tf.clip_by_value(hard, low, high), tf.clip_by_value(soft, low, high))
+            return finish(sums, _straight(hard_b, soft_b), factor, *ends)
 
         return run
 
