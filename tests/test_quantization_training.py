@@ -428,3 +428,19 @@ def test_biases_take_back_a_shifted_mean(tmp_path: Path) -> None:
     steps = np.rint(np.asarray(corrected(inputs)) / out.scale).astype(int) + out.zero_point
     expected = run_all(to_int8(corrected.network, planned), quantized, tmp_path)
     np.testing.assert_array_equal(steps, expected)
+
+
+def test_gradients_pass_what_is_within_the_limits_and_nothing_else() -> None:
+    tf = pytest.importorskip("tensorflow")
+    from lotor.train import qat
+
+    sums = tf.constant([[[[-30.0, 10.0]], [[0.0, 400.0]]]])
+    bias = tf.constant([2.0, 4.0], tf.float64)
+    factor = qat._factor(np.array([0.5, 0.25]))
+    with tf.GradientTape() as tape:
+        tape.watch((sums, bias))
+        out = qat._requantized(sums, bias, factor, tf.constant(-10.0), tf.constant(50.0))
+    assert out.numpy().ravel().tolist() == [-10.0, 4.0, 1.0, 50.0]  # 3.5 away from zero
+    by_sums, by_bias = tape.gradient(out, (sums, bias))
+    assert by_sums.numpy().ravel().tolist() == [0.0, 0.25, 0.5, 0.0]
+    assert by_bias.numpy().tolist() == [0.5, 0.25]
