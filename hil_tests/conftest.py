@@ -14,9 +14,8 @@ from lotor.board import list_boards, load_board
 from lotor.device.bench import Bench, FlashFailed, Mismatch, NoBoot, environment
 from lotor.device.hil import default_model
 from lotor.device.ports import Lock
+from lotor.device.ready import compile_for, load_like
 from lotor.device.session import Session
-from lotor.host import HostModel
-from lotor.host import load as load_on_host
 from lotor.zoo import find_model
 
 # Tested in full by `make test`; other emulated boards run the smoke tests and those of the core
@@ -86,28 +85,25 @@ def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
 
 
 @pytest.fixture(scope="session")
-def hosts(model_name: str) -> tuple[HostModel, HostModel]:
-    """The model under test and the small one, on this machine."""
-    return load_on_host(find_model(model_name).path), load_on_host(SMALL)
-
-
-@pytest.fixture(scope="session")
 def bench(
     request: pytest.FixtureRequest,
     model_name: str,
-    hosts: tuple[HostModel, HostModel],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
-    """A board in the state "flashed"; one lock keeps every other test run away from it."""
+    """A board in the state "flashed"; one lock keeps every other test run away from it.
+
+    Its models, the one under test and the small one, are on this machine as they are there.
+    """
     board = load_board(request.param)
     model = find_model(model_name).path
     file = tmp_path_factory.mktemp("labgrid") / f"{board.name}.yaml"
+    mine, small = (load_like(compile_for(board.name, str(m)), str(m)) for m in (model, SMALL))
     environment(board.name, [str(model), str(SMALL)], file)
     with Lock(f"board-{board.name}", f"board {board.name}"):
         target = Environment(str(file)).get_target("main")
         strategy = target.get_driver("LotorStrategy", activate=False)
         golden = sorted((model.parent / "golden").glob("*.npz"))
-        bench = Bench(board, strategy, *hosts, golden, host=hosts[1])
+        bench = Bench(board, strategy, mine, small, golden, host=small)
         try:
             try:
                 strategy.transition("flashed")

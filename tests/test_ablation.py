@@ -37,7 +37,7 @@ def test_changes_of_a_recipe() -> None:
     assert ablation.changed(TABLE, "input.aspect=pad").input.aspect == "pad"
     assert ablation.changed(TABLE, "baseline").augment.rain == 0.0
     merged = ablation.changed(TABLE, "merge=person+other_animal+background")
-    assert merged.labels == ["raccoon", "person"]
+    assert merged.labels == ["raccoon", "cat", "dog", "person", "bird"]
     assert merged.data.other == "person" and merged.data.classes["background"] == "person"
     assert sum(merged.data.share.values()) == pytest.approx(sum(TABLE["data"]["share"].values()))
 
@@ -48,7 +48,7 @@ def test_changes_of_a_recipe() -> None:
         ("rain", "'rain' is no change; write key=value"),
         ("rian=0.2", "unknown key 'rian'"),
         ("rain=2", "augment.rain is 2"),
-        ("merge=person+dog", "the labels are raccoon, person"),
+        ("merge=person+fox", "the labels are raccoon, cat, dog, person"),
         ("merge=person+raccoon", "raccoon is the target; name it first"),
         ("target.name=1", "target is no table"),
     ],

@@ -8,11 +8,10 @@ import pytest
 import bare
 import mcu
 from lotor.board import load_board
-from lotor.compiler import compile_model
+from lotor.device.ready import compile_for
 from lotor.errors import LotorError
 from lotor.sizes import code_bytes
-from lotor.targets.preference import Optimize, Preference
-from lotor.zoo import find_model
+from lotor.targets.preference import Optimize
 
 VWW = mcu.Row("cortex-m4", "vww_96_int8", False, 4_000_000, 5_000_000, None, 37_864, 49_324, 26_076)
 OWN = replace(VWW, model="raccoon")
@@ -69,9 +68,7 @@ def test_tables_are_replaced_between_the_markers() -> None:
 @pytest.mark.parametrize("optimize", ["speed", "size"])
 def test_a_bare_image_is_the_kernels_and_little_else(optimize: Optimize) -> None:
     board = load_board("netduinoplus2")
-    compiled = compile_model(
-        find_model("raccoon").path, board.target, preference=Preference(optimize=optimize)
-    )
+    compiled = compile_for(board.name, "raccoon", optimize=optimize)
     around = bare.code_bytes(compiled, board) - (code_bytes(compiled) or 0)
     # A vector table, start, and memcpy and its like of the C library; the link's server has 7 KB.
     assert 0 < around < 1500

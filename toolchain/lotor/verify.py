@@ -122,12 +122,14 @@ def verify(
     if seed < 0:
         raise LotorError(f"--seed {seed}: 0 or more needed")
     found = find_model(model)
-    host, oracle = load(str(found.path), ram=ram), Oracle(found.path)
+    there = _compiled(model, board, ram, optimize)
+    host = load(str(found.path), ram=there.ram if there else ram)
+    oracle = Oracle(found.path)
     differing = elements = 0
     largest = relative = 0.0
     bad: str | None = None
     with (
-        _open(model, board, ram, optimize) as session,
+        _open(model, board, there) as session,
         Progress("verify", samples, "inputs") as progress,
     ):
         infer = _runner(host, session)
@@ -191,14 +193,24 @@ def first_bad_layer(
     return "none: only the outputs differ"
 
 
-def _open(
+def _compiled(
     model: str, board: str | None, ram: int | None, optimize: Optimize
-) -> AbstractContextManager[Session | None]:
+) -> Compiled | None:
     if board is None:
-        return nullcontext(None)
-    from lotor.device.ready import compile_for, open_with_model
+        return None
+    from lotor.device.ready import compile_for
 
-    return open_with_model(board, model, compile_for(board, model, ram, optimize))
+    return compile_for(board, model, ram, optimize)
+
+
+def _open(
+    model: str, board: str | None, compiled: Compiled | None
+) -> AbstractContextManager[Session | None]:
+    if board is None or compiled is None:
+        return nullcontext(None)
+    from lotor.device.ready import open_with_model
+
+    return open_with_model(board, model, compiled)
 
 
 def _runner(

@@ -8,7 +8,7 @@ from lotor.build import build_firmware, in_stripes, program_hash, self_test
 from lotor.compiler import Compiled, RamError, compile_model
 from lotor.device import emulator
 from lotor.device.session import Session
-from lotor.host import load
+from lotor.host import HostModel, load
 from lotor.targets.preference import Optimize
 from lotor.tuned import preference
 from lotor.zoo import find_model
@@ -62,6 +62,16 @@ def compile_for(
             file=sys.stderr,
         )
     return small
+
+
+def load_like(compiled: Compiled, model: str) -> HostModel:
+    """Return a model on this machine, in the stripes in which it runs on a board.
+
+    Args:
+        compiled: what runs there; see `compile_for`.
+        model: the same model's name or path.
+    """
+    return load(model, ram=compiled.ram)
 
 
 def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
