@@ -13,7 +13,7 @@ _LINK = """
 ENTRY(start)
 MEMORY {{
     code : ORIGIN = {flash.origin}, LENGTH = {flash.bytes}
-    ram : ORIGIN = {ram.origin}, LENGTH = {ram.bytes}
+    ram : ORIGIN = {ram.origin}, LENGTH = 16M /* only code is counted */
 }}
 SECTIONS {{
     .weights : {{ *{name}.o(.rodata*) }} > code
