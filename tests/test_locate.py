@@ -362,6 +362,24 @@ def test_a_heat_map_has_a_cell_for_eight_pixels(stem: int, blocks: int) -> None:
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("stem", [1, 2])
+def test_a_heat_map_is_folded_once_though_it_shares_its_layers(stem: int) -> None:
+    _, model = heat_map(stem_stride=stem)
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    rng = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            n = layer.gamma.shape[0]
+            layer.set_weights([rng.uniform(0.5, 2, n), rng.normal(0, 0.5, n),
+                               rng.normal(0, 0.1, n), rng.uniform(0.02, 0.2, n)])  # fmt: skip
+    image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    folded = FloatNetwork(fold(model))(image)["logits"]
+    np.testing.assert_allclose(folded, np.asarray(model(image)), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.train
 def test_what_cannot_be_cut_is_told() -> None:
     with pytest.raises(LotorError, match=r"locate.blocks is 14; MobileNetV1 has 1 to 13"):
         heat_map(blocks=14)

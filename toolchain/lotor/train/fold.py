@@ -26,19 +26,16 @@ def fold(model: keras.Model, softmax: bool = True) -> Network:
     if len(model.inputs) != 1:
         raise LotorError(f"{model.name} has {len(model.inputs)} inputs; one is needed")
     network = _Folding(model.name, model.inputs[0])
+    # Another model may use the same layers, even of the same input.
+    nodes = {id(node) for some in model._nodes_by_depth.values() for node in some}
     for operation in model.operations:
         for node in operation._inbound_nodes:
-            if not isinstance(operation, layers.InputLayer) and _belongs(node, network):
+            if not isinstance(operation, layers.InputLayer) and id(node) in nodes:
                 network.take(operation, node)
     outputs = [network.names[id(tensor)] for tensor in model.outputs]
     if softmax:
         outputs = [network.softmax(name) for name in outputs]
     return network.done(outputs)
-
-
-def _belongs(node: Any, network: "_Folding") -> bool:
-    """Whether a use of a layer is one in this model, not in another that shares the layer."""
-    return all(id(tensor) in network.names for tensor in node.input_tensors)
 
 
 class _Folding:
