@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from lotor.board import load_board
+from lotor.build import in_stripes
 from lotor.compiler import Compiled, compile_model
 from lotor.device.flash import flash_compiled
 from lotor.ops import KernelCall
@@ -80,12 +81,16 @@ def tune(model: str, board: str) -> Tuned:
     wanted = preference(chosen)
 
     def measured(costs: Costs) -> tuple[Compiled, list[int], str]:
-        compiled = compile_model(
-            file.path,
-            chosen.target,
-            labels=file.labels or (),
-            preference=replace(wanted, costs=costs),
-        )
+        def compile_(ram: int | None) -> Compiled:
+            return compile_model(
+                file.path,
+                chosen.target,
+                labels=file.labels or (),
+                ram=ram,
+                preference=replace(wanted, costs=costs),
+            )
+
+        compiled = in_stripes(chosen, compile_(None), compile_)
         flash_compiled(chosen, compiled, file.path)
         profile = profile_compiled(compiled, model, board)
         estimates = [layer.cycles_estimate for layer in profile.layers]
