@@ -55,6 +55,7 @@ def test_val_is_scored_with_labels_and_folders_without(tmp_path: Path) -> None:
     found = find_photographs(model, folder)
     assert {path.name[:3] for path in found.paths} == {"val"}
     assert found.truth is not None
+    assert model.labels
     labels = [model.labels.index(kind) for kind in ("raccoon", "cat", "person", "background")]
     assert sorted(found.truth.tolist()) == sorted(labels * 2)
     assert len(find_photographs(model, folder, 3).paths) == 3

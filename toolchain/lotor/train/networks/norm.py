@@ -11,7 +11,7 @@ from keras import layers
 
 
 @keras.saving.register_keras_serializable("lotor")
-class BatchNormalization(layers.BatchNormalization):
+class BatchNormalization(layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
     """Keras's layer, for [n, h, w, channels]."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
