@@ -348,6 +348,15 @@ def heat_map(**how: Any) -> Any:
     return classifier, fomo.heat_map(classifier, 3, 2, **how)
 
 
+def draw_statistics(model: Any, rng: np.random.Generator) -> None:
+    """Give every normalisation something to do."""
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            n = layer.gamma.shape[0]
+            layer.set_weights([rng.uniform(0.5, 2, n), rng.normal(0, 0.5, n),
+                               rng.normal(0, 0.1, n), rng.uniform(0.02, 0.2, n)])  # fmt: skip
+
+
 @pytest.mark.train
 @pytest.mark.parametrize(("stem", "blocks"), [(2, 5), (2, 11), (1, 11)])
 def test_a_heat_map_has_a_cell_for_eight_pixels(stem: int, blocks: int) -> None:
@@ -369,11 +378,7 @@ def test_a_heat_map_is_folded_once_though_it_shares_its_layers(stem: int) -> Non
     from lotor.train.run import FloatNetwork
 
     rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if layer.name.endswith("_bn"):
-            n = layer.gamma.shape[0]
-            layer.set_weights([rng.uniform(0.5, 2, n), rng.normal(0, 0.5, n),
-                               rng.normal(0, 0.1, n), rng.uniform(0.02, 0.2, n)])  # fmt: skip
+    draw_statistics(model, rng)
     image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
     folded = FloatNetwork(fold(model))(image)["logits"]
     np.testing.assert_allclose(folded, np.asarray(model(image)), rtol=1e-3, atol=1e-3)
@@ -448,11 +453,7 @@ def test_training_as_integers_computes_what_the_file_computes(tmp_path: Path) ->
     from lotor.train.run import FloatNetwork
 
     rng = np.random.default_rng(0)
-    for layer in model.layers:
-        if layer.name.endswith("_bn"):
-            n = layer.gamma.shape[0]
-            layer.set_weights([rng.uniform(0.5, 2, n), rng.normal(0, 0.5, n),
-                               rng.normal(0, 0.1, n), rng.uniform(0.02, 0.2, n)])  # fmt: skip
+    draw_statistics(model, rng)
     images = (rng.integers(-128, 128, (6, 32, 32, 3)) / 128).astype(np.float32)
     network = fold(model)
     assert [layer.kind for layer in network][-2:] == ["conv_2d", "softmax"]
