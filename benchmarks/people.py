@@ -26,7 +26,8 @@ from lotor.zoo import find_model
 
 FOLDER = Path("../shared/data/vww_eval")
 FALSE_ALARMS = 0.1
-NAMES = ("not-person", "person")
+PERSON = "person"
+NAMES = ("not-person", PERSON)
 
 
 def photographs(folder: Path) -> list[Photo]:
@@ -34,8 +35,10 @@ def photographs(folder: Path) -> list[Photo]:
     path = folder / "labels.csv"
     if not path.is_file():
         raise LotorError(f"no {path}; name the folder of Visual Wake Words photographs, --folder")
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = list(csv.DictReader(file))
+    if not rows or not {"file", "vww_label"} <= set(rows[0]):
+        raise LotorError(f"{path} lacks the column(s) file, vww_label")
     return [
         Photo(folder / row["file"], row["vww_label"], "test", row["file"], 0)
         for row in rows
@@ -57,12 +60,14 @@ def measure(
 ) -> dict[str, Any]:
     """Return recall, average precision and counts, with 95 % intervals."""
     model = find_model(name)
-    recipe = model.recipe
-    target = str(recipe.get("target"))
-    data = read_manifest(data_folder(None, recipe["data"]["folder"]))
+    if not (usual := model.recipe.get("data", {}).get("folder")):
+        raise LotorError(f"{name} has no recipe.toml beside it that says what it was trained on")
+    data = read_manifest(data_folder(None, usual))
     left = unseen(photographs(folder), [p for p in data.photos if p.split in ("train", "val")])
     with open_classifier(model, board) as classifier:
-        index = classifier.labels.index(target)
+        if PERSON not in classifier.labels:
+            raise LotorError(f"{name} has no label {PERSON}: {', '.join(classifier.labels)}")
+        index = classifier.labels.index(PERSON)
         scored = score_photos(classifier, left, NAMES.index, index if views else None)
     scores, people = scored.scores[:, index], scored.truth == 1
     rounds = [rows for rows in resamples([str(p.path) for p in left]) if people[rows].any()]

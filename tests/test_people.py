@@ -64,7 +64,7 @@ def test_recall_on_what_is_left(
     def opened(model: object, board: str | None) -> Iterator[Brightness]:
         yield Brightness()
 
-    recipe = {"target": "person", "data": {"folder": str(garden)}}
+    recipe = {"data": {"folder": str(garden)}}
     monkeypatch.setattr(
         people, "find_model", lambda name: SimpleNamespace(name=name, recipe=recipe)
     )
