@@ -150,3 +150,25 @@ def test_memory_does_not_hang_on_weights_that_are_drawn(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(networks, "build", idle)
     assert sizes(32, 4, how) == wanted
+
+
+@pytest.mark.train
+def test_normalisation_in_one_operation_is_that_of_keras() -> None:
+    tf = pytest.importorskip("tensorflow")
+    from keras import layers
+
+    from lotor.train.networks.norm import BatchNormalization
+
+    x = np.random.default_rng(0).normal(2, 3, (2, 3, 3, 4)).astype(np.float32)
+    seen = []
+    for kind in (layers.BatchNormalization, BatchNormalization):
+        layer = kind(epsilon=1e-3, momentum=0.9)
+        with tf.GradientTape() as tape:
+            inputs = tf.constant(x)
+            tape.watch(inputs)
+            y = layer(inputs, training=True)
+            loss = tf.reduce_sum(y**3)
+        gradients = tape.gradient(loss, [inputs, layer.gamma, layer.beta])
+        seen.append([y, *gradients, *layer.get_weights(), layer(inputs)])
+    for old, new in zip(*seen, strict=True):
+        np.testing.assert_allclose(old, new, rtol=1e-3, atol=1e-3)
