@@ -228,6 +228,8 @@ def test_16_bits_take_no_steps(tmp_path: Path) -> None:
         read_recipe(write_recipe(tmp_path, text))
     with pytest.raises(LotorError, match="it must be 8 or 16"):
         read_recipe(write_recipe(tmp_path, text.replace("= 16", "= 12")))
+    with pytest.raises(LotorError, match="0 for no limit"):
+        read_recipe(write_recipe(tmp_path, text.replace("activations = 16", "weight_bytes = -1")))
 
 
 @pytest.mark.train

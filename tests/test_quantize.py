@@ -10,6 +10,7 @@ import pytest
 from conftest import Lotor
 from garden import make_garden
 from lotor.errors import LotorError
+from lotor.frontend.tflite import read_model
 from lotor.zoo import find_model
 from test_quantization_training import keras_model, run_all
 from tflite_builder import ModelBuilder, Quant
@@ -85,6 +86,42 @@ def test_what_can_be_chosen(model: Path, photographs: Path, tmp_path: Path) -> N
     even = quantize_file(found, photographs, tmp_path / "e.tflite", Choice("mse", equalize=True))
     assert even.score_db > four.score_db
     assert "worst by their own noise" in str(even)
+
+
+def test_weights_of_4_bits_where_the_flash_asks_for_it(
+    lotor: Lotor, model: Path, photographs: Path, tmp_path: Path
+) -> None:
+    from lotor.train.narrow import narrowed, weight_bytes
+    from lotor.train.quantize import load_network
+
+    network = load_network(find_model(str(model)))[0]
+    convolutions = [layer for layer in network if layer.kind == "conv_2d"]
+    sizes = [weight_bytes(layer) - weight_bytes(layer, 4) for layer in convolutions]
+    whole = sum(weight_bytes(layer) for layer in network)
+    largest = convolutions[int(np.argmax(sizes))].name
+    assert narrowed(network, 0) == {}
+    assert narrowed(network, whole) == {}
+    assert narrowed(network, whole - 1) == {largest: 4}
+    assert narrowed(network, whole - max(sizes)) == {largest: 4}
+    assert set(narrowed(network, whole - max(sizes) - 1)) > {largest}
+    assert set(narrowed(network, whole - sum(sizes))) == {layer.name for layer in convolutions}
+
+    budget, out = whole - max(sizes), tmp_path / "narrow.tflite"
+    done = lotor(
+        "quantize", model, "--data", photographs, "-o", out, "--weight-bytes", str(budget),
+        "--repair", "--estimator", "mse",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ops = read_model(out.read_bytes(), "narrow").ops
+    assert [op.inputs[1].dtype.name for op in ops if op.kind == "CONV_2D"].count("INT4") == 1
+    (out.parent / "recipe.toml").write_text(RECIPE)
+    checked = lotor("verify", out, "--samples", "3", "--json")
+    assert json.loads(checked.stdout)["mismatches"] == 0
+    for amount, said in (("10", "4 bits in every convolution"), ("-1", "--weight-bytes -1")):
+        small = lotor("quantize", model, "--data", photographs, "-o", out, "--weight-bytes", amount)
+        assert small.returncode == 2
+        assert said in small.stderr
+        assert "Traceback" not in small.stderr
 
 
 def test_activations_of_16_bits(

@@ -653,6 +653,13 @@ def _add_quantize(commands: _Commands) -> None:
         "--weights", type=int, default=8, help="bits of convolutions' weights: 8, 4"
     )
     parser.add_argument(
+        "--weight-bytes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="4 bits for the largest convolutions until all weights take N bytes of flash",
+    )
+    parser.add_argument(
         "--activations",
         default="8",
         help="bits of activations: 8, 16, or mixed: 16 where it helps the scores much",
@@ -685,6 +692,7 @@ def _quantize(args: argparse.Namespace) -> Result:
         args.repair,
         args.weights,
         args.activations,
+        args.weight_bytes,
     )
     if args.plot:
         check_file(args.plot)

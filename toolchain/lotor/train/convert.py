@@ -11,6 +11,7 @@ from lotor.train.export import plan
 from lotor.train.fit import Photos, train_integers
 from lotor.train.fold import fold
 from lotor.train.layers import Network
+from lotor.train.narrow import narrowed
 from lotor.train.qat import QuantizedModel
 from lotor.train.rounded import Integers, RoundedNetwork
 from lotor.train.run import FloatNetwork
@@ -41,7 +42,8 @@ def quantized(
     seen = watch(changed, FloatNetwork(changed), batches)
     pixels = ((0.0 - shape.mean) / shape.std, (255.0 - shape.mean) / shape.std)
     limits = ranges(changed, seen, how.estimator, pixels)
-    planned = plan(changed, limits, activations=how.activations)
+    bits = narrowed(changed, how.weight_bytes)
+    planned = plan(changed, limits, bits, how.activations)
     if how.activations == 16:
         wide = RoundedNetwork(changed, planned)
         return correct_bias(changed, wide, batches) if how.correct_bias else wide, network

@@ -27,6 +27,7 @@ from lotor.train.correct_bias import correct_bias
 from lotor.train.equalize import equalize
 from lotor.train.export import Plan, changed, output_quantization, plan, to_int8
 from lotor.train.layers import Array, Network
+from lotor.train.narrow import narrowed
 from lotor.train.qat import QuantizedModel
 from lotor.train.rounded import Integers, RoundedNetwork
 from lotor.train.run import FloatNetwork
@@ -51,6 +52,7 @@ class Choice:
         correct_bias: take shifted means out of the biases.
         repair: give the worst layers the range that helps them most, and 8 bits in place of 4.
         weight_bits: 8 or 4, of all convolutions.
+        weight_bytes: 4 bits for the largest convolutions until all fit; 0 for no limit.
         activations: "8" or "16" bits; "mixed": 8, and 16 where `repair` gains much by it.
     """
 
@@ -60,6 +62,7 @@ class Choice:
     repair: bool = False
     weight_bits: int = 8
     activations: str = "8"
+    weight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ def quantize(
         )
     if choice.weight_bits not in (8, 4):
         raise LotorError(f"weights of {choice.weight_bits} bits: 8 and 4 are possible")
+    if choice.weight_bytes < 0:
+        raise LotorError(f"--weight-bytes {choice.weight_bytes}: bytes of flash needed")
     wide = choice.activations == "16"
     names = list(ESTIMATORS) if choice.estimator == "best" else [choice.estimator]
     if wide and choice.estimator == "best":
@@ -141,11 +146,9 @@ def quantize(
         even = equalize(network, _tops(real, calibration))
         real = FloatNetwork(even)  # the same function, whose channels are those of the integers
     seen = watch(even, real, calibration)
-    bits = {
-        layer.name: choice.weight_bits
-        for layer in even
-        if layer.kind == "conv_2d" and choice.weight_bits != 8
-    }
+    bits = narrowed(even, choice.weight_bytes)
+    if choice.weight_bits == 4:
+        bits = {layer.name: 4 for layer in even if layer.kind == "conv_2d"}
 
     def model(planned: Plan) -> Integers:
         exact = not planned.mixed
@@ -163,8 +166,7 @@ def quantize(
     planned = plans[best]
     repaired: list[str] = []
     if choice.repair or choice.activations == "mixed":
-        mixed = choice.activations == "mixed"
-        planned, repaired = _repaired(real, planned, seen, model, judging, mixed)
+        planned, repaired = _repaired(real, planned, seen, model, judging, choice)
     built = model(planned)
     found = noise(real, built, judging)
     content = to_int8(built.network, planned)
@@ -193,15 +195,15 @@ def _repaired(
     seen: Mapping[str, Seen],
     model: Callable[[Plan], Integers],
     judging: Sequence[Array],
-    mixed: bool,
+    choice: Choice,
 ) -> tuple[Plan, list[str]]:
     """Change the worst layers' ranges or bits one by one, as long as the scores gain by it."""
-    network, said = real.network, []
+    network, said, mixed = real.network, [], choice.activations == "mixed"
     best = _score_db(real, model(planned), judging)
     worst = sorted(noise(real, model(planned), judging), key=lambda layer: layer.own)
     for layer in worst[:_REPAIRED]:
         options: dict[str, Plan] = {}
-        if planned.bits(layer.name) < 8:
+        if planned.bits(layer.name) < 8 and not choice.weight_bytes:
             bits = {**planned.weight_bits, layer.name: 8}
             options["weights of 8 bits"] = replace(planned, weight_bits=bits)
         bits_now = planned.tensors[layer.name].bits

@@ -139,8 +139,9 @@ class Quantize:
 
     `samples` training photographs set the activation ranges, by an `estimator` of
     `train/calibrate.py`. Then come `steps` of training as integers, at the rate `rate`.
-    `activations` have 8 bits, or 16, which take no such steps. Without `int8` it stays in float, as
-    a teacher does.
+    `activations` have 8 bits, or 16, which take no such steps. With `weight_bytes`,
+    the convolutions with the most weights get 4 bits for each until all fit. Without `int8` it
+    stays in float, as a teacher does.
     """
 
     int8: bool = True
@@ -151,6 +152,7 @@ class Quantize:
     steps: int = 0
     rate: float = 1e-4
     activations: int = 8
+    weight_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -332,6 +334,11 @@ def _check(recipe: Recipe, where: str) -> None:
         )
     if recipe.quantize.steps < 0:
         raise LotorError(f"{where}: quantize.steps is {recipe.quantize.steps}; 0 is the least")
+    if recipe.quantize.weight_bytes < 0:
+        raise LotorError(
+            f"{where}: quantize.weight_bytes is {recipe.quantize.weight_bytes}; bytes of flash, or "
+            "0 for no limit, needed"
+        )
     strengths = ("max_angle", "softest", "gain", "colour")
     for name, value in dataclasses.asdict(recipe.augment).items():
         if name not in strengths and not 0 <= value <= 1:
