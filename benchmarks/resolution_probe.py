@@ -35,10 +35,10 @@ Values = npt.NDArray[np.float64]
 
 def features(images: list[Image], pixels: int, seen: int, recipe: Recipe) -> Values:
     """Return what the backbone's last layer says of photographs, [n, features]."""
-    pairs = transfer.weights_of(recipe) or []
+    folded = transfer.weights_of(recipe) or []
     model = networks.build(recipe.network, seen, seen, len(recipe.labels))
     typical = np.stack([_seen(image, pixels, seen, recipe) for image in images[:BATCH]])
-    transfer.transfer(model, pairs, typical)
+    transfer.transfer(model, folded, typical)
     backbone = keras.Model(model.input, model.get_layer("pool").output)
     found = []
     with Progress(f"{pixels} pixels seen as {seen}", len(images), "photographs") as progress:

@@ -1,5 +1,6 @@
 """Training on a made-up data set: transfer, the int8 file, its evidence, repeatability."""
 
+import dataclasses
 import hashlib
 import json
 import subprocess
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 
 from garden import make_garden
+from lotor.compiler import compile_model
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
+from lotor.host import HostModel
 from lotor.infer import as_list
 from lotor.oracle import Oracle
 from lotor.resources import resource
 from lotor.train.recipe import Network, read_recipe
+from lotor.zoo import model_names
 
 TEXT = """
 name = "tiny"
@@ -71,13 +75,30 @@ def write_recipe(folder: Path, text: str = TEXT, **replaced: str) -> Path:
     return folder / "recipe.toml"
 
 
-def test_the_shipped_recipe_is_sound() -> None:
-    recipe = read_recipe(resource("models", "raccoon", "recipe.toml"))
+@pytest.mark.parametrize("name", model_names())
+def test_a_shipped_model_is_what_its_recipe_makes(name: str) -> None:
+    folder = resource("models", name)
+    recipe = read_recipe(folder / "recipe.toml")
+    assert recipe.name == name
+    assert (folder / "labels.txt").read_text().splitlines() == recipe.labels
     assert set(recipe.data.share) == set(recipe.labels)
-    assert recipe.labels[recipe.label_of("deer")] == "other_animal"
-    assert recipe.labels[recipe.label_of("raccoon")] == "raccoon"
-    labels = resource("models", "raccoon", "labels.txt").read_text().splitlines()
-    assert labels == recipe.labels
+    assert recipe.labels[recipe.label_of(recipe.target)] == recipe.target
+    assert recipe.labels[recipe.label_of("deer")] == recipe.data.other
+    lineage = json.loads((folder / "lineage.json").read_text())
+    int8 = (folder / f"{name}.tflite").read_bytes()
+    assert lineage["model_sha256"] == hashlib.sha256(int8).hexdigest()
+    # Keys that recipes have got since then stand at what they were before they existed.
+    assert _within(lineage["recipe"], json.loads(json.dumps(dataclasses.asdict(recipe))))
+    assert {"val", "test", "test_float", "thresholds"} <= set(
+        json.loads((folder / "metrics.json").read_text())
+    )
+    assert (folder / "card.md").read_text().startswith(f"# {name}: ")
+
+
+def _within(part: Any, whole: Any) -> bool:
+    if not isinstance(part, dict):
+        return bool(part == whole)
+    return set(part) <= set(whole) and all(_within(part[key], whole[key]) for key in part)
 
 
 @pytest.mark.parametrize(
@@ -301,19 +322,21 @@ def test_mistakes_are_told_before_training(tmp_path: Path) -> None:
         train(recipe, make_garden(tmp_path / "garden"), out=tmp_path / "out")
 
 
-def test_shipped_golden_vectors_are_the_models() -> None:
-    folder = resource("models", "raccoon")
-    model = folder / "raccoon.tflite"
+@pytest.mark.parametrize("name", model_names())
+def test_shipped_golden_vectors_are_the_models(name: str) -> None:
+    folder = resource("models", name)
+    model = folder / f"{name}.tflite"
     goldens = sorted((folder / "golden").glob("*.npz"))
     assert 1 <= len(goldens) <= 5
-    oracle = Oracle(model)
+    oracle, host = Oracle(model), HostModel(compile_model(model))
     for path in goldens:
         golden = np.load(path)
         assert str(golden["model_sha256"]) == hashlib.sha256(model.read_bytes()).hexdigest()
         assert golden["input"].dtype == golden["output"].dtype == np.int8
         outputs = [golden[name] for name in golden.files if name.startswith("output")]
-        for found, expected in zip(as_list(oracle.run(golden["input"])), outputs, strict=True):
-            assert (found == expected).all()
+        for run in (oracle.run, host.run):
+            for found, expected in zip(as_list(run(golden["input"])), outputs, strict=True):
+                assert (found == expected).all()
 
 
 NO_TENSORFLOW = """

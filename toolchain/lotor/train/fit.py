@@ -21,7 +21,7 @@ from lotor.train.checkpoint import ALL, FITTED, HEAD, INTEGERS, Checkpoint
 from lotor.train.distill import TOLD, Teacher, loss, pupil
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
-from lotor.train.transfer import transfer
+from lotor.train.transfer import Folded, transfer
 
 Array = npt.NDArray[np.float32]
 
@@ -139,7 +139,7 @@ def make_repeatable(seed: int) -> None:
 
 
 def started(
-    photos: Photos, weights: Sequence[tuple[Array, Array]] | None, rng: np.random.Generator
+    photos: Photos, weights: Sequence[Folded] | None, rng: np.random.Generator
 ) -> keras.Model:
     """Return the recipe's network with the weights that it starts from; see `transfer`."""
     recipe, shape = photos.recipe, photos.recipe.input

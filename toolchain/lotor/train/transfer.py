@@ -8,7 +8,7 @@ the file computes. Quantized weights are taken as the real numbers that they sta
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -31,37 +31,49 @@ KERAS_SUFFIXES = (".keras", ".h5")
 _BATCH = 16
 
 
-def transfer(model: keras.Model, pairs: Sequence[tuple[Array, Array]], images: Array) -> None:
+class Folded(NamedTuple):
+    """A convolution of a file with its normalisation folded in: Keras layout, stride down."""
+
+    weights: Array
+    bias: Array
+    stride: int
+
+
+def transfer(model: keras.Model, folded: Sequence[Folded], images: Array) -> None:
     """Start the backbone from the folded weights of the same network.
+
+    A first convolution of stride 2 becomes one of stride 1, where the network has that, by an
+    enlargement of the image.
 
     Args:
         model: what `networks.build` returned.
-        pairs: what `read_weights` returned.
+        folded: what `read_weights` returned.
         images: float32 [n, height, width, 3]: typical inputs, over which each layer's mean and
             variance are measured for batch normalisation.
     """
     convolutions = [layer for layer in model.layers if isinstance(layer, _CONVOLUTIONS)]
-    # One pair more is the file's own classifier.
-    if len(pairs) - len(convolutions) not in (0, 1):
+    # One more is the file's own classifier.
+    if len(folded) - len(convolutions) not in (0, 1):
         raise LotorError(
-            f"the weights to start from have {len(pairs)} convolutions, the network has "
+            f"the weights to start from have {len(folded)} convolutions, the network has "
             f"{len(convolutions)}; name another file under [transfer] in the recipe, or another "
             "kind or depth under [network]"
         )
-    for convolution, (weights, bias) in zip(convolutions, pairs, strict=False):
+    for convolution, (weights, bias, stride) in zip(convolutions, folded, strict=False):
         if convolution.kernel.shape != weights.shape:
             raise LotorError(
                 f"{convolution.name} needs weights {list(convolution.kernel.shape)}, those to "
                 f"start from are {list(weights.shape)}; check [network] width in the recipe"
             )
-        # A stem that was published with stride 2.
-        twice = convolution.name == "conv0" and convolution.strides == (1, 1)
+        twice = convolution is convolutions[0] and (*convolution.strides, stride) == (1, 1, 2)
         padded = convolution.padding == "valid"  # by a layer before, at all sides
         convolution.set_weights([_of_enlarged(weights, padded) if twice else weights])
         ones, zeros = np.ones_like(bias), np.zeros_like(bias)
         _norm(model, convolution).set_weights([ones, bias, zeros, ones - EPSILON])
     found = _moments(keras.Model(model.input, [layer.output for layer in convolutions]), images)
-    for convolution, (mean, variance), (_, bias) in zip(convolutions, found, pairs, strict=False):
+    for convolution, (mean, variance), (_, bias, _) in zip(
+        convolutions, found, folded, strict=False
+    ):
         scale = np.sqrt(variance + EPSILON)
         _norm(model, convolution).set_weights([scale, mean + bias, mean, variance])
 
@@ -102,15 +114,15 @@ def _norm(model: keras.Model, convolution: layers.Layer) -> layers.BatchNormaliz
     return model.get_layer(f"{convolution.name}_bn")
 
 
-def weights_of(recipe: Recipe) -> list[tuple[Array, Array]] | None:
+def weights_of(recipe: Recipe) -> list[Folded] | None:
     """Return the weights that a recipe starts from, see `read_weights`; None of no file."""
     if recipe.transfer is None:
         return None
     return read_weights(resource("models").parent / recipe.transfer.file, recipe.transfer.sha256)
 
 
-def read_weights(path: Path, sha256: str) -> list[tuple[Array, Array]]:
-    """Return (weights, bias) of every convolution of a file, in order, Keras layout.
+def read_weights(path: Path, sha256: str) -> list[Folded]:
+    """Return every convolution of a file, in order.
 
     Args:
         path: a `.tflite`, float or quantized, or a Keras model, `.keras` or `.h5`; normalisation is
@@ -119,14 +131,14 @@ def read_weights(path: Path, sha256: str) -> list[tuple[Array, Array]]:
     """
     raw = read_checked(path, sha256, "the weights to start from", "[transfer]")
     if path.suffix in KERAS_SUFFIXES:
-        pairs = _of_keras(load_keras(path))
+        found = _of_keras(load_keras(path))
     elif raw[4:8] == b"TFL3":
-        pairs = _of_tflite(read_model(raw, path.stem))
+        found = _of_tflite(read_model(raw, path.stem))
     else:
         raise LotorError(f"{path} is no .tflite; weights start from one, or a .keras or .h5")
-    if not pairs:
+    if not found:
         raise LotorError(f"{path} has no convolution to start from; name a file of the network's")
-    return pairs
+    return found
 
 
 def read_checked(path: Path, sha256: str, what: str, table: str) -> bytes:
@@ -153,8 +165,8 @@ def load_keras(path: Path) -> keras.Model:
     return model
 
 
-def _of_keras(model: keras.Model) -> list[tuple[Array, Array]]:
-    pairs = []
+def _of_keras(model: keras.Model) -> list[Folded]:
+    found = []
     for layer in model.layers:
         if not isinstance(layer, _CONVOLUTIONS):
             continue
@@ -165,8 +177,9 @@ def _of_keras(model: keras.Model) -> list[tuple[Array, Array]]:
         along = (-1, 1) if is_depthwise else (1, -1)
         count = kernel.shape[2 if is_depthwise else 3]
         weights = (kernel * np.broadcast_to(scale, count).reshape(along)).astype(np.float32)
-        pairs.append((weights, np.broadcast_to(bias * scale + shift, count).astype(np.float32)))
-    return pairs
+        moved = np.broadcast_to(bias * scale + shift, count).astype(np.float32)
+        found.append(Folded(weights, moved, layer.strides[0]))
+    return found
 
 
 def _normalisation(convolution: layers.Layer) -> tuple[Any, Any]:
@@ -182,14 +195,14 @@ def _normalisation(convolution: layers.Layer) -> tuple[Any, Any]:
     return scale, shift - mean * scale
 
 
-def _of_tflite(graph: Graph) -> list[tuple[Array, Array]]:
-    pairs = []
+def _of_tflite(graph: Graph) -> list[Folded]:
+    found = []
     for op in graph.ops:
         if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             weights, bias = (_real(op.input(i)) for i in (1, 2))
             # TensorFlow Lite stores OHWI and 1HWC; Keras wants HWIO and HWC1.
-            pairs.append((weights.transpose((1, 2, 3, 0)), bias))
-    return pairs
+            found.append(Folded(weights.transpose((1, 2, 3, 0)), bias, op.attrs.stride[0]))
+    return found
 
 
 def _real(tensor: Tensor) -> Array:
