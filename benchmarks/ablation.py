@@ -3,12 +3,16 @@
     .venv/bin/python benchmarks/ablation.py composite=0.3 rain=0.2,fog=0.1 merge=person+other_animal
 
 Every argument is one configuration: the recipe with these keys changed, separated by commas. A name
-without a dot is a key of `[augment]`; `merge=A+B` makes one label, A, of two. `--listed` measures
-the list `CHANGES`. Whole groups are dealt into folds; a network is trained without one fold and
-scores it; the scores of all folds are pooled. The test split is not touched.
+without a dot is a key of `[augment]`; `merge=A+B` makes one label, A, of two; `teacher=off` leaves
+a whole table out. `--listed` measures the list `CHANGES`: what the recipe leaves off, switched on,
+and what it has on, switched off. `--base` changes what all of them start from.
+
+Whole groups are dealt into folds; a network is trained without one fold and scores it; the scores
+of all folds are pooled. The test split is not touched.
 
 A Markdown table is printed after every finished run, so that it can be cut off at any time, and the
-scores of each run are kept in `--cache`: what is there is not trained again. A run is known by its
+scores of each run are kept in `--cache`: what is there is not trained again, nor what another
+process has added meanwhile, of those that share the work (`--part 1/2`). A run is known by its
 recipe, manifest, fold and seed, not by the code: name another file when training code has changed.
 """
 
@@ -53,6 +57,8 @@ CHANGES = (
     "tilt=0.2",
     "vignette=0.2",
     "fit.mixup=0.2",
+    *(f"{name}=0" for name in ("zoom", "flip", "rotate", "soften", "gain", "colour")),
+    *(f"{name}=0" for name in ("grey", "infrared", "noise", "jpeg")),
 )
 BASELINE = "baseline"
 BATCH = 64
@@ -86,9 +92,15 @@ class Row:
     )
 
 
-def changed(table: dict[str, Any], change: str) -> Recipe:
-    """Return the recipe of a TOML table with `key=value,key=value` changed in it."""
+def changed(table: dict[str, Any], change: str, base: str = BASELINE) -> Recipe:
+    """Return the recipe of a TOML table with `key=value,key=value` changed in it, after `base`."""
     table = copy.deepcopy(table)
+    for each in (base, change):
+        _change(table, each)
+    return parse_recipe(table, change)
+
+
+def _change(table: dict[str, Any], change: str) -> None:
     for pair in change.split(",") if change != BASELINE else ():
         name, equals, text = pair.partition("=")
         if not equals or not name:
@@ -102,11 +114,13 @@ def changed(table: dict[str, Any], change: str) -> Recipe:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise LotorError(f"'{name}': {part} is no table of the recipe")
+        if text == "off" and isinstance(place.get(key), dict):
+            del place[key]
+            continue
         try:
             place[key] = tomllib.loads(f"x = {text}")["x"]
         except tomllib.TOMLDecodeError:
             place[key] = text
-    return parse_recipe(table, change)
 
 
 def _merge(table: dict[str, Any], text: str) -> None:
@@ -296,8 +310,22 @@ def table(rows: Sequence[Row], found: Material) -> str:
     return "\n".join(lines)
 
 
-def measure(rows: list[Row], found: Material, seeds: Sequence[int], cache: Path) -> None:
-    """Train what is not kept yet; configurations advance together, fold by fold."""
+def measure(
+    rows: list[Row],
+    found: Material,
+    seeds: Sequence[int],
+    cache: Path,
+    part: tuple[int, int] = (1, 1),
+) -> None:
+    """Train what is not kept yet; configurations advance together, fold by fold.
+
+    Args:
+        rows: the configurations; their runs are filled in.
+        found: what all runs share.
+        seeds: of the runs.
+        cache: file of kept runs.
+        part: which one, of how many processes, this is: it begins elsewhere than the others.
+    """
     kept = read_cache(cache)
     order = [(seed, fold, row) for seed in seeds for fold in range(found.folds) for row in rows]
     todo = []
@@ -309,10 +337,16 @@ def measure(rows: list[Row], found: Material, seeds: Sequence[int], cache: Path)
             row.runs[seed, fold] = np.array(old["scores"], np.float64)
     if len(todo) < len(order):
         print(table(rows, found), flush=True)
-    for number, (seed, fold, row) in enumerate(todo, start=1):
+    mine = [run for n, run in enumerate(todo) if n % part[1] == part[0] - 1]
+    others = [run for n, run in enumerate(todo) if n % part[1] != part[0] - 1]
+    for number, (seed, fold, row) in enumerate([*mine, *others], start=1):
+        key = identity(row.recipe, found, fold, seed)
+        if old := read_cache(cache).get(key):
+            row.runs[seed, fold] = np.array(old["scores"], np.float64)
+            continue
         print(f"run {number} of {len(todo)}: {row.name}, seed {seed}, fold {fold}", file=sys.stderr)
         row.runs[seed, fold] = run(row.recipe, found, fold, seed)
-        keep(cache, identity(row.recipe, found, fold, seed), row.name, row.runs[seed, fold])
+        keep(cache, key, row.name, row.runs[seed, fold])
         print(f"\n{table(rows, found)}", flush=True)
 
 
@@ -324,11 +358,13 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--listed", action="store_true", help="those of the list CHANGES, too")
     parser.add_argument("--recipe", default="raccoon", help="a model's name or a recipe.toml")
     parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
+    parser.add_argument("--base", default=BASELINE, help="KEY=VALUE[,…] of all configurations")
     parser.add_argument("--steps", type=int, help="of a run; the recipe's")
     parser.add_argument("--folds", type=int, default=5, help="at least 2; 5")
     parser.add_argument("--seeds", default="1", help="separated by commas; 1")
     parser.add_argument("--only", help="configurations whose name holds this text, and baseline")
     parser.add_argument("--cache", type=Path, help="file of runs; in lotor's cache")
+    parser.add_argument("--part", default="1/1", help="2/3: this is the second of three processes")
     return parser.parse_args(given)
 
 
@@ -343,6 +379,13 @@ def _seeds(text: str) -> list[int]:
     if not all(part.isdecimal() for part in text.split(",")):
         raise LotorError(f"--seeds {text}: numbers separated by commas are needed, as in 1,2,3")
     return [int(part) for part in text.split(",")]
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, count = text.partition("/")
+    if not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count):
+        raise LotorError(f"--part {text}: one of how many is needed, as in 1/2")
+    return int(number), int(count)
 
 
 def main(given: Sequence[str] | None = None) -> int:
@@ -363,11 +406,12 @@ def main(given: Sequence[str] | None = None) -> int:
         names = [BASELINE, *args.changes, *(CHANGES if args.listed else ())]
         if args.only:
             names = [BASELINE, *(name for name in names[1:] if args.only in name)]
-        rows = [Row(name, changed(plain, name)) for name in dict.fromkeys(names)]
+        rows = [Row(name, changed(plain, name, args.base)) for name in dict.fromkeys(names)]
         seeds = _seeds(args.seeds)
         folder = data_folder(args.data, rows[0].recipe.data.folder)
         found = material(folder, rows[0].recipe, args.folds)
-        measure(rows, found, seeds, args.cache or cache_dir() / "ablation.json")
+        cache = args.cache or cache_dir() / "ablation.json"
+        measure(rows, found, seeds, cache, _part(args.part))
     except LotorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

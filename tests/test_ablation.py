@@ -36,6 +36,9 @@ def test_changes_of_a_recipe() -> None:
     assert recipe.data.share["person"] == 0.5 and recipe.network.width == 1.0
     assert ablation.changed(TABLE, "input.aspect=pad").input.aspect == "pad"
     assert ablation.changed(TABLE, "baseline").augment.rain == 0.0
+    assert TABLE["teacher"] and ablation.changed(TABLE, "teacher=off").teacher is None
+    small = ablation.changed(TABLE, "rain=0.1", "network.stem_stride=2,rain=0.3")
+    assert (small.network.stem_stride, small.augment.rain) == (2, 0.1)
     merged = ablation.changed(TABLE, "merge=person+other_animal+background")
     assert merged.labels == ["raccoon", "cat", "dog", "person", "bird"]
     assert merged.data.other == "person" and merged.data.classes["background"] == "person"
@@ -120,6 +123,34 @@ def test_runs_are_kept_and_tables_compare(
     assert "| rain=0.2 | 4 | 1.000 |" in capsys.readouterr().out
 
 
+def test_processes_share_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two begins with every second run, and leaves out what the first has done."""
+    data, cache = make_garden(tmp_path / "data"), tmp_path / "runs.json"
+    given = ["rain=0.2", "--data", str(data), "--folds", "2", "--cache", str(cache)]
+    ran = []
+
+    def run(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> ablation.Scores:
+        scores = np.zeros(int((found.fold == held).sum()))
+        if not ran:  # meanwhile, in the first process
+            for fold in (0, 1):
+                key = ablation.identity(base(), found, fold, 1)
+                ablation.keep(cache, key, "baseline", scores)
+        ran.append((recipe.augment.rain, held))
+        return scores
+
+    monkeypatch.setattr(ablation, "run", run)
+    monkeypatch.setattr(ablation, "ROUNDS", 50)
+    assert ablation.main([*given, "--part", "2/2"]) == 0
+    assert ran == [(0.2, 0), (0.2, 1)]
+    assert len(json.loads(cache.read_text())) == 4
+
+
+def test_the_list_switches_off_what_the_recipe_has_on() -> None:
+    recipe = base()
+    for change in ablation.CHANGES:
+        assert ablation.changed(TABLE, change) != recipe, change
+
+
 def test_what_equals_the_baseline_gains_nothing(tmp_path: Path) -> None:
     found = ablation.material(make_garden(tmp_path), base(), 2)
     rng = np.random.default_rng(0)
@@ -135,6 +166,7 @@ def test_what_equals_the_baseline_gains_nothing(tmp_path: Path) -> None:
         (["rain=0.1", "--seeds", "a"], "--seeds a: numbers"),
         (["rain=0.1", "--folds", "40"], "take fewer than 40 --folds"),
         (["rain=0.1", "--recipe", "nothing"], "cannot read recipe"),
+        (["rain=0.1", "--folds", "2", "--part", "3/2"], "--part 3/2: one of how many"),
     ],
 )
 def test_bad_arguments(
