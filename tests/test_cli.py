@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from lotor.cli import _parser, main
 from lotor.device.ports import Port
+from lotor.errors import LotorError
+from lotor.zoo import find_model, model_names
 from tflite_builder import ModelBuilder, Quant
 
 Lotor = Callable[..., subprocess.CompletedProcess[str]]
@@ -182,7 +184,17 @@ def test_weights_without_an_element(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_name_is_listed_once(lotor: Lotor) -> None:
-    assert lotor("inspect", "nothing").stderr.rstrip().endswith("one of: raccoon")
+    names = model_names()
+    assert "raccoon" in names and len(set(names)) == len(names)
+    assert lotor("inspect", "nothing").stderr.rstrip().endswith(f"one of: {', '.join(names)}")
+
+
+def test_a_recipe_whose_model_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "fox").mkdir(parents=True)
+    (tmp_path / "models" / "fox" / "recipe.toml").touch()
+    monkeypatch.setattr("lotor.zoo.resource", lambda *parts: tmp_path.joinpath(*parts))
+    with pytest.raises(LotorError, match="not trained yet: `lotor train fox` makes it"):
+        find_model("fox")
 
 
 @pytest.mark.parametrize(
