@@ -415,6 +415,9 @@ def main(given: Sequence[str] | None = None) -> int:
     except LotorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from what is done", file=sys.stderr)
+        return 130
     return 0
 
 
