@@ -21,7 +21,7 @@ from lotor.train.checkpoint import ALL, FITTED, HEAD, INTEGERS, Checkpoint
 from lotor.train.distill import TOLD, Teacher, loss, pupil
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
-from lotor.train.transfer import Folded, transfer
+from lotor.train.transfer import Folded, start_classifier, transfer
 
 Array = npt.NDArray[np.float32]
 
@@ -149,6 +149,7 @@ def started(
         count = min(512, max(64, 512 * 96 * 96 // (shape.height * shape.width)))
         typical = np.stack([photos.plain(int(i)) for i in photos.draw(count, rng)])
         transfer(model, weights, typical)
+        start_classifier(model, recipe)
     return model
 
 

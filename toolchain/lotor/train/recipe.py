@@ -38,11 +38,13 @@ class Data:
 class Transfer:
     """The file whose weights the backbone starts from, and its SHA-256 in hex.
 
-    A `.tflite`, float or quantized, or a Keras model; see `train/transfer.py`.
+    A `.tflite`, float or quantized, or a Keras model; see `train/transfer.py`. With `classifier`
+    the last layer starts from the file's as well, whose labels must be the recipe's.
     """
 
     file: str
     sha256: str
+    classifier: bool = False
 
 
 @dataclass(frozen=True)

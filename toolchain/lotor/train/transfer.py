@@ -141,6 +141,35 @@ def read_weights(path: Path, sha256: str) -> list[Folded]:
     return found
 
 
+def start_classifier(model: keras.Model, recipe: Recipe) -> None:
+    """Start the classifier, too, from that of the file: it must tell the same labels, in order.
+
+    Raises:
+        LotorError: the file ends in no dense layer of these features and labels.
+    """
+    how = recipe.transfer
+    if how is None or not how.classifier:
+        return
+    path = resource("models").parent / how.file
+    raw = read_checked(path, how.sha256, "the weights to start from", "[transfer]")
+    found: list[tuple[Array, Array]] = []
+    if path.suffix in KERAS_SUFFIXES:
+        dense = [layer for layer in load_keras(path).layers if isinstance(layer, layers.Dense)]
+        found = [(layer.kernel.numpy(), layer.bias.numpy()) for layer in dense if layer.use_bias]
+    else:
+        ops = [op for op in read_model(raw, path.stem).ops if op.kind == "FULLY_CONNECTED"]
+        with_bias = [op for op in ops if len(op.inputs) == 3 and op.inputs[2] is not None]
+        found = [(_real(op.input(1)).T, _real(op.input(2))) for op in with_bias]
+    logits = model.get_layer("logits")
+    if not found or found[-1][0].shape != logits.kernel.shape:
+        shape = list(found[-1][0].shape) if found else "none"
+        raise LotorError(
+            f"transfer.classifier: the network's needs weights {list(logits.kernel.shape)}, that "
+            f"of {path} has {shape}; leave it out, and a new one is trained"
+        )
+    logits.set_weights(found[-1])
+
+
 def read_checked(path: Path, sha256: str, what: str, table: str) -> bytes:
     """Return the bytes of a file that a recipe's table names, whose SHA-256 must be as it says."""
     try:
