@@ -10,7 +10,8 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.oracle import Oracle
-from lotor.train.recipe import Network
+from lotor.resources import resource
+from lotor.train.recipe import Network, Transfer, read_recipe
 from test_networks import LABELS, SMALL, built, images
 
 pytestmark = pytest.mark.train
@@ -86,6 +87,41 @@ def test_a_file_of_ours_is_read_back(kind: str, suffix: str, stem: int, tmp_path
     for old, new in zip(before, after, strict=True):
         np.testing.assert_allclose(old[0], new[0], rtol=1e-2, atol=1e-2)
         np.testing.assert_allclose(old[1], new[1], rtol=5e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("suffix", [".tflite", "_int8.tflite", ".keras"])
+def test_a_classifier_of_the_same_labels(suffix: str, tmp_path: Path) -> None:
+    inputs, how = images(12), SMALL["ds_cnn"]
+    donor = built(how, inputs)
+    from lotor.train import networks, transfer
+    from lotor.train.calibrate import ranges, watch
+    from lotor.train.export import plan, to_float, to_int8
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    source, network = tmp_path / f"donor{suffix}", fold(donor)
+    if suffix == ".keras":
+        donor.save(source)
+    elif suffix == ".tflite":
+        source.write_bytes(to_float(network))
+    else:
+        seen = watch(network, FloatNetwork(network), [inputs])
+        source.write_bytes(to_int8(network, plan(network, ranges(network, seen))))
+    recipe = read_recipe(resource("models", "raccoon", "recipe.toml"))
+    recipe = replace(recipe, transfer=Transfer(str(source), digest(source), classifier=True))
+    model = networks.build(how, *inputs.shape[1:3], LABELS)
+    transfer.start_classifier(model, recipe)
+    found, expected = (m.get_layer("logits").get_weights() for m in (model, donor))
+    step = np.abs(expected[0]).max() / 127 if "int8" in suffix else 1e-6
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=step)
+    other = networks.build(how, *inputs.shape[1:3], LABELS + 1)
+    with pytest.raises(LotorError, match=r"transfer.classifier: .* leave it out"):
+        transfer.start_classifier(other, recipe)
+    unasked = replace(recipe, transfer=Transfer(str(source), digest(source)))
+    before = other.get_layer("logits").get_weights()[0].copy()
+    transfer.start_classifier(other, unasked)
+    np.testing.assert_array_equal(other.get_layer("logits").get_weights()[0], before)
 
 
 @pytest.mark.parametrize("centred", [False, True])
