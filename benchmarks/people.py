@@ -21,7 +21,7 @@ from lotor.classifier import open_classifier
 from lotor.data.dedupe import find_duplicates
 from lotor.data.manifest import Photo, data_folder, read_manifest
 from lotor.errors import LotorError
-from lotor.evaluate import average_precision, recall_at, resamples, score_photos
+from lotor.evaluate import average_precision, recall_at, resamples, score_photos, threshold_at
 from lotor.zoo import find_model
 
 FOLDER = Path("../shared/data/vww_eval")
@@ -78,6 +78,7 @@ def measure(
         "people": int(people.sum()),
         "recall": recall_at(scores, people, FALSE_ALARMS),
         "recall_95": [float(v) for v in np.percentile(recalls, [2.5, 97.5])],
+        "threshold": threshold_at(scores, people, FALSE_ALARMS),
         "average_precision": average_precision(scores, people),
     }
 
@@ -87,8 +88,8 @@ def as_text(result: dict[str, Any]) -> str:
     low, high = result["recall_95"]
     return (
         f"{result['model']}: {result['recall']:.3f} [{low:.3f}, {high:.3f}] of {result['people']} "
-        f"people found at {FALSE_ALARMS:.0%} false alarms on {result['photographs']} photographs; "
-        f"average precision {result['average_precision']:.3f}"
+        f"people found at {FALSE_ALARMS:.0%} false alarms, score {result['threshold']:.3f}, on "
+        f"{result['photographs']} photographs; average precision {result['average_precision']:.3f}"
     )
 
 
