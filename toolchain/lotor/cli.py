@@ -252,6 +252,7 @@ def _add_compile(commands: _Commands) -> None:
 
 def _compile(args: argparse.Namespace) -> Result:
     from lotor.compiler import compile_model, memory_saved
+    from lotor.decision import read_chosen
     from lotor.sizes import code_bytes
     from lotor.zoo import find_model
 
@@ -263,6 +264,7 @@ def _compile(args: argparse.Namespace) -> Result:
         found.labels or (),
         ram=args.ram,
         preference=Preference(args.optimize, args.flash),
+        unknown=read_chosen(found).unknown,
     )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)

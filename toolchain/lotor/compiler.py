@@ -153,6 +153,7 @@ def compile_model(
     skip: Collection[str] = (),
     ram: int | None = None,
     preference: Preference = DEFAULT,
+    unknown: float | None = None,
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -164,6 +165,8 @@ def compile_model(
         skip: names of rewrites, and of `TRICKS` of the memory plan, to leave out.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
         preference: what variants of kernels are chosen by.
+        unknown: mean square of the second output beyond which an input is unlike all known ones:
+            the header gets a function that tells it.
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
@@ -204,6 +207,7 @@ def compile_model(
         __version__,
         labels or graph.labels,
         preference.optimize == "size",
+        unknown,
     )
     return Compiled(
         program.name,

@@ -95,7 +95,8 @@ def _draw_tile(card: Image, tile: Tile, target: str | None) -> None:
     strong = _ACCENT if tile.label == target else _PLAIN
     y = _PHOTO + 40
     _write(card, tile.label.replace("_", " "), (18, y), 25, strong, bold=True)
-    percent = f"{tile.scores[tile.label]:.0%}"
+    # What is unknown has no score.
+    percent = f"{tile.scores[tile.label]:.0%}" if tile.label in tile.scores else ""
     _write(card, percent, (_WIDTH - 18, y), 25, strong, bold=True, right=True)
     for name, score in tile.scores.items():
         y += _LINE

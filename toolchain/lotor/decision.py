@@ -143,6 +143,10 @@ class Chosen:
         """The target's score from which on to alarm; None where costs were not stated."""
         return self.thresholds.get(LEAST_COST)
 
+    def is_unknown(self, unlike: float | None) -> bool:
+        """Return whether an input with this score of `ood.py` is unlike all known ones."""
+        return unlike is not None and self.unknown is not None and unlike > self.unknown
+
 
 NOTHING = Chosen({})
 """Of a model that came without."""

@@ -11,6 +11,8 @@ from lotor.board import load_board
 from lotor.classifier import BoardClassifier, LiteRtClassifier, open_classifier
 from lotor.contact_sheet import Tile, draw, save
 from lotor.data.samples import Stored, get_samples
+from lotor.decision import read_chosen
+from lotor.detect import said
 from lotor.errors import LotorError
 from lotor.evaluate import label_indices
 from lotor.preprocess import read_image
@@ -28,7 +30,7 @@ def demo(board: str, model: str, out: Path) -> dict[str, Any]:
         out: folder of the contact sheet, `NAME-BOARD.png`, and of the photographs.
 
     Returns:
-        `board`, `model`, `images[]` (path, expect, label, score, scores, ticks, host_equal,
+        `board`, `model`, `images[]` (path, expect, what `detect.said` says, ticks, host_equal,
         litert_equal or None without LiteRT), `tick_unit`, `arena_bytes`, `ram_bytes`,
         `flash_bytes`, `sheet`, `problems[]`, `ok`.
     """
@@ -71,7 +73,7 @@ def demo(board: str, model: str, out: Path) -> dict[str, Any]:
 
 def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, Any]]:
     """Let the board, this machine and LiteRT, where it is installed, see every photograph."""
-    litert = _litert(board.model)
+    litert, chosen = _litert(board.model), read_chosen(board.model)
     labels = board.labels
     mapped = "data" in board.model.recipe
     label_of = label_indices(board.model.recipe, labels) if mapped else None
@@ -81,19 +83,13 @@ def _look(board: BoardClassifier, samples: Sequence[Stored]) -> list[dict[str, A
         tensor = board.input.tensor(read_image(sample.path))
         answer = board.ask(tensor)
         scores = board.probabilities(answer.output)
-        best = int(scores.argmax())
         images.append(
             {
                 "path": str(sample.path),
                 "expect": labels[label_of(sample.kind)] if label_of else sample.kind,
                 "source": sample.source,
                 "licence": sample.licence,
-                "label": labels[best],
-                "score": round(float(scores[best]), 6),
-                "scores": {
-                    label: round(float(score), 6)
-                    for label, score in zip(labels, scores, strict=True)
-                },
+                **said(board, scores, answer.output, chosen),
                 "ticks": answer.ticks,
                 "host_equal": _equal(answer.output, board.expect(tensor)),
                 "litert_equal": _equal(answer.output, litert.infer(tensor)) if litert else None,

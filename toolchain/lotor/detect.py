@@ -144,26 +144,40 @@ def detect(
             image = read_image(path)
             whole = classifier.infer(classifier.input.tensor(image))
             scores, view = score_image(classifier, image, target, whole)
-            best, unlike = int(scores.argmax()), classifier.unlike(whole)
-            known = unlike is None or chosen.unknown is None or unlike <= chosen.unknown
-            entry: dict[str, Any] = {
-                "path": str(path),
-                "label": classifier.labels[best] if known else UNKNOWN,
-                "score": round(float(scores[best]), 6),
-                "scores": {
-                    label: round(float(score), 6)
-                    for label, score in zip(classifier.labels, scores, strict=True)
-                },
-            }
+            entry = {"path": str(path), **said(classifier, scores, whole, chosen)}
             if target is not None:
                 entry["view"] = list(view)
             if alarm_for is not None and chosen.alarm is not None:
                 entry["alarm"] = bool(scores[alarm_for] >= chosen.alarm)
-            if unlike is not None:
-                entry["ood"] = round(unlike, 4)
             images.append(entry)
             progress.advance()
     return images
+
+
+def said(
+    classifier: Classifier,
+    scores: npt.NDArray[np.float64],
+    whole: npt.NDArray[Any],
+    chosen: Chosen = NOTHING,
+) -> dict[str, Any]:
+    """Return what is said of an image: `label`, `score`, `scores`, and `ood` where it is told.
+
+    Args:
+        classifier: the model.
+        scores: of all labels, [labels].
+        whole: the model's raw output for the whole image.
+        chosen: what training chose for the model.
+    """
+    best, unlike = int(scores.argmax()), classifier.unlike(whole)
+    entry: dict[str, Any] = {
+        "label": UNKNOWN if chosen.is_unknown(unlike) else classifier.labels[best],
+        "score": round(float(scores[best]), 6),
+        "scores": {
+            label: round(float(score), 6)
+            for label, score in zip(classifier.labels, scores, strict=True)
+        },
+    }
+    return entry if unlike is None else entry | {"ood": round(unlike, 4)}
 
 
 def as_text(images: Sequence[dict[str, Any]]) -> str:

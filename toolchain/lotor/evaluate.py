@@ -115,16 +115,22 @@ def confusion(
 
 @dataclass(frozen=True)
 class Scored:
-    """Photographs with their true label indices [n] and scores [n, labels]."""
+    """Photographs with their true label indices [n] and scores [n, labels].
+
+    Attributes:
+        unlike: how unlike all that is known each is, [n]; None where the model cannot tell.
+    """
 
     photos: list[Photo]
     truth: npt.NDArray[np.int64]
     scores: Scores
+    unlike: Scores | None = None
 
     def where(self, chosen: Flags) -> "Scored":
         """Return the chosen ones, bool [n]."""
         photos = [photo for photo, keep in zip(self.photos, chosen, strict=True) if keep]
-        return Scored(photos, self.truth[chosen], self.scores[chosen])
+        unlike = None if self.unlike is None else self.unlike[chosen]
+        return Scored(photos, self.truth[chosen], self.scores[chosen], unlike)
 
 
 def score_photos(
@@ -134,13 +140,17 @@ def score_photos(
     target: int | None = None,
 ) -> Scored:
     """Score photographs; with a target, on all views of each."""
-    scores = []
+    scores, unlike = [], []
     with Progress("scoring", len(photos), "photographs") as progress:
         for photo in photos:
-            scores.append(score_image(classifier, read_image(photo.path), target)[0])
+            image = read_image(photo.path)
+            whole = classifier.infer(classifier.input.tensor(image))
+            scores.append(score_image(classifier, image, target, whole)[0])
+            unlike.append(classifier.unlike(whole))
             progress.advance()
     truth = np.array([label_of(photo.kind) for photo in photos], np.int64)
-    return Scored(list(photos), truth, np.stack(scores))
+    told = None if None in unlike else np.array(unlike, np.float64)
+    return Scored(list(photos), truth, np.stack(scores), told)
 
 
 def operating_points(scored: Scored, target: int) -> dict[str, float]:
@@ -223,7 +233,8 @@ def evaluate(
 
     Returns:
         `model`, `split`, `photos`, `where`, `labels`, `target`, `all`, `sharp` (figures; of a
-        model that locates `located`, see `locate_evaluate.measure`), and with a board
+        model that locates `located`, see `locate_evaluate.measure`), `unknown` where the model
+        tells it (the `share` of all photographs that are beyond the `threshold`), and with a board
         `mismatches`, the number of outputs that differ from this machine's in any byte.
     """
     if not model.recipe:
@@ -316,13 +327,18 @@ def _judge(
     labels, target = classifier.labels, target_index(classifier, model.recipe)
     label_of = label_indices(model.recipe, labels)
     scored = score_photos(classifier, photos, label_of, target if views else None)
-    return {
+    chosen = read_chosen(model, views)
+    result = {
         "views": views,
         "photos": len(photos),
         "labels": labels,
         "target": labels[target],
-        **measure(scored, labels, target, val_thresholds(model, views)),
+        **measure(scored, labels, target, dict(chosen.thresholds)),
     }
+    if scored.unlike is None or chosen.unknown is None:
+        return result
+    share = float(np.mean([chosen.is_unknown(unlike) for unlike in scored.unlike]))
+    return result | {"unknown": {"threshold": chosen.unknown, "share": _rounded(share)}}
 
 
 def val_thresholds(model: ModelFile, views: bool = False) -> dict[str, float]:
@@ -352,6 +368,9 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     if "mismatches" in result:
         lines.append(f"{result['mismatches']} of {result['runs']} outputs differ from the host's")
+    if "unknown" in result:
+        unknown = result["unknown"]
+        lines.append(f"unknown (beyond {unknown['threshold']:.4f}): {unknown['share']:.1%} of them")
     titles = {"all": "all", "sharp": f"originals of at least {SHARP_SHORT_SIDE} pixels"}
     for part, title in titles.items():
         if part in result:

@@ -5,18 +5,12 @@ layer. `benchmarks/ood.py` compares them; a model gets the best of those as a se
 `train/finish.py`.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from lotor.classifier import Classifier
-from lotor.errors import LotorError
-from lotor.preprocess import read_image
-from lotor.progress import Progress
 
 Values = npt.NDArray[np.float64]
 
@@ -124,24 +118,32 @@ def threshold(known: Values, accepted: float = ACCEPTED) -> float:
     return float(ordered[max(0, int(np.ceil(accepted * len(ordered))) - 1)])
 
 
-def choose(classifier: Classifier, known: Sequence[Path]) -> dict[str, Any]:
+def steps_within(threshold: float, count: int, scale: float) -> int:
+    """Return the largest sum of squares of a second output, in steps, that a threshold accepts.
+
+    Args:
+        threshold: of the mean square.
+        count: of values in that output.
+        scale: of a step.
+    """
+    steps = math.floor(threshold * count / scale**2) + 1
+    while steps > 0 and steps * scale**2 / count > threshold:  # as the mean is rounded
+        steps -= 1
+    return steps
+
+
+def choose(known: Values) -> dict[str, Any]:
     """Return the threshold of a model's second output that accepts 95 % of known photographs.
 
+    Args:
+        known: its mean square for each of them, [n].
+
     Returns:
-        `threshold` (of the mean square of that output), `accepted` (of `known`), `median`.
+        `threshold`, `accepted` (of `known`), `median`.
     """
-    found = []
-    with Progress("what is known", len(known), "photographs") as progress:
-        for path in known:
-            score = classifier.unlike(classifier.infer(classifier.input.tensor(read_image(path))))
-            if score is None:
-                raise LotorError("the model has no second output, which tells the unknown")
-            found.append(score)
-            progress.advance()
-    values = np.array(found)
-    limit = threshold(values)
+    limit = threshold(known)
     return {
         "threshold": limit,
-        "accepted": round(float((values <= limit).mean()), 4),
-        "median": round(float(np.median(values)), 4),
+        "accepted": round(float((known <= limit).mean()), 4),
+        "median": round(float(np.median(known)), 4),
     }

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lotor.classifier import BoardClassifier, Classifier, classify, open_classifier
+from lotor.classifier import BoardClassifier, Classifier, open_classifier
 from lotor.data.sequences import (
     FrameSequence,
     Truth,
@@ -26,7 +26,7 @@ from lotor.data.sequences import (
     sequences_folder,
     truth_of,
 )
-from lotor.decision import LEAST_COST
+from lotor.decision import LEAST_COST, NOTHING, Chosen, read_chosen
 from lotor.detect import combine, target_index, views
 from lotor.errors import LotorError
 from lotor.evaluate import CountingBoard, val_thresholds
@@ -210,12 +210,18 @@ def summary(parts: Sequence[Mapping[str, Any]], rule: Rule) -> dict[str, Any]:
 
 def score_frame(
     classifier: Classifier, image: Image, target: int, vetoes: Sequence[int], with_views: bool
-) -> Scores:
-    """Return the scores that voting needs of a BGR frame; with views, a veto's is its highest."""
+) -> tuple[Scores, float | None]:
+    """Return the scores that voting needs of a BGR frame, and how unlike all known ones it is.
+
+    With views, a veto's score is its highest. The second is None where the model cannot tell.
+    """
     boxes = views(*image.shape[:2])[: None if with_views else 1]
-    parts = np.stack([classify(classifier, image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes])
+    tensors = (classifier.input.tensor(image[y0:y1, x0:x1]) for x0, y0, x1, y1 in boxes)
+    outputs = [classifier.infer(tensor) for tensor in tensors]
+    parts = np.stack([classifier.probabilities(output) for output in outputs])
     found = {classifier.labels[index]: float(parts[:, index].max()) for index in vetoes}
-    return found | {classifier.labels[target]: float(combine(parts, target)[0][target])}
+    found[classifier.labels[target]] = float(combine(parts, target)[0][target])
+    return found, classifier.unlike(outputs[0])
 
 
 def measure_visits(
@@ -224,6 +230,7 @@ def measure_visits(
     sequences: Sequence[FrameSequence],
     thresholds: Mapping[str, float],
     options: Options,
+    chosen: Chosen = NOTHING,
 ) -> dict[str, Any]:
     """Let a classifier watch sequences; each begins with a fresh memory.
 
@@ -233,10 +240,12 @@ def measure_visits(
         sequences: to watch.
         thresholds: of the target's score, by name; each is measured.
         options: how to watch.
+        chosen: what training chose; its threshold of the unknown is used.
 
     Returns:
         `target`, `rule` (with the first threshold) and `at`: for each threshold `threshold`,
-        `sequences` (`name`, `synthetic`, and what `judge` found) and `all` (`summary`).
+        `sequences` (`name`, `synthetic`, and what `judge` found) and `all` (`summary`); `unknown`,
+        the number of frames that are unlike all known ones, where the model tells it.
     """
     target = target_index(classifier, dict(recipe))
     label = classifier.labels[target]
@@ -246,29 +255,36 @@ def measure_visits(
         for name, value in thresholds.items()
     }
     scores: list[list[Scores]] = []
+    unlike: list[float | None] = []
     with Progress("watching", sum(len(s.frames) for s in sequences), "frames") as progress:
         for sequence in sequences:
             scores.append([])
             for frame in sequence.frames:
                 image = read_image(frame.path)
-                scores[-1].append(score_frame(classifier, image, target, vetoes, options.views))
+                seen = score_frame(classifier, image, target, vetoes, options.views)
+                scores[-1].append(seen[0])
+                unlike.append(seen[1])
                 progress.advance()
     classes = recipe.get("data", {}).get("classes", {})
     names = {label} | {kind for kind, of in classes.items() if of == label}
     truths = [[truth_of(frame.label, names) for frame in s.frames] for s in sequences]
     found: dict[str, Any] = {}
-    for name, rule in rules.items():
+    for name, voting in rules.items():
         parts = [
             {"name": sequence.name, "synthetic": sequence.synthetic}
-            | judge(sequence.times(options.rate), truth, seen, rule, 1 / options.rate)
-            for sequence, truth, seen in zip(sequences, truths, scores, strict=True)
+            | judge(sequence.times(options.rate), truth, each, voting, 1 / options.rate)
+            for sequence, truth, each in zip(sequences, truths, scores, strict=True)
         ]
         found[name] = {
-            "threshold": rule.thresholds[label],
+            "threshold": voting.thresholds[label],
             "sequences": parts,
-            "all": summary(parts, rule),
+            "all": summary(parts, voting),
         }
-    return {"target": label, "rule": asdict(next(iter(rules.values()))), "at": found}
+    rule = asdict(next(iter(rules.values())))
+    result: dict[str, Any] = {"target": label, "rule": rule, "at": found}
+    if chosen.unknown is not None and None not in unlike:
+        result["unknown"] = sum(map(chosen.is_unknown, unlike))
+    return result
 
 
 def watch(
@@ -312,7 +328,8 @@ def watch(
     with open_classifier(model, board) as opened:
         asked = CountingBoard(opened) if isinstance(opened, BoardClassifier) else opened
         result["where"] = f"int8, board {board}" if board else "int8, this machine"
-        result |= measure_visits(asked, model.recipe, sequences, thresholds, options)
+        chosen = read_chosen(model)
+        result |= measure_visits(asked, model.recipe, sequences, thresholds, options, chosen)
     if isinstance(asked, CountingBoard):
         result |= {"mismatches": asked.mismatches, "runs": asked.runs}
     return result
@@ -330,6 +347,8 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     if "mismatches" in result:
         lines.append(f"{result['mismatches']} of {result['runs']} outputs differ from the host's")
+    if "unknown" in result:
+        lines.append(f"{result['unknown']} frames are unlike all that the model knows")
     for name, found in result["at"].items():
         chosen = f", for {name}{'' if name == LEAST_COST else ' false alarms'} on val"
         chosen = "" if name == "given" else chosen

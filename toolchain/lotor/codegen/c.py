@@ -9,8 +9,9 @@ import numpy as np
 
 from lotor.codegen.kernels import merge_headers
 from lotor.codegen.share import Group, Step, c_type, find_groups, member, render_group
-from lotor.graph import Array, Graph, Op, Tensor, short_name
+from lotor.graph import Array, DType, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
+from lotor.ood import steps_within
 from lotor.ops import KernelCall
 from lotor.resources import resource
 
@@ -67,7 +68,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Program:
-    """Everything that the C says; `small` where it matters more that it is short than fast."""
+    """Everything that the C says.
+
+    Attributes:
+        small: it matters more that it is short than fast.
+        unknown: mean square of the second output beyond which an input is unlike all known ones.
+    """
 
     name: str
     graph: Graph
@@ -78,6 +84,7 @@ class Program:
     tool_version: str
     labels: Sequence[str]
     small: bool = False
+    unknown: float | None = None
 
 
 def identifier(name: str) -> str:
@@ -127,6 +134,7 @@ def render_header(program: Program) -> str:
             macros[f"{prefix}_ZERO_POINT"] = tensor.q.zero_point
     if program.plan.variables:
         macros["STATE_BYTES"] = sum(tensor.nbytes for tensor in program.plan.variables)
+    known = _known(program, macros)
     if program.labels:
         macros["LABELS"] = "{" + ", ".join(map(_string, program.labels)) + "}"
     defines = "\n".join(f"#define {upper}_{name} {value}" for name, value in macros.items())
@@ -155,7 +163,7 @@ extern "C" {{
  * Returns 0, or -1 when the arena is NULL or not aligned.
  */
 {_prototype(program, ";")}
-{_reset_prototype(program)}
+{_reset_prototype(program)}{known}
 #ifdef LOTOR_PROFILE
 /* Supplied by the application: called with layer -1 before the first layer (output NULL), then at
  * the end of every layer with what it has written; bytes is 0 where the output lies scattered in a
@@ -168,6 +176,32 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
 #endif
 
 #endif
+"""
+
+
+def _known(program: Program, macros: dict[str, object]) -> str:
+    """Return the function that tells the unknown by the second output, with its limit in `macros`.
+
+    It is empty for a model that cannot tell.
+    """
+    outputs = program.graph.outputs
+    if program.unknown is None or len(outputs) < 2 or outputs[1].quant is None:
+        return ""
+    output, upper = outputs[1], program.name.upper()
+    wide = "int32_t" if output.dtype is DType.INT8 and output.elements < 1 << 15 else "int64_t"
+    macros["KNOWN_LIMIT"] = steps_within(program.unknown, output.elements, output.q.scale)
+    return f"""
+/* Return whether an input is like those that the model was trained on: the sum of squares of the
+ * second output, which its run has written, is at most KNOWN_LIMIT.
+ */
+static inline int {program.name}_known(const {output.dtype.c_name} *output_1) {{
+    {wide} sum = 0;
+    for (int i = 0; i < {output.elements}; i++) {{
+        const {wide} steps = output_1[i] - {upper}_OUTPUT_1_ZERO_POINT;
+        sum += steps * steps;
+    }}
+    return sum <= {upper}_KNOWN_LIMIT;
+}}
 """
 
 

@@ -200,8 +200,8 @@ def _measure(
 def _choices(recipe: Recipe, int8: LiteRtClassifier, val: Scored) -> dict[str, Any]:
     """Return what else is chosen on val: thresholds with views and by cost, and for the unknown."""
     target, found = recipe.labels.index(recipe.target), dict[str, Any]()
-    if recipe.ood.directions:
-        found["ood"] = ood.choose(int8, [photo.path for photo in val.photos])
+    if val.unlike is not None:
+        found["ood"] = ood.choose(val.unlike)
     if costs := decision.stated(dataclasses.asdict(recipe)):
         seen = score_photos(int8, val.photos, recipe.label_of, target)
         found["thresholds_views"] = operating_points(seen, target)
