@@ -23,6 +23,7 @@ from lotor.device.ready import compile_for
 from lotor.device.session import Session
 from lotor.evaluate import as_text as evaluated
 from lotor.evaluate import evaluate
+from lotor.preprocess import read_image
 from lotor.verify import verify
 from lotor.zoo import ModelFile
 from two_outputs import DIRECTIONS, LABELS, write
@@ -55,7 +56,7 @@ def model(
     request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ModelFile]:
     """A model that fits the board, and one that fits in stripes alone; an emulator of its own."""
-    images = [cv2.imread(str(data / f"{kind}.png")) for kind in KINDS]
+    images = [read_image(data / f"{kind}.png") for kind in KINDS]
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOTOR_RUN_DIR", str(folder / "run"))

@@ -73,17 +73,17 @@ class _Borders:
                 f"{self.model.name} says where something is, not what a photograph shows; ask it "
                 "with `lotor detect` or `lotor evaluate`"
             )
-        return self._real(output.reshape(-1)[: len(self.labels)], 0)
+        scale, zero_point = self._quants[0]
+        return (output.reshape(-1)[: len(self.labels)].astype(np.float64) - zero_point) * scale
 
     def unlike(self, output: Array) -> float | None:
         """Return the mean square of the second output, 1 for what is known; None without one."""
         if len(self._quants) == 1:
             return None
-        return float(np.square(self._real(output.reshape(-1)[len(self.labels) :], 1)).mean())
-
-    def _real(self, steps: Array, index: int) -> npt.NDArray[np.float64]:
-        scale, zero_point = self._quants[index]
-        return (steps.astype(np.float64) - zero_point) * scale
+        scale, zero_point = self._quants[1]
+        steps = output.reshape(-1)[len(self.labels) :].astype(np.float64) - zero_point
+        # In steps the sum is exact, as a device has it: see `ood.steps_within`.
+        return float(np.square(steps).sum() * scale**2 / steps.size)
 
 
 class HostClassifier(_Borders):

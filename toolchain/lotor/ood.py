@@ -121,13 +121,15 @@ def threshold(known: Values, accepted: float = ACCEPTED) -> float:
 def steps_within(threshold: float, count: int, scale: float) -> int:
     """Return the largest sum of squares of a second output, in steps, that a threshold accepts.
 
+    It is -1 for a threshold below 0, which accepts none.
+
     Args:
         threshold: of the mean square.
         count: of values in that output.
         scale: of a step.
     """
     steps = math.floor(threshold * count / scale**2) + 1
-    while steps > 0 and steps * scale**2 / count > threshold:  # as the mean is rounded
+    while steps >= 0 and steps * scale**2 / count > threshold:  # as the mean is rounded
         steps -= 1
     return steps
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lotor.codegen.kernels import merge_headers
 from lotor.codegen.share import Group, Step, c_type, find_groups, member, render_group
-from lotor.graph import Array, DType, Graph, Op, Tensor, short_name
+from lotor.graph import Array, Graph, Op, Tensor, short_name
 from lotor.memory import Plan
 from lotor.ood import steps_within
 from lotor.ops import KernelCall
@@ -188,16 +188,15 @@ def _known(program: Program, macros: dict[str, object]) -> str:
     if program.unknown is None or len(outputs) < 2 or outputs[1].quant is None:
         return ""
     output, upper = outputs[1], program.name.upper()
-    wide = "int32_t" if output.dtype is DType.INT8 and output.elements < 1 << 15 else "int64_t"
     macros["KNOWN_LIMIT"] = steps_within(program.unknown, output.elements, output.q.scale)
     return f"""
 /* Return whether an input is like those that the model was trained on: the sum of squares of the
  * second output, which its run has written, is at most KNOWN_LIMIT.
  */
 static inline int {program.name}_known(const {output.dtype.c_name} *output_1) {{
-    {wide} sum = 0;
+    int64_t sum = 0;
     for (int i = 0; i < {output.elements}; i++) {{
-        const {wide} steps = output_1[i] - {upper}_OUTPUT_1_ZERO_POINT;
+        const int64_t steps = output_1[i] - {upper}_OUTPUT_1_ZERO_POINT;
         sum += steps * steps;
     }}
     return sum <= {upper}_KNOWN_LIMIT;
