@@ -11,6 +11,7 @@ from cases.binary import binary
 from cortex_m import needs_emulator
 from lotor import tuned
 from lotor.board import list_boards, load_board
+from lotor.build import arena_room
 from lotor.cli import main
 from lotor.compiler import compile_model
 from lotor.device import emulator
@@ -87,6 +88,43 @@ def test_tune(table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     again = tune(str(path), BOARD)
     assert load_costs(BOARD) == {"other": {"dsp": 1.0, "portable": 2.0}, **found.costs}
     assert again.before == again.after == found.after
+
+
+def _large_model(folder: Path) -> Path:
+    """A model whose arena of 144 KiB fits the board in stripes alone."""
+    m = ModelBuilder(seed=1)
+    x = m.input((1, 96, 96, 1), Quant(0.05, -128))
+    y = m.conv2d(x, 16, (1, 1), quant=Quant(0.05, -128), activation="RELU")
+    m.output(m.mean(m.depthwise_conv2d(y, stride=(2, 2)), (1, 2)))
+    path = folder / "large.tflite"
+    path.write_bytes(m.build())
+    return path
+
+
+@needs_emulator
+@pytest.mark.usefixtures("emulated")
+def test_a_model_that_runs_in_stripes(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is measured are the calls of its stripes, each with every variant that can run it."""
+    path = _large_model(tmp_path)
+    board = load_board(BOARD)
+    striped = compile_for(BOARD, str(path))
+    assert striped.striped and len(striped.layers) > len(compile_model(path, board.target).layers)
+    monkeypatch.setattr("lotor.tune._block_rounds", lambda compiled: iter(()))
+    found = tune(str(path), BOARD)
+    room = arena_room(board, [striped])
+    assert max(found.arena) <= room < compile_model(path, board.target).plan.arena_bytes
+    chosen = [step for layer in striped.layers for step in layer.steps if step.macs]
+    costs = [found.costs[signature(step.source)] for step in chosen]
+    for step, values in zip(chosen, costs, strict=True):
+        assert {"portable", step.variant.label} <= set(values)
+        assert values[step.variant.label] == min(values.values()) > 0
+    # Of a stripe each: the second has a row less of one layer, and all are no more than the model.
+    assert len(chosen) == 4 and sum(min(values.values()) for values in costs) < found.before
+    assert min(costs[2].values()) < min(costs[0].values())
+    assert found.after <= found.before
+    assert load_costs(BOARD) == found.costs
 
 
 @needs_emulator
