@@ -1,21 +1,28 @@
 """Quantizing a float file by photographs: what is read, chosen, written and told."""
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from conftest import Lotor
+from cortex_m import needs_emulator
 from garden import make_garden
+from lotor.device import emulator
+from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.frontend.tflite import read_model
+from lotor.side_by_side import as_text, compare_files, find_photographs
 from lotor.zoo import find_model
 from test_quantization_training import keras_model, run_all
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = pytest.mark.train
+BOARD = "netduinoplus2"
 RECIPE = "[input]\nheight = 20\nwidth = 20\nmean = 128.0\nstd = 128.0\n"
 
 
@@ -148,6 +155,46 @@ def test_activations_of_16_bits(
     assert json.loads(checked.stdout)["mismatches"] == 0
 
 
+@needs_emulator
+def test_a_board_is_reported_beside_float_and_integers(
+    lotor: Lotor,
+    model: Path,
+    photographs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
+    out = tmp_path / "small.tflite"
+    command = ("quantize", model, "--data", photographs, "-o", out, "--estimator", "min-max")
+    done = lotor(*command, "--board", BOARD, "--limit", 3, "--json", timeout=600)
+    try:
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)["report"]
+        assert (report["photos"], report["mismatches"]) == (3, 0)
+        assert list(report["where"]) == ["float", "int8", BOARD]
+        assert report["where"][BOARD] == report["where"]["int8"]
+        # One bit that the board sends otherwise.
+        right = Session.read
+        wrong = iter([0, 1, 0])
+
+        def read(self: Session, index: int = 0) -> bytes:
+            found = bytearray(right(self, index))
+            found[0] ^= next(wrong)
+            return bytes(found)
+
+        monkeypatch.setattr(Session, "read", read)
+        clock = itertools.count(step=10.0)  # so that work takes long, and its progress is shown
+        monkeypatch.setattr("lotor.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+        found = find_model(str(model))
+        again = compare_files(found, out, find_photographs(found, photographs, 3), BOARD)
+        assert again["mismatches"] == 1
+        assert "1 of 3 outputs of the board differ" in as_text(again)
+        assert f"{BOARD}: 3/3 photographs" in capsys.readouterr().err
+    finally:
+        emulator.stop(BOARD)
+
+
 def test_the_worst_layers_get_16_bits(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +235,8 @@ def test_mistakes(lotor: Lotor, model: Path, photographs: Path, tmp_path: Path) 
         ((model, "--data", photographs, "--activations", "mixt"), "did you mean 'mixed'"),
         ((model, "--data", photographs, "--plot", "noise.bmp"), "ends in .png or .svg"),
         ((model, "--data", photographs, "--samples", "1"), "at least 2 photographs"),
+        ((model, "--data", photographs, "--board", "netduino"), "did you mean 'netduinoplus2'"),
+        ((model, "--data", photographs, "--report", "--limit", "0"), "at least 1 photograph"),
         ((model, "--data", tmp_path / "none"), "no photographs at"),
         ((tmp_path / "int8.tflite", "--data", photographs), "does not take one float32 input"),
     ):

@@ -65,7 +65,7 @@ def test_val_is_scored_with_labels_and_folders_without(tmp_path: Path) -> None:
 
 def test_the_shipped_model(tmp_path: Path) -> None:
     model, folder = find_model("raccoon"), make_garden(tmp_path, each=2)
-    result = compare_files(model, model.path, folder, limit=6)
+    result = compare_files(model, model.path, find_photographs(model, folder, 6))
     assert set(result["where"]) == {"float", "int8"}
     assert result["where"]["int8"]["agreement"] >= 0.5
     text = as_text(result)

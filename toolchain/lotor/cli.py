@@ -673,9 +673,10 @@ def _add_quantize(commands: _Commands) -> None:
 
 
 def _quantize(args: argparse.Namespace) -> Result:
+    from lotor.board import load_board
     from lotor.data.manifest import GARDEN, data_folder
     from lotor.pictures import check_file
-    from lotor.side_by_side import as_text, compare_files
+    from lotor.side_by_side import as_text, compare_files, find_photographs
     from lotor.train.quiet import loading
     from lotor.zoo import find_model
 
@@ -684,6 +685,9 @@ def _quantize(args: argparse.Namespace) -> Result:
     out = args.out or Path("out") / f"{model.name}_int8.tflite"
     if args.samples < 2:
         raise LotorError(f"--samples {args.samples}: at least 2 photographs are needed")
+    if args.board:
+        load_board(args.board)  # a wrong name is said before the long work
+    reported = find_photographs(model, folder, args.limit) if args.report or args.board else None
     with loading():
         from lotor.train.quantize import Choice, quantize_file
         from lotor.train.sqnr_plot import save
@@ -702,8 +706,8 @@ def _quantize(args: argparse.Namespace) -> Result:
     data, text = {**found.as_dict(), "file": str(out)}, str(found)
     if args.plot:
         save(found.noise, f"{model.name}: what its layers lose as integers", args.plot)
-    if args.report or args.board:
-        data["report"] = compare_files(model, out, folder, args.board, args.limit)
+    if reported:
+        data["report"] = compare_files(model, out, reported, args.board)
         text += "\n" + as_text(data["report"])
     return Result(data, text, ok=not data.get("report", {}).get("mismatches"))
 

@@ -181,21 +181,20 @@ def _rounded(value: float) -> float | None:
 
 
 def compare_files(
-    model: ModelFile, out: Path, folder: Path, board: str | None = None, limit: int | None = None
+    model: ModelFile, out: Path, photographs: Photographs, board: str | None = None
 ) -> dict[str, Any]:
     """Compare a model's float file with what it was quantized to.
 
     Args:
         model: its float file lies beside it, or it is that.
         out: the quantized file.
-        folder: photographs; see `find_photographs`.
+        photographs: what is scored; see `find_photographs`.
         board: see `side_by_side`.
-        limit: photographs at most.
     """
     beside = model.path.with_name(f"{model.name}_float.tflite")
     real = replace(model, path=beside if beside.is_file() else model.path)
     integers = replace(model, name=out.stem, path=out)
-    return side_by_side(real, integers, find_photographs(model, folder, limit), board)
+    return side_by_side(real, integers, photographs, board)
 
 
 def as_text(result: dict[str, Any]) -> str:
