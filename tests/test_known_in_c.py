@@ -25,7 +25,7 @@ OUTPUTS = {
     "no power of two": ("int8", 12, 1 / 16, 0),
     "any": ("int8", 7, 0.07, -3),
 }
-WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion", "-pedantic")
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-pedantic")
 LANGUAGES = {"C": ("-x", "c", "-std=c11"), "C++": ("-x", "c++", "-std=c++17")}
 
 

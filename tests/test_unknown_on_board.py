@@ -147,6 +147,7 @@ def test_demonstration(model: ModelFile, data: Path, tmp_path: Path) -> None:
     for key in ("label", "scores", "ood"):
         assert [image[key] for image in found["images"]] == [image[key] for image in here]
     assert all(image["host_equal"] and image["litert_equal"] for image in found["images"])
+    assert {image["label"] == UNKNOWN for image in found["images"]} == {True, False}
     assert Path(found["sheet"]).stat().st_size > 1000
 
 

@@ -1,5 +1,6 @@
 """Silence for code that writes to the error stream behind Python's back."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -37,3 +38,5 @@ def loading() -> Iterator[None]:
         raise LotorError(
             f"training needs the package {error.name}: pip install 'lotor[train]'"
         ) from error
+    # Layers of many shapes are compiled one by one on purpose: it need not warn of that.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
