@@ -19,7 +19,7 @@ from lotor.data.paste import Cutout, cut_out, paste
 from lotor.errors import LotorError
 from lotor.graph import DType, Quantization, Tensor
 from lotor.locate import find, peak_of, regions
-from lotor.locate_evaluate import as_lines, measure, pasted
+from lotor.locate_evaluate import as_lines, measure, pasted, peaks
 from lotor.preprocess import Image, ImageInput, image_input, read_image, resize
 from lotor.resources import resource
 from lotor.train.augment import augment_tracked
@@ -285,7 +285,7 @@ def gallery(folder: Path) -> list[Photo]:
 
 def test_a_model_that_is_right_gets_full_marks(tmp_path: Path) -> None:
     photos, model = gallery(tmp_path), Redness()
-    found = measure(model, model.shape, photos, lambda kind: kind == "raccoon")
+    found = measure(peaks(model, model.shape), photos, lambda kind: kind == "raccoon")
     assert (found["photos"], found["positives"]) == (16, 8)
     assert found["peak_inside"] == found["average_precision"] == 1
     assert [row["photos"] for row in found["by_area"]] == [8]
@@ -300,12 +300,12 @@ def test_a_model_that_is_right_gets_full_marks(tmp_path: Path) -> None:
     def mirrored(image: Image) -> np.ndarray:
         return model(image)[:, ::-1]
 
-    wrong = measure(mirrored, model.shape, photos, lambda kind: kind == "raccoon")
+    wrong = measure(peaks(mirrored, model.shape), photos, lambda kind: kind == "raccoon")
     assert wrong["peak_inside"] < 0.7
     assert wrong["pasted"][1]["peak_inside"] < 0.5
     assert wrong["average_precision"] == 1  # it only looks in the wrong place
     with pytest.raises(LotorError, match="nothing to locate"):
-        measure(model, model.shape, photos[1::2], lambda kind: kind == "raccoon")
+        measure(peaks(model, model.shape), photos[1::2], lambda kind: kind == "raccoon")
 
 
 def test_pasted_scenes_are_the_same_every_time(tmp_path: Path) -> None:
@@ -480,11 +480,11 @@ def test_training_as_integers_computes_what_the_file_computes(tmp_path: Path) ->
 @pytest.mark.train
 def test_scenes_hold_animals_at_the_sizes_asked_for(tmp_path: Path) -> None:
     pytest.importorskip("tensorflow")
-    from lotor.train.scenes import Scenes
+    from lotor.train.scenes import Cells
 
     photos = read_manifest(make_garden(tmp_path)).split("train")
     recipe = read_recipe(write_recipe(tmp_path))
-    source = Scenes(photos, recipe)
+    source = Cells(photos, recipe)
     one, same, other = (next(source.batches(np.random.default_rng(s))) for s in (1, 1, 2))
     assert one[0].shape == (8, 32, 32, 3)
     assert one[1].shape == (8, 4, 4, 4)
@@ -494,7 +494,7 @@ def test_scenes_hold_animals_at_the_sizes_asked_for(tmp_path: Path) -> None:
     # The made-up raccoon is the only thing of its colour: where it is, its cells are.
     plain = replace(recipe, augment=replace(MOVED, rotate=0.0, full=1.0))
     plain = replace(plain, locate=replace(plain.locate, paste=0.0))
-    inputs, targets = next(Scenes(photos, plain).batches(np.random.default_rng(0)))
+    inputs, targets = next(Cells(photos, plain).batches(np.random.default_rng(0)))
     checked = 0
     for pixels, cells in zip(inputs, targets, strict=True):
         if not cells[:, :, 0].any():

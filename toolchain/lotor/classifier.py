@@ -15,6 +15,8 @@ from lotor.zoo import ModelFile
 
 Array = npt.NDArray[Any]
 
+DETECTION = "CUSTOM:TFLite_Detection_PostProcess"
+
 
 class Classifier(Protocol):
     """What detection and evaluation need of a model."""
@@ -48,11 +50,18 @@ class _Borders:
 
     def __init__(self, model: ModelFile, graph: Graph) -> None:
         # The second output, which tells the unknown; see `train/finish.py`.
-        more = 1 if model.recipe.get("ood", {}).get("directions") else 0
+        self._tells_unknown = bool(model.recipe.get("ood", {}).get("directions"))
+        self._detects = model.recipe.get("task") == "detect"
+        more = 3 if self._detects else int(self._tells_unknown)
         if len(graph.inputs) != 1 or len(graph.outputs) != 1 + more:
+            wanted = "a classifier has one of each"
+            if more:
+                wanted += ", and one more by its [ood]"
+            if self._detects:
+                wanted = 'a detector (task = "detect") has 1 and 4'
             raise LotorError(
                 f"{model.name} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
-                f"a classifier has one of each{', and one more by its [ood]' if more else ''}"
+                f"{wanted}"
             )
         self.model = model
         self.input = image_input(graph.inputs[0], model.recipe)
@@ -66,9 +75,9 @@ class _Borders:
         """Return a raw output as real numbers, [labels].
 
         Raises:
-            LotorError: the output is a heat map, which has them for every cell.
+            LotorError: the output is a heat map, which has them for every cell, or boxes.
         """
-        if output.ndim == 4 and output.size != len(self.labels):
+        if self._detects or (output.ndim == 4 and output.size != len(self.labels)):
             raise LotorError(
                 f"{self.model.name} says where something is, not what a photograph shows; ask it "
                 "with `lotor detect` or `lotor evaluate`"
@@ -78,7 +87,7 @@ class _Borders:
 
     def unlike(self, output: Array) -> float | None:
         """Return the mean square of the second output, 1 for what is known; None without one."""
-        if len(self._quants) == 1:
+        if not self._tells_unknown:
             return None
         scale, zero_point = self._quants[1]
         steps = output.reshape(-1)[len(self.labels) :].astype(np.float64) - zero_point
@@ -151,7 +160,7 @@ class LiteRtClassifier(_Borders):
 
 
 def _joined(outputs: Any) -> Array:
-    """Return one output as it is, and two as one row."""
+    """Return one output as it is, and several as one row."""
     if isinstance(outputs, tuple) and len(outputs) > 1:
         return np.concatenate([np.asarray(output).reshape(1, -1) for output in outputs], axis=1)
     return np.asarray(outputs[0] if isinstance(outputs, tuple) else outputs)
@@ -161,6 +170,13 @@ def _labels(model: ModelFile, graph: Graph, count: int) -> list[str]:
     labels = model.labels
     if model.recipe.get("task") == "locate":  # each cell has them all
         count = graph.outputs[0].shape[-1]
+    if model.recipe.get("task") == "detect":  # the last layer has all but the background
+        last = next((op for op in graph.ops if op.kind == DETECTION), None)
+        if last is None:
+            raise LotorError(
+                f'{model.name}: the recipe says task = "detect", but there is no layer {DETECTION}'
+            )
+        count = last.attrs.num_classes + 1
     if not labels:  # what the file itself holds may belong to another kind of output
         inside = len(graph.labels) == count
         labels = list(graph.labels) if inside else [f"class {index}" for index in range(count)]

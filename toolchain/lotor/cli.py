@@ -559,12 +559,12 @@ def _detect(args: argparse.Namespace) -> Result:
     from lotor.classifier import open_classifier
     from lotor.decision import read_chosen
     from lotor.detect import as_text, detect, find_images, target_index
+    from lotor.locate import TASKS, ask
     from lotor.locate import as_text as places_text
-    from lotor.locate import ask
     from lotor.zoo import find_model
 
     model, paths = find_model(args.model), find_images(args.images)
-    if model.recipe.get("task") == "locate":
+    if model.recipe.get("task") in TASKS:
         images = ask(model, paths, args.views, args.board, args.draw)
         return Result({"model": model.name, "images": images}, places_text(images))
     if args.draw:

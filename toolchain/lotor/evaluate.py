@@ -320,9 +320,10 @@ def label_indices(recipe: Mapping[str, Any], labels: Sequence[str]) -> Callable[
 def _judge(
     classifier: Classifier, model: ModelFile, photos: Sequence[Photo], views: bool
 ) -> dict[str, Any]:
+    from lotor.locate import TASKS
     from lotor.locate_evaluate import judge_places
 
-    if model.recipe.get("task") == "locate":
+    if model.recipe.get("task") in TASKS:
         return judge_places(classifier, model, photos, views)
     labels, target = classifier.labels, target_index(classifier, model.recipe)
     label_of = label_indices(model.recipe, labels)

@@ -1,7 +1,6 @@
-"""Where something is: peaks of a heat map, and boxes in pixels of the photograph."""
+"""Where something is: peaks of a heat map, or a detector's boxes, in pixels of the photograph."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lotor import geometry
+from lotor.boxes import Found, boxes_of
 from lotor.classifier import Classifier, open_classifier
 from lotor.decision import read_chosen
 from lotor.errors import LotorError
@@ -26,19 +26,8 @@ _THRESHOLD = 0.5  # where training has chosen none
 _ALARMS = "5%"  # of the photographs without the target: from which threshold on a peak counts
 
 
-@dataclass(frozen=True)
-class Found:
-    """Something that was found.
-
-    Attributes:
-        label: what it is.
-        score: the probability at its peak, 0..1.
-        box: x0, y0, x1, y1 in pixels of the photograph.
-    """
-
-    label: str
-    score: float
-    box: tuple[int, int, int, int]
+TASKS = ("locate", "detect")
+"""What a recipe's `task` says of a model that tells where something is."""
 
 
 def heat_maps(classifier: Classifier, image: Image) -> npt.NDArray[np.float64]:
@@ -150,32 +139,71 @@ def locate(
     """Say where something is on images.
 
     Args:
-        classifier: with a heat map.
+        classifier: with a heat map, or a detector.
         recipe: of the model.
         paths: image files.
-        threshold: least score of a peak; 0.5 when None.
+        threshold: least score of what is told; 0.5 when None.
         draw: a folder for copies of the images with boxes drawn.
 
     Returns:
         One entry an image: `path`, `label` and `score` (of what is seen best, else background's),
-        `scores` (the highest of each label's cells; the lowest of background's), `box` (of the
-        best, x0, y0, x1, y1 in pixels; None where nothing is), `found` (label, score and box each).
+        `scores` (the highest of each label; the lowest of background's), `box` (of the best, x0,
+        y0, x1, y1 in pixels; None where nothing is), `found` (label, score and box each).
     """
-    table = recipe.get("locate", {})
-    background = str(table.get("background", "background"))
+    background = background_of(recipe)
+    look = _look_for_boxes if recipe.get("task") == "detect" else _look_at_heat
+    see = look(classifier, recipe, _THRESHOLD if threshold is None else threshold)
     images = []
     with Progress("detect", len(paths), "images") as progress:
         for path in paths:
             image = read_image(path)
-            heat = heat_maps(classifier, image)
-            found = find(heat, classifier.labels, background,
-                         _THRESHOLD if threshold is None else threshold, image.shape[:2],
-                         classifier.input, float(table.get("core", 1.0)))  # fmt: skip
-            images.append(_entry(path, heat, classifier.labels, background, found))
+            found, scores = see(image)
+            images.append(_entry(path, scores, background, found))
             if draw:
                 _draw(image, found, draw / f"{path.stem}.png")
             progress.advance()
     return images
+
+
+def background_of(recipe: Mapping[str, Any]) -> str:
+    """Return the label that stands for nothing."""
+    return str(recipe.get(str(recipe.get("task")), {}).get("background", "background"))
+
+
+See = Callable[[Image], tuple[list[Found], dict[str, float]]]
+"""BGR image -> what is on it, best first, and the score of each label."""
+
+
+def _look_at_heat(classifier: Classifier, recipe: Mapping[str, Any], threshold: float) -> See:
+    background, shape = background_of(recipe), classifier.input
+    core = float(recipe.get("locate", {}).get("core", 1.0))
+
+    def see(image: Image) -> tuple[list[Found], dict[str, float]]:
+        heat, labels = heat_maps(classifier, image), classifier.labels
+        found = find(heat, labels, background, threshold, image.shape[:2], shape, core)
+        lowest, highest = (end(axis=(0, 1)) for end in (heat.min, heat.max))
+        return found, {
+            label: float(lowest[i] if label == background else highest[i])
+            for i, label in enumerate(labels)
+        }
+
+    return see
+
+
+def _look_for_boxes(classifier: Classifier, recipe: Mapping[str, Any], threshold: float) -> See:
+    background, find_boxes = background_of(recipe), boxes_of(classifier, recipe)
+
+    def see(image: Image) -> tuple[list[Found], dict[str, float]]:
+        found = find_boxes(image)
+        scores = {
+            label: max((f.score for f in found if f.label == label), default=0.0)
+            for label in classifier.labels
+        }
+        if background in scores:
+            scores[background] = 1.0 - max(scores.values())
+        return [f for f in found if f.score >= threshold], scores
+
+    return see
 
 
 def _check_drawings(paths: Sequence[Path], folder: Path) -> None:
@@ -194,12 +222,9 @@ def _check_drawings(paths: Sequence[Path], folder: Path) -> None:
 
 
 def _entry(
-    path: Path, heat: Heat, labels: Sequence[str], background: str, found: Sequence[Found]
+    path: Path, scores: Mapping[str, float], background: str, found: Sequence[Found]
 ) -> dict[str, Any]:
-    scores = {
-        label: round(float(heat[:, :, i].min() if label == background else heat[:, :, i].max()), 6)
-        for i, label in enumerate(labels)
-    }
+    scores = {label: round(score, 6) for label, score in scores.items()}
     best = found[0] if found else None
     label = best.label if best else background
     return {

@@ -1,7 +1,8 @@
-"""How well a heat map finds where the target is, on photographs it has not seen.
+"""How well a heat map or a detector finds where the target is, on photographs it has not seen.
 
-What counts is the peak: it must lie inside one of the target's boxes. Since a data set's animals
-are large, the same animals are also pasted small into photographs without one.
+What counts is what scores highest: a heat map's peak must lie inside one of the target's boxes, a
+detector's box must overlap one by half. Since a data set's animals are large, the same animals are
+also pasted small into photographs without one.
 """
 
 import itertools
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from lotor import geometry
+from lotor.box_evaluate import LEAST_OVERLAP, by_label
+from lotor.box_evaluate import as_lines as box_lines
+from lotor.boxes import Found, boxes_of, overlap
 from lotor.classifier import Classifier, HostClassifier, LiteRtClassifier
 from lotor.data.manifest import Box, DataSet, Photo
 from lotor.data.paste import Cutout, cut_out, paste
@@ -27,7 +30,7 @@ from lotor.evaluate import (
     bootstrap,
     threshold_at,
 )
-from lotor.locate import heat_maps, peak_of, regions
+from lotor.locate import Heat, background_of, heat_maps, peak_of, regions
 from lotor.preprocess import Image, ImageInput, read_image
 from lotor.progress import Progress
 from lotor.zoo import ModelFile
@@ -39,25 +42,53 @@ _PASTED = 200  # photographs at each of them; no more than there are without pas
 _SEED = 20
 _BANDS = (0.0, 0.1, 0.3, 0.6, 1.0)  # limits of a target's share of the frame's area
 
-HeatOf = Callable[[Image], npt.NDArray[np.float64]]
-"""BGR image -> the target's probabilities, [rows, columns]."""
+HIT = {"locate": "peak_inside", "detect": "best_box_hits"}
+"""What a figure is called, by task: the share of photographs whose best place is right."""
+
+COUNTED = {"locate": "false_peaks_each", "detect": "false_boxes_each"}
+"""What a figure is called, by task: places found on a photograph without the target."""
 
 
 @dataclass(frozen=True)
-class Peaks:
-    """What a heat map said about photographs, all [n].
+class Look:
+    """What a model says of the target on one photograph.
 
     Attributes:
-        scores: the highest probability of the target.
-        inside: whether that cell's middle is inside one of the target's boxes.
-        areas: share of the frame that the largest of those boxes has; 0 without the target.
-        heats: the heat maps.
+        score: the highest probability of it.
+        hit: whether the place of that is right.
+        count: how many places it finds from a score on.
     """
 
-    scores: Scores
-    inside: Flags
+    score: float
+    hit: bool
+    count: Callable[[float], int]
+
+
+Looker = Callable[[Image, Sequence[Box]], Look]
+"""BGR image and the boxes of the target on it -> what a model says."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What a model said of photographs, all [n].
+
+    Attributes:
+        each: of every photograph.
+        areas: share of the frame that the largest of the target's boxes has; 0 without it.
+    """
+
+    each: list[Look]
     areas: Scores
-    heats: list[npt.NDArray[np.float64]]
+
+    @property
+    def scores(self) -> Scores:
+        """The highest probability of the target."""
+        return np.array([look.score for look in self.each])
+
+    @property
+    def hits(self) -> Flags:
+        """Whether the place of that is right."""
+        return np.array([look.hit for look in self.each], np.bool_)
 
     @property
     def positive(self) -> Flags:
@@ -65,27 +96,39 @@ class Peaks:
         return self.areas > 0
 
 
-def watch(
-    heat_of: HeatOf, shape: ImageInput, scenes: Iterator[tuple[Image, Sequence[Box]]], count: int
-) -> Peaks:
+def peaks(heat_of: Callable[[Image], Heat], shape: ImageInput) -> Looker:
+    """Return how a heat map looks for the target: its peak must lie inside a box.
+
+    Args:
+        heat_of: BGR image -> the target's probabilities, [rows, columns].
+        shape: how photographs enter the model.
+    """
+
+    def look(image: Image, boxes: Sequence[Box]) -> Look:
+        heat = heat_of(image)
+        height, width = image.shape[:2]
+        row, column = peak_of(heat)
+        to = geometry.of_view((0, 0, width, height), shape.height, shape.width, shape.aspect)
+        there = ((column + 0.5) * shape.width / heat.shape[1],
+                 (row + 0.5) * shape.height / heat.shape[0], 1.0)  # fmt: skip
+        x, y, _ = np.linalg.inv(to) @ there
+        inside = any(b.x0 <= x < b.x1 and b.y0 <= y < b.y1 for b in boxes)
+        return Look(float(heat.max()), inside, lambda threshold: len(regions(heat, threshold)))
+
+    return look
+
+
+def watch(look: Looker, scenes: Iterator[tuple[Image, Sequence[Box]]], count: int) -> Looks:
     """Look at photographs, given with the boxes of the target on them."""
-    scores, inside, areas, heats = [], [], [], []
+    each, areas = [], []
     with Progress("locating", count, "photographs") as progress:
         for image, boxes in scenes:
-            heat = heat_of(image)
-            height, width = image.shape[:2]
-            row, column = peak_of(heat)
-            to = geometry.of_view((0, 0, width, height), shape.height, shape.width, shape.aspect)
-            there = ((column + 0.5) * shape.width / heat.shape[1],
-                     (row + 0.5) * shape.height / heat.shape[0], 1.0)  # fmt: skip
-            x, y, _ = np.linalg.inv(to) @ there
-            scores.append(float(heat.max()))
-            inside.append(any(b.x0 <= x < b.x1 and b.y0 <= y < b.y1 for b in boxes))
-            sizes = [(b.x1 - b.x0) * (b.y1 - b.y0) / (height * width) for b in boxes]
+            each.append(look(image, boxes))
+            frame = image.shape[0] * image.shape[1]
+            sizes = [(b.x1 - b.x0) * (b.y1 - b.y0) / frame for b in boxes]
             areas.append(max(sizes, default=0.0))
-            heats.append(heat)
             progress.advance()
-    return Peaks(np.array(scores), np.array(inside, np.bool_), np.array(areas), heats)
+    return Looks(each, np.array(areas))
 
 
 def photos_with_boxes(
@@ -124,94 +167,99 @@ def pasted(
 
 
 def measure(
-    heat_of: HeatOf,
-    shape: ImageInput,
+    look: Looker,
     photos: Sequence[Photo],
     is_target: Callable[[str], bool],
     thresholds: Mapping[str, float] | None = None,
+    task: str = "locate",
 ) -> dict[str, Any]:
     """Return the figures on photographs and on pasted animals.
 
     Args:
-        heat_of: the model.
-        shape: how photographs enter it.
-        photos: of one split.
+        look: the model.
+        photos: of one split; those of the target without a box are left out, see `boxed`.
         is_target: whether a class is looked for.
         thresholds: chosen before, by the share of false alarms; chosen here when None, which is
             for val only.
+        task: names the figures, see `HIT` and `COUNTED`.
 
     Returns:
-        `photos`, `positives`, `peak_inside` (share of the target's photographs, with its 95 %
-        interval when whole groups are resampled), `by_area`, `average_precision` (is there one?),
-        `thresholds`, `at_threshold`, `pasted`.
+        `photos`, `positives`, `peak_inside` (share of the target's photographs; called as the task
+        has it), `by_area`, `average_precision` (is there one?) and its 95 % interval when whole
+        groups are resampled, `thresholds`, `at_threshold`, `pasted`.
     """
-    photos = [p for p in photos if not is_target(p.kind) or any(is_target(b.kind) for b in p.boxes)]
-    peaks = watch(heat_of, shape, photos_with_boxes(photos, is_target), len(photos))
-    positive = peaks.positive
+    photos = boxed(photos, is_target)
+    looks = watch(look, photos_with_boxes(photos, is_target), len(photos))
+    scores, positive, hit = looks.scores, looks.positive, HIT[task]
     if not positive.any():
         raise LotorError("no photograph with a box around the target: nothing to locate")
     if thresholds is None:
         thresholds = {
-            f"{share:.0%}": threshold_at(peaks.scores, positive, share) for share in FALSE_ALARMS
+            f"{share:.0%}": threshold_at(scores, positive, share) for share in FALSE_ALARMS
         }
     groups = [photo.group or photo.path.name for photo in photos]
     return {
         "photos": len(photos),
         "positives": int(positive.sum()),
-        "peak_inside": rounded(float(peaks.inside[positive].mean())),
-        "by_area": _by_area(peaks),
-        "average_precision": rounded(average_precision(peaks.scores, positive)),
-        "average_precision_95": [rounded(v) for v in bootstrap(peaks.scores, positive, groups)],
+        hit: rounded(float(looks.hits[positive].mean())),
+        "by_area": _by_area(looks, hit),
+        "average_precision": rounded(average_precision(scores, positive)),
+        "average_precision_95": [rounded(v) for v in bootstrap(scores, positive, groups)],
         "thresholds": dict(thresholds),
         "at_threshold": {
-            name: _at(peaks, positive, threshold) for name, threshold in thresholds.items()
+            name: _at(looks, threshold, COUNTED[task]) for name, threshold in thresholds.items()
         },
         "pasted": [
-            _pasted(heat_of, shape, photos, is_target, area, thresholds) for area in PASTED_AREAS
+            _pasted(look, photos, is_target, area, thresholds, hit) for area in PASTED_AREAS
         ],
     }
 
 
-def _by_area(peaks: Peaks) -> list[dict[str, Any]]:
+def boxed(photos: Sequence[Photo], is_target: Callable[[str], bool]) -> list[Photo]:
+    """Return photographs without those of the target that have no box."""
+    return [p for p in photos if not is_target(p.kind) or any(is_target(b.kind) for b in p.boxes)]
+
+
+def _by_area(looks: Looks, hit: str) -> list[dict[str, Any]]:
     rows = []
     for low, high in itertools.pairwise(_BANDS):
-        band = (peaks.areas > low) & (peaks.areas <= high)
+        band = (looks.areas > low) & (looks.areas <= high)
         if band.any():
-            share = rounded(float(peaks.inside[band].mean()))
-            rows.append({"area": [low, high], "photos": int(band.sum()), "peak_inside": share})
+            share = rounded(float(looks.hits[band].mean()))
+            rows.append({"area": [low, high], "photos": int(band.sum()), hit: share})
     return rows
 
 
-def _at(peaks: Peaks, positive: Flags, threshold: float) -> dict[str, Any]:
-    alarms = [len(regions(heat, threshold)) for heat, yes in zip(peaks.heats, positive, strict=True)
-              if not yes]  # fmt: skip
-    over = peaks.scores >= threshold
+def _at(looks: Looks, threshold: float, counted: str) -> dict[str, Any]:
+    positive, over = looks.positive, looks.scores >= threshold
+    pairs = zip(looks.each, positive, strict=True)
+    alarms = [look.count(threshold) for look, yes in pairs if not yes]
     return {
         "threshold": rounded(threshold),
-        "found": rounded(float((over & peaks.inside)[positive].mean())),
+        "found": rounded(float((over & looks.hits)[positive].mean())),
         "false_alarms": rounded(float(over[~positive].mean()) if alarms else float("nan")),
-        "false_peaks_each": rounded(float(np.mean(alarms)) if alarms else float("nan")),
+        counted: rounded(float(np.mean(alarms)) if alarms else float("nan")),
     }
 
 
 def _pasted(
-    heat_of: HeatOf,
-    shape: ImageInput,
+    look: Looker,
     photos: Sequence[Photo],
     is_target: Callable[[str], bool],
     area: float,
     thresholds: Mapping[str, float],
+    hit: str,
 ) -> dict[str, Any]:
     count = min(_PASTED, len(photos))
-    peaks = watch(heat_of, shape, pasted(photos, is_target, area, count), count)
-    if not peaks.scores.size:
+    looks = watch(look, pasted(photos, is_target, area, count), count)
+    if not looks.each:
         return {"area": area, "count": 0}
     return {
         "area": area,
-        "count": len(peaks.scores),
-        "peak_inside": rounded(float(peaks.inside.mean())),
+        "count": len(looks.each),
+        hit: rounded(float(looks.hits.mean())),
         "found": {
-            name: rounded(float((peaks.inside & (peaks.scores >= threshold)).mean()))
+            name: rounded(float((looks.hits & (looks.scores >= threshold)).mean()))
             for name, threshold in thresholds.items()
         },
     }
@@ -223,19 +271,49 @@ def judge(
     photos: Sequence[Photo],
     thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Return the figures of a model with a heat map; `recipe` as its file holds it."""
+    """Return the figures of a model that says where something is; `recipe` as its file holds it.
+
+    Those of a detector have `boxes` as well, see `box_evaluate.by_label`.
+    """
     table, target = recipe["data"], str(recipe["target"])
     if target not in classifier.labels:
         raise LotorError(f"the recipe's target '{target}' is none of the model's labels")
     index = classifier.labels.index(target)
 
-    def is_target(kind: str) -> bool:
-        return bool(table["classes"].get(kind, table["other"]) == target)
+    def label_of(kind: str) -> str:
+        return str(table["classes"].get(kind, table["other"]))
 
-    return measure(
-        lambda image: heat_maps(classifier, image)[:, :, index],
-        classifier.input, photos, is_target, thresholds,
-    )  # fmt: skip
+    def is_target(kind: str) -> bool:
+        return label_of(kind) == target
+
+    if recipe["task"] == "detect":
+        seeing = BestBoxes(boxes_of(classifier, recipe), target)
+        figures = measure(seeing, photos, is_target, thresholds, "detect")
+        used = boxed(photos, is_target)  # which come before pasted ones
+        labels = [label for label in classifier.labels if label != background_of(recipe)]
+        return {"boxes": by_label(used, seeing.said[: len(used)], labels, label_of)} | figures
+    heat = peaks(lambda image: heat_maps(classifier, image)[:, :, index], classifier.input)
+    return measure(heat, photos, is_target, thresholds)
+
+
+class BestBoxes:
+    """How a detector looks for the target: its best box must overlap one of it by half.
+
+    Attributes:
+        said: all that was found on each photograph, in their order.
+    """
+
+    def __init__(self, find: Callable[[Image], list[Found]], target: str) -> None:
+        self._find, self._target = find, target
+        self.said: list[list[Found]] = []
+
+    def __call__(self, image: Image, boxes: Sequence[Box]) -> Look:
+        """Look at a photograph; see `Looker`."""
+        self.said.append(self._find(image))
+        found = [one for one in self.said[-1] if one.label == self._target]
+        hit = bool(found) and any(overlap(found[0].box, b) >= LEAST_OVERLAP for b in boxes)
+        scores = [one.score for one in found]
+        return Look(max(scores, default=0.0), hit, lambda limit: sum(s >= limit for s in scores))
 
 
 def judge_places(
@@ -276,33 +354,37 @@ def places_text(result: Mapping[str, Any]) -> str:
 
 def as_lines(found: Mapping[str, Any], target: str) -> list[str]:
     """Return the figures for people."""
-    lines = [
-        f"  {found['photos']} photographs, {found['positives']} of them with {target}",
-        f"  peak inside the box {_text(found['peak_inside'])}",
-    ]
+    task = "detect" if "boxes" in found else "locate"
+    hit, counted = HIT[task], COUNTED[task]
+    right = {"locate": "peak inside the box", "detect": "best box overlaps by half"}[task]
+    lines = [f"  {found['photos']} photographs, {found['positives']} of them with {target}"]
+    if task == "detect":
+        lines += box_lines(found["boxes"])
+    lines.append(f"  {right} {_text(found[hit])}")
     for row in found["by_area"]:
         low, high = row["area"]
         lines.append(
-            f"    {low:.0%} to {high:.0%} of the frame: {_text(row['peak_inside'])} of "
-            f"{row['photos']}"
+            f"    {low:.0%} to {high:.0%} of the frame: {_text(row[hit])} of {row['photos']}"
         )
     low, high = found["average_precision_95"]
+    what = {"locate": "the peak", "detect": "photographs by their best box"}[task]
     lines.append(
-        f"  average precision of the peak {_text(found['average_precision'])} "
+        f"  average precision of {what} {_text(found['average_precision'])} "
         f"[{_text(low)}, {_text(high)}]"
     )
+    places = {"locate": "peaks", "detect": "boxes"}[task]
     for name, row in found["at_threshold"].items():
         lines.append(
             f"  at the threshold for {name} on val, {_text(row['threshold'])}: found "
             f"{_text(row['found'])}, false alarms {_text(row['false_alarms'])}, "
-            f"{_text(row['false_peaks_each'])} peaks a photograph without {target}"
+            f"{_text(row[counted])} {places} a photograph without {target}"
         )
     for row in found["pasted"]:
         if row["count"]:
             over = ", ".join(f"{_text(v)} over that of {k}" for k, v in row["found"].items())
             lines.append(
-                f"  pasted at {row['area']:.0%} of the frame ({row['count']}): peak inside the box "
-                f"{_text(row['peak_inside'])}; {over}"
+                f"  pasted at {row['area']:.0%} of the frame ({row['count']}): {right} "
+                f"{_text(row[hit])}; {over}"
             )
     return lines
 

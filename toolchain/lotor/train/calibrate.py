@@ -195,8 +195,5 @@ def ranges(
 
 
 def _scores(network: Network) -> set[str]:
-    """Return the tensors that come out, or go into a softmax that does."""
-    names = set(network.outputs)
-    return names | {
-        n for out in names if network[out].kind == "softmax" for n in network[out].inputs
-    }
+    """Return the tensors that come out, or that probabilities are made of."""
+    return {*network.outputs, *network.heads}

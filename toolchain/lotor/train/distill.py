@@ -24,6 +24,7 @@ from lotor.oracle import Oracle
 from lotor.preprocess import Image, normalize
 from lotor.resources import resource
 from lotor.train import recipe as recipes
+from lotor.train.box_loss import box_loss
 from lotor.train.dequantize import dequantized
 from lotor.train.export import to_float
 from lotor.train.fold import fold
@@ -145,7 +146,7 @@ def pupil(model: keras.Model, teacher: Teacher | None) -> keras.Model:
 
 
 def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
-    """Return the loss of logits [n, labels]; that of a heat map is `heat_loss`.
+    """Return the loss of logits [n, labels]; `heat_loss` and `box_loss` are those of places.
 
     Without a teacher: cross-entropy with the true labels [n, labels]. With one, of weight w and
     temperature T: (1 - w) of that and w T^2 times the Kullback-Leibler divergence from the
@@ -158,6 +159,8 @@ def loss(recipe: recipes.Recipe) -> Callable[[Any, Any], Any]:
     )
     if recipe.task == "locate":
         return heat_loss(recipe.locate.focus)
+    if recipe.task == "detect":
+        return box_loss(recipe.detect.focus, recipe.detect.weight, recipe.detect.places)
     teacher, count = recipe.teacher, len(recipe.labels)
     if teacher is None:
         return plain  # type: ignore[no-any-return]

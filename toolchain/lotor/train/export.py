@@ -4,7 +4,9 @@ Follows the quantization specification of TensorFlow Lite
 (https://ai.google.dev/edge/litert/models/quantization_spec): activations int8 with one scale and
 zero point, weights int8 or int4 with a scale for each filter and no zero point, biases int32 with
 the product of both scales. Activations may be int16, symmetric, with biases of int64 ("16x8"): all
-of them, or some; QUANTIZE layers lie between.
+of them, or some; QUANTIZE layers lie between. A detector ends in the custom operator
+TFLite_Detection_PostProcess, which the reference only has for uint8 and float32: its inputs are
+made uint8, the same real numbers.
 """
 
 from collections.abc import Mapping
@@ -14,13 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tflite
+from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
 from lotor.errors import LotorError
 from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_model
-from lotor.train.layers import Array, Layer, Network
+from lotor.train.anchors import ENCODING, STEP, Detections
+from lotor.train.layers import PROBABILITIES, Array, Layer, Network
 
 _HIGH = 127  # of weights
-_KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape")
+_KINDS_OF_SAME_SCALE = ("max_pool_2d", "average_pool_2d", "pad", "reshape", "concatenation")
 _LEAST_SCALE = 1e-8  # the reference counts the limits of activations (6) in int32 steps of it
 _FINER = {8: 1 << 10, 16: 1 << 6}  # steps of an output for a step of its sums, at most
 _HEADROOM = 2.0  # of int16 over what was seen: it has steps to spare, and clipping costs most
@@ -37,6 +41,8 @@ _VERSIONS = {
     "add": 2,
     "pad": 2,
     "reshape": 1,
+    "concatenation": 2,
+    "logistic": 2,
     "softmax": 2,
 }
 _VERSIONS_16 = _VERSIONS | {
@@ -170,9 +176,11 @@ def plan(
         LotorError: a tensor has no range, or one that is no number.
     """
     tensors: dict[str, Quantization] = {}
+    joined = {layer.name: _joined(network, layer) for layer in network if _joins(layer)}
+    ranges = {**ranges, **{n: ranges[name] for name, names in joined.items() for n in names}}
     for name in (network.input, *(layer.name for layer in network)):
         layer = None if name == network.input else network[name]
-        if layer and layer.kind == "softmax":
+        if layer and layer.kind in PROBABILITIES:
             tensors[name] = SOFTMAX if activations == 8 else SOFTMAX_16
         elif layer and layer.kind in _KINDS_OF_SAME_SCALE:
             tensors[name] = tensors[layer.inputs[0]]
@@ -182,7 +190,32 @@ def plan(
             tensors[name] = Quantization.of(*ranges[name], activations)
         else:
             tensors[name] = output_quantization(layer, ranges[name], tensors, activations)
+    for names in joined.values():
+        tensors |= dict.fromkeys(names, _coarsest([tensors[name] for name in names]))
     return Plan(tensors, dict(weight_bits or {}))
+
+
+def _joins(layer: Layer) -> bool:
+    return layer.kind == "concatenation"
+
+
+def _joined(network: Network, layer: Layer) -> set[str]:
+    """Return the tensors that must be quantized as a concatenation is: all that it is made of."""
+    found, left = {layer.name}, list(layer.inputs)
+    while left:
+        name = left.pop()
+        found.add(name)
+        if name != network.input and network[name].kind in _KINDS_OF_SAME_SCALE:
+            left += network[name].inputs
+    return found
+
+
+def _coarsest(quants: list[Quantization]) -> Quantization:
+    """Return one quantization for several tensors of the same range, no finer than any of them."""
+    if len(set(quants)) == 1:
+        return quants[0]
+    reach = max(q.scale * max(q.most - q.zero_point, q.zero_point - q.least) for q in quants)
+    return Quantization.of(-reach, reach, quants[0].bits)
 
 
 def changed(network: Network, planned: Plan, name: str, quant: Quantization) -> Plan:
@@ -259,21 +292,30 @@ def quantize_layer(layer: Layer, planned: Plan) -> QuantizedLayer:
     return QuantizedLayer(weights, scales, bias.astype(np.int64 if wide else np.int32))
 
 
-def to_int8(network: Network, planned: Plan) -> bytes:
-    """Return the `.tflite` of integers; input and outputs, too, are int8, or int16 by the plan."""
-    return _write(network, planned)
+def to_int8(network: Network, planned: Plan, ending: Detections | None = None) -> bytes:
+    """Return the `.tflite` of integers; input and outputs, too, are int8, or int16 by the plan.
+
+    Args:
+        network: the network.
+        planned: see `plan`.
+        ending: of a detector, whose outputs are encoded boxes and scores: what makes detections of
+            them, in float32.
+    """
+    return _write(network, planned, ending)
 
 
-def to_float(network: Network) -> bytes:
-    """Return the float32 `.tflite` of the same network."""
-    return _write(network, None)
+def to_float(network: Network, ending: Detections | None = None) -> bytes:
+    """Return the float32 `.tflite` of the same network; `ending` as for `to_int8`."""
+    return _write(network, None, ending)
 
 
-def _write(network: Network, planned: Plan | None) -> bytes:
+def _write(network: Network, planned: Plan | None, ending: Detections | None) -> bytes:
     file = _File(network, planned)
     for layer in network:
         file.add(layer)
     outputs = [file.place(name) for name in network.outputs]
+    if ending is not None:
+        outputs = file.detect(ending, network.outputs)
     graph = NewSubgraph(file.tensors, file.operators, [file.place(network.input)], outputs)
     return write_model([graph], f"lotor: {network.name}")
 
@@ -319,6 +361,38 @@ class _File:
         )
         if written != wanted:
             self._convert(output, layer.name, wanted)
+
+    def detect(self, how: Detections, heads: tuple[str, ...]) -> list[int]:
+        """Add what decodes boxes and suppresses overlaps; returns its outputs' indices."""
+        inputs = [self._as_uint8(name) if self._planned else self.place(name) for name in heads]
+        if self._planned:
+            steps = np.rint(how.anchors / STEP).astype(np.uint8)
+            inputs.append(self._constant("anchors", steps, scales=(STEP,)))
+        else:
+            inputs.append(self._constant("anchors", how.anchors))
+        shapes: list[tuple[int, ...]] = [(1, how.most, 4), (1, how.most), (1, how.most), (1,)]
+        names = ("boxes", "classes", "scores", "count")
+        outputs = [
+            self._put(NewTensor(f"detections/{name}", shape, "float32"))
+            for name, shape in zip(names, shapes, strict=True)
+        ]
+        self.operators.append(
+            NewOperator("CUSTOM:TFLite_Detection_PostProcess", tuple(inputs), tuple(outputs),
+                        ("", {"custom": _detection_options(how)}))
+        )  # fmt: skip
+        return outputs
+
+    def _as_uint8(self, name: str) -> int:
+        quant = self._quant(name)
+        assert quant is not None
+        shape = (1, *self._network.shape(name))
+        new = NewTensor(f"{name}/uint8", shape, "uint8", (quant.scale,), quant.zero_point + 128)
+        made = self._put(new)
+        self.operators.append(
+            NewOperator("QUANTIZE", (self.place(name),), (made,), ("QuantizeOptions", {}),
+                        _VERSION_OF_QUANTIZE)
+        )  # fmt: skip
+        return made
 
     def _quant(self, name: str) -> Quantization | None:
         return self._planned.tensors[name] if self._planned else None
@@ -380,7 +454,30 @@ def _activation(layer: Layer) -> int:
     return int(known[layer.clamp])
 
 
-def _options(network: Network, layer: Layer, wide: bool) -> tuple[str, dict[str, Any]]:
+def _detection_options(how: Detections) -> bytes:
+    """Return the options of TFLite_Detection_PostProcess.
+
+    Every class is suppressed by itself ("regular"): only then does the reference define the
+    outputs behind the last detection.
+    """
+    y, x, height, width = ENCODING
+    fields = {
+        "max_detections": how.most,
+        "max_classes_per_detection": 1,
+        "detections_per_class": how.most,
+        "use_regular_nms": True,
+        "nms_score_threshold": how.least,
+        "nms_iou_threshold": how.overlap,
+        "num_classes": how.classes,
+        "y_scale": y,
+        "x_scale": x,
+        "h_scale": height,
+        "w_scale": width,
+    }
+    return bytes(flexbuffers.Dumps(fields))
+
+
+def _options(network: Network, layer: Layer, wide: bool) -> tuple[str, dict[str, Any]] | None:
     padding = {"SAME": tflite.Padding.SAME, "VALID": tflite.Padding.VALID}[layer.padding]
     strides = {"StrideH": layer.stride[0], "StrideW": layer.stride[1], "Padding": padding}
     fused = {"FusedActivationFunction": _activation(layer)}
@@ -388,6 +485,8 @@ def _options(network: Network, layer: Layer, wide: bool) -> tuple[str, dict[str,
     if layer.kind == "depthwise_conv_2d":
         each = layer.shape[-1] // network.shape(layer.inputs[0])[-1]
         return "DepthwiseConv2DOptions", {**strides, **fused, "DepthMultiplier": each}
+    if layer.kind == "logistic":  # has none
+        return None
     return {
         "conv_2d": ("Conv2DOptions", {**strides, **fused}),
         "fully_connected": ("FullyConnectedOptions", fused),
@@ -398,5 +497,6 @@ def _options(network: Network, layer: Layer, wide: bool) -> tuple[str, dict[str,
         "max_pool_2d": ("Pool2DOptions", {**strides, **window, **fused}),
         "pad": ("PadOptions", {}),
         "reshape": ("ReshapeOptions", {"NewShape": [1, *layer.shape]}),
+        "concatenation": ("ConcatenationOptions", {"Axis": layer.axis}),
         "softmax": ("SoftmaxOptions", {"Beta": 1.0}),
     }[layer.kind]

@@ -19,6 +19,7 @@ from lotor.train import networks
 from lotor.train.augment import Scenery, augment
 from lotor.train.checkpoint import ALL, FITTED, HEAD, INTEGERS, Checkpoint
 from lotor.train.distill import TOLD, Teacher, loss, pupil
+from lotor.train.networks import ssd_lite
 from lotor.train.qat import QuantizedModel
 from lotor.train.recipe import Recipe
 from lotor.train.transfer import Folded, start_classifier, transfer
@@ -175,7 +176,8 @@ def fit(
     # A classifier alone has nothing to learn from features of nothing.
     head = min(how.head_steps, how.steps // 4) if recipe.transfer else 0
     learner = pupil(model, photos.teacher)
-    backbone = [layer for layer in learner.layers if layer.name not in ("logits", TOLD)]
+    heads = ("logits", TOLD, ssd_lite.HEAD)
+    backbone = [layer for layer in learner.layers if not layer.name.startswith(heads)]
     with Progress(f"training {recipe.name}", how.steps, "steps") as progress:
         if head and not saved.passed(HEAD):
             for layer in backbone:

@@ -171,6 +171,8 @@ def _relu(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, 
 
 
 def _activation(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
+    if layer.activation is keras.activations.sigmoid:
+        return net.add(Layer(layer.name, "logistic", inputs, shape))
     clamp = _clamp_of(layer.activation)
     if clamp == (None, None):
         return inputs[0]
@@ -204,6 +206,11 @@ def _reshape(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[in
     return net.add(Layer(layer.name, "reshape", inputs, shape))
 
 
+def _concatenate(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
+    axis = layer.axis % (len(shape) + 1)
+    return net.add(Layer(layer.name, "concatenation", inputs, shape, axis=axis))
+
+
 def _nothing(net: _Folding, layer: Any, inputs: tuple[str, ...], shape: tuple[int, ...]) -> str:
     return inputs[0]
 
@@ -221,6 +228,7 @@ _FOLD: dict[type[Any], Fold] = {
     layers.Softmax: _softmax,
     layers.Activation: _activation,
     layers.Add: _add,
+    layers.Concatenate: _concatenate,
     layers.GlobalAveragePooling2D: _mean,
     layers.AveragePooling2D: _pool,
     layers.MaxPooling2D: _pool,

@@ -22,8 +22,13 @@ Kind = Literal[
     "max_pool_2d",
     "pad",
     "reshape",
+    "concatenation",
+    "logistic",
     "softmax",
 ]
+
+PROBABILITIES = ("logistic", "softmax")
+"""Kinds of layers that make probabilities of what a network has computed."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Layer:
         before: rows above and columns to the left that `pad` adds.
         after: rows below and columns to the right that it adds.
         clamp: least and greatest output of the activation; None for no limit.
+        axis: along which `concatenation` lays its inputs; 0 is the batch.
     """
 
     name: str
@@ -57,6 +63,7 @@ class Layer:
     before: tuple[int, int] = (0, 0)
     after: tuple[int, int] = (0, 0)
     clamp: tuple[float | None, float | None] = (None, None)
+    axis: int = 1
 
     @property
     def channel_axis(self) -> int:
@@ -94,9 +101,16 @@ class Network:
 
     @property
     def logits(self) -> str:
-        """The first output's tensor, or what is before its softmax."""
-        first = self.outputs[0]
-        return self[first].inputs[0] if self[first].kind == "softmax" else first
+        """The first output's tensor, or what is before its probabilities."""
+        return self.heads[0]
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Every output's tensor, or what is before its probabilities."""
+        return tuple(
+            self[name].inputs[0] if self[name].kind in PROBABILITIES else name
+            for name in self.outputs
+        )
 
     def readers(self, tensor: str) -> list[Layer]:
         """Return the layers that read a tensor."""

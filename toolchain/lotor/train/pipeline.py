@@ -132,19 +132,24 @@ def _fit(
     With them comes what calibrated it.
     """
     with loading():
-        from lotor.train import convert, export, finish, fit, fold, scenes, transfer
+        from lotor.train import boxes, convert, export, finish, fit, fold, scenes, transfer
+        from lotor.train.networks import ssd_lite
     weights = transfer.weights_of(recipe)
     rng = np.random.default_rng(recipe.fit.seed)
-    locating = recipe.task == "locate"
-    pictures = (scenes.Scenes if locating else fit.Photos)(photos.split("train"), recipe)
+    kinds = {"classify": fit.Photos, "locate": scenes.Cells, "detect": boxes.Boxed}
+    pictures = kinds[recipe.task](photos.split("train"), recipe)
     model = fit.started(pictures, weights, rng)
-    if locating:
+    if recipe.task == "locate":
         model = scenes.heat_map_of(model, recipe)
+    elif recipe.task == "detect":
+        model = boxes.detector_of(model, recipe)
     try:
         fit.fit(model, pictures, recipe, rng, saved)
         if not recipe.quantize.int8:
             return None, export.to_float(fold.fold(model)), {}
         print("quantizing", file=sys.stderr)
+        if recipe.task == "detect":
+            model = ssd_lite.ends(model)
         integers, folded = convert.quantized(model, pictures, rng, saved)
     except fit.Diverged:
         saved.remove()
@@ -153,9 +158,10 @@ def _fit(
         if saved.phase:
             print("\ninterrupted; the same command goes on from what is done", file=sys.stderr)
         raise
-    if locating:
-        planned = integers.planned
-        return export.to_int8(integers.network, planned), export.to_float(folded), {}
+    if recipe.task != "classify":
+        ending = boxes.ending_of(recipe) if recipe.task == "detect" else None
+        int8 = export.to_int8(integers.network, integers.planned, ending)
+        return int8, export.to_float(folded, ending), {}
     done = finish.finish(integers, folded, photos.split("train"), photos.split("val"), recipe)
     int8, real = export.to_int8(done.network, done.planned), export.to_float(done.real)
     return int8, real, done.calibration
@@ -172,7 +178,7 @@ def _measure(
     recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the figures on val and test, and the thresholds that val gives."""
-    if recipe.task == "locate":
+    if recipe.task != "classify":
         table, path = dataclasses.asdict(recipe), out / f"{recipe.name}.tflite"
         model = ModelFile(recipe.name, path, recipe.labels, table)
         return figures_of_training(model, out / f"{recipe.name}_float.tflite", photos)
@@ -301,7 +307,7 @@ def as_text(result: dict[str, Any]) -> str:
     """Return what a training gave, for people."""
     lines = []
     for part, figures in result["metrics"].items():
-        if "peak_inside" in figures:
+        if "pasted" in figures:
             target = result["lineage"]["recipe"]["target"]
             lines += [f"{part}:", *as_lines(figures, target)]
         elif part in ("val", "test", "test_float"):

@@ -18,7 +18,7 @@ import tensorflow as tf
 from lotor.errors import LotorError
 from lotor.ops.quantization import fixed_point, fixed_points
 from lotor.train.export import Plan, Quantization, quantize_layer
-from lotor.train.layers import Layer, Network
+from lotor.train.layers import PROBABILITIES, Layer, Network
 from lotor.train.rounded import rounded
 from lotor.train.run import before_clamp, products
 
@@ -124,8 +124,9 @@ def _limits(layer: Layer, quant: Quantization) -> tuple[float, float]:
 class QuantizedModel(keras.Model):  # type: ignore[misc]
     """A network that trains as integers.
 
-    Takes float32 [n, *input] and returns float32 [n, *output] of the network's first output, or of
-    what is before its softmax: real numbers that lie on the output's int8 grid.
+    Takes float32 [n, *input] and returns float32 [n, *output] of the network's output, or of what
+    is before its probabilities: real numbers that lie on the output's int8 grid. Several outputs
+    lie side by side, along the last axis.
 
     Args:
         network: folded; see `fold`.
@@ -142,7 +143,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
                 f"{network.name}: activations of 16 bits cannot be trained as integers; leave the "
                 "steps out, which 16 bits do not need"
             )
-        self._network, self._planned, self._last = network, planned, network.logits
+        self._network, self._planned, self._heads = network, planned, network.heads
         self._steps: dict[str, Callable[..., tf.Tensor]] = {}
         self._kernels: dict[str, Any] = {}
         self._biases: dict[str, Any] = {}
@@ -192,16 +193,18 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
     def refresh(self) -> None:
         """Give every filter the scale that its weights have now; a traced step must be remade."""
         now = self.network
-        self._steps = {layer.name: self._step(layer) for layer in now if layer.kind != "softmax"}
+        self._steps = {n.name: self._step(n) for n in now if n.kind not in PROBABILITIES}
         if self.compiled:
             self.make_train_function(force=True)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Return the scores for float32 [n, *input]."""
-        return self.tensors(inputs)[self._last]
+        tensors = self.tensors(inputs)
+        heads = [tensors[name] for name in self._heads]
+        return heads[0] if len(heads) == 1 else tf.concat(heads, -1)
 
     def tensors(self, inputs: Any) -> dict[str, Any]:
-        """Run all layers but a softmax; return every tensor as the real numbers it stands for."""
+        """Run all layers but probabilities; return tensors as the real numbers they stand for."""
         quant = self._planned.tensors[self._network.input]
         soft = inputs / quant.scale
         low, high = float(_LOW - quant.zero_point), float(_HIGH - quant.zero_point)
@@ -211,7 +214,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             self._network.input: _straight(tf.clip_by_value(_half_away(soft), low, high), clipped)
         }
         for layer in self._network:
-            if layer.kind != "softmax":
+            if layer.kind not in PROBABILITIES:
                 whole[layer.name] = self._steps[layer.name](*(whole[n] for n in layer.inputs))
         return {name: value * self._planned.tensors[name].scale for name, value in whole.items()}
 
@@ -224,6 +227,7 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
             "mean": self._mean,
             "pad": _unchanged,
             "reshape": _unchanged,
+            "concatenation": _unchanged,
             "max_pool_2d": _unchanged,
         }
         if layer.kind not in kinds:
@@ -310,5 +314,5 @@ class QuantizedModel(keras.Model):  # type: ignore[misc]
 
 
 def _unchanged(layer: Layer) -> Callable[..., tf.Tensor]:
-    """Return a layer whose integers are some of its input's."""
-    return lambda x: before_clamp(layer, [x])
+    """Return a layer whose integers are some of its inputs'."""
+    return lambda *inputs: before_clamp(layer, list(inputs))

@@ -189,28 +189,62 @@ class Ood:
 
 
 @dataclass(frozen=True)
-class Locate:
-    """What a heat map says, and how small animals are made for it; for `task = "locate"`.
+class Pasting:
+    """How small animals are made for what says where something is.
 
-    A `cell` is so many pixels of the input wide; the backbone keeps `blocks` of its blocks. Cells
-    in the middle of an animal's box, `core` of its height and width, are its own; those in the
-    rest of the box may say anything. In a `paste` share of the photographs what is on one is pasted
-    into another, at `smallest` to `largest` of the frame's area. `focus` is the exponent of the
-    focal loss, `quiet` what a cell without an animal weighs.
+    In a `paste` share of the photographs what is on one is pasted into another, one of the label
+    `background`, at `smallest` to `largest` of the frame's area.
     """
 
     background: str = "background"
-    cell: int = 8
-    blocks: int = 11
-    core: float = 0.5
     paste: float = 0.4
     smallest: float = 0.03
     largest: float = 0.3
+
+
+@dataclass(frozen=True)
+class Locate(Pasting):
+    """What a heat map says; for `task = "locate"`.
+
+    A `cell` is so many pixels of the input wide; the backbone keeps `blocks` of its blocks. Cells
+    in the middle of an animal's box, `core` of its height and width, are its own; those in the
+    rest of the box may say anything. `focus` is the exponent of the focal loss, `quiet` what a cell
+    without an animal weighs.
+    """
+
+    cell: int = 8
+    blocks: int = 11
+    core: float = 0.5
     focus: float = 2.0
     quiet: float = 0.2
 
 
-TASKS = ("classify", "locate")
+@dataclass(frozen=True)
+class Detect(Pasting):
+    """What a detector says; for `task = "detect"`.
+
+    Each cell of the feature maps, `strides` pixels of the input wide, has anchors of every one of
+    `ratios` (width to height); `scales` are the maps' sizes of them, as shares of the input's side.
+    An anchor stands for a box from `matched` of intersection over union on, below `unmatched` for
+    the background. `focus` and `weight` are exponent and weight of the focal loss; `places` weighs
+    the loss of boxes beside it. Told are at most `most` boxes of at least the score `least`; of two
+    that overlap by `overlap`, the better one.
+    """
+
+    strides: list[int] = field(default_factory=lambda: [8, 16, 32])
+    scales: list[float] = field(default_factory=lambda: [0.2, 0.4, 0.7])
+    ratios: list[float] = field(default_factory=lambda: [1.0, 2.0, 0.5])
+    matched: float = 0.5
+    unmatched: float = 0.4
+    focus: float = 2.0
+    weight: float = 0.25
+    places: float = 1.0
+    most: int = 10
+    overlap: float = 0.5
+    least: float = 0.02
+
+
+TASKS = ("classify", "locate", "detect")
 
 
 @dataclass(frozen=True)
@@ -236,6 +270,12 @@ class Recipe:
     ood: Ood = field(default_factory=Ood)
     task: str = "classify"
     locate: Locate = field(default_factory=Locate)
+    detect: Detect = field(default_factory=Detect)
+
+    @property
+    def pasting(self) -> Pasting:
+        """How small animals are made, for what says where something is."""
+        return self.detect if self.task == "detect" else self.locate
 
     def label_of(self, kind: str) -> int:
         """Return the index of the label that a data set's class belongs to."""
@@ -246,6 +286,8 @@ T = TypeVar("T")
 
 _WORDS: dict[Any, str] = {
     list[str]: "a list of texts",
+    list[int]: "a list of whole numbers",
+    list[float]: "a list of numbers",
     dict[str, str]: "a table of texts",
     dict[str, float]: "a table of numbers",
 }
@@ -267,7 +309,7 @@ def parse_recipe(table: dict[str, Any], where: str) -> Recipe:
     """Return the recipe of a TOML table, checked; `where` is what errors name."""
     recipe = build(Recipe, table, where)
     _check(recipe, where)
-    _check_locate(recipe, where)
+    _check_places(recipe, where)
     return recipe
 
 
@@ -419,14 +461,47 @@ def _check_trust(recipe: Recipe, where: str) -> None:
         raise LotorError(f"{where}: ood.directions is {recipe.ood.directions}; 0 is the least")
 
 
-def _check_heat_map(recipe: Recipe, where: str) -> None:
-    """Refuse what a heat map has no use for."""
-    cell, shape = recipe.locate.cell, recipe.input
-    if shape.height % cell or shape.width % cell:
+def _check_places(recipe: Recipe, where: str) -> None:
+    """Check what says where something is."""
+    if recipe.task not in TASKS:
         raise LotorError(
-            f"{where}: {shape.height}x{shape.width} pixels are no whole number of cells of {cell}; "
-            "take multiples of locate.cell"
+            f"{where}: task '{recipe.task}'{did_you_mean(recipe.task, TASKS)} is none of "
+            f"{', '.join(TASKS)}"
         )
+    table = "detect" if recipe.task == "detect" else "locate"
+    how = recipe.pasting
+    for name, value in (("smallest", how.smallest), ("largest", how.largest)):
+        _check_share(value, f"{where}: {table}.{name}")
+    if not 0 <= how.paste <= 1:
+        raise LotorError(f"{where}: {table}.paste is {how.paste}; it must lie in 0..1")
+    if how.smallest > how.largest:
+        raise LotorError(
+            f"{where}: {table}.smallest {how.smallest} is above {how.largest}, largest"
+        )
+    _check_share(recipe.locate.core, f"{where}: locate.core")
+    if recipe.task == "classify":
+        return
+    if how.background not in recipe.labels:
+        raise LotorError(
+            f"{where}: {table}.background '{how.background}'"
+            f"{did_you_mean(how.background, recipe.labels)} is none of the labels "
+            f"{', '.join(recipe.labels)}"
+        )
+    if recipe.task == "locate":
+        _check_useless(recipe, "a heat map", where)
+        _check_heat_map(recipe, where)
+    else:
+        _check_useless(recipe, "a detector", where)
+        _check_detect(recipe, where)
+
+
+def _check_share(value: float, name: str) -> None:
+    if not 0 < value <= 1:
+        raise LotorError(f"{name} is {value}; it must be above 0, at most 1")
+
+
+def _check_useless(recipe: Recipe, what: str, where: str) -> None:
+    """Refuse what a heat map or a detector has no use for."""
     for name, value in (
         ("ood.directions", recipe.ood.directions),
         ("augment.composite", recipe.augment.composite),
@@ -434,32 +509,62 @@ def _check_heat_map(recipe: Recipe, where: str) -> None:
         ("fit.mixup", recipe.fit.mixup),
     ):
         if value:
-            raise LotorError(
-                f"{where}: {name} is {value}; a heat map is trained without; make it 0"
-            )
+            raise LotorError(f"{where}: {name} is {value}; {what} is trained without; make it 0")
     if not recipe.quantize.int8:
-        raise LotorError(f"{where}: quantize.int8 is false; a heat map is measured as integers")
+        raise LotorError(f"{where}: quantize.int8 is false; {what} is measured as integers")
+    if recipe.teacher:
+        raise LotorError(f"{where}: {what} has no [teacher]; leave it out")
 
 
-def _check_locate(recipe: Recipe, where: str) -> None:
-    how = recipe.locate
-    if recipe.task not in TASKS:
+def _check_heat_map(recipe: Recipe, where: str) -> None:
+    cell, shape = recipe.locate.cell, recipe.input
+    if shape.height % cell or shape.width % cell:
         raise LotorError(
-            f"{where}: task '{recipe.task}'{did_you_mean(recipe.task, TASKS)} is none of "
-            f"{', '.join(TASKS)}"
+            f"{where}: {shape.height}x{shape.width} pixels are no whole number of cells of {cell}; "
+            "take multiples of locate.cell"
         )
-    if recipe.task == "locate" and how.background not in recipe.labels:
+    if recipe.network.kind != "mobilenet_v1":
+        raise LotorError(f"{where}: a heat map is cut from mobilenet_v1")
+
+
+def _check_detect(recipe: Recipe, where: str) -> None:
+    how, shape = recipe.detect, recipe.input
+    if not how.strides or how.strides != sorted(set(how.strides)) or how.strides[0] < 1:
+        raise LotorError(f"{where}: detect.strides {how.strides} must rise, from 1 on")
+    if len(how.scales) != len(how.strides):
         raise LotorError(
-            f"{where}: locate.background '{how.background}'"
-            f"{did_you_mean(how.background, recipe.labels)} is none of the labels "
-            f"{', '.join(recipe.labels)}"
+            f"{where}: detect.scales has {len(how.scales)} numbers; one is needed for each of the "
+            f"{len(how.strides)} strides"
         )
-    for name, value in (("core", how.core), ("smallest", how.smallest), ("largest", how.largest)):
-        if not 0 < value <= 1:
-            raise LotorError(f"{where}: locate.{name} is {value}; it must be above 0, at most 1")
-    if recipe.task == "locate":
-        _check_heat_map(recipe, where)
-    if recipe.task == "locate" and (recipe.network.kind != "mobilenet_v1" or recipe.teacher):
-        raise LotorError(f"{where}: a heat map is cut from mobilenet_v1, and has no [teacher]")
-    if how.smallest > how.largest:
-        raise LotorError(f"{where}: locate.smallest {how.smallest} is above {how.largest}, largest")
+    if how.scales != sorted(how.scales):
+        raise LotorError(f"{where}: detect.scales {how.scales} must rise")
+    for scale in how.scales:
+        _check_share(scale, f"{where}: a number in detect.scales")
+    if not how.ratios or not all(0.1 <= ratio <= 10 for ratio in how.ratios):
+        raise LotorError(f"{where}: detect.ratios {how.ratios} must each lie in 0.1..10")
+    if shape.height % how.strides[-1] or shape.width % how.strides[-1]:
+        raise LotorError(
+            f"{where}: {shape.height}x{shape.width} pixels are no whole number of cells of "
+            f"{how.strides[-1]}; take multiples of the largest of detect.strides"
+        )
+    for name, value in (
+        ("matched", how.matched),
+        ("unmatched", how.unmatched),
+        ("weight", how.weight),
+        ("overlap", how.overlap),
+        ("least", how.least),
+    ):
+        _check_share(value, f"{where}: detect.{name}")
+    if how.unmatched > how.matched:
+        raise LotorError(
+            f"{where}: detect.unmatched {how.unmatched} is above {how.matched}, matched"
+        )
+    if how.most < 1 or how.places < 0 or how.focus < 0:
+        raise LotorError(f"{where}: detect needs most from 1, places and focus from 0 on")
+    if len(recipe.labels) < 2 or recipe.target == how.background:
+        raise LotorError(f"{where}: the target must be a label beside detect.background")
+    if recipe.quantize.activations != 8:
+        raise LotorError(
+            f"{where}: quantize.activations is {recipe.quantize.activations}; a detector's last "
+            "layer takes 8 bits"
+        )

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from lotor.train.export import Plan, quantize_layer
-from lotor.train.layers import Array, Layer, Network
+from lotor.train.layers import PROBABILITIES, Array, Layer, Network
 from lotor.train.run import before_clamp, clamped
 
 
@@ -29,11 +29,11 @@ class Integers(Protocol):
         ...
 
     def __call__(self, inputs: Any) -> Any:
-        """Return the scores, before a softmax, for float32 [n, *input]."""
+        """Return the scores, before probabilities, for float32 [n, *input]."""
         ...
 
     def tensors(self, inputs: Any) -> dict[str, Any]:
-        """Return every tensor but a softmax's by name."""
+        """Return every tensor but probabilities by name."""
         ...
 
     def rounded_weights(self, name: str) -> Array:
@@ -62,11 +62,11 @@ class RoundedNetwork:
         self.refresh()
 
     def __call__(self, inputs: Any) -> Any:
-        """Return the scores, before a softmax, for float32 [n, *input]."""
+        """Return the scores, before probabilities, for float32 [n, *input]."""
         return self.tensors(inputs)[self.network.logits]
 
     def tensors(self, inputs: Any) -> dict[str, Any]:
-        """Return every tensor but a softmax's by name, for float32 [n, *input]."""
+        """Return every tensor but probabilities by name, for float32 [n, *input]."""
         return dict(self._run(tf.constant(inputs)))
 
     def rounded_weights(self, name: str) -> Array:
@@ -97,7 +97,7 @@ class RoundedNetwork:
     def _tensors(self, batch: Any) -> dict[str, Any]:
         found = {self.network.input: self._on_grid(self.network.input, batch)}
         for layer in self._layers:
-            if layer.kind != "softmax":
+            if layer.kind not in PROBABILITIES:
                 inputs = [found[name] for name in layer.inputs]
                 value = clamped(layer, before_clamp(layer, inputs))
                 found[layer.name] = self._on_grid(layer.name, value)

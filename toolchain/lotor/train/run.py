@@ -54,6 +54,10 @@ def before_clamp(layer: Layer, inputs: list[Any]) -> Any:
         return tf.nn.avg_pool2d(x, layer.window, layer.stride, layer.padding)
     if layer.kind == "reshape":
         return tf.reshape(x, (-1, *layer.shape))
+    if layer.kind == "concatenation":
+        return tf.concat(inputs, layer.axis)
+    if layer.kind == "logistic":
+        return tf.sigmoid(x)
     if layer.kind == "softmax":
         return tf.nn.softmax(x)
     raise LotorError(f"layer {layer.name}: no float {layer.kind}")

@@ -1,5 +1,6 @@
-"""What a heat map learns from: photographs with their boxes, and animals pasted in small."""
+"""What heat maps and detectors learn from: photographs with boxes, and animals pasted in small."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -17,13 +18,18 @@ from lotor.train.fit import Array, Photos
 from lotor.train.networks import fomo
 from lotor.train.recipe import Recipe
 
-_LEAST_LEFT = 0.25  # share of a box that must be left in the frame to be looked for
+Moved = tuple[float, float, float, float, float]
+"""A box as `geometry.move` returns it: x0, y0, x1, y1 in pixels, and the share that is left."""
+
+LEAST_LEFT = 0.25
+"""Share of a box that must be left in the frame for it to be looked for."""
+
 _LEAST_SIDE = 16  # pixels of what is cut out to be pasted
 _LARGEST_SIDE = 128  # cut-outs are kept no larger
 
 
 class Scenes(Photos):
-    """The photographs of one split for a heat map, with cells as targets."""
+    """The photographs of one split, with targets made of their boxes."""
 
     def __init__(self, photos: Sequence[Photo], recipe: Recipe) -> None:
         target = recipe.labels.index(recipe.target)
@@ -34,21 +40,19 @@ class Scenes(Photos):
                 "import` takes boxes in many formats"
             )
         super().__init__(boxed, recipe)
-        self._background = recipe.labels.index(recipe.locate.background)
+        self._background = recipe.labels.index(recipe.pasting.background)
         self._target = target
         self._kinds = {photo.kind for photo in boxed} | set(recipe.data.classes)
         self._places = np.flatnonzero(self.labels == self._background)
-        if recipe.locate.paste > 0 and not self._places.size:
-            raise LotorError("no background to paste animals onto; set locate.paste = 0")
+        if recipe.pasting.paste > 0 and not self._places.size:
+            raise LotorError(f"no background to paste animals onto; set {recipe.task}.paste = 0")
         self._cutouts: dict[tuple[int, int, bool], Cutout] = {}
 
     def batches(
         self, rng: np.random.Generator, taught: bool = True
     ) -> Iterator[tuple[Array, Array]]:
-        """Yield varied batches for ever: inputs [n, h, w, 3], targets as `mark` returns them."""
-        recipe = self.recipe
-        shape, how = recipe.input, recipe.locate
-        grid = (shape.height // how.cell, shape.width // how.cell)
+        """Yield varied batches for ever: inputs [n, h, w, 3], targets as `targets` returns them."""
+        recipe, shape = self.recipe, self.recipe.input
         while True:
             pixels, targets = [], []
             for index in self.draw(recipe.fit.batch, rng):
@@ -57,12 +61,24 @@ class Scenes(Photos):
                 moved = geometry.move(photo.boxes, to, shape.height, shape.width)
                 named = [self._label(box) for box in photo.boxes]
                 pixels.append(varied)
-                targets.append(mark(moved, named, self._elsewhere(photo), grid, recipe))
+                targets.append(self.targets(moved, named, self._elsewhere(photo)))
             yield normalize(np.stack(pixels), shape.mean, shape.std), np.stack(targets)
+
+    @abstractmethod
+    def targets(
+        self, boxes: Sequence[Moved], labels: Sequence[int], elsewhere: Sequence[int]
+    ) -> Array:
+        """Return what the network should say of one photograph.
+
+        Args:
+            boxes: as `geometry.move` returns them, in pixels of the input.
+            labels: index of each box's label; -1: no label's, but not the target.
+            elsewhere: labels that what is outside of boxes may have.
+        """
 
     def _scene(self, index: int, rng: np.random.Generator) -> tuple[Image, Photo]:
         """Return a photograph as it is, or what is on it pasted small into another."""
-        how, photo = self.recipe.locate, self.photos[index]
+        how, photo = self.recipe.pasting, self.photos[index]
         seen = self.labels[index] != self._target or self._large(index)
         if rng.random() >= how.paste or not seen:
             return self.images[index], photo
@@ -105,6 +121,18 @@ class Scenes(Photos):
         return [other for other in range(len(self.recipe.labels)) if other != self._target]
 
 
+class Cells(Scenes):
+    """The photographs of one split for a heat map, with cells as targets."""
+
+    def targets(
+        self, boxes: Sequence[Moved], labels: Sequence[int], elsewhere: Sequence[int]
+    ) -> Array:
+        """Return what `mark` does."""
+        shape, cell = self.recipe.input, self.recipe.locate.cell
+        grid = (shape.height // cell, shape.width // cell)
+        return mark(boxes, labels, elsewhere, grid, self.recipe)
+
+
 def _of(photo: Photo, recipe: Recipe, label: int) -> list[Box]:
     return [box for box in photo.boxes if recipe.label_of(box.kind) == label]
 
@@ -123,7 +151,7 @@ def _smaller(cutout: Cutout) -> Cutout:
 
 
 def mark(
-    boxes: Sequence[tuple[float, float, float, float, float]],
+    boxes: Sequence[Moved],
     labels: Sequence[int],
     elsewhere: Sequence[int],
     grid: tuple[int, int],
@@ -162,7 +190,7 @@ def mark(
             cells[inside, target] = 0
             continue
         cells[inside, -1] = 0
-        if left < _LEAST_LEFT:
+        if left < LEAST_LEFT:
             continue
         across, down = (x0 + x1) / 2, (y0 + y1) / 2
         half_w, half_h = how.core * (x1 - x0) / 2, how.core * (y1 - y0) / 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from lotor.train.layers import Array, Network
+from lotor.train.layers import PROBABILITIES, Array, Network
 from lotor.train.rounded import Integers
 from lotor.train.run import FloatNetwork, before_clamp, clamped
 
@@ -49,7 +49,7 @@ def noise(
     for batch in batches:
         wanted, found = real(batch), {n: np.asarray(v) for n, v in quantized.tensors(batch).items()}
         for layer in changed:
-            if layer.kind == "softmax":
+            if layer.kind in PROBABILITIES:
                 continue
             ideal = wanted[layer.name]
             inputs = [tf.constant(found[name]) for name in layer.inputs]
