@@ -63,7 +63,7 @@ def grid_anchors(
         cells = [np.stack([y, x, h * one, w * one], axis=-1) for h, w in sides]
         found.append(np.stack(cells, axis=2).reshape(-1, 4))
     steps = np.rint(np.clip(np.concatenate(found), 0, 1) / STEP)
-    return (np.maximum(steps, 1) * np.float32(STEP)).astype(np.float32)
+    return np.asarray(np.maximum(steps, 1) * np.float32(STEP), np.float32)
 
 
 def corners(anchors: Array) -> Reals:

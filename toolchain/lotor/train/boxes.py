@@ -85,8 +85,8 @@ class Boxed(Scenes):
         target = self._label_of[recipe.labels.index(recipe.target)]
         matters = np.ones((len(self._anchors), count), np.float32)
         matters[:, [self._label_of[n] for n in elsewhere if n in self._label_of]] = 0
-        at = np.array([b[:4] for b in boxes], np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]]
-        at /= (shape.height, shape.width) * 2
+        sides = np.array((shape.height, shape.width) * 2, np.float64)
+        at = np.array([b[:4] for b in boxes]).reshape(-1, 4)[:, [1, 0, 3, 2]] / sides
         shared = overlaps(self._corners, at)
         known = [n in self._label_of for n in labels]
         whole = [ok and b[4] >= LEAST_LEFT for ok, b in zip(known, boxes, strict=True)]
@@ -104,8 +104,8 @@ class Boxed(Scenes):
         matters[has] = 1
         found = np.zeros((len(self._anchors), 5 + count), np.float32)
         if has.any():
-            box = places[chosen[has]]
-            found[has, :4] = encode(at[box], self._anchors[has])
+            own = places[chosen[has]]
+            found[has, :4] = encode(at[own], self._anchors[has])
             found[has, 4] = 1
-            found[has, 5 + np.array([self._label_of.get(n, 0) for n in labels])[box]] = 1
+            found[has, 5 + np.array([self._label_of.get(n, 0) for n in labels])[own]] = 1
         return np.concatenate([found, matters], axis=1)

@@ -19,6 +19,9 @@ from lotor.train.networks.blocks import depthwise, unit
 HEAD = "ssd"
 """What the names of a head's layers start with."""
 
+SOURCE = "arXiv:1512.02325"
+"""Where it was published."""
+
 BOXES, LOGITS, SCORES = "boxes", "logits", "scores"
 
 _PRIOR = 0.01  # that an anchor has a label, before anything is learned
