@@ -42,20 +42,20 @@ def boxes_of(classifier: Classifier, recipe: Mapping[str, Any]) -> Callable[[Ima
 
     def find(image: Image) -> list[Found]:
         said = classifier.infer(shape.tensor(image)).reshape(-1).astype(np.float64)
-        most = (said.size - 1) // _EACH
-        corners, classes = said[: 4 * most].reshape(most, 4), said[4 * most : 5 * most].astype(int)
-        scores, count = said[5 * most : 6 * most], int(said[-1])
-        frame = image.shape[:2]
-        to = geometry.of_view((0, 0, *frame[::-1]), shape.height, shape.width, shape.aspect)
+        most, count = (said.size - 1) // _EACH, int(said[-1])
+        frame = image.shape[1::-1]
+        to = geometry.of_view((0, 0, *frame), shape.height, shape.width, shape.aspect)
         back = np.linalg.inv(to)
+        # Both corners of each, as x and y.
+        there = said[: 4 * most].reshape(most, 2, 2)[:, :, ::-1] * (shape.width, shape.height)
+        here = np.clip(np.rint(there @ back[:2, :2].T + back[:2, 2]), 0, frame).astype(int)
         found = []
-        for (top, left, bottom, right), index, score in zip(
-            corners[:count], classes, scores, strict=False
+        for (x0, y0, x1, y1), index, score in zip(
+            here.reshape(most, 4)[:count].tolist(),
+            said[4 * most :].astype(int),
+            said[5 * most :],
+            strict=False,
         ):
-            across, down = np.array([left, right]) * shape.width, [top, bottom]
-            x, y = back[:2, :2] @ [across, np.array(down) * shape.height] + back[:2, 2:]
-            x0, x1 = (int(v) for v in np.clip(np.rint(x), 0, frame[1]))
-            y0, y1 = (int(v) for v in np.clip(np.rint(y), 0, frame[0]))
             if x0 < x1 and y0 < y1:
                 found.append(Found(labels[index], float(score), (x0, y0, x1, y1)))
         return sorted(found, key=lambda one: -one.score)
