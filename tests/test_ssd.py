@@ -452,6 +452,62 @@ def test_a_detector_is_the_same_on_every_road(tmp_path: Path) -> None:
     assert len(said) == len(images)
 
 
+def test_what_is_joined_is_quantized_alike() -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train.export import plan
+    from lotor.train.layers import Layer
+    from lotor.train.layers import Network as Folded
+
+    def conv(name: str, most: float) -> Layer:
+        weights = np.full((4, 1, 1, 3), most, np.float32)
+        return Layer(name, "conv_2d", ("image",), (2, 2, 4), weights, np.zeros(4, np.float32))
+
+    def joined(most: float) -> Folded:
+        rows = tuple(Layer(f"{n}_rows", "reshape", (n,), (4, 4)) for n in "ab")
+        both = Layer("both", "concatenation", ("a_rows", "b_rows"), (8, 4))
+        layers = (conv("a", 1.0), conv("b", most), *rows, both)
+        return Folded("x", "image", (2, 2, 3), layers, ("both",))
+
+    names = ("a", "b", "a_rows", "b_rows", "both")
+    limits = {"image": (-1.0, 1.0), "a": (-1.0, 0.5), "b": (-3.0, 4.0)}
+    limits |= {"a_rows": limits["a"], "b_rows": limits["b"], "both": (-3.0, 4.0)}
+    found = plan(joined(1.0), limits).tensors
+    assert {found[name] for name in names} == {found["both"]}
+    assert found["both"].scale == pytest.approx(7 / 255)
+    assert found["image"].scale == pytest.approx(2 / 255)
+    # One of sums that could not fill so fine a scale makes it coarser for all.
+    coarse = plan(joined(1e6), limits).tensors
+    assert {coarse[name] for name in names} == {coarse["both"]}
+    assert coarse["both"].scale > 7 / 255
+    ends = [(end - coarse["both"].zero_point) * coarse["both"].scale for end in (-128, 127)]
+    assert ends[0] <= -3
+    assert ends[1] >= 4
+
+
+@pytest.mark.train
+@pytest.mark.slow
+def test_a_detector_learns_where_things_are(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train.pipeline import train
+
+    recipe = tmp_path / "recipe.toml"
+    text = TEXT.replace("steps = 3", "steps = 400\nrate = 3e-3\naverage = 0.95")
+    text = text.replace("samples = 12\nsteps = 1", "samples = 100\nsteps = 30")
+    text = text.replace("width = 0.25", "width = 0.5\ndropout = 0.0")
+    text = text.replace("batch = 8", "batch = 16")
+    quiet = ("zoom", "soften", "grey", "infrared", "colour", "noise", "jpeg")
+    recipe.write_text(text + "[augment]\n" + "".join(f"{name} = 0.0\n" for name in quiet))
+    data = make_garden(tmp_path / "garden", each=40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(tmp_path))
+        patch.setenv("LOTOR_CACHE", str(tmp_path / "cache"))
+        metrics = train(str(recipe), data, out=tmp_path / "out")["metrics"]
+    assert metrics["test"]["boxes"]["mean_average_precision"] > 0.9
+    assert metrics["test"]["best_box_hits"] > 0.9
+    assert metrics["test_float"]["boxes"]["mean_average_precision"] > 0.9
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a detector of one map that was trained for some steps, also as integers."""
