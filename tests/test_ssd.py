@@ -21,6 +21,7 @@ from lotor.evaluate import evaluate
 from lotor.graph import DType, Quantization, Tensor
 from lotor.locate import ask
 from lotor.preprocess import image_input, read_image
+from lotor.resources import resource
 from lotor.train.anchors import STEP, corners, decode, encode, grid_anchors, match, overlaps
 from lotor.train.recipe import Network, Recipe, read_recipe
 from lotor.zoo import find_model
@@ -183,6 +184,12 @@ def test_boxes_are_in_pixels_of_the_photograph() -> None:
         assert [(one.label, one.score, one.box) for one in said] == wanted
     row[0, 18] = 1  # the others count for nothing
     assert len(boxes_of(classifier, {"detect": {}})(np.zeros((40, 80, 3), np.uint8))) == 1
+
+
+def test_the_recipe_that_ships_is_sound() -> None:
+    recipe = read_recipe(resource("models", "raccoon-boxes", "recipe.toml"))
+    assert recipe.task == "detect"
+    assert recipe.pasting is recipe.detect
 
 
 @pytest.mark.parametrize(
