@@ -138,7 +138,8 @@ def test_memory_does_not_hang_on_weights_that_are_drawn(monkeypatch: pytest.Monk
     from lotor.train.networks.sizes import sizes
 
     how = [SMALL["mobilenet_v1"]]
-    wanted = sizes(32, 4, how)
+    wanted = sizes(32, 4, how, how)
+    assert [size.kind for size in wanted] == ["mobilenet_v1", "mobilenet_v1 + ssd_lite"]
     real = networks.build
 
     def idle(*about: Any) -> Any:
@@ -149,7 +150,7 @@ def test_memory_does_not_hang_on_weights_that_are_drawn(monkeypatch: pytest.Monk
         return model
 
     monkeypatch.setattr(networks, "build", idle)
-    assert sizes(32, 4, how) == wanted
+    assert sizes(32, 4, how, how) == wanted
 
 
 @pytest.mark.train
