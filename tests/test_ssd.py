@@ -498,13 +498,13 @@ def test_a_detector_learns_where_things_are(tmp_path: Path) -> None:
     from lotor.train.pipeline import train
 
     recipe = tmp_path / "recipe.toml"
-    text = TEXT.replace("steps = 3", "steps = 400\nrate = 3e-3\naverage = 0.95")
+    text = TEXT.replace("steps = 3", "steps = 300\nrate = 3e-3\naverage = 0.95")
     text = text.replace("samples = 12\nsteps = 1", "samples = 100\nsteps = 30")
     text = text.replace("width = 0.25", "width = 0.5\ndropout = 0.0")
     text = text.replace("batch = 8", "batch = 16")
     quiet = ("zoom", "soften", "grey", "infrared", "colour", "noise", "jpeg")
     recipe.write_text(text + "[augment]\n" + "".join(f"{name} = 0.0\n" for name in quiet))
-    data = make_garden(tmp_path / "garden", each=40)
+    data = make_garden(tmp_path / "garden", each=24)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(tmp_path))
