@@ -171,12 +171,11 @@ def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
         if layer.name.startswith(("conv", "depth", "point"))
         and not layer.name.endswith(("_bn", "_relu"))
     ]
-    pairs = [
-        (k, np.zeros(k.shape[3] if k.shape[3] > 1 else k.shape[2], np.float32)) for k in kernels
-    ]
+    biases = [np.zeros(k.shape[3] if k.shape[3] > 1 else k.shape[2], np.float32) for k in kernels]
+    folded = [transfer.Folded(k, b, 2) for k, b in zip(kernels, biases, strict=True)]
     images = rng.normal(0, 0.5, (4, 32, 32, 3)).astype(np.float32)
     fine = networks.build(Network(stem_stride=1), 32, 32, 4)
-    transfer.transfer(fine, pairs, images)
+    transfer.transfer(fine, folded, images)
     large = np.stack([cv2.resize(i, (64, 64), interpolation=cv2.INTER_LINEAR) for i in images])
     found, expected = (
         keras.Model(model.input, model.get_layer("conv0").output)(inputs)[:, 1:-1, 1:-1]
