@@ -127,7 +127,7 @@ def test_processes_share_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The second of two begins with every second run, and leaves out what the first has done."""
     data, cache = make_garden(tmp_path / "data"), tmp_path / "runs.json"
     given = ["rain=0.2", "--data", str(data), "--folds", "2", "--cache", str(cache)]
-    ran = []
+    ran: list[tuple[float, int]] = []
 
     def run(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> ablation.Scores:
         scores = np.zeros(int((found.fold == held).sum()))
