@@ -12,7 +12,7 @@ from lotor.errors import LotorError
 from lotor.oracle import Oracle
 from lotor.resources import resource
 from lotor.train.recipe import Network, Transfer, read_recipe
-from test_networks import LABELS, SMALL, built, images
+from test_networks import LABELS, SIZE, SMALL, built, images
 
 pytestmark = pytest.mark.train
 
@@ -109,13 +109,13 @@ def test_a_classifier_of_the_same_labels(suffix: str, tmp_path: Path) -> None:
         source.write_bytes(to_int8(network, plan(network, ranges(network, seen))))
     recipe = read_recipe(resource("models", "raccoon", "recipe.toml"))
     recipe = replace(recipe, transfer=Transfer(str(source), digest(source), classifier=True))
-    model = networks.build(how, 20, 20, LABELS)
+    model = networks.build(how, SIZE, SIZE, LABELS)
     transfer.start_classifier(model, recipe)
     found, expected = (m.get_layer("logits").get_weights() for m in (model, donor))
     step = np.abs(expected[0]).max() / 127 if "int8" in suffix else 1e-6
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=step)
-    other = networks.build(how, 20, 20, LABELS + 1)
+    other = networks.build(how, SIZE, SIZE, LABELS + 1)
     with pytest.raises(LotorError, match=r"transfer.classifier: .* leave it out"):
         transfer.start_classifier(other, recipe)
     unasked = replace(recipe, transfer=Transfer(str(source), digest(source)))
