@@ -10,10 +10,11 @@ from lotor.memory import NO_CLEARANCE, Clearance
 from lotor.ops import KernelCall
 from lotor.targets.blocks import Block
 
-# Filters that are unpacked at once: the kernels unpack the inputs anew for every block of them,
-# to as many bytes as eight filters have.
+# Filters that are unpacked at once, twice as many bytes as the inputs of four pixels become, which
+# are unpacked anew for every block of filters; or what fits this part of input and output.
 _FILTERS = 16
-_BYTES = 8  # least of the halves of a byte, so that none is negative
+_PART = 8
+_LIFT = 8 * 257  # of both weights in a halfword, so that none is negative
 _LAYER = "layer."
 
 
@@ -36,7 +37,9 @@ def in_blocks(plain: KernelCall, call: KernelCall) -> KernelCall:
         constants={"weights": _packed(stream, int(plain.params["pairs"]))},
         structure=f"{plain.structure}".replace("conv_2d", "conv_2d_int4"),
     )
-    return _with_filters(packed, _at_once(packed, _FILTERS))
+    room = (call.inputs[0].nbytes + call.outputs[0].nbytes) // _PART
+    fitting = 2 * (room // stream[0].nbytes)
+    return _with_filters(packed, _at_once(packed, max(_FILTERS, fitting)))
 
 
 def layer_of(call: KernelCall) -> KernelCall:
@@ -77,7 +80,7 @@ def _packed(stream: Array, pairs: int) -> Array:
         pairs: words of weights.
     """
     weights = np.concatenate([stream[:, :1], stream[:, 3 : pairs + 2]], axis=1)
-    halves = weights.view(np.uint16) + np.uint16(_BYTES * 257)
+    halves = weights.view(np.uint16) + np.uint16(_LIFT)
     low, high = (halves.view(np.uint32)[:, i::2] for i in (0, 1))
     parts = [stream[:, 1:3], low | high << np.uint32(4), stream[:, pairs + 2 :]]
     packed: Array = np.concatenate(parts, axis=1).reshape(-1)
@@ -85,9 +88,10 @@ def _packed(stream: Array, pairs: int) -> Array:
 
 
 def _at_once(call: KernelCall, filters: int) -> int:
-    """Return how many filters to unpack at once for a wish; they have the first in their block."""
+    """Return the filters that are unpacked at once where some are wished for; an even number."""
+    # The first filter of an odd number is its own partner's, and no block may be that one alone.
     least = 4 if call.params[f"{_LAYER}first"] else 2
-    return min(max(filters, least), 2 * int(call.params["twos"]))
+    return min(max(filters + filters % 2, least), 2 * int(call.params["twos"]))
 
 
 def _with_filters(call: KernelCall, filters: int) -> KernelCall:
