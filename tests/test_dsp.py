@@ -114,12 +114,14 @@ def test_overlap_of_int4_weights_is_as_declared(tmp_path: Path) -> None:
         "lotor_conv_2d_int4_dsp forward",
         "lotor_conv_2d_int4_dsp_pointwise forward",
     }
-    m = ModelBuilder(seed=1)
-    m.output(m.conv2d(m.input((1, 3, 3, 8)), 18, (1, 1), weight_dtype="int4"))
-    (layer,) = compile_model(m.build(), "cortex-m4").layers
-    (step,) = layer.steps
-    assert step.call.params["at_once"] < step.call.params["twos"]
-    assert list(step.variant.clearances(step.call)) == [NO_CLEARANCE]
+    for side in (3, 12):
+        m = ModelBuilder(seed=1)
+        m.output(m.conv2d(m.input((1, side, side, 8)), 18, (1, 1), weight_dtype="int4"))
+        (layer,) = compile_model(m.build(), "cortex-m4").layers
+        (step,) = layer.steps
+        assert (step.call.params["at_once"] < step.call.params["twos"]) == (side == 3)
+        assert (list(step.variant.clearances(step.call)) == [NO_CLEARANCE]) == (side == 3)
+        assert set(taken(m, "cortex-m4", tmp_path / str(side))) == {step.function}
 
 
 @pytest.mark.parametrize(("filters", "optimize"), [(2, "speed"), (4, "size"), (6, "speed")])
