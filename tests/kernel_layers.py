@@ -59,15 +59,15 @@ def taken(
 
 
 @st.composite
-def convolutions(draw: Draw) -> ModelBuilder:
+def convolutions(draw: Draw, weights: str = "int8", most: int = 9) -> ModelBuilder:
     """Windows, padding, odd channels, every rest of four pixels, narrow clamps, wide scales."""
     m = builder(draw)
     x = image(draw, m, 7, 20)
     for _ in range(BRANCHES):
-        scales = scaling(draw)
+        how = {"weight_dtype": weights, **scaling(draw)}
         pixels = draw(st.booleans())
-        shape = {"kernel": (1, 1)} if pixels else window(draw, x)
-        m.output(m.conv2d(x, draw(st.integers(2, 9)), **shape, **scales))
+        how |= {"kernel": (1, 1)} if pixels else window(draw, x)
+        m.output(m.conv2d(x, draw(st.integers(2, most)), **how))
     return m
 
 
@@ -134,8 +134,8 @@ def check_random_layers(
     assert taking >= examples // 2, seen
 
 
-def overlapping() -> dict[str, ModelBuilder]:
-    """One layer each: blocks of pixels that shrink, keep and grow, and rows of them."""
+def overlapping_convolutions(weights: str = "int8") -> dict[str, ModelBuilder]:
+    """The convolutions among `overlapping`."""
     found = {}
     for name, shape, channels, kernel, stride in (
         ("pixels", (1, 5, 7, 6), 6, 1, 1),
@@ -146,8 +146,14 @@ def overlapping() -> dict[str, ModelBuilder]:
     ):
         m = ModelBuilder(seed=1)
         x = m.input(shape, Quant(0.05, 3))
-        m.output(m.conv2d(x, channels, (kernel, kernel), (stride, stride)))
+        m.output(m.conv2d(x, channels, (kernel, kernel), (stride, stride), weight_dtype=weights))
         found[name] = m
+    return found
+
+
+def overlapping() -> dict[str, ModelBuilder]:
+    """One layer each: blocks of pixels that shrink, keep and grow, and rows of them."""
+    found = overlapping_convolutions()
     for name, shape, stride in (
         ("channels", (2, 9, 7, 5), 1),
         ("channels of large images", (1, 40, 30, 2), 1),

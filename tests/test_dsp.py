@@ -18,22 +18,26 @@ from kernel_layers import (
     dense,
     depthwise,
     overlapping,
+    overlapping_convolutions,
     sums,
     taken,
 )
 from lotor.compiler import compile_model
+from lotor.memory import NO_CLEARANCE
 from lotor.oracle import Oracle
+from lotor.targets.preference import Optimize, Preference
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 # Random models of each kernel: the cores run the same code, but for what gcc schedules.
 EXAMPLES = {"cortex-m4": 16, "cortex-m7": 3, "cortex-m33": 3}
+INT4 = partial(convolutions, "int4", 45)  # up to three blocks of filters
 
 
 @pytest.mark.parametrize("target", EXAMPLES)
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
+    [(convolutions, "conv_2d"), (INT4, "conv_2d_int4"), (depthwise, "depthwise_conv_2d"),
      (partial(dense, 4, 4), "fully_connected"), (sums, "add")],
 )  # fmt: skip
 def test_random_layers(
@@ -47,7 +51,7 @@ def test_random_layers(
 
 @pytest.mark.parametrize(
     ("draw", "kernel"),
-    [(convolutions, "conv_2d"), (depthwise, "depthwise_conv_2d"),
+    [(convolutions, "conv_2d"), (INT4, "conv_2d_int4"), (depthwise, "depthwise_conv_2d"),
      (partial(dense, 4, 4), "fully_connected")],
 )  # fmt: skip
 def test_random_layers_with_functions_of_their_own(
@@ -100,6 +104,60 @@ def test_overlap_is_as_declared(tmp_path: Path) -> None:
         "lotor_depthwise_conv_2d_dsp forward",
         "lotor_add_dsp forward",
     }
+
+
+def test_overlap_of_int4_weights_is_as_declared(tmp_path: Path) -> None:
+    """A layer whose filters are unpacked in blocks reads its input once for each."""
+    models = overlapping_convolutions("int4")
+    models = {name: models[name] for name in ("pixels that grow", "windows with stride")}
+    assert check_overlap(models, "cortex-m4", tmp_path) == {
+        "lotor_conv_2d_int4_dsp forward",
+        "lotor_conv_2d_int4_dsp_pointwise forward",
+    }
+    for side in (3, 12):
+        m = ModelBuilder(seed=1)
+        m.output(m.conv2d(m.input((1, side, side, 8)), 18, (1, 1), weight_dtype="int4"))
+        (layer,) = compile_model(m.build(), "cortex-m4").layers
+        (step,) = layer.steps
+        assert (step.call.params["at_once"] < step.call.params["twos"]) == (side == 3)
+        assert (list(step.variant.clearances(step.call)) == [NO_CLEARANCE]) == (side == 3)
+        assert set(taken(m, "cortex-m4", tmp_path / str(side))) == {step.function}
+
+
+@pytest.mark.parametrize(("filters", "optimize"), [(2, "speed"), (4, "size"), (6, "speed")])
+def test_blocks_of_int4_filters(
+    filters: int, optimize: Optimize, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even and odd numbers of filters, in blocks of which the last is whole, or the least."""
+    monkeypatch.setattr("lotor.targets.dsp_int4._FILTERS", filters)
+    monkeypatch.setattr("lotor.targets.dsp_int4._PART", 1 << 20)
+    m = ModelBuilder(seed=7)
+    x = m.input((1, 3, 3, 7), Quant(0.05, 3))
+    for count in (2, 3, 5, 6, 8, 13, 14):
+        # Every pair of weights that two filters can have.
+        ones = m.rng.integers(-8, 8, (count, 1, 1, 7), dtype=np.int8)
+        m.output(m.conv2d(x, weights=ones, weight_dtype="int4"))
+        threes = m.rng.integers(-8, 8, (count, 3, 3, 7), dtype=np.int8)
+        m.output(m.conv2d(x, weights=threes, weight_dtype="int4"))
+    compiled = compile_model(m.build(), "cortex-m4", preference=Preference(optimize))
+    blocks = {step.call.params["at_once"] for layer in compiled.layers for step in layer.steps}
+    assert max(blocks) == max(2, filters // 2)
+    if filters == 2:  # an odd number needs two pairs at first
+        assert blocks == {1, 2}
+    assert taken(m, "cortex-m4", tmp_path, optimize=optimize) == {
+        "lotor_conv_2d_int4_dsp_pointwise": 7,
+        "lotor_conv_2d_int4_dsp": 7,
+    }
+
+
+def test_what_int4_kernels_leave_to_the_portable_one(tmp_path: Path) -> None:
+    m = ModelBuilder(seed=7)
+    x = m.input((1, 3, 3, 6), Quant(0.05, 3))
+    groups = m.rng.integers(-8, 8, (4, 1, 1, 3), dtype=np.int8)
+    m.output(m.conv2d(x, weights=groups, weight_dtype="int4"))
+    m.output(m.conv2d(x, 1, (1, 1), weight_dtype="int4"))
+    m.output(m.conv2d(m.input((1, 1, 3, 6)), 4, (1, 1), weight_dtype="int4"))
+    assert taken(m, "cortex-m4", tmp_path) == {"lotor_conv_2d_int4_portable": 3}
 
 
 @pytest.mark.parametrize(("a", "b", "y"), [(0.25, 0.25, 0.5), (0.5, 0.25, 1.0), (0.125, 0.5, 0.5)])

@@ -163,6 +163,26 @@ def test_every_block_size_has_its_round(tmp_path: Path) -> None:
     assert dense == {"dsp", *(f"dsp turn={n}" for n in (1, 2, 4, 8, 16))}
 
 
+def test_int4_filters_are_unpacked_as_measured_best_where_ram_allows(
+    table: Path, tmp_path: Path
+) -> None:
+    m = ModelBuilder(seed=1)
+    x = m.conv2d(m.input((1, 12, 12, 16), Quant(0.05, -128)), 16, stride=(4, 4))
+    m.output(m.conv2d(x, 40, (1, 1), weight_dtype="int4"))
+    path = tmp_path / "int4.tflite"
+    path.write_bytes(m.build())
+    compiled = compile_for(BOARD, str(path))
+    (step,) = compiled.layers[1].steps
+    assert step.call.params["at_once"] == 8
+    name, variant = signature(step.source), step.variant.label
+    chosen = {k for costs in _block_rounds(compiled) for k, v in costs[name].items() if v == 1.0}
+    assert chosen >= {f"{variant} filters={n}" for n in (8, 16, 32, 40)}
+    save_costs(BOARD, {name: {variant: 5.0, "portable": 9.0, f"{variant} filters=40": 3.0}})
+    tuned = compile_for(BOARD, str(path))
+    assert tuned.layers[1].steps[0].call.params["at_once"] == 20
+    assert tuned.plan.arena_bytes <= compiled.plan.arena_bytes
+
+
 def test_block_sizes_are_kept_in_the_table(table: Path) -> None:
     costs = {"conv_2d x=1": {"dsp": 3.0, "dsp turn=16": 3.0, "dsp turn=4": 5.0, "portable": 9.0}}
     save_costs(BOARD, costs)
@@ -263,9 +283,10 @@ def test_shipped_tables_name_what_exists(board: str) -> None:
         assert len(values) > 1 and min(values.values()) > 0, name
         for label in values:
             variant, _, block = label.partition(" ")
-            assert label == "portable" or (function, variant) in usable, (name, label)
+            kernel = "int4" if function.endswith("_int4") else function
+            assert label == "portable" or (kernel, variant) in usable, (name, label)
             size = block.partition("=")[0]
-            assert size in ("", *blocks.get((function, variant), ())), (name, label)
+            assert size in ("", *blocks.get((kernel, variant), ())), (name, label)
     # As it would be written again.
     raw = tuned.table(board).read_text()
     assert raw.startswith("# What each variant took")

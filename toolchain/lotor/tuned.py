@@ -62,7 +62,8 @@ def save_costs(board: str, costs: Costs) -> Path:
         "# What each variant took for calls of one size, in cycles or else instructions: written",
         f"# by `lotor tune MODEL --board {board}`, read by whatever compiles for the board.",
         "# `blocks`: the same with blocks of some size (`turn`: steps in a turn of the loop;",
-        "# `rows`: of outputs for which inputs are gathered at once).",
+        "# `rows`: of outputs for which inputs are gathered at once; `filters`: int4 ones that are",
+        "# unpacked at once).",
     ]
     for name, values in sorted(costs.items()):
         variants = [f"{k} = {v:.0f}" for k, v in sorted(values.items()) if " " not in k]

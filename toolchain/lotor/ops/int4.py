@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from lotor.graph import DType, Tensor
 from lotor.ops.operator import KernelCall
 
@@ -24,4 +26,21 @@ def with_packed_weights(call: KernelCall, weights: Tensor, scratch: int = 0) -> 
         structure=call.function,
         constants={**call.constants, "weights": weights.packed},
         outputs=[*call.outputs, *filters],
+    )
+
+
+def unpacked(call: KernelCall) -> KernelCall:
+    """Return the call of the int8 kernel that a convolution's call of int4 weights stands for."""
+    p = call.params
+    shape = (p["out_c"], p["kernel_h"], p["kernel_w"], p["group_c"])
+    rows = call.constants["weights"].reshape(shape[0], -1)
+    halves = np.stack([rows << 4 >> 4, rows >> 4], axis=-1).reshape(shape[0], -1)
+    weights = halves[:, : shape[1] * shape[2] * shape[3]].reshape(shape)
+    return replace(
+        call,
+        kernel=str(call.structure),
+        function=str(call.structure),
+        structure=None,
+        constants={**call.constants, "weights": weights},
+        outputs=call.outputs[:1],
     )

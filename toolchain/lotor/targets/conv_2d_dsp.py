@@ -1,4 +1,7 @@
-"""CONV_2D of int8 for the DSP instructions: which layers, how weights are packed, which order."""
+"""CONV_2D of int8 for the DSP instructions: which layers, how weights are packed, which order.
+
+With int4 weights too, see `dsp_int4.py`.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,7 +11,9 @@ import numpy as np
 from lotor.graph import Array, DType, Tensor
 from lotor.memory import Clearance
 from lotor.ops import KernelCall
+from lotor.ops.int4 import unpacked
 from lotor.targets.blocks import Block
+from lotor.targets.dsp_int4 import in_blocks, layer_of, with_layer
 from lotor.targets.dsp_weights import (
     dense_function,
     dense_turn,
@@ -31,10 +36,10 @@ TURN = Block(
     "turn",
     (_SHORT_TURN, _TURN, _LONG_TURN),
     lambda call, turn: turn,
-    lambda call: dense_turn(str(call.params["dense"])),
+    lambda call: dense_turn(_dense(call)),
     lambda call, turn: _with_turn(call, turn),
     51,
-    lambda call: str(call.params["dense"]).split("_", 2)[2],
+    lambda call: _dense(call).split("_", 2)[2],
 )
 GEOMETRY = (
     "batches in_h in_w in_c out_h out_w in_step out_step kernel_h kernel_w "
@@ -44,12 +49,22 @@ GEOMETRY = (
 
 def pack(call: KernelCall) -> KernelCall | None:
     """Return the call of `dsp.h`; None where it would not be exact, and for 1x1 filters."""
-    return _pack(call, pointwise=False)
+    return _pack(call, pointwise=False) if call.function == "conv_2d" else None
 
 
 def pack_pointwise(call: KernelCall) -> KernelCall | None:
     """Return the call of `dsp_pointwise.h`; None where it would not be exact or not work."""
-    return _pack(call, pointwise=True)
+    return _pack(call, pointwise=True) if call.function == "conv_2d" else None
+
+
+def pack_int4(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/int4/dsp.h`; None as for `pack`."""
+    return _pack(call, pointwise=False) if call.function == "conv_2d_int4" else None
+
+
+def pack_int4_pointwise(call: KernelCall) -> KernelCall | None:
+    """Return the call of `kernels/int4/dsp_pointwise.h`; None as for `pack_pointwise`."""
+    return _pack(call, pointwise=True) if call.function == "conv_2d_int4" else None
 
 
 def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
@@ -59,16 +74,17 @@ def share(calls: Sequence[SharedCall], small: bool) -> list[KernelCall]:
     """
     work: dict[str, int] = {}
     for call in calls:
-        name = call.packed.params["dense"]
+        name = _dense(call.packed)
         work[name] = work.get(name, 0) + call.macs
     total = sum(work.values())
     seldom = {name for name, macs in work.items() if macs < _SELDOM * total}
     # Long turns are worth their code where most windows are long.
-    long = sum(call.macs for call in calls if call.packed.params["pairs"] >= 2 * _LONG_TURN)
+    pairs = (layer_of(call.packed).params["pairs"] for call in calls)
+    long = sum(c.macs for c, n in zip(calls, pairs, strict=True) if n >= 2 * _LONG_TURN)
     turn = _SHORT_TURN if small else _LONG_TURN if long > _MOST * total else _TURN
     found = []
     for call in calls:
-        exactly = len(seldom) > 1 and call.packed.params["dense"] in seldom
+        exactly = len(seldom) > 1 and _dense(call.packed) in seldom
         pointwise = is_pointwise(call.source.params)
         again = exactly or turn != _TURN
         packed = _pack(call.source, pointwise, turn, exactly, small) if again else None
@@ -83,8 +99,11 @@ def _pack(
     exactly: bool = False,
     compact: bool = False,
 ) -> KernelCall | None:
-    if call.function != "conv_2d" or is_pointwise(call.params) != pointwise:
+    if is_pointwise(call.params) != pointwise:
         return None
+    if call.function == "conv_2d_int4":
+        plain = _pack(unpacked(call), pointwise, turn, exactly, compact)
+        return plain and in_blocks(plain, call)
     p = call.params
     pixels = p["batches"] * p["out_h"] * p["out_w"]
     weights = call.constants["weights"]
@@ -131,8 +150,13 @@ def _pack(
 
 
 def _with_turn(call: KernelCall, turn: int) -> KernelCall:
-    name, function = dense_with_turn(str(call.params["dense"]), turn)
-    return replace(call, params={**call.params, "dense": name}, functions={name: function})
+    name, function = dense_with_turn(_dense(call), turn)
+    return replace(with_layer(call, dense=name), functions={name: function})
+
+
+def _dense(call: KernelCall) -> str:
+    """Return the function that computes a packed call's sums."""
+    return str(layer_of(call).params["dense"])
 
 
 def _by_rows(filters: Array, row: int, single: bool) -> Array:

@@ -32,6 +32,7 @@ from lotor.targets import (
     depthwise_conv_2d_v7m,
     depthwise_conv_2d_v7m_general,
     dsp_general,
+    dsp_int4,
     fully_connected_dsp,
     fully_connected_helium,
     fully_connected_v6m,
@@ -182,6 +183,32 @@ _FASTER: tuple[Variant, ...] = (
         ("single", "whole"),
         conv_2d_dsp.share,
         blocks=(conv_2d_dsp.TURN,),
+    ),
+    *(
+        Variant(
+            "int4",
+            name,
+            pack,
+            dsp_int4.blockwise(clearances),
+            shared,
+            conv_2d_dsp.share,
+            shrink=dsp_int4.shrink,
+            blocks=(conv_2d_dsp.TURN, dsp_int4.FILTERS),
+        )
+        for name, pack, clearances, shared in (
+            (
+                "dsp_pointwise",
+                conv_2d_dsp.pack_int4_pointwise,
+                conv_2d_dsp.pointwise_clearances,
+                (),
+            ),
+            (
+                "dsp",
+                conv_2d_dsp.pack_int4,
+                conv_2d_dsp.clearances,
+                ("layer.single", "layer.whole"),
+            ),
+        )
     ),
     Variant(
         "depthwise_conv_2d",
