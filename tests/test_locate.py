@@ -26,6 +26,8 @@ from lotor.train.augment import augment_tracked
 from lotor.train.recipe import Augment, Input, Network, read_recipe
 from lotor.zoo import find_model
 
+pytestmark = pytest.mark.xdist_group("locate")  # one training for all
+
 TEXT = """
 name = "tiny"
 task = "locate"

@@ -51,6 +51,9 @@ class Brightness:
         score = float(output.mean() > 110)
         return np.array([1 - score, score])
 
+    def unlike(self, output: np.ndarray[Any, Any]) -> None:
+        return None
+
 
 def test_recall_on_what_is_left(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch

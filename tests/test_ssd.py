@@ -26,6 +26,8 @@ from lotor.train.anchors import STEP, corners, decode, encode, grid_anchors, mat
 from lotor.train.recipe import Network, Recipe, read_recipe
 from lotor.zoo import find_model
 
+pytestmark = pytest.mark.xdist_group("ssd")  # one training for all
+
 TEXT = """
 name = "tiny"
 task = "detect"

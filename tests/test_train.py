@@ -23,6 +23,8 @@ from lotor.resources import resource
 from lotor.train.recipe import Network, read_recipe
 from lotor.zoo import model_names
 
+pytestmark = pytest.mark.xdist_group("train")  # one training for all
+
 TEXT = """
 name = "tiny"
 target = "raccoon"

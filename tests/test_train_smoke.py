@@ -21,6 +21,7 @@ from lotor.zoo import ModelFile, find_model
 
 pytestmark = [
     pytest.mark.train,
+    pytest.mark.xdist_group("smoke"),  # one training for all
     pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="needs qemu-system-arm"),
 ]
 BOARD = "netduinoplus2"
