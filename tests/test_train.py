@@ -20,7 +20,7 @@ from lotor.host import HostModel
 from lotor.infer import as_list
 from lotor.oracle import Oracle
 from lotor.resources import resource
-from lotor.train.recipe import Network, read_recipe
+from lotor.train.recipe import Network, Transfer, read_recipe
 from lotor.zoo import model_names
 
 pytestmark = pytest.mark.xdist_group("train")  # one training for all
@@ -185,6 +185,40 @@ def test_a_stem_of_stride_1_sees_an_enlarged_image(tmp_path: Path) -> None:
     )
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert fine.get_layer("pool").output.shape == coarse.get_layer("pool").output.shape
+
+
+@pytest.mark.train
+def test_a_recipe_decides_how_training_starts_and_what_weights_become(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train import convert, fit, networks, transfer
+    from lotor.train.export import to_float
+    from lotor.train.fold import fold
+    from lotor.train.narrow import weight_bytes
+
+    how = Network("ds_cnn", 0.25, 0.5)
+    donor = networks.build(how, 32, 32, 4)
+    source = tmp_path / "source.tflite"
+    source.write_bytes(to_float(fold(donor)))
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    largest = max(fold(donor), key=lambda layer: weight_bytes(layer) * (layer.kind == "conv_2d"))
+    budget = sum(weight_bytes(layer) for layer in fold(donor)) - 1
+    recipe = read_recipe(write_recipe(tmp_path))
+    recipe = dataclasses.replace(
+        recipe,
+        network=how,
+        transfer=Transfer(str(source), digest, classifier=True),
+        quantize=dataclasses.replace(recipe.quantize, steps=0, weight_bytes=budget),
+    )
+    photos = fit.Photos(read_manifest(make_garden(tmp_path / "garden")).split("train"), recipe)
+    rng = np.random.default_rng(0)
+    model = fit.started(photos, transfer.weights_of(recipe), rng)
+    for found, expected in zip(
+        model.get_layer("logits").get_weights(), donor.get_layer("logits").get_weights(),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    integers, _ = convert.quantized(model, photos, rng)
+    assert integers.planned.weight_bits == {largest.name: 4}
 
 
 @pytest.fixture(scope="module")
