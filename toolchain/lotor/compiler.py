@@ -209,12 +209,23 @@ def compile_model(
         preference.optimize == "size",
         unknown,
     )
+    return _compiled(program, chosen, ram, preference, striped)
+
+
+def _compiled(
+    program: Program,
+    target: Target,
+    ram: int | None,
+    preference: Preference,
+    striped: tuple[Striped, ...],
+) -> Compiled:
+    """Return a program with its C and its report."""
     return Compiled(
         program.name,
-        graph,
-        chosen,
-        layers,
-        plan,
+        program.graph,
+        target,
+        program.layers,
+        program.plan,
         render_source(program),
         render_header(program),
         {
@@ -222,9 +233,9 @@ def compile_model(
             "stripes": [asdict(part) for part in striped],
             "extra_macs": sum(part.extra_macs for part in striped),
             "optimize": preference.optimize,
-            "compiler_flag": _flag(layers, chosen, preference),
+            "compiler_flag": _flag(program.layers, target, preference),
         },
-        model_hash,
+        program.model_hash,
         ram,
         preference,
         striped,
