@@ -10,12 +10,11 @@ import numpy.typing as npt
 
 from lotor.errors import LotorError
 from lotor.graph import Graph
+from lotor.ops.detection_postprocess import DetectionPostprocess
 from lotor.preprocess import Image, ImageInput, image_input
 from lotor.zoo import ModelFile
 
 Array = npt.NDArray[Any]
-
-DETECTION = "CUSTOM:TFLite_Detection_PostProcess"
 
 
 class Classifier(Protocol):
@@ -171,10 +170,11 @@ def _labels(model: ModelFile, graph: Graph, count: int) -> list[str]:
     if model.recipe.get("task") == "locate":  # each cell has them all
         count = graph.outputs[0].shape[-1]
     if model.recipe.get("task") == "detect":  # the last layer has all but the background
-        last = next((op for op in graph.ops if op.kind == DETECTION), None)
+        last = next((op for op in graph.ops if op.kind == DetectionPostprocess.kind), None)
         if last is None:
             raise LotorError(
-                f'{model.name}: the recipe says task = "detect", but there is no layer {DETECTION}'
+                f'{model.name}: the recipe says task = "detect", but there is no '
+                f"layer {DetectionPostprocess.kind}"
             )
         count = last.attrs.num_classes + 1
     if not labels:  # what the file itself holds may belong to another kind of output

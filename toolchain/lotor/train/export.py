@@ -20,6 +20,7 @@ from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
 from lotor.errors import LotorError
 from lotor.frontend.write import NewOperator, NewSubgraph, NewTensor, write_model
+from lotor.ops.detection_postprocess import DetectionPostprocess
 from lotor.train.anchors import ENCODING, STEP, Detections
 from lotor.train.layers import PROBABILITIES, Array, Layer, Network
 
@@ -377,7 +378,7 @@ class _File:
             for name, shape in zip(names, shapes, strict=True)
         ]
         self.operators.append(
-            NewOperator("CUSTOM:TFLite_Detection_PostProcess", tuple(inputs), tuple(outputs),
+            NewOperator(DetectionPostprocess.kind, tuple(inputs), tuple(outputs),
                         ("", {"custom": _detection_options(how)}))
         )  # fmt: skip
         return outputs
