@@ -1,10 +1,12 @@
 """A data set over its life: splits, near duplicates, versions, what is forgotten, biases."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -90,6 +92,136 @@ def test_splits_that_cannot_be(store: Path) -> None:
     assert any("split is empty" in text for text in done.warnings)
 
 
+def test_frames_of_a_clip_get_one_split(lotor: Lotor, tmp_path: Path) -> None:
+    """Nothing but the photographs themselves says which of them are nearly the same."""
+    for number in range(60):
+        clip, kind = number // 4, ("raccoon", "cat", "background")[number // 4 % 3]
+        name = hashlib.sha256(bytes([number])).hexdigest()[:8]
+        picture(tmp_path / "in" / kind / f"{name}.jpg", clip, 1 - number % 4 / 50)
+    assert lotor("data", "import", tmp_path / "in", "--into", tmp_path / "set").returncode == 0
+    done = lotor("data", "split", tmp_path / "set", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "60 photographs have a near duplicate" in done.stderr
+    told = json.loads(done.stdout)
+    assert (told["units"], told["near_duplicates"], told["warnings"]) == (15, 60, [])
+    photos = open_store(tmp_path / "set").photos
+    pairs = find_duplicates(photos)
+    assert len(pairs) == 90
+    assert not any(pair.leaks for pair in pairs)
+    assert {photo.split for photo in photos} == {"train", "val", "test"}
+    # They are a group from now on, which is checked whenever the manifest is read.
+    assert len({photo.group for photo in photos} - {""}) == 15
+    # What is nearly the same as one that has a split follows it, and its visit with it.
+    held_out = next(photo for photo in photos if photo.split == "test")
+    clip = next(c for c in range(15) if find_duplicates([held_out, _hashed(tmp_path, c)]))
+    for name, seed in (("twin", clip), ("stranger", 99)):
+        picture(tmp_path / f"more/{held_out.kind}/{name}.jpg", seed, 0.9)
+    import_photos(tmp_path / "more", tmp_path / "set")
+    grown = open_store(tmp_path / "set").photos
+    commit(tmp_path / "set", [p if p.split else replace(p, visit="same") for p in grown])
+    assert split(tmp_path / "set", by=["visit"]).placed == 2
+    new = {p.source: p for p in open_store(tmp_path / "set").photos if p.visit}
+    assert {photo.split for photo in new.values()} == {"test"}
+    assert new["twin.jpg"].group == held_out.group
+    assert new["stranger.jpg"].group == ""
+
+
+def _hashed(folder: Path, clip: int) -> Photo:
+    path = picture(folder / "plain.jpg", clip)
+    return Photo(path, "", "", "", 0, phash=str(imagehash.phash(Image.open(path))))
+
+
+def test_near_duplicates_that_have_two_splits_keep_them(store: Path, tmp_path: Path) -> None:
+    split(store)
+    one = next(p for p in open_store(store).photos if p.split == "test")
+    for bright in (0.8, 0.9):
+        name = f"twin/{one.kind}/t{10 * bright:.0f}.jpg"
+        picture(tmp_path / name, int(one.source[:-4]), bright)
+    import_photos(tmp_path / "twin", store)
+    twins = {"t8.jpg": "train", "t9.jpg": ""}
+    photos = [replace(p, split=twins.get(p.source, p.split)) for p in open_store(store).photos]
+    commit(store, photos)
+    done = split(store)
+    assert done.near_duplicates == 3
+    (told,) = [text for text in done.warnings if "two splits" in text]
+    assert (
+        f"pairs of near duplicates lie in two splits, since some had these before: `lotor data "
+        f"dedupe {store} --fix`" in told
+    )
+    after = {p.source: p for p in open_store(store).photos}
+    assert (after["t8.jpg"].split, after[one.source].split) == ("train", "test")
+    assert after["t9.jpg"].split in ("train", "test")
+    anew = split(store, anew=True)
+    assert not any("two splits" in text for text in anew.warnings)
+    assert len({p.split for p in open_store(store).photos if p.group}) == 1
+
+
+def test_what_comes_from_one_source_gets_one_split(lotor: Lotor, tmp_path: Path) -> None:
+    """A source is what was imported, or a part of it; files that are called alike are none."""
+    for seed in range(40):
+        picture(tmp_path / f"source{seed // 10}" / "raccoon" / f"{seed % 10}.jpg", seed)
+    for number in range(4):
+        import_photos(tmp_path / f"source{number}", tmp_path / "set")
+    done = lotor("data", "split", tmp_path / "set", "--by", "source", "--shares", "50,25,25")
+    assert done.returncode == 0, done.stderr
+    assert "40 photographs placed, in 4 units" in done.stdout
+    splits: dict[str, set[str]] = {}
+    for photo in open_store(tmp_path / "set").photos:
+        splits.setdefault(photo.origin, set()).add(photo.split)
+    assert sorted(splits) == ["source0", "source1", "source2", "source3"]
+    assert sorted(map(len, splits.values())) == [1, 1, 1, 1]
+    assert set.union(*splits.values()) == {"train", "val", "test"}
+    # What is imported from there keeps its sources apart; so does a manifest with `source_repo`.
+    import_photos(tmp_path / "set", tmp_path / "copy", name="other")
+    assert {p.origin for p in open_store(tmp_path / "copy").photos} == {
+        f"other/source{number}" for number in range(4)
+    }
+    make_garden(tmp_path / "garden")
+    manifest = tmp_path / "garden/manifest.csv"
+    head, *rows = manifest.read_text().splitlines()
+    lines = [f"{head},source_repo", *(f"{row},repo{n % 2}" for n, row in enumerate(rows))]
+    manifest.write_text("\n".join(lines))
+    import_photos(tmp_path / "garden", tmp_path / "third")
+    found = {p.origin for p in open_store(tmp_path / "third").photos}
+    assert found == {"garden/repo0", "garden/repo1"}
+
+
+def test_a_folder_without_a_name_is_a_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "here/raccoon/a.jpg", 1)
+    monkeypatch.chdir(tmp_path / "here")
+    import_photos(Path(), tmp_path / "set")
+    assert [photo.origin for photo in open_store(tmp_path / "set").photos] == ["here"]
+
+
+def test_photographs_are_not_split_by_what_they_do_not_have(lotor: Lotor, store: Path) -> None:
+    photos = open_store(store).photos
+    commit(store, [replace(photo, visit="") for photo in photos])
+    done = lotor("data", "split", store, "--by", "visit")
+    assert done.returncode == 2
+    assert "cannot split by 'visit': no photograph here has a visit; import them" in done.stderr
+    commit(store, [replace(photo, visit="v" * (n < 7)) for n, photo in enumerate(photos)])
+    told = split(store, by=["visit"])
+    assert "53 photographs have no visit: each of them may go anywhere" in told.warnings
+    assert told.units == 54
+
+
+def test_files_that_are_called_like_frames_are_told(tmp_path: Path) -> None:
+    for number in range(12):
+        picture(tmp_path / f"in/raccoon/clip_{number:04}.jpg", number)
+        picture(tmp_path / f"sparse/raccoon/{1 + 17 * number**2}.jpg", number)
+    import_photos(tmp_path / "in", tmp_path / "set")
+    told = [text for text in split(tmp_path / "set").warnings if "frames" in text]
+    assert len(told) == 1
+    assert (
+        "11 files are called as if they followed another (clip_0000.jpg, clip_0001.jpg)"
+        in (told[0])
+    )
+    import_photos(tmp_path / "sparse", tmp_path / "other")
+    assert not any("frames" in text for text in split(tmp_path / "other").warnings)
+
+
 def test_missing_classes_are_told() -> None:
     counts = {"a": {"train": 3, "val": 0, "test": 0}, "b": {"train": 1, "val": 2, "test": 0}}
     assert missing(counts) == [
@@ -148,11 +280,32 @@ def _odd(folder: Path) -> tuple[str, str]:
 
 
 def test_flat_pictures_are_no_duplicates_by_their_noise(tmp_path: Path) -> None:
+    hashes = ("0000000000000000", "0000000000000001", "000000000000000f", "0000000000000000")
     photos = [
-        Photo(tmp_path / name, "x", "train", "", 1, phash=bits)
-        for name, bits in (("a", "0000000000000000"), ("b", "0000000000000001"))
+        Photo(tmp_path / str(n), "x", "train", "", 1, phash=bits) for n, bits in enumerate(hashes)
     ]
     assert find_duplicates(photos) == []
+    assert find_duplicates([photos[2], photos[2]])[0].bits == 0
+
+
+def test_near_duplicates_are_all_pairs(tmp_path: Path) -> None:
+    """By the definition, over more photographs than are compared at once."""
+    rng = np.random.default_rng(3)
+    centres = rng.integers(0, 1 << 63, 80, np.uint64)
+    flips = (np.uint64(1) << rng.integers(0, 64, (700, 4), np.uint64)).astype(np.uint64)
+    hashes = centres[rng.integers(0, 80, 700)] ^ np.bitwise_xor.reduce(flips, axis=1)
+    photos = [Photo(tmp_path / f"{n:03}", "x", "", "", 1, phash=f"{h:016x}")
+              for n, h in enumerate(hashes)]  # fmt: skip
+    expected = {
+        (a, b): bits
+        for b in range(700)
+        for a in range(b)
+        if (bits := (int(hashes[a]) ^ int(hashes[b])).bit_count()) <= 6
+    }
+    found = find_duplicates(photos)
+    assert {(int(p.a.path.name), int(p.b.path.name)): p.bits for p in found} == expected
+    assert len(found) == len(expected) > 1000
+    assert [pair.bits for pair in found] == sorted(expected.values())
 
 
 def test_forgotten_photographs_are_gone_from_everywhere(store: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ By perceptual hashes (pHash of 64 bits; Zauner, "Implementation and Benchmarking
 Image Hash Functions", 2010), compared all with all.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ import numpy.typing as npt
 
 from lotor.data.manifest import Photo
 from lotor.data.picture import read_picture
-from lotor.data.split import together
 from lotor.data.store import commit, locked, open_store
+from lotor.data.units import Units, together
 from lotor.errors import LotorError
 from lotor.progress import Progress
 
 MOST_BITS = 6
 """Bits in which near duplicates' hashes differ at most, unless one says otherwise."""
+Hashes = npt.NDArray[np.uint64]
+
 _ROWS = 512
 _HASH_BITS = 64
 # A flat picture's hash says nothing: its bits are those of noise.
@@ -103,23 +105,47 @@ class Found:
 
 def find_duplicates(photos: Sequence[Photo], bits: int = MOST_BITS) -> list[Pair]:
     """Return all pairs whose perceptual hashes differ in at most `bits` bits."""
-    if not 0 <= bits < _HASH_BITS // 2:
-        raise LotorError(f"{bits} bits: give 0 (the same) to {_HASH_BITS // 2 - 1}; 6 is usual")
-    hashes = _hashes(photos)
-    told = (np.unpackbits(hashes.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1)) >= _LEAST_SET
-    pairs = []
-    for start in range(0, len(hashes), _ROWS):
-        part = hashes[start : start + _ROWS, None] ^ hashes[None, start:]
-        differ = np.bitwise_count(part)
-        differ[~told[start : start + _ROWS]] = _HASH_BITS
-        for row, column in np.argwhere(differ <= bits):
-            if row < column:
-                a, b = photos[start + row], photos[start + column]
-                pairs.append(Pair(a, b, int(differ[row, column])))
+    pairs = [
+        Pair(photos[row], photos[column], differ)
+        for row, columns, found in near_rows(hashes_of(photos), bits)
+        for column, differ in zip(columns.tolist(), found.tolist(), strict=True)
+    ]
     return sorted(pairs, key=lambda pair: (pair.bits, pair.a.path, pair.b.path))
 
 
-def _hashes(photos: Sequence[Photo]) -> npt.NDArray[np.uint64]:
+def near_rows(
+    hashes: Hashes, bits: int = MOST_BITS
+) -> Iterator[tuple[int, npt.NDArray[np.int64], npt.NDArray[np.uint8]]]:
+    """Yield the pairs of hashes that differ in at most `bits` bits, all of one hash at a time.
+
+    Thousands of frames of one camera make millions of pairs, which do not fit into memory at once.
+
+    Args:
+        hashes: uint64 [n].
+        bits: 0..31.
+
+    Yields:
+        an index, later ones that are near, [m], and how many bits differ, [m].
+    """
+    if not 0 <= bits < _HASH_BITS // 2:
+        raise LotorError(f"{bits} bits: give 0 (the same) to {_HASH_BITS // 2 - 1}; 6 is usual")
+    told = np.bitwise_count(hashes) >= _LEAST_SET
+    for start in range(0, len(hashes), _ROWS):
+        differ = np.bitwise_count(hashes[start : start + _ROWS, None] ^ hashes[None, start:])
+        differ[~told[start : start + _ROWS]] = _HASH_BITS
+        differ[:, ~told[start:]] = _HASH_BITS
+        for row, found in enumerate(differ):
+            columns = row + 1 + np.flatnonzero(found[row + 1 :] <= bits)
+            if columns.size:
+                yield start + row, start + columns, found[columns]
+
+
+def hashes_of(photos: Sequence[Photo]) -> Hashes:
+    """Return the perceptual hashes of photographs, [n], computed where the manifest has none.
+
+    Raises:
+        LotorError: what the manifest has is no hash, or a file cannot be read.
+    """
     hashes = np.zeros(len(photos), np.uint64)
     with Progress("hashing", len(photos), "photographs") as progress:
         for index, photo in enumerate(photos):
@@ -130,6 +156,18 @@ def _hashes(photos: Sequence[Photo]) -> npt.NDArray[np.uint64]:
                 raise LotorError(f"{photo.path.name}: '{text}' is no perceptual hash") from error
             progress.advance()
     return hashes
+
+
+def grouped(photos: Sequence[Photo], units: Units) -> list[Photo]:
+    """Return photographs with the group of their unit: one that they have, or one by an id."""
+    result = list(photos)
+    for unit in units.lists():
+        names = [photos[number].group for number in unit if photos[number].group]
+        if len(unit) > 1:
+            name = names[0] if names else f"id/{photos[unit[0]].id}"
+            for number in unit:
+                result[number] = replace(photos[number], group=name)
+    return result
 
 
 def dedupe(folder: Path, bits: int = MOST_BITS) -> Found:
@@ -143,25 +181,18 @@ def dedupe(folder: Path, bits: int = MOST_BITS) -> Found:
         photos = list(data.photos)
         pairs = find_duplicates(photos, bits)
         index = {photo.path: number for number, photo in enumerate(photos)}
-        marked = [replace(photo, group=photo.group or f"id/{photo.id}") for photo in photos]
-        # A name of its own for each pair joins the groups of the two.
-        joined = [*marked]
+        units = together(photos)
         for pair in pairs:
-            a, b = joined[index[pair.a.path]], joined[index[pair.b.path]]
-            if a.group != b.group:
-                joined = [
-                    replace(photo, group=a.group) if photo.group == b.group else photo
-                    for photo in joined
-                ]
+            units.join(index[pair.a.path], index[pair.b.path])
+        joined = grouped(photos, units)
         keep, dropped, merged = [], [], 0
-        for unit in together(joined):
+        for unit in units.lists():
             splits = [
                 name for name in ("test", "val") if any(joined[i].split == name for i in unit)
             ]
             best = splits[0] if splits else ""
-            grouped = len(unit) > 1
             for number in unit:
-                photo = joined[number] if grouped else photos[number]
+                photo = joined[number]
                 merged += photo.group != photos[number].group
                 if best and photo.split and photo.split != best:
                     dropped.append(photo.id)

@@ -69,7 +69,8 @@ def import_photos(
         into: folder of the data set.
         form: one of `FORMATS`; found out when None.
         images: folder of the images, where it is not beside the list.
-        name: what the source is called: groups and places get it as a prefix; its folder's name.
+        name: what the source is called: the photographs' origin, and a prefix of groups and places;
+            its folder's name when None.
         label: class of the photographs that have none.
         classes: other names for classes; those that become empty are left out.
         licence: of photographs that say nothing about it.
@@ -80,7 +81,8 @@ def import_photos(
         LotorError: nothing was added.
     """
     found = find_format(source, form)
-    name = name if name is not None else (source if source.is_dir() else source.parent).name
+    home = source if source.is_dir() else source.parent
+    name = name if name is not None else home.resolve().name  # "." has a name, too
     with locked(into, make=True):
         old = open_store(into) if (into / "manifest.csv").exists() else None
         adding = _Adding(into, old, name, label, dict(classes or {}), licence, short_side)
@@ -164,6 +166,7 @@ class _Adding:
             boxes=_scaled(item, picture, self.classes),
             licence=item.licence or self.licence,
             source=item.source or item.path.name,
+            origin="/".join(filter(None, (self.name, item.origin))),
             place=self._prefixed(item.place),
             visit=self._prefixed(item.visit),
             note=", ".join(filter(None, (item.note, picture.changed))),

@@ -5,9 +5,10 @@ or empty where that is not decided yet), `group` (near duplicates share one, and
 crosses splits), `native_short_side` (pixels of the original before it was stored), `bbox_xyxy`
 (`class:x0,y0,x1,y1;...` in pixels of the stored file).
 
-Columns that may be there: `licence`, `source` (where it comes from), `place` and `visit` (of a
-camera: splits can go by them), `note`, `width`, `height`, `sha256` (of the file; its first 16
-digits are the photograph's id), `phash` (perceptual hash). Others are ignored.
+Columns that may be there: `licence`, `source` (its file or address there), `origin` (the collection
+that it comes from), `place` and `visit` (of a camera: splits can go by these three), `note`,
+`width`, `height`, `sha256` (of the file; its first 16 digits are the photograph's id), `phash`
+(perceptual hash). Others are ignored.
 """
 
 import csv
@@ -32,7 +33,9 @@ SHARP_SHORT_SIDE = 128
 """A photograph is called sharp when its original's short side had at least so many pixels."""
 
 _COLUMNS = ("file", "class", "split", "group", "native_short_side", "bbox_xyxy")
-_OPTIONAL = ("width", "height", "licence", "source", "place", "visit", "note", "sha256", "phash")
+_OPTIONAL = (
+    "width", "height", "licence", "source", "origin", "place", "visit", "note", "sha256", "phash"
+)  # fmt: skip
 _ID_DIGITS = 16
 _NO_SPLIT = "none"  # what `stats` calls what has none yet
 
@@ -66,6 +69,7 @@ class Photo:
     height: int = 0
     sha256: str = ""
     phash: str = ""
+    origin: str = ""
 
     @property
     def sharp(self) -> bool:
@@ -158,6 +162,7 @@ def _photo(folder: Path, row: Mapping[str, str]) -> Photo:
     width, height = (int(texts.pop(side) or 0) for side in ("width", "height"))
     # The garden data has its source in two columns; a path often says what a class does not.
     texts["source"] = texts["source"] or row.get("source_repo") or ""
+    texts["origin"] = texts["origin"] or row.get("source_repo") or ""
     texts["note"] = "; ".join(filter(None, (texts["note"], row.get("source_path"))))
     return Photo(
         path=folder / row["file"],

@@ -1,31 +1,51 @@
 """`lotor data split`: which photographs a model learns from, is chosen by, and is judged by.
 
-Whole groups go to one split: near duplicates, and whatever else shares a source, a place or a
-visit. What has a split keeps it, so that a data set can grow without a test that moves.
+Whole units go to one split: near duplicates, which are looked for, what has one group, and whatever
+else shares a source, a place or a visit. What has a split keeps it, so that a data set can grow
+without a test that moves.
 """
 
 import hashlib
-from collections import Counter, defaultdict
+import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
+from lotor.data.dedupe import MOST_BITS, Hashes, grouped, hashes_of, near_rows
 from lotor.data.manifest import SPLITS, Photo
 from lotor.data.store import commit, locked, open_store
+from lotor.data.units import Units, together
 from lotor.errors import LotorError
 from lotor.suggest import did_you_mean
 
-KEYS = ("source", "place", "visit")
-"""What can hold photographs together beside their group."""
+KEYS = {"source": "origin", "place": "place", "visit": "visit"}
+"""What can hold photographs together beside their group, and the manifest's column of it."""
+
+_NUMBERED = re.compile(r"(.*?)(\d+)\.\w+")  # a file's name that ends with a number
 
 
 @dataclass(frozen=True)
 class Divided:
-    """What a split did: photographs by class and split, how many were placed, what to beware of."""
+    """What a split did.
+
+    Attributes:
+        counts: photographs by class and split.
+        placed: how many got a split.
+        units: how many sets of photographs stay together.
+        near_duplicates: how many photographs are in one with a near duplicate.
+        warnings: what to beware of.
+        version: hash of the data set now.
+    """
 
     counts: dict[str, dict[str, int]]
     placed: int
     units: int
+    near_duplicates: int
     warnings: list[str]
     version: str
 
@@ -48,6 +68,8 @@ def split(
 ) -> Divided:
     """Give the photographs of a data set that have no split one.
 
+    Near duplicates get one group, unless they lie in two splits already, which is warned of.
+
     Args:
         folder: of the data set.
         shares: of train, val and test.
@@ -56,7 +78,8 @@ def split(
         anew: split everything again; figures on the old test split are then worth nothing.
 
     Raises:
-        LotorError: a wrong share or key, or what must stay together is in two splits already.
+        LotorError: a wrong share or key, one that no photograph has, or what must stay together is
+            in two splits already.
     """
     for key in by:
         if key not in KEYS:
@@ -70,33 +93,102 @@ def split(
         photos = list(open_store(folder).photos)
         if anew:
             photos = [replace(photo, split="") for photo in photos]
-        units = together(photos, by)
-        divided = _divide(photos, units, [share / sum(shares) for share in shares], seed)
-        placed = sum(not photo.split for photo in photos)
+        warnings = [text for key in by if (text := _without(photos, key))]
+        hashes = hashes_of(photos)
+        units = together(photos, [KEYS[key] for key in by])
+        alike, near = _link(photos, units, hashes)
+        photos = grouped(photos, alike)
+        divided = _divide(photos, units.lists(), [part / sum(shares) for part in shares], seed)
         version = commit(folder, divided).manifest_hash
+    if near:
+        print(
+            f"{near} photographs have a near duplicate (at most {MOST_BITS} bits of their "
+            "perceptual hashes differ) and stay together with it",
+            file=sys.stderr,
+        )
     counts = count(divided)
-    return Divided(counts, placed, len(units), missing(counts, shares), version)
+    warnings += missing(counts, shares) + _leaks(divided, hashes, folder)
+    return Divided(
+        counts,
+        placed=sum(not photo.split for photo in photos),
+        units=len(units.lists()),
+        near_duplicates=near,
+        warnings=warnings + _frames(photos, units.lists()),
+        version=version,
+    )
 
 
-def together(photos: Sequence[Photo], by: Iterable[str] = ()) -> list[list[int]]:
-    """Return which photographs must stay together, as indices: by group and by these keys."""
-    parent = list(range(len(photos)))
+def _without(photos: Sequence[Photo], key: str) -> str:
+    """Return a warning that photographs lack what they are split by; empty where none does.
 
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
+    Raises:
+        LotorError: none of them has it.
+    """
+    lacking = sum(not getattr(photo, KEYS[key]) for photo in photos)
+    if lacking == len(photos):
+        raise LotorError(
+            f"cannot split by '{key}': no photograph here has a {key}; import them with one "
+            f"(column {KEYS[key]} of a manifest.csv), or split by something else"
+        )
+    if not lacking:
+        return ""
+    return f"{lacking} photographs have no {key}: each of them may go anywhere"
 
-    first: dict[tuple[str, str], int] = {}
-    for index, photo in enumerate(photos):
-        for key in ("group", *by):
-            if value := getattr(photo, key):
-                parent[root(index)] = root(first.setdefault((key, value), index))
-    units: dict[int, list[int]] = defaultdict(list)
-    for index in range(len(photos)):
-        units[root(index)].append(index)
-    return list(units.values())
+
+def _link(photos: Sequence[Photo], units: Units, hashes: Hashes) -> tuple[Units, int]:
+    """Join the units of near duplicates, unless they lie in two splits: what has one keeps it.
+
+    Returns:
+        near duplicates that are together now, and what has one group; how many have a near one.
+    """
+    alike, has = together(photos), np.zeros(len(photos), np.bool_)
+    splits = {int(units.labels[i]): photo.split for i, photo in enumerate(photos) if photo.split}
+    for row, columns, _ in near_rows(hashes):
+        has[row] = has[columns] = True
+        for column in _one_each(columns, units):
+            one, other = (splits.get(int(units.labels[i]), "") for i in (row, column))
+            if not one or not other or one == other:
+                units.join(row, column)
+                splits[int(units.labels[row])] = one or other
+        for column in _one_each(columns[units.labels[columns] == units.labels[row]], alike):
+            alike.join(row, column)
+    return alike, int(has.sum())
+
+
+def _one_each(indices: npt.NDArray[np.int64], units: Units) -> list[int]:
+    """Return one of these indices for every unit that they are in."""
+    return [int(i) for i in indices[np.unique(units.labels[indices], return_index=True)[1]]]
+
+
+def _leaks(photos: Sequence[Photo], hashes: Hashes, folder: Path) -> list[str]:
+    """Return a warning of near duplicates in two splits."""
+    splits = np.array([photo.split for photo in photos])
+    leaks = sum(int((splits[cols] != splits[row]).sum()) for row, cols, _ in near_rows(hashes))
+    if not leaks:
+        return []
+    return [
+        f"{leaks} pairs of near duplicates lie in two splits, since some had these before: "
+        f"`lotor data dedupe {folder} --fix` drops those that would be learnt from"
+    ]
+
+
+def _frames(photos: Sequence[Photo], units: Sequence[Sequence[int]]) -> list[str]:
+    """Return a warning where most photographs are alone, and called like frames of a recording."""
+    alone = sum(len(unit) == 1 for unit in units)
+    numbers: dict[tuple[str, str, int], Photo] = {}
+    for photo in photos:
+        if found := _NUMBERED.fullmatch(Path(photo.source).name):
+            numbers[photo.origin, found[1], int(found[2])] = photo
+    row = next((key for key in sorted(numbers) if (*key[:2], key[2] + 1) in numbers), None)
+    following = sum((*key[:2], key[2] + 1) in numbers for key in numbers)
+    if row is None or 2 * alone <= len(units) or 2 * following <= len(photos):
+        return []
+    names = (numbers[key].source for key in (row, (*row[:2], row[2] + 1)))
+    return [
+        f"{following} files are called as if they followed another ({', '.join(names)}) and most "
+        "photographs are units of their own: if these are frames of recordings, say which in the "
+        "column visit of a manifest.csv, import that, and split --by visit"
+    ]
 
 
 def _divide(

@@ -23,9 +23,10 @@ class Item:
         place: of the camera.
         visit: sequence of one animal's stay.
         licence: in words.
-        source: where it comes from; empty for the path within what is imported.
+        source: its address where it comes from; empty for its file's name.
         note: anything else.
         native_short_side: of the original, where the file is smaller already; 0 where it is not.
+        origin: which part of what is imported it comes from; empty where that is one whole.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Item:
     source: str = ""
     note: str = ""
     native_short_side: int = 0
+    origin: str = ""
 
 
 def box_of(kind: str, x: float, y: float, width: float, height: float) -> Box:

@@ -28,4 +28,5 @@ def read(source: Path, images: Path | None) -> Iterator[Item]:
             photo.source,
             photo.note,
             photo.native_short_side,
+            photo.origin,
         )
