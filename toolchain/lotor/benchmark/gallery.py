@@ -5,6 +5,7 @@ Who may show the photographs of a data set is seldom clear: both go to a folder 
 
 import base64
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,6 +130,31 @@ def write(run: Run, where: Path) -> list[Path]:
             f"cannot write to {where}: {error.strerror}; give another folder with --gallery"
         ) from error
     return [where / FILE, where / SHEET]
+
+
+def forget(root: Path, names: Sequence[str]) -> list[Path]:
+    """Remove the galleries that show photographs, of all models; return their pages.
+
+    Args:
+        root: where galleries go to `folder`.
+        names: what the photographs' files are called, without suffix.
+
+    Raises:
+        LotorError: one cannot be read or removed.
+    """
+    removed = []
+    for page in sorted((root / folder("*").parent).glob(f"*/{FILE}")):
+        try:
+            text = page.read_text("utf-8", "replace")
+            if any(name in text for name in names):
+                page.with_name(SHEET).unlink(missing_ok=True)
+                page.unlink()  # last, for it says what the sheet shows
+                removed.append(page)
+        except OSError as error:
+            raise LotorError(
+                f"cannot remove {page}: {error.strerror}; mend that, and do it again"
+            ) from error
+    return removed
 
 
 def _tile(one: Mistake) -> Tile:

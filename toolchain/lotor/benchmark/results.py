@@ -6,7 +6,7 @@ later version photograph by photograph, when this one's file is gone. No photogr
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +53,24 @@ class Kept:
 
 def read_results(folder: Path) -> list[Kept]:
     """Return the versions that have results in a folder, the oldest first."""
-    found = []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            table = json.loads(path.read_text("utf-8"))
-            found.append(
-                Kept(
-                    int(table["number"]),
-                    str(table["model_sha256"]),
-                    str(table["photos_sha256"]),
-                    dict(table["figures"]),
-                    {name: dict(scores) for name, scores in table["scores"].items()},
-                )
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LotorError(
-                f"{path} is no result of a benchmark ({error!r}): restore it or remove it"
-            ) from error
+    found = [_read(path) for path in sorted(folder.glob("*.json"))]
     return sorted(found, key=lambda kept: kept.number)
+
+
+def _read(path: Path) -> Kept:
+    try:
+        table = json.loads(path.read_text("utf-8"))
+        return Kept(
+            int(table["number"]),
+            str(table["model_sha256"]),
+            str(table["photos_sha256"]),
+            dict(table["figures"]),
+            {name: dict(scores) for name, scores in table["scores"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LotorError(
+            f"{path} is no result of a benchmark ({error!r}): restore it or remove it"
+        ) from error
 
 
 def previous(versions: Sequence[Kept], model_sha256: str, photos_sha256: str) -> Kept | None:
@@ -115,6 +115,31 @@ def keep(
             f"cannot write {path}: {error.strerror}; --results DIR keeps results elsewhere"
         ) from error
     return path, kept
+
+
+def forget(folder: Path, keys: Sequence[str]) -> list[Path]:
+    """Remove the scores of photographs from all results in a folder; return the files that change.
+
+    Figures stay: they are of all photographs together.
+    """
+    changed = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            text = path.read_text("utf-8", "replace")
+            if not any(key in text for key in keys):
+                continue
+            kept = _read(path)
+            scores = {
+                variant: {key: score for key, score in rows.items() if key not in keys}
+                for variant, rows in kept.scores.items()
+            }
+            write_files({path: _as_json(replace(kept, scores=scores)).encode("utf-8")})
+        except OSError as error:
+            raise LotorError(
+                f"cannot change {path}: {error.strerror}; mend that, and do it again"
+            ) from error
+        changed.append(path)
+    return changed
 
 
 def _as_json(kept: Kept) -> str:

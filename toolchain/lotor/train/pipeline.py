@@ -82,7 +82,8 @@ def train(
             file=sys.stderr,
         )
     int8, real, calibration = _fit(recipe, photos, saved)
-    lineage = {"model_sha256": hashlib.sha256(int8 or real).hexdigest(), **lineage}
+    hashes = [hashlib.sha256(content).hexdigest() for content in (int8 or real, real)]
+    lineage = {"model_sha256": hashes[0], "float_sha256": hashes[1], **lineage}
     with staged(out, f".{recipe.name}.new") as made:
         _write(recipe, made, int8, real)
         if (out / "recipe.toml").resolve() != path.resolve():

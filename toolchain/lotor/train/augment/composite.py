@@ -6,9 +6,11 @@ taken; and a photograph of nothing is composited, too: a piece of another empty 
 animal's outline, is put into it.
 """
 
+import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,6 +29,7 @@ from lotor.train.recipe import Augment
 EMPTY = "background"
 """The class of photographs that others are put into."""
 
+_MASKS = "masks"  # folder in the cache
 _MOST_AREA = 0.8  # of the scene that something pasted may have
 _MOST_ENLARGED = 1.2
 _SHARP = 96  # pixels: short side from which a photograph is a scene, where there are such
@@ -162,7 +165,7 @@ class Scenery:
 def kept_mask(image: Image, box: Box) -> Mask | None:
     """Return the mask of what is in a box, made once and then kept in the cache folder."""
     key = mask_key(image, box)
-    path = cache_dir() / "masks" / key[:2] / f"{key}.z"
+    path = cache_dir() / _MASKS / key[:2] / f"{key}.z"
     shape = image.shape[:2]
     try:
         bits = np.frombuffer(zlib.decompress(path.read_bytes()), np.uint8)
@@ -181,6 +184,29 @@ def kept_mask(image: Image, box: Box) -> Mask | None:
             "another folder in $LOTOR_CACHE"
         ) from error
     return mask
+
+
+def forget_masks() -> list[Path]:
+    """Remove all masks that are kept, since their names do not say whose they are.
+
+    They are made again when they are needed.
+
+    Returns:
+        the folder, if there was one.
+
+    Raises:
+        LotorError: it cannot be removed.
+    """
+    folder = cache_dir() / _MASKS
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise LotorError(
+            f"cannot remove {folder}: {error.strerror}; do it again when no training runs"
+        ) from error
+    return [folder]
 
 
 def _short_side(photo: Photo, image: Image) -> int:
