@@ -20,7 +20,7 @@ from lotor.data.forget import forget
 from lotor.data.ingest import import_photos
 from lotor.data.manifest import DataSet, Photo, read_manifest
 from lotor.data.picture import read_picture
-from lotor.data.store import open_store
+from lotor.data.store import FORGOTTEN, Tombstone, open_store, tombstone_bytes, tombstones
 from lotor.errors import LotorError
 from lotor.preprocess import read_image
 from lotor.train.check import check_data
@@ -473,6 +473,14 @@ def test_a_photograph_is_forgotten_by_the_next_training(
     assert lineage()["forgotten"] == [gone.id]
     assert gone.id not in ids()
     assert lineage()["photographs_sha256"] == new["photographs_sha256"]
+    # Where forgetting was broken off after its first step, the photograph is still learned from.
+    half = next(photo for photo in open_store(store).photos if photo.split == "train")
+    stones = [*tombstones(store).values(), Tombstone(half.id, "", (first,))]
+    (store / FORGOTTEN).write_bytes(tombstone_bytes(stones))
+    assert trained(store, out, "--version", first[:12]) == 0
+    assert half.id in ids()
+    assert lineage()["forgotten"] == [gone.id]
+    assert forget(store, [half.id], "", [tmp_path / "models"]).models == [str(out)]
     capsys.readouterr()
     assert trained(store, out, "--version", "abcdef") == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -229,8 +229,10 @@ def _classifier(recipe: Recipe, path: Path, fast: bool = False) -> LiteRtClassif
 
 def _lineage(recipe: Recipe, photos: DataSet, digest: str) -> dict[str, Any]:
     """Return all that the training's bytes depend on, with the hash of its photographs' files."""
-    version = photos.manifest_hash
-    gone = [s.id for s in tombstones(photos.folder).values() if version in s.versions]
+    version, here = photos.manifest_hash, {photo.id for photo in photos.photos}
+    stones = tombstones(photos.folder).values()
+    # One that `forget` was broken off at may be here still, and is learned from.
+    gone = [s.id for s in stones if version in s.versions and s.id not in here]
     return {
         "recipe": dataclasses.asdict(recipe),
         "seed": recipe.fit.seed,
