@@ -166,7 +166,6 @@ class _Adding:
             boxes=_scaled(item, picture, self.classes),
             licence=item.licence or self.licence,
             source=item.source or item.path.name,
-            origin="/".join(filter(None, (self.name, item.origin))),
             place=self._prefixed(item.place),
             visit=self._prefixed(item.visit),
             note=", ".join(filter(None, (item.note, picture.changed))),
@@ -174,6 +173,7 @@ class _Adding:
             height=picture.height,
             sha256=picture.sha256,
             phash=str(imagehash.phash(picture.image())),
+            origin=self._prefixed(item.origin) or self.name,
         )
         if not path.exists():
             write_files({path: picture.content})  # an OSError ends the import: see `locked`

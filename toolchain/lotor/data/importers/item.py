@@ -24,9 +24,9 @@ class Item:
         visit: sequence of one animal's stay.
         licence: in words.
         source: its address where it comes from; empty for its file's name.
+        origin: which part of what is imported it comes from; empty where that is one whole.
         note: anything else.
         native_short_side: of the original, where the file is smaller already; 0 where it is not.
-        origin: which part of what is imported it comes from; empty where that is one whole.
     """
 
     path: Path
@@ -39,9 +39,9 @@ class Item:
     visit: str = ""
     licence: str = ""
     source: str = ""
+    origin: str = ""
     note: str = ""
     native_short_side: int = 0
-    origin: str = ""
 
 
 def box_of(kind: str, x: float, y: float, width: float, height: float) -> Box:

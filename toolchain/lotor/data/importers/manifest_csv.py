@@ -26,7 +26,7 @@ def read(source: Path, images: Path | None) -> Iterator[Item]:
             photo.visit,
             photo.licence,
             photo.source,
+            photo.origin,
             photo.note,
             photo.native_short_side,
-            photo.origin,
         )
