@@ -209,7 +209,14 @@ def test_whatever_breaks_it_off_doing_it_again_ends_it(
 
         return step
 
-    monkeypatch.setattr(Path, "write_bytes", stepping(Path.write_bytes))
+    plain, written = Path.open, stepping(Path.open)
+    monkeypatch.setattr(
+        Path,
+        "open",
+        lambda path, mode="r", *rest, **named: (written if "w" in mode else plain)(
+            path, mode, *rest, **named
+        ),
+    )
     for name in ("replace", "rename", "unlink", "rmdir", "utime"):
         monkeypatch.setattr(os, name, stepping(getattr(os, name)))
     ends, steps = [], 0

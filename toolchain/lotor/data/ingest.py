@@ -82,7 +82,7 @@ def import_photos(
     """
     found = find_format(source, form)
     home = source if source.is_dir() else source.parent
-    name = name if name is not None else home.resolve().name  # "." has a name, too
+    name = name if name is not None else home.name or home.resolve().name  # "." has one, too
     with locked(into, make=True):
         old = open_store(into) if (into / "manifest.csv").exists() else None
         adding = _Adding(into, old, name, label, dict(classes or {}), licence, short_side)
