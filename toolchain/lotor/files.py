@@ -1,12 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, whatever happens: a full disk or a power cut."""
 
+import contextlib
 import os
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
     """Write files and make their folders; none changes unless there is room for all.
+
+    They appear in the order given, folder by folder: once the last one is there, so are the others,
+    even after a power cut.
 
     Raises:
         OSError: a file cannot be written.
@@ -16,10 +21,46 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     }
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            scratch[path].write_bytes(content)
-        for path, new in scratch.items():
-            new.replace(path)
+            _make_folder(path.parent)
+            write_through(scratch[path], content)
+        for folder, paths in groupby(contents, lambda path: path.parent):
+            for path in paths:
+                scratch[path].replace(path)
+            sync_folder(folder)
     finally:
         for new in scratch.values():
             new.unlink(missing_ok=True)
+
+
+def write_through(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, and return when the disk has it: only then may it take another's name."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Return when the disk has what was written to a file, or a folder's names.
+
+    Raises:
+        OSError: it could not be written, or a file system cannot be asked for that.
+    """
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the disk has a folder's names, where its file system can be asked for that."""
+    with contextlib.suppress(OSError):  # the files themselves are safe already
+        sync(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)

@@ -7,7 +7,6 @@ dropout remember, and the state of the random numbers, and says of which trainin
 
 import io
 import json
-import os
 import sys
 import time
 import zipfile
@@ -20,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lotor.errors import LotorError
+from lotor.files import sync_folder, write_through
 
 EVERY = 30.0  # seconds between two states on disk
 HEAD, ALL, FITTED, INTEGERS = "head", "all", "fitted", "integers"
@@ -183,11 +183,9 @@ class Checkpoint:
         np.savez(content, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)
         assert self.path is not None
         try:
-            with self._new.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
+            write_through(self._new, content.getbuffer())
             self._new.replace(self.path)
+            sync_folder(self.path.parent)
         except OSError as error:  # the training itself is well
             self._new.unlink(missing_ok=True)
             if not self._warned:

@@ -1,12 +1,12 @@
 """The files of a training: made aside, and put in place together when all are there."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lotor.errors import LotorError
+from lotor.files import sync, sync_folder
 
 
 @contextmanager
@@ -43,11 +43,12 @@ def publish(folder: Path, out: Path) -> list[Path]:
     """
     inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     for name in inside:
-        with (folder / name).open("rb") as file:
-            os.fsync(file.fileno())
+        sync(folder / name)
     for name in inside:
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).replace(out / name)
+    for parent in sorted({(out / name).parent for name in inside}):
+        sync_folder(parent)
     files = [out / name for name in inside]
     for old in (out / "golden").glob("*.npz"):
         if old not in files:
