@@ -1,8 +1,8 @@
 """Photographs from anywhere into a data set: formats, odd files, and what breaks off."""
 
-import errno
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from conftest import Lotor
-from garden import make_garden
-from lotor import files
+from garden import make_garden, write_manifest
+from lotor.cli import main
 from lotor.data.importers import FORMATS, find_format
 from lotor.data.importers.item import BACKGROUND
 from lotor.data.ingest import import_photos
@@ -139,7 +139,7 @@ def test_pascal_voc(tmp_path: Path) -> None:
     assert done.format == "voc"
     assert open_store(tmp_path / "out").photos[0].boxes == (Box(10, 20, 40, 50, "raccoon"),)
     xml.write_text("<annotation><filename>one.jpg</filename><object/></annotation>")
-    with pytest.raises(LotorError, match=r"one\.xml is no Pascal VOC file: <object> lacks"):
+    with pytest.raises(LotorError, match=r"one\.xml: <object> lacks"):
         import_photos(tmp_path / "in", tmp_path / "out2")
 
 
@@ -305,46 +305,280 @@ def test_one_photograph_has_one_class(tmp_path: Path) -> None:
         import_photos(tmp_path / "in", tmp_path / "out")
 
 
+Corners = tuple[float, float, float, float]
+
+
+def _write_coco(folder: Path, box: Corners | str, extra: dict[str, object] | None = None) -> Path:
+    """A COCO file whose first image has this box, or this text for one."""
+    file = coco(folder, extra)
+    text = box if isinstance(box, str) else "[{}, {}, {}, {}]".format(
+        *(json.dumps(v) for v in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
+    )  # fmt: skip
+    table = json.loads(file.read_text())
+    table["annotations"] = [{"image_id": 7, "category_id": 3, "bbox": "BOX"}]
+    file.write_text(json.dumps(table).replace('"BOX"', text))
+    return file
+
+
+def _write_camera_trap(folder: Path, box: Corners | str) -> Path:
+    return _write_coco(folder, box, {"location": "porch", "seq_id": "s1"})
+
+
+def _write_yolo(folder: Path, box: Corners | str) -> Path:
+    photo(folder / "images/one.jpg", 80, 60)
+    photo(folder / "images/two.jpg", 80, 60)
+    if not isinstance(box, str):
+        x0, y0, x1, y1 = box
+        box = f"{(x0 + x1) / 160} {(y0 + y1) / 120} {(x1 - x0) / 80} {(y1 - y0) / 60}"
+    (folder / "labels").mkdir()
+    (folder / "labels/one.txt").write_text(f"0 {box}\n")
+    (folder / "data.yaml").write_text("names: [raccoon]\n")
+    return folder
+
+
+def _write_voc(folder: Path, box: Corners | str) -> Path:
+    whole = _voc_corners((10, 10, 40, 40))
+    corners = box if isinstance(box, str) else _voc_corners(box)
+    for name, inside in (("one", corners), ("two", whole)):
+        photo(folder / f"{name}.jpg", 80, 60)
+        (folder / f"{name}.xml").write_text(
+            f"<annotation><filename>{name}.jpg</filename><object><name>raccoon</name>"
+            f"<bndbox>{inside}</bndbox></object></annotation>"
+        )
+    return folder
+
+
+def _voc_corners(box: Corners) -> str:
+    values = (box[0] + 1, box[1] + 1, box[2], box[3])
+    names = ("xmin", "ymin", "xmax", "ymax")
+    return "".join(f"<{n}>{v}</{n}>" for n, v in zip(names, values, strict=True))
+
+
+def _write_events(folder: Path, box: Corners | str) -> Path:
+    text = box if isinstance(box, str) else json.dumps(box)
+    photo(folder / "one.jpg", 80, 60)
+    photo(folder / "two.jpg", 80, 60)
+    (folder / "events.jsonl").write_text(
+        '{"id": "e1", "label": "raccoon", "frames": [{"file": "one.jpg", "box": ' + text + "},"
+        ' {"file": "two.jpg"}]}'
+    )
+    return folder
+
+
+def _write_manifest(folder: Path, box: Corners | str) -> Path:
+    text = box if isinstance(box, str) else ",".join(map(str, box))
+    for name in ("one.jpg", "two.jpg"):
+        photo(folder / name, 80, 60)
+    write_manifest(folder, [
+        ["one.jpg", "raccoon", "", "", "60", f"raccoon:{text}", ""],
+        ["two.jpg", "raccoon", "", "", "60", "raccoon:1,2,30,40", ""],
+    ])  # fmt: skip
+    return folder
+
+
+WRITERS = {
+    "coco": _write_coco,
+    "camera-trap": _write_camera_trap,
+    "yolo": _write_yolo,
+    "voc": _write_voc,
+    "events": _write_events,
+    "manifest": _write_manifest,
+}
+NAN, INF = float("nan"), float("inf")
+NO_NUMBERS = {"coco": {"null": "null", "empty": "[]", "text": '["a", "b", "c", "d"]'}}
+NO_NUMBERS["camera-trap"] = NO_NUMBERS["events"] = NO_NUMBERS["coco"]
+NO_NUMBERS["yolo"] = {"null": "null", "empty": "", "text": "a b c d"}
+NO_NUMBERS["voc"] = {"null": "<xmin/><ymin/><xmax/><ymax/>", "empty": "", "text": "<xmin>a</xmin>"}
+NO_NUMBERS["manifest"] = {"null": "null", "empty": "", "text": "a,b,c,d"}
+WRONG: dict[str, Corners | None] = {
+    "nan": (NAN, 2, 30, 40),
+    "inf": (1, INF, 30, INF),
+    "far": (-1e308, 2, 1e308, 40),
+    "negative": (30, 10, 20, 40),
+    "zero-size": (30, 10, 30, 40),
+    "outside": (300, 10, 330, 40),
+    "null": None,
+    "empty": None,
+    "text": None,
+}
+# A box may be null where it may be missing, and whole pixels make nothing of a thin one.
+ALLOWED = {("camera-trap", "null"), ("events", "null"), ("manifest", "zero-size")}
+ALLOWED |= {(form, "far") for form in ("manifest", "events", "voc")}  # cut to the image
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("wrong", WRONG)
+def test_wrong_boxes(
+    form: str, wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corners = WRONG[wrong]
+    box = NO_NUMBERS[form][wrong] if corners is None else corners
+    source, out = WRITERS[form](tmp_path / "in", box), tmp_path / "out"
+    command = ["data", "import", str(source), "--into", str(out), "--format", form]
+    if (tmp_path / "in/images").is_dir() and form != "yolo":
+        command += ["--images", str(tmp_path / "in/images")]
+    if (form, wrong) in ALLOWED:
+        assert main(command) == 0, capsys.readouterr().err
+        assert len(open_store(out).photos) == 2
+        return
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("lotor: 1 of 2 photographs cannot be taken, and nothing was added: ")
+    assert line.endswith("; mend them, or leave them out with --skip-bad")
+    assert "one." in line or "line" in line
+    assert not any(word in line for word in ("Error", "None", "invalid literal", "object has"))
+    assert not (out / "manifest.csv").exists()
+    assert not list(out.rglob("*.jpg"))
+    assert main([*command, "--skip-bad", "--json"]) == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["added"] == 1
+    assert [told in line for told in done["bad"]] == [True]
+    assert [p.source for p in open_store(out).photos] == ["two.jpg"]
+
+
+def damage_yolo_image(folder: Path) -> Path:
+    file = _write_yolo(folder, (1, 2, 30, 40))
+    (folder / "images/one.jpg").write_bytes(b"nothing")
+    return file
+
+
+def damage_yolo_class(folder: Path) -> Path:
+    file = _write_yolo(folder, (1, 2, 30, 40))
+    (folder / "labels/one.txt").write_text("5 0.5 0.5 0.1 0.1\n")
+    return file
+
+
+def damage_yolo_labels(folder: Path) -> Path:
+    file = _write_yolo(folder, (1, 2, 30, 40))
+    (folder / "labels/one.txt").write_bytes(b"\xff\xfe\x00\x01")
+    return file
+
+
+def damage_voc_start(folder: Path) -> Path:
+    """The first file does not even look like one: the folder is still no folder of classes."""
+    file = _write_voc(folder, (1, 2, 30, 40))
+    (folder / "one.xml").write_text("")
+    return file
+
+
+def damage_voc_end(folder: Path) -> Path:
+    file = _write_voc(folder, (1, 2, 30, 40))
+    (folder / "one.xml").write_text("<annotation><filename>one.jpg")
+    return file
+
+
+def damage_voc_encoding(folder: Path) -> Path:
+    file = _write_voc(folder, (1, 2, 30, 40))
+    (folder / "one.xml").write_text('<?xml version="1.0" encoding="klingon"?><annotation/>')
+    return file
+
+
+def damage_event(folder: Path) -> Path:
+    file = _write_events(folder, (1, 2, 30, 40))
+    events = file / "events.jsonl"
+    (frames := json.loads(events.read_text()))["frames"].pop(0)
+    events.write_text('{"id": "e0", "fra\n' + json.dumps(frames))
+    return file
+
+
+def damage_frame(folder: Path) -> Path:
+    file = _write_events(folder, (1, 2, 30, 40))
+    events = file / "events.jsonl"
+    events.write_text(events.read_text().replace('"one.jpg"', '"../one.jpg"'))
+    return file
+
+
+def damage_coco(folder: Path, old: str, new: str) -> Path:
+    file = _write_coco(folder, (1, 2, 30, 40))
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    return file
+
+
+def damage_manifest(folder: Path) -> Path:
+    file = _write_manifest(folder, (1, 2, 30, 40))
+    manifest = folder / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("one.jpg,raccoon,,", "one.jpg,raccoon,most,"))
+    return file
+
+
+DAMAGED = {
+    "yolo image": damage_yolo_image,
+    "yolo class": damage_yolo_class,
+    "yolo labels": damage_yolo_labels,
+    "voc start": damage_voc_start,
+    "voc end": damage_voc_end,
+    "voc encoding": damage_voc_encoding,
+    "event": damage_event,
+    "frame": damage_frame,
+    "manifest": damage_manifest,
+    "coco category": partial(damage_coco, old='"category_id": 3', new='"category_id": 5'),
+    "coco no box": partial(damage_coco, old='"bbox"', new='"box"'),
+    "coco name": partial(damage_coco, old='"one.jpg"', new='"a\\u0000b.jpg"'),
+    "coco no name": partial(damage_coco, old='"file_name"', new='"name"'),
+    "coco no text": partial(damage_coco, old='"one.jpg"', new="[]"),
+    "coco size": partial(damage_coco, old='"width": 80', new='"width": Infinity'),
+    "coco negative size": partial(damage_coco, old='"width": 80', new='"width": -80'),
+    "coco number": partial(damage_coco, old="[1, ", new=f"[1{'0' * 400}, "),
+    "coco licence": partial(damage_coco, old='"license": 1', new='"license": {}'),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_lists_lose_only_what_they_say_wrong(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = DAMAGED[name](tmp_path / "in"), tmp_path / "out"
+    command = ["data", "import", str(source), "--into", str(out)]
+    if name.startswith("coco"):
+        command += ["--images", str(tmp_path / "in/images")]
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1 of 2 photographs cannot be taken" in line
+    assert "Error" not in line
+    assert not (out / "manifest.csv").exists()
+    assert main([*command, "--skip-bad"]) == 0
+    assert ", 1 left out" in capsys.readouterr().out.splitlines()[0]
+    assert [p.source for p in open_store(out).photos] == ["two.jpg"]
+
+
 @pytest.mark.parametrize(
-    ("bbox", "size", "says"),
+    ("old", "new", "says"),
     [
-        ([90, 10, 5, 5], (80, 60), "outside the image"),
-        ([10, 10, -5, 5], (80, 60), "must be x0,y0,x1,y1"),
-        ([1, 1, 5, 5], (60, 80), "its boxes are for 60x80"),
+        ('"image_id": 7, ', "", r"annotation 0 has no image_id"),
+        ('"image_id": 7', '"image_id": []', r"annotation 0 has no image_id"),
+        ('"name": "raccoon"', '"title": "raccoon"', "each of categories must have an id"),
+        ('"images": [', '"images": 3, "other": [', "must be an object with the lists"),
     ],
 )
-def test_wrong_boxes(tmp_path: Path, bbox: list[int], size: tuple[int, int], says: str) -> None:
-    file = coco(tmp_path / "in", {"width": size[0], "height": size[1]})
-    table = json.loads(file.read_text())
-    table["annotations"] = [{"image_id": 7, "category_id": 3, "bbox": bbox}]
-    file.write_text(json.dumps(table))
+def test_a_list_in_which_any_image_may_be_wrong_is_refused(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    file = damage_coco(tmp_path / "in", old, new)
     with pytest.raises(LotorError, match=says):
+        import_photos(file, tmp_path / "out", images=tmp_path / "in/images", skip_bad=True)
+
+
+def test_names_that_a_manifest_cannot_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a class they are told; in what is free text they become spaces."""
+    latin = os.fsdecode(b"caf\xe9\n1.png")
+    for name in (f"raccoon/{latin}", "a;b/two.png", "a\nb/three.png"):
+        photo(tmp_path / "in" / name)
+    command = ["data", "import", str(tmp_path / "in"), "--into", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "2 of 3 photographs cannot be taken" in capsys.readouterr().err
+    assert main([*command, "--skip-bad"]) == 0
+    (one,) = open_store(tmp_path / "out").photos
+    assert one.source == "caf  1.png"
+
+
+def test_boxes_of_an_image_of_another_size(tmp_path: Path) -> None:
+    file = _write_coco(tmp_path / "in", (1, 1, 6, 6), {"width": 60, "height": 80})
+    with pytest.raises(LotorError, match="its boxes are for 60x80"):
         import_photos(file, tmp_path / "out", images=tmp_path / "in/images")
-
-
-def test_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    photo(tmp_path / "in/raccoon/a.jpg")
-    first = import_photos(tmp_path / "in", tmp_path / "out")
-    before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    for number in range(3):
-        photo(tmp_path / f"in/raccoon/{number}.jpg")
-    write, count = files.write_files, 0
-
-    def full(contents: dict[Path, bytes]) -> None:
-        nonlocal count
-        count += 1
-        if count == 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(contents)
-
-    monkeypatch.setattr("lotor.data.ingest.write_files", full)
-    with pytest.raises(LotorError, match=r"cannot write to .*out: No space left"):
-        import_photos(tmp_path / "in", tmp_path / "out")
-    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
-    monkeypatch.undo()
-    done = import_photos(tmp_path / "in", tmp_path / "out")
-    assert done.added == 3
-    assert versions(tmp_path / "out") == [first.version, done.version]
 
 
 def test_a_plain_folder_is_not_changed(tmp_path: Path) -> None:

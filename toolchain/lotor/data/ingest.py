@@ -43,6 +43,7 @@ class Imported:
         lines = [
             f"{self.added} photographs added (read as {self.format}), {self.known} known already"
             + (f", {self.forgotten} forgotten for good and left out" if self.forgotten else "")
+            + (f", {len(self.bad)} left out" if self.bad else "")
         ]
         lines += [f"  {what}: {count}" for what, count in sorted(self.changed.items())]
         lines += [f"  left out: {reason}" for reason in self.bad]
@@ -138,6 +139,8 @@ class _Adding:
         self.new: list[Path] = []
 
     def add(self, item: Item, result: Imported) -> None:
+        if item.error:
+            raise LotorError(item.error)
         kind = self._kind(item)
         if not kind:
             return
@@ -164,11 +167,11 @@ class _Adding:
             group=self._prefixed(item.group),
             native_short_side=item.native_short_side or picture.native_short_side,
             boxes=_scaled(item, picture, self.classes),
-            licence=item.licence or self.licence,
-            source=item.source or item.path.name,
+            licence=_line(item.licence or self.licence),
+            source=_line(item.source or item.path.name),
             place=self._prefixed(item.place),
             visit=self._prefixed(item.visit),
-            note=", ".join(filter(None, (item.note, picture.changed))),
+            note=_line(", ".join(filter(None, (item.note, picture.changed)))),
             width=picture.width,
             height=picture.height,
             sha256=picture.sha256,
@@ -190,15 +193,27 @@ class _Adding:
                 f"{item.path} has no class: put it into a folder that is called by its class, or "
                 "say --label CLASS (--label unlabelled, to look at them with `lotor data label`)"
             )
-        return self.classes.get(kind, kind)
+        kind = self.classes.get(kind, kind)
+        for name in (kind, *(self.classes.get(box.kind, box.kind) for box in item.boxes)):
+            if not name.isprintable() or ";" in name:
+                raise LotorError(
+                    f"{item.path}: the class {name!r} has a letter that a manifest cannot hold; "
+                    "call it otherwise"
+                )
+        return kind
 
     def _prefixed(self, text: str) -> str:
-        return f"{self.name}/{text}" if text and self.name else text
+        return _line(f"{self.name}/{text}" if text and self.name else text)
 
     def undo(self) -> None:
         """Remove the files that were written."""
         for path in self.new:
             path.unlink(missing_ok=True)
+
+
+def _line(text: str) -> str:
+    """Return free text as a manifest can hold it: in one line, in letters that UTF-8 has."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _scaled(item: Item, picture: Picture, classes: Mapping[str, str]) -> tuple[Box, ...]:
@@ -226,5 +241,5 @@ def _scaled(item: Item, picture: Picture, classes: Mapping[str, str]) -> tuple[B
     )
     try:
         return sound_boxes(boxes, picture.width, picture.height)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise LotorError(f"{item.path}: {error}") from error

@@ -110,19 +110,36 @@ def data_folder(given: Path | None, usual: str) -> Path:
 
 def read_manifest(folder: Path) -> DataSet:
     """Read `folder/manifest.csv` and check that every row and every split is sound."""
+    return parse_manifest(folder, folder / MANIFEST, manifest_content(folder))
+
+
+def manifest_content(folder: Path) -> bytes:
+    """Return the bytes of `folder/manifest.csv`."""
     path = folder / MANIFEST
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise LotorError(
             f"no data set in {folder}: cannot read {path.name} ({error.strerror}); "
             "give the folder that holds it with --data"
         ) from error
-    return parse_manifest(folder, path, raw)
 
 
 def parse_manifest(folder: Path, path: Path, raw: bytes) -> DataSet:
     """Return the data set that a manifest's bytes describe; `path` is what errors name."""
+    photos, wrong = read_rows(folder, path, raw)
+    if wrong:
+        more = f" (and {len(wrong) - 1} more lines are wrong)" if wrong[1:] else ""
+        raise LotorError(f"{wrong[0]}{more}")
+    return DataSet(folder, photos, hashlib.sha256(raw).hexdigest())
+
+
+def read_rows(folder: Path, path: Path, raw: bytes) -> tuple[tuple[Photo, ...], list[str]]:
+    """Return the photographs of a manifest's sound rows, and what is wrong with the others.
+
+    Raises:
+        LotorError: it is no manifest, or its sound rows do not make sense together.
+    """
     try:
         rows = list(csv.DictReader(raw.decode("utf-8").splitlines()))
     except (UnicodeDecodeError, csv.Error) as error:
@@ -131,24 +148,15 @@ def parse_manifest(folder: Path, path: Path, raw: bytes) -> DataSet:
         raise LotorError(f"{path} lists no photograph")
     if missing := [name for name in _COLUMNS if name not in rows[0]]:
         raise LotorError(f"{path} lacks the column(s) {', '.join(missing)}")
-    photos = _photos(folder, path, rows)
-    _check_names(path, photos)
-    _check_groups(path, photos)
-    return DataSet(folder, photos, hashlib.sha256(raw).hexdigest())
-
-
-def _photos(folder: Path, manifest: Path, rows: Iterable[Mapping[str, str]]) -> tuple[Photo, ...]:
-    """Return the photographs of all rows; one error counts all that are wrong."""
     photos, wrong = [], []
     for line, row in enumerate(rows, start=2):
         try:
             photos.append(_photo(folder, row))
         except (ValueError, TypeError, AttributeError) as error:
-            wrong.append(f"line {line}: {error}")
-    if wrong:
-        more = f" (and {len(wrong) - 1} more lines are wrong)" if wrong[1:] else ""
-        raise LotorError(f"{manifest} {wrong[0]}{more}")
-    return tuple(photos)
+            wrong.append(f"{path} line {line}: {error}")
+    _check_names(path, photos)
+    _check_groups(path, photos)
+    return tuple(photos), wrong
 
 
 def _photo(folder: Path, row: Mapping[str, str]) -> Photo:
@@ -209,13 +217,13 @@ def sound_boxes(boxes: Iterable[Box], width: int = 0, height: int = 0) -> tuple[
     return tuple(sound)
 
 
-def _check_names(path: Path, photos: tuple[Photo, ...]) -> None:
+def _check_names(path: Path, photos: Iterable[Photo]) -> None:
     for name, count in Counter(photo.path for photo in photos).items():
         if count > 1:
             raise LotorError(f"{path}: {name.name} is listed {count} times; keep one of its rows")
 
 
-def _check_groups(path: Path, photos: tuple[Photo, ...]) -> None:
+def _check_groups(path: Path, photos: Iterable[Photo]) -> None:
     seen: dict[str, Photo] = {}
     for photo in photos:
         other = seen.setdefault(photo.group, photo) if photo.group and photo.split else photo

@@ -79,8 +79,9 @@ def read_picture(path: Path, short_side: int | None = None) -> Picture:
     """
     try:
         raw = path.read_bytes()
-    except OSError as error:
-        raise LotorError(f"cannot read image {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: no file can have such a name
+        reason = getattr(error, "strerror", None) or error
+        raise LotorError(f"cannot read image {path}: {reason}") from error
     if not raw:
         raise LotorError(f"{path} is empty")
     try:

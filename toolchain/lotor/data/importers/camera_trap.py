@@ -4,15 +4,20 @@ Format: https://github.com/agentmorris/MegaDetector, `megadetector/data_manageme
 Traps". A sequence is one visit, and a place never crosses splits where one splits by it.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lotor.data.importers.item import BACKGROUND, Item, box_of, kind_of
-from lotor.data.importers.tables import below, has_keys, read_json
+from lotor.data.importers.coco import coco_box, kind_in
+from lotor.data.importers.item import BACKGROUND, Item, kind_of, size_of
+from lotor.data.importers.tables import (
+    annotations_by_image,
+    has_keys,
+    names_by_id,
+    read_images,
+    read_json,
+)
 from lotor.data.manifest import Box
-from lotor.errors import LotorError
 
 _KEYS = ("images", "annotations", "categories")
 _NOTHING = frozenset({"empty", "blank", "none", "nothing"})
@@ -28,31 +33,34 @@ def claims(source: Path) -> bool:
 
 
 def read(source: Path, images: Path | None) -> Iterator[Item]:
-    """Yield the photographs of a camera-trap file; `images` is their folder."""
+    """Yield the photographs of a camera-trap file; `images` is their folder.
+
+    An annotation without a box (no `bbox`, or null) says what the whole photograph shows.
+    """
     table = read_json(source, _KEYS)
-    try:
-        names = {row["id"]: str(row["name"]) for row in table["categories"]}
-        boxes: dict[Any, list[Box]] = defaultdict(list)
-        kinds: dict[Any, list[str]] = defaultdict(list)
-        for row in table["annotations"]:
-            name = names[row["category_id"]]
-            kind = BACKGROUND if name.lower() in _NOTHING else name
-            kinds[row["image_id"]].append(kind)
-            if row.get("bbox"):
-                boxes[row["image_id"]].append(box_of(kind, *map(float, row["bbox"])))
-        for row in table["images"]:
-            found, said = tuple(boxes[row["id"]]), kinds[row["id"]]
-            seen = [kind for kind in said if kind != BACKGROUND]
-            visit = str(row.get("seq_id") or "")
-            yield Item(
-                below(images or source.parent, str(row["file_name"]), source),
-                kind_of(found) if found else (seen or [BACKGROUND])[0],
-                found,
-                (int(row["width"]), int(row["height"])) if "width" in row else None,
-                group=visit,
-                place=str(row.get("location") or ""),
-                visit=visit,
-                note=str(row.get("datetime") or ""),
-            )
-    except (KeyError, TypeError, ValueError) as error:
-        raise LotorError(f"{source} is no camera-trap file: {error!r}") from error
+    names = names_by_id(table["categories"], "categories", source)
+    kinds = {key: BACKGROUND if name.lower() in _NOTHING else name for key, name in names.items()}
+    annotations = annotations_by_image(table, source)
+
+    def item(row: Any, path: Path) -> Item:
+        boxes: list[Box] = []
+        said = []
+        for each in annotations.get(row["id"], ()):
+            kind = kind_in(kinds, each)
+            if each.get("bbox") is not None:
+                boxes.append(coco_box(kind, each["bbox"]))
+            if kind != BACKGROUND:
+                said.append(kind)
+        visit = str(row.get("seq_id") or "")
+        return Item(
+            path,
+            kind_of(tuple(boxes)) if boxes else (said or [BACKGROUND])[0],
+            tuple(boxes),
+            size_of(row.get("width"), row.get("height")),
+            group=visit,
+            place=str(row.get("location") or ""),
+            visit=visit,
+            note=str(row.get("datetime") or ""),
+        )
+
+    return read_images(table, source, item, images)

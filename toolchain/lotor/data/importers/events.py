@@ -9,9 +9,12 @@ pixels. An event is a visit, and its frames never cross splits.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from lotor.data.importers.item import Item
+from lotor.data.importers.item import Item, attempt, box_of, four_numbers
 from lotor.data.importers.tables import below
 from lotor.data.manifest import UNLABELLED, Box
 from lotor.errors import LotorError
@@ -34,21 +37,21 @@ def read(source: Path, images: Path | None) -> Iterator[Item]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        where = f"{file} line {number}"
         try:
             event = json.loads(line)
             visit, kind = str(event["id"]), str(event.get("label") or UNLABELLED)
-            for frame in event["frames"]:
-                boxes: tuple[Box, ...] = ()
-                if frame.get("box"):
-                    x0, y0, x1, y1 = (round(float(value)) for value in frame["box"])
-                    boxes = (Box(x0, y0, x1, y1, kind),)
-                yield Item(
-                    below(images or file.parent, str(frame["file"]), file),
-                    kind,
-                    boxes,
-                    group=visit,
-                    place=str(event.get("camera") or ""),
-                    visit=visit,
-                )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LotorError(f"{file} line {number} is no event: {error!r}") from error
+            place, frames = str(event.get("camera") or ""), list(event["frames"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            yield Item(file, "", error=f"{where} is no event with id and frames: {error}")
+            continue
+        about = Item(file, kind, group=visit, place=place, visit=visit)
+        for frame in frames:
+            yield attempt(where, file, partial(_item, frame, about, images or file.parent))
+
+
+def _item(frame: Any, about: Item, images: Path) -> Item:
+    boxes: tuple[Box, ...] = ()
+    if frame.get("box") is not None:
+        boxes = (box_of(about.kind, *four_numbers(frame["box"])),)
+    return replace(about, path=below(images, str(frame["file"]), about.path), boxes=boxes)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lotor.data.importers.item import Item
-from lotor.data.manifest import MANIFEST, read_manifest
+from lotor.data.manifest import MANIFEST, manifest_content, read_rows
 
 
 def claims(source: Path) -> bool:
@@ -14,7 +14,11 @@ def claims(source: Path) -> bool:
 
 def read(source: Path, images: Path | None) -> Iterator[Item]:
     """Yield the photographs of a manifest, with all that it says of them."""
-    for photo in read_manifest(source).photos:
+    path = source / MANIFEST
+    photos, wrong = read_rows(source, path, manifest_content(source))
+    for error in wrong:
+        yield Item(path, "", error=error)
+    for photo in photos:
         yield Item(
             photo.path,
             photo.kind,

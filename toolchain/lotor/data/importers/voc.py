@@ -4,10 +4,11 @@ Format: the PASCAL VOC 2012 development kit. Corners count from 1 there, the las
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
-from lotor.data.importers.item import Item, kind_of
+from lotor.data.importers.item import Item, attempt, box_of, four_numbers, kind_of, size_of
 from lotor.data.importers.tables import below
 from lotor.data.manifest import Box
 from lotor.errors import LotorError
@@ -16,9 +17,16 @@ _IMAGES = ("JPEGImages", "images")  # beside the folder of the XML files, where 
 
 
 def claims(source: Path) -> bool:
-    """Whether this is what lies at `source`."""
-    first = next(iter(_files(source)), None)
-    return first is not None and b"<annotation" in first.read_bytes()[:512]
+    """Whether this is what lies at `source`; one damaged file does not make it something else."""
+    return any(b"<annotation" in _start(file) for file in _files(source))
+
+
+def _start(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(512)
+    except OSError:
+        return b""
 
 
 def _files(source: Path) -> list[Path]:
@@ -28,16 +36,18 @@ def _files(source: Path) -> list[Path]:
 def read(source: Path, images: Path | None) -> Iterator[Item]:
     """Yield the photographs of a folder with XML files; `images` is their folder if elsewhere."""
     for file in _files(source):
-        try:
-            root = ElementTree.parse(file).getroot()
-            name = _text(root, "filename")
-            boxes = tuple(_box(row) for row in root.iter("object"))
-            size = root.find("size")
-            stated = size is not None and (int(_text(size, "width")), int(_text(size, "height")))
-        except (ElementTree.ParseError, ValueError, OSError) as error:
-            raise LotorError(f"{file} is no Pascal VOC file: {error}") from error
-        path = _image(file, name, images, source)
-        yield Item(path, kind_of(boxes), boxes, stated if stated and all(stated) else None)
+        yield attempt(str(file), file, partial(_item, file, images, source))
+
+
+def _item(file: Path, images: Path | None, source: Path) -> Item:
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, LookupError, ValueError, OSError) as error:
+        raise LotorError(f"{file} is no Pascal VOC file: {error}") from error
+    boxes = tuple(_box(row) for row in root.iter("object"))
+    path = _image(file, _text(root, "filename"), images, source)
+    size = size_of(root.findtext("size/width"), root.findtext("size/height"))
+    return Item(path, kind_of(boxes), boxes, size)
 
 
 def _image(file: Path, name: str, images: Path | None, source: Path) -> Path:
@@ -60,5 +70,5 @@ def _box(row: ElementTree.Element) -> Box:
     if corners is None:
         raise ValueError("<object> lacks <bndbox>")
     names = ("xmin", "ymin", "xmax", "ymax")
-    x0, y0, x1, y1 = (round(float(_text(corners, name))) for name in names)
-    return Box(x0 - 1, y0 - 1, x1, y1, _text(row, "name"))
+    x0, y0, x1, y1 = four_numbers([_text(corners, name) for name in names])
+    return box_of(_text(row, "name"), x0 - 1, y0 - 1, x1, y1)

@@ -4,15 +4,16 @@ A line is `class x y width height`, centre and size as parts of the image (Ultra
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lotor.data.importers.folder import SPLIT_FOLDERS
-from lotor.data.importers.item import Item, box_of, kind_of
+from lotor.data.importers.item import Item, attempt, box_of, four_numbers, kind_of
 from lotor.data.manifest import Box
-from lotor.data.picture import is_image_name, read_picture
+from lotor.data.picture import Picture, is_image_name, read_picture
 from lotor.errors import LotorError
 
 
@@ -41,10 +42,14 @@ def read(source: Path, images: Path | None) -> Iterator[Item]:
         found = True
         parts = path.relative_to(root).parts
         split = next((SPLIT_FOLDERS[part] for part in parts if part in SPLIT_FOLDERS), "")
-        boxes = _boxes(path, names)
-        yield Item(path, kind_of(boxes), boxes, split=split)
+        yield attempt(str(path), path, partial(_item, path, names, split))
     if not found:
         raise LotorError(f"no image below {root}")
+
+
+def _item(path: Path, names: dict[int, str], split: str) -> Item:
+    boxes = _boxes(path, names)
+    return Item(path, kind_of(boxes), boxes, split=split)
 
 
 def _names(file: Path) -> dict[int, str]:
@@ -68,23 +73,32 @@ def _boxes(path: Path, names: dict[int, str]) -> tuple[Box, ...]:
     )  # fmt: skip
     if labels is None:
         return ()
-    lines = labels.read_text("utf-8", "replace").splitlines()
+    try:
+        lines = labels.read_text("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise LotorError(f"cannot read {labels}: {error.strerror}") from error
     if not any(line.strip() for line in lines):
         return ()
     picture = read_picture(path)
     boxes = []
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            kind, *rest = line.split()
-            x, y, w, h = (float(value) for value in rest)
-            name = names[int(kind)]
-        except (ValueError, KeyError) as error:
-            raise LotorError(
-                f"{labels} line {number}: '{line.strip()}' is not `class x y width height` with a "
-                "class that the YAML file names"
-            ) from error
-        across, down = picture.width, picture.height
-        boxes.append(box_of(name, (x - w / 2) * across, (y - h / 2) * down, w * across, h * down))
+        if line.strip():
+            try:
+                boxes.append(_box(line.strip(), names, picture))
+            except ValueError as error:
+                raise ValueError(f"{labels.name} line {number}: {error}") from error
     return tuple(boxes)
+
+
+def _box(line: str, names: dict[int, str], picture: Picture) -> Box:
+    try:
+        kind, *rest = line.split()
+        x, y, w, h = four_numbers(rest)
+        name = names[int(kind)]
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            f"'{line}' is not `class x y width height` with a class that the YAML file names"
+        ) from error
+    across, down = picture.width, picture.height
+    left, top = (x - w / 2) * across, (y - h / 2) * down
+    return box_of(name, left, top, left + w * across, top + h * down)
