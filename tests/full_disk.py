@@ -3,6 +3,11 @@
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lotor.cli import main
 
 
 @contextmanager
@@ -18,3 +23,22 @@ def full_disk(room: int = 0) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def refused(room: int, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run `lotor ARGUMENT...` on a full disk, see that it says one line, and return that."""
+    with full_disk(room):
+        code = main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    assert code == 2, said.err
+    (line,) = (line for line in said.err.splitlines() if not line.startswith("open http"))
+    assert line.startswith("lotor: cannot ")
+    assert "File too large" in line
+    assert said.out == ""
+    return line
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, but the one that only says who is changing it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

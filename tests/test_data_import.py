@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -503,7 +504,7 @@ def damage_manifest(folder: Path) -> Path:
     return file
 
 
-DAMAGED = {
+DAMAGED: dict[str, Callable[[Path], Path]] = {
     "yolo image": damage_yolo_image,
     "yolo class": damage_yolo_class,
     "yolo labels": damage_yolo_labels,

@@ -3,7 +3,9 @@
 import functools
 import hashlib
 import http.server
+import io
 import json
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import pytest
 
 from conftest import Lotor
 from lotor.data.manifest import Box
-from lotor.data.pull import RemoteFile, find_public, public_sets, pull
+from lotor.data.pull import RemoteFile, find_public, public_sets, pull, unpack
 from lotor.data.store import open_store
 from lotor.errors import LotorError
 from test_data_import import photo
@@ -140,6 +142,89 @@ def test_a_damaged_archive_is_fetched_again(server: tuple[Path, str], tmp_path: 
     assert pull(loose, tmp_path / "set").added == 2
 
 
+def test_other_bytes_than_were_pulled_before_are_told(
+    server: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = find_public(str(tmp_path / "made-up.toml"))
+    listed = server[0] / "list.json"
+    first = pull(recipe, tmp_path / "set")
+    hashes = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in server[0].iterdir()}
+    assert first.downloads == hashes
+    assert f"list.json: SHA-256 {hashes['list.json']}" in str(first)
+    kept = (tmp_path / "set/downloads.csv").read_text()
+    assert kept == "set,file,sha256\n" + "".join(
+        f"made-up,{name},{hashes[name]}\n" for name in ("list.json", "pictures.zip")
+    )
+    # Elsewhere, a year later.
+    listed.write_text(listed.read_text().replace("[1, 2, 30, 40]", "[1, 2, 30, 41]"))
+    monkeypatch.setenv("LOTOR_CACHE", str(tmp_path / "another"))
+    told = rf"list\.json of 'made-up' is not .*{hashes['list.json']}"
+    with pytest.raises(LotorError, match=told):
+        pull(recipe, tmp_path / "set")
+    assert open_store(tmp_path / "set").manifest_hash == first.version
+    assert pull(recipe, tmp_path / "other").added == 2
+    (tmp_path / "set/downloads.csv").write_text("set,file,sha256\n")
+    assert pull(recipe, tmp_path / "set").known == 2
+    assert (tmp_path / "set/downloads.csv").read_text() != kept
+
+
+def test_another_archive_of_the_same_name_is_unpacked(
+    server: tuple[Path, str], tmp_path: Path
+) -> None:
+    recipe = find_public(str(tmp_path / "made-up.toml"))
+    loose = type(recipe)(**{**vars(recipe), "file": tuple(RemoteFile(f.url) for f in recipe.file)})
+    pull(loose, tmp_path / "set")
+    (tmp_path / "cache/data/made-up/pictures.zip").unlink()
+    with zipfile.ZipFile(server[0] / "pictures.zip", "w") as archive:
+        for name in ("one.jpg", "two.jpg"):
+            archive.write(photo(tmp_path / "new" / name, 80, 60), f"pictures/{name}")
+    assert pull(loose, tmp_path / "set2").added == 2
+    first, second = (
+        {photo.id for photo in open_store(tmp_path / name).photos} for name in ("set", "set2")
+    )
+    assert not first & second
+
+
+def test_a_cached_file_that_has_changed_is_not_used(
+    server: tuple[Path, str], tmp_path: Path
+) -> None:
+    recipe = find_public(str(tmp_path / "made-up.toml"))
+    pull(recipe, tmp_path / "set")
+    with (tmp_path / "cache/data/made-up/pictures.zip").open("ab") as archive:
+        archive.write(b"more")
+    with pytest.raises(LotorError, match="is not the file that the recipe names"):
+        pull(recipe, tmp_path / "set")
+    assert pull(recipe, tmp_path / "set").known == 2
+
+
+@pytest.mark.parametrize("name", ["all.zip", "all.tar.gz"])
+def test_archives_damaged_inside_are_told(tmp_path: Path, name: str) -> None:
+    """Wherever a byte is wrong, the archive is told to be damaged, or it did not matter."""
+    whole = tmp_path / name
+    content = bytes(range(256)) * 3
+    if name.endswith("zip"):
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as zipped:
+            zipped.writestr("one.bin", content)
+    else:
+        with tarfile.open(whole, "w:gz") as tarred:
+            info = tarfile.TarInfo("one.bin")
+            info.size = len(content)
+            tarred.addfile(info, io.BytesIO(content))
+    raw = whole.read_bytes()
+    told = 0
+    for place in range(0, len(raw), 5):
+        damaged = tmp_path / str(place) / name
+        damaged.parent.mkdir()
+        damaged.write_bytes(raw[:place] + bytes([raw[place] ^ 0x41]) + raw[place + 1 :])
+        try:
+            unpack(damaged, damaged.parent)
+        except LotorError as error:
+            assert f"{name} is damaged" in str(error)
+            assert not damaged.exists()
+            told += 1
+    assert told > len(raw) / 5 / 2
+
+
 def test_with_no_network_it_says_what_it_would_fetch(
     server: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -171,6 +256,8 @@ def test_the_recipes_of_the_package() -> None:
     for recipe in public_sets():
         assert recipe.licence
         assert all(file.url.startswith("http") for file in recipe.file)
+        # A branch is no version.
+        assert not any("refs/heads" in file.url for file in recipe.file)
 
 
 def test_the_command(lotor: Lotor, server: tuple[Path, str], tmp_path: Path) -> None:

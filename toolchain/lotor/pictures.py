@@ -66,6 +66,21 @@ def draw(figure: Callable[[], "Figure"], path: Path) -> None:
     Raises:
         LotorError: see `check_file`, or the file cannot be written.
     """
+    content = rendered(figure, path)
+    try:
+        write_files({path: content})
+    except OSError as error:
+        raise LotorError(
+            f"cannot write {path}: {error.strerror}; give another file with --plot"
+        ) from error
+
+
+def rendered(figure: Callable[[], "Figure"], path: Path) -> bytes:
+    """Return the content of a picture's file.
+
+    Raises:
+        LotorError: see `check_file`.
+    """
     check_file(path)
     import matplotlib as mpl
 
@@ -77,9 +92,4 @@ def draw(figure: Callable[[], "Figure"], path: Path) -> None:
         mpl.rcdefaults()  # whatever the user's own style is
         mpl.rcParams.update(_STYLE)
         figure().savefig(picture, format=kind, dpi=_DPI, metadata=nothing)
-    try:
-        write_files({path: picture.getvalue()})
-    except OSError as error:
-        raise LotorError(
-            f"cannot write {path}: {error.strerror}; give another file with --plot"
-        ) from error
+    return picture.getvalue()

@@ -42,10 +42,12 @@ def write(run: Run, path: Path, command: str) -> list[Path]:
     What stands outside of the markers stays. Without markers a new section is put at the end;
     without a page there is one.
     """
-    files = pictures.save(run, path.parent, f"{path.stem}-{run.model.name}")
+    stem = f"{path.stem}-{run.model.name}"
+    files = {name: path.with_name(f"{stem}-{name}.svg") for name in pictures.FIGURES}
+    drawn = pictures.draw(run, files)
     text = _replaced(_read(path), run.model.name, section(run, files, command))
     try:
-        write_files({path: text.encode("utf-8")})
+        write_files(drawn | {path: text.encode("utf-8")})
     except OSError as error:
         raise LotorError(
             f"cannot write {path}: {error.strerror}; give another file with -o"

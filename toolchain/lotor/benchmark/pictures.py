@@ -10,7 +10,7 @@ import numpy as np
 from lotor.benchmark.metrics import calibration_bins, precision_curve
 from lotor.benchmark.run import MAIN, Run
 from lotor.evaluate import confusion
-from lotor.pictures import draw
+from lotor.pictures import rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,17 +21,17 @@ _FONT = 8.5  # points
 _BANDED = (MAIN, f"{MAIN}-views")  # more bands would hide each other
 
 
-def save(run: Run, folder: Path, stem: str) -> dict[str, Path]:
-    """Draw all pictures as SVG; return their files by what they show.
+def draw(run: Run, files: Mapping[str, Path]) -> dict[Path, bytes]:
+    """Draw all pictures as SVG; return the content of their files.
+
+    Args:
+        run: what to draw.
+        files: one for each of `FIGURES`.
 
     Raises:
-        LotorError: matplotlib is not installed, or a file cannot be written.
+        LotorError: matplotlib is not installed.
     """
-    files = {}
-    for name, figure in FIGURES.items():
-        files[name] = folder / f"{stem}-{name}.svg"
-        draw(partial(figure, run), files[name])
-    return files
+    return {path: rendered(partial(FIGURES[name], run), path) for name, path in files.items()}
 
 
 def precision_recall(run: Run) -> "Figure":

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imagehash
 
+from lotor.data.downloads import with_downloads
 from lotor.data.importers import FORMATS, find_format
 from lotor.data.importers.item import Item
 from lotor.data.manifest import SPLITS, Box, DataSet, Photo, sound_boxes
@@ -29,6 +30,7 @@ class Imported:
         changed: what was done to files that were not plain, by how many.
         bad: what could not be taken and why, with `skip_bad`.
         version: hash of the data set now.
+        downloads: SHA-256 of the files that were pulled, by their names.
     """
 
     format: str
@@ -38,6 +40,7 @@ class Imported:
     changed: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
     version: str = ""
+    downloads: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [
@@ -47,6 +50,7 @@ class Imported:
         ]
         lines += [f"  {what}: {count}" for what, count in sorted(self.changed.items())]
         lines += [f"  left out: {reason}" for reason in self.bad]
+        lines += [f"  {name}: SHA-256 {sha256}" for name, sha256 in self.downloads.items()]
         return "\n".join([*lines, f"version {self.version}"])
 
 
@@ -62,6 +66,7 @@ def import_photos(
     licence: str = "",
     short_side: int | None = None,
     skip_bad: bool = False,
+    downloads: Mapping[str, str] | None = None,
 ) -> Imported:
     """Add photographs to a data set, which is made where there is none.
 
@@ -77,6 +82,8 @@ def import_photos(
         licence: of photographs that say nothing about it.
         short_side: pixels to shrink longer short sides to.
         skip_bad: leave out what is damaged or does not make sense, and go on.
+        downloads: SHA-256 of the files that it was pulled from, by their names; they are recorded,
+            and must be those of before.
 
     Raises:
         LotorError: nothing was added.
@@ -87,7 +94,8 @@ def import_photos(
     with locked(into, make=True):
         old = open_store(into) if (into / "manifest.csv").exists() else None
         adding = _Adding(into, old, name, label, dict(classes or {}), licence, short_side)
-        result = Imported(found)
+        result = Imported(found, downloads=dict(downloads or {}))
+        beside = with_downloads(into, name, result.downloads)
         items = list(FORMATS[found].read(source, images))
         try:
             with Progress("importing", len(items), "photographs") as progress:
@@ -104,7 +112,7 @@ def import_photos(
                 )
             if not adding.photos:
                 raise LotorError(f"nothing in {source} can be taken" + _first(result.bad))
-            result.version = commit(into, list(adding.photos.values())).manifest_hash
+            result.version = commit(into, list(adding.photos.values()), beside).manifest_hash
         except BaseException:
             adding.undo()
             raise

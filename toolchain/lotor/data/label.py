@@ -4,6 +4,7 @@ Each label is written to a journal in the data set at once; ending the program m
 of them. A journal that was left behind (power cut) is taken up by the next start.
 """
 
+import errno
 import json
 import os
 import signal
@@ -77,19 +78,22 @@ class Labelling:
     def _journal_lines(self) -> list[dict[str, str]]:
         path = self.folder / JOURNAL
         lines = []
-        for text in path.read_text("utf-8").splitlines() if path.exists() else ():
+        content = path.read_bytes() if path.exists() else b""
+        for text in content.split(b"\n")[:-1]:  # the power went while what follows was written
             try:
                 lines.append(json.loads(text))
             except ValueError:
-                continue  # the power went while this line was written
+                continue
         return [line for line in lines if line.get("id") in self.photos]
 
     def _mend_journal(self) -> None:
-        """End a line that was cut off, so that the next label does not become a part of it."""
+        """Remove a line that was cut off, so that the next label does not become a part of it."""
         path = self.folder / JOURNAL
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            with path.open("ab") as file:
-                file.write(b"\n")
+        content = path.read_bytes() if path.exists() else b""
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with path.open("r+b") as file:
+                file.truncate(whole)
 
     def _take(self, number: str, kind: str | None) -> None:
         if kind is None:
@@ -107,10 +111,16 @@ class Labelling:
             self.kinds.append(kind)
 
     def _write(self, number: str, kind: str | None) -> None:
-        with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"id": number, "kind": kind}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        line = json.dumps({"id": number, "kind": kind}).encode() + b"\n"
+        with (self.folder / JOURNAL).open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(before)  # the next label would become a part of half a line
+                raise
         self._take(number, kind)
 
     def label(self, number: str, kind: str) -> None:
@@ -121,8 +131,8 @@ class Labelling:
         """
         if number not in self.photos:
             raise LotorError(f"no photograph {number}")
-        if not kind or len(kind) > _LONGEST_NAME or not kind.isprintable():
-            raise LotorError(f"a class needs a name of 1 to {_LONGEST_NAME} letters")
+        if not kind or len(kind) > _LONGEST_NAME or not kind.isprintable() or ";" in kind:
+            raise LotorError(f"a class needs a name of 1 to {_LONGEST_NAME} letters other than ;")
         with self._lock:
             self._write(number, kind)
 
@@ -173,7 +183,13 @@ class Labelling:
                 (self.folder / JOURNAL).unlink(missing_ok=True)
                 return Labelled(0, len(self._queue), data.manifest_hash)
             photos = [_labelled(photo, self.said.get(photo.id)) for photo in data.photos]
-            version = commit(self.folder, photos).manifest_hash
+            try:
+                version = commit(self.folder, photos).manifest_hash
+            except LotorError as error:
+                raise LotorError(
+                    f"{error}; the labels are kept in {JOURNAL} there: make room, and the next "
+                    "`lotor data label` takes them up"
+                ) from error
             (self.folder / JOURNAL).unlink(missing_ok=True)
             return Labelled(len(self.said), len(self._queue), version)
 

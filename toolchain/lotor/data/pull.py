@@ -4,21 +4,25 @@ A recipe is a TOML file: what it is, under which licence, the files, and how the
 Those of this package are in `public/`; a path names any other.
 """
 
+import contextlib
 import errno
 import hashlib
 import http.client
-import shutil
+import struct
 import tarfile
 import tomllib
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lotor.data.ingest import Imported, import_photos
 from lotor.errors import LotorError
+from lotor.files import sync
 from lotor.progress import Progress
 from lotor.resources import cache_dir
 from lotor.suggest import did_you_mean
@@ -27,6 +31,11 @@ _PUBLIC = Path(__file__).parent / "public"
 _PART = 1 << 20
 _TIMEOUT_S = 30
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+# What the libraries raise; the last ones for what a damaged header seems to ask for.
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, ValueError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,11 +124,14 @@ def pull(
         LotorError: no connection, a file that is not the known one, or no room.
     """
     folder = cache_dir() / "data" / recipe.name
+    downloads = {}
     try:
         for file in recipe.file:
-            _unpack(_fetch(recipe, file, folder, mirror), folder / file.into)
+            path = _fetch(recipe, file, folder, mirror)
+            downloads[file.name] = _checked(path, file)
+            unpack(path, folder / file.into)
     except OSError as error:
-        raise LotorError(f"cannot write to {folder}: {error.strerror or error}") from error
+        raise _no_room(folder, error) from error
     return import_photos(
         folder / recipe.source,
         into,
@@ -130,6 +142,7 @@ def pull(
         licence=recipe.licence,
         short_side=short_side,
         skip_bad=skip_bad,
+        downloads=downloads,
     )
 
 
@@ -143,7 +156,7 @@ def as_text(recipe: Public) -> str:
 
 
 def _fetch(recipe: Public, file: RemoteFile, folder: Path, mirror: str | None) -> Path:
-    """Return the downloaded file; it is whole, and the one that is known."""
+    """Return the downloaded file, which is whole."""
     path = folder / file.name
     if path.is_file():
         return path
@@ -152,24 +165,34 @@ def _fetch(recipe: Public, file: RemoteFile, folder: Path, mirror: str | None) -
     url = f"{mirror.rstrip('/')}/{file.name}" if mirror else file.url
     try:
         if mirror and "://" not in mirror:
-            shutil.copyfile(Path(mirror) / file.name, part)
+            source = Path(mirror) / file.name
+            with source.open("rb") as content:
+                _keep(content, part, False, file, source.stat().st_size)
         else:
             _download(url, part, file)
     except (OSError, http.client.HTTPException) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:
-            raise
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise LotorError(
             f"cannot get {url} ({reason}); pulling '{recipe.name}' fetches "
             f"{', '.join(f.url for f in recipe.file)} (licence: {recipe.licence}): connect, or put "
             "these files into a folder and say --from FOLDER"
         ) from error
-    digest = _sha256(part)
-    if file.sha256 and digest != file.sha256:
-        part.unlink()
-        raise LotorError(f"{url} is not the file that the recipe names: its SHA-256 is {digest}")
+    _mark(path).unlink(missing_ok=True)  # of another file of that name
+    sync(part)
     part.replace(path)
     return path
+
+
+def _checked(path: Path, file: RemoteFile) -> str:
+    """Return the SHA-256 of a file; it is the one that is known, where one is."""
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if file.sha256 and digest != file.sha256:
+        path.unlink()
+        raise LotorError(
+            f"{file.url} is not the file that the recipe names: its SHA-256 is {digest}"
+        )
+    return digest
 
 
 def _download(url: str, part: Path, file: RemoteFile) -> None:
@@ -185,31 +208,67 @@ def _download(url: str, part: Path, file: RemoteFile) -> None:
     with answer:
         goes_on = answer.status == 206
         length = int(answer.headers.get("Content-Length") or 0)
-        total = (have if goes_on else 0) + length
-        with (
-            part.open("ab" if goes_on else "wb") as out,
-            Progress(f"downloading {file.name}", -(-total // _PART), "MB") as progress,
-        ):
-            got = 0
-            while piece := answer.read(_PART):
-                out.write(piece)
-                got += len(piece)
-                progress.advance()
+        got = _keep(answer, part, goes_on, file, (have if goes_on else 0) + length)
         if length and got < length:
             raise http.client.IncompleteRead(b"", length - got)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _keep(content: Any, part: Path, goes_on: bool, file: RemoteFile, total: int) -> int:
+    """Write what can be read to `part`; return its bytes. Errors of the disk are a LotorError."""
+    got = 0
+    with (
+        _writing(part, "ab" if goes_on else "wb") as write,
+        Progress(f"downloading {file.name}", -(-total // _PART), "MB") as progress,
+    ):
+        while piece := content.read(_PART):
+            write(piece)
+            got += len(piece)
+            progress.advance()
+    return got
 
 
-def _unpack(path: Path, folder: Path) -> None:
-    """Unpack an archive beside its like; nothing leaves the folder, and nothing is half there."""
+@contextlib.contextmanager
+def _writing(path: Path, mode: str) -> Iterator[Callable[[bytes], None]]:
+    """Open a file and yield what writes to it, so that a full disk is no matter of the network."""
+
+    def write(piece: bytes) -> None:
+        left = memoryview(piece)
+        try:
+            while left:
+                left = left[opened.write(left) :]
+        except OSError as error:
+            raise _no_room(path, error) from error
+
+    try:
+        opened: Any = path.open(mode, buffering=0)
+    except OSError as error:
+        raise _no_room(path, error) from error
+    with opened:
+        yield write
+
+
+def _no_room(path: Path, error: OSError) -> LotorError:
+    return LotorError(
+        f"cannot write to {path}: {error.strerror or error}; make room there, or keep downloads "
+        "elsewhere with $LOTOR_CACHE"
+    )
+
+
+def _mark(path: Path) -> Path:
+    """Return the file that says that an archive is unpacked."""
+    return path.with_name(f"{path.name}.unpacked")
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack an archive beside its like; nothing leaves the folder, and nothing is half there.
+
+    Raises:
+        LotorError: it is damaged; it is removed.
+        OSError: there is no room.
+    """
     if not path.name.endswith(_ARCHIVES):
         return
-    done = path.with_name(f"{path.name}.unpacked")
-    if done.exists():
+    if _mark(path).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -219,9 +278,14 @@ def _unpack(path: Path, folder: Path) -> None:
         else:
             with tarfile.open(path) as tarred:
                 tarred.extractall(folder, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+                while tarred.fileobj and tarred.fileobj.read(_PART):
+                    pass  # gzip's checksum comes last
+    except (*_DAMAGED, OSError) as error:
+        # Not of the disk: a place before the file's start, and gzip's own.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise
         path.unlink()
         raise LotorError(
             f"{path.name} is damaged ({error}); pull again to fetch it anew"
         ) from error
-    done.touch()
+    _mark(path).touch()

