@@ -27,11 +27,15 @@ def full_disk(room: int = 0) -> Iterator[None]:
 
 def refused(room: int, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Run `lotor ARGUMENT...` on a full disk, see that it says one line, and return that."""
+    capsys.readouterr()
     with full_disk(room):
         code = main([str(argument) for argument in arguments])
     said = capsys.readouterr()
     assert code == 2, said.err
-    (line,) = (line for line in said.err.splitlines() if not line.startswith("open http"))
+    # Before it there may be progress, and where a page is served.
+    (line,) = (line for line in said.err.splitlines() if line.startswith("lotor: "))
+    assert said.err.endswith(f"{line}\n")
+    assert "Traceback" not in said.err
     assert line.startswith("lotor: cannot ")
     assert "File too large" in line
     assert said.out == ""

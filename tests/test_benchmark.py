@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from conftest import Lotor
+from full_disk import contents, refused
 from garden import make_garden, write_manifest
 from lotor.benchmark import baselines, gallery, page, run
 from lotor.benchmark.compare import BETTER, UNCLEAR, WORSE, differences, regressions
@@ -38,6 +39,7 @@ from lotor.benchmark.metrics import (
     precision_curve,
     roc_auc,
 )
+from lotor.benchmark.pictures import FIGURES
 from lotor.benchmark.results import keep, previous, read_results
 from lotor.benchmark.subsets import look, says, subsets, target_share
 from lotor.benchmark.text import as_text
@@ -367,6 +369,25 @@ def test_command(lotor: Lotor, model: Path, tmp_path: Path) -> None:
     assert (tmp_path / "docs/models.md").is_file()
     assert len(found["files"]) == 6
     assert Path(found["results"]).parent == tmp_path / "results"
+
+
+def test_a_full_disk(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    docs, shown = tmp_path / "docs", tmp_path / "gallery"
+    docs.mkdir()
+    shown.mkdir()
+    (docs / "models.md").write_text("# Of before\n")
+    for name in FIGURES:
+        (docs / f"models-raccoon-{name}.svg").write_text("of before")
+    (shown / gallery.FILE).write_text("of before")
+    before = contents(docs) | contents(shown)
+    line = refused(0, capsys, "benchmark", model, "-o", docs / "models.md")
+    assert line.endswith("keeps results elsewhere")
+    assert contents(tmp_path / "results") == {}
+    # There is room for the results and a picture, and not for all that is shown.
+    refused(24000, capsys, "benchmark", model, "-o", docs / "models.md")
+    refused(24000, capsys, "benchmark", model, "--gallery", shown)
+    assert contents(docs) | contents(shown) == before
+    assert len(contents(tmp_path / "results")) == 1
 
 
 def test_what_became_worse_is_flagged(model: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from conftest import Lotor
 from cortex_m import needs_emulator
+from full_disk import contents, refused
 from garden import make_garden
 from lotor.cli import main
 from lotor.device import emulator
@@ -212,6 +213,18 @@ def test_the_worst_layers_get_16_bits(
     graph = read_model(out.read_bytes(), "mixed")
     assert graph.inputs[0].dtype.value == graph.outputs[0].dtype.value == "int8"
     assert any(op.kind == "QUANTIZE" for op in graph.ops)
+
+
+def test_a_full_disk(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "small.tflite"
+    out.write_bytes(b"of before")
+    command = ["quantize", model, "--data", photographs, "-o", out, "--estimator", "min-max"]
+    for room in (0, 1000):
+        line = refused(room, capsys, *command)
+        assert f"cannot write {out}: File too large; give another file with -o" in line
+        assert contents(tmp_path) == {"small.tflite": b"of before"}
 
 
 def test_data_sets_give_their_train_split(tmp_path: Path) -> None:
