@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -127,11 +128,11 @@ def test_labels_stay_in_the_journal_until_there_is_room(
 
 
 def _interrupted(labelling: Labelling, port: int = 0) -> object:
-    class Server(label_module.ThreadingHTTPServer):
+    class Server(ThreadingHTTPServer):
         def serve_forever(self, poll_interval: float = 0.5) -> None:
             raise KeyboardInterrupt
 
-    return Server(("127.0.0.1", port), label_module.BaseHTTPRequestHandler)
+    return Server(("127.0.0.1", port), BaseHTTPRequestHandler)
 
 
 def test_pull(
