@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import threading
 import urllib.error
 import urllib.request
@@ -119,6 +120,7 @@ def test_labels_stay_in_the_journal_until_there_is_room(
     with (store / JOURNAL).open("a") as journal:
         journal.write('{"id": "cut o')  # is mended where there is no room, too
     monkeypatch.setattr(label_module, "serve", _interrupted)
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # pytest's own stay
     line = refused(0, capsys, "data", "label", store)
     assert "the labels are kept in labels.jsonl there: make room" in line
     assert "dog" not in {photo.kind for photo in open_store(store).photos}

@@ -77,6 +77,6 @@ def read_images(
 def below(folder: Path, name: str, listed_in: Path) -> Path:
     """Return a file that a list names, which must lie below a folder."""
     path = folder / name
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
         raise LotorError(f"{listed_in} names '{name}', which is not below {folder}")
     return path
