@@ -184,7 +184,7 @@ class _Adding:
             height=picture.height,
             sha256=picture.sha256,
             phash=str(imagehash.phash(picture.image())),
-            origin=self._prefixed(item.origin) or self.name,
+            origin=self._prefixed(item.origin) or _line(self.name),
         )
         if not path.exists():
             write_files({path: picture.content})  # an OSError ends the import: see `locked`
