@@ -1,7 +1,10 @@
 """Views of a frame in C against what Python says of the same pixels."""
 
 import ctypes
+import json
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,18 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import CHECKOUT
-from lotor import preprocess
-from lotor.detect import views
-from lotor.integer_views import resize
+from conftest import CHECKOUT, Lotor
+from lotor import integer_views, preprocess
+from lotor.classifier import HostClassifier
+from lotor.codegen.views import Views, half_steps
+from lotor.compiler import Compiled, compile_model
+from lotor.decision import read_chosen
+from lotor.detect import Box, combine, score_image, views
+from lotor.integer_views import join, resize
 from lotor.preprocess import Image
+from lotor.zoo import ModelFile, find_model
+from tflite_builder import ModelBuilder, Quant
+from two_outputs import DIRECTIONS, write
 
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-pedantic")
 LANGUAGES = {"C": ("-x", "c", "-std=c11"), "C++": ("-x", "c++", "-std=c++11")}
@@ -60,13 +70,17 @@ def with_stride(image: Image, more: int) -> Image:
 
 
 def build(folder: Path, source: str, *files: str, language: str = "C") -> Any:
-    """Return a library whose undefined behaviour traps."""
+    """Return a library of `source` and C files; undefined behaviour traps."""
     (folder / "all").write_text(source)
-    command = ["gcc", *LANGUAGES[language], *WARNINGS, *TRAPS, "-O2", "-shared", "-fPIC", "all"]
-    command += ["-x", "c", *files, "-o", "all.so"]
+    usual = ["gcc", *WARNINGS, *TRAPS, "-O2", "-fPIC"]
+    _do([*usual, *LANGUAGES[language], "-c", "all", "-o", "all.o"], folder)
+    _do([*usual, "-std=c11", "-shared", *files, "all.o", "-o", "all.so"], folder)
+    return ctypes.CDLL(str(folder / "all.so"))
+
+
+def _do(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return ctypes.CDLL(str(folder / "all.so"))
 
 
 KERNEL = f"""
@@ -185,3 +199,247 @@ def test_what_cannot_be_read_is_refused(kernel: Any) -> None:
         (0, 3, 5, 2),
     ]:
         assert not fits(4, 5, 15, 0, 0, 1, 1, *box)
+
+
+def test_joined_scores_are_those_of_floats() -> None:
+    """The target's exactly, the others' to a quarter of a step."""
+    rng = np.random.default_rng(2)
+    for turn in range(2000):
+        count, labels = int(rng.integers(1, 12)), int(rng.integers(1, 9))
+        steps = rng.integers(0, (3, 40, 256)[turn % 3], (count, labels))
+        target = int(rng.integers(labels))
+        scores, best = join(steps, target)
+        expected, which = combine(steps / 256, target)
+        assert (best, scores[target] / 512) == (which, expected[target])
+        assert np.abs(scores / 512 - expected).max() <= 1 / 4 / 256 + 1e-12
+
+
+JOIN = f"""
+#include "{CHECKOUT / "kernels/views/portable.h"}"
+int32_t joined(const int32_t *, int32_t, int32_t, int32_t, int16_t *);
+int32_t joined(const int32_t *steps, int32_t views, int32_t labels, int32_t target,
+               int16_t *scores) {{
+    struct lotor_views_seen seen = {{0, 0, 0, 0}};
+    for (int32_t label = 0; label < labels; label++) {{
+        scores[label] = (int16_t)steps[label];
+    }}
+    for (int32_t view = 0; view < views; view++) {{
+        lotor_views_take(&seen, steps[view * labels + target]);
+    }}
+    lotor_views_join(&seen, labels, target, scores);
+    return seen.best;
+}}
+"""
+
+
+def test_scores_are_joined_as_in_python(tmp_path: Path) -> None:
+    library, rng = build(tmp_path, JOIN), np.random.default_rng(6)
+    sizes = [(int(rng.integers(1, 12)), int(rng.integers(1, 9))) for _ in range(1500)]
+    for turn, (count, labels) in enumerate([*sizes, (3, 16384)]):
+        steps = rng.integers(0, (3, 40, 256)[turn % 3], (count, labels)).astype(np.int32)
+        if labels > 1000:
+            steps[:] = 255
+        target = int(rng.integers(labels))
+        scores, best = join(steps.astype(np.int64), target)
+        found = np.zeros(labels, np.int16)
+        which = library.joined(_pointer(steps), count, labels, target, _pointer(found))
+        assert (which, found.tolist()) == (best, scores.tolist())
+
+
+RECIPE = """
+target = "raccoon"
+[input]
+mean = MEAN
+std = STD
+"""
+LABELS = ("background", "raccoon", "cat")
+
+
+def tiny(folder: Path, recipe: str, height: int = 24, width: int = 20) -> ModelFile:
+    """Write a classifier; what it says of a frame depends on where something is."""
+    m = ModelBuilder(9)
+    x = m.conv2d(m.input((1, height, width, 3), Quant(1 / 128, 0)), 6, (3, 3), (2, 2))
+    m.output(m.softmax(m.fully_connected(m.mean(x, (1, 2)), len(LABELS), multiplier=0.03)))
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny.tflite").write_bytes(m.build())
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
+    (folder / "recipe.toml").write_text(recipe)
+    return find_model(str(folder / "tiny.tflite"))
+
+
+def compiled_of(model: ModelFile, alarm: float | None = None) -> Compiled:
+    """Compile a model with its views."""
+    wanted = Views(model.recipe, alarm)
+    return compile_model(model.path, "portable", labels=model.labels or (), views=wanted)
+
+
+class Watcher:
+    """`NAME_views` of a model, compiled here."""
+
+    def __init__(self, compiled: Compiled, folder: Path, language: str = "C") -> None:
+        compiled.write(folder)
+        name, self.graph = compiled.name, compiled.graph
+        more = ", output_1" if len(self.graph.outputs) > 1 else ""
+        given = "void *arena, const uint8_t *rgb, const int32_t *sizes, const int32_t *crops, "
+        given += "int32_t count, int16_t *scores, int8_t *output_1"
+        head = 'extern "C" ' if language == "C++" else ""
+        self._ask = build(
+            folder,
+            f"""
+#include "{name}_views.h"
+{head}int ask({given});
+int ask({given}) {{
+    const struct lotor_frame frame = {{rgb, sizes[0], sizes[1], sizes[2]}};
+    const struct lotor_view *views = (const struct lotor_view *)(const void *)crops;
+    (void)output_1;
+    return {name}_views(arena, &frame, views, count, scores{more});
+}}
+""",
+            f"{name}.c",
+            language=language,
+        ).ask
+        self._memory = np.full(compiled.plan.arena_bytes + 16, 0xA5, np.uint8)
+        self.arena = self._memory.ctypes.data + -self._memory.ctypes.data % 16
+
+    def ask(
+        self, image: Image, crops: list[Box] | None = None, more: int = 0
+    ) -> tuple[list[int], int, list[int]]:
+        """Return scores, the best view and the second output for a BGR image."""
+        placed = with_stride(image[:, :, ::-1], more)
+        scores = np.zeros(self.graph.outputs[0].elements, np.int16)
+        second = np.zeros(self.graph.outputs[-1].elements, np.int8)
+        sizes = _ints(*image.shape[:2], placed.strides[0])
+        boxes = None if crops is None else _ints(*(side for box in crops for side in box))
+        places = _pointer(scores), _pointer(second)
+        arena = ctypes.c_void_p(self.arena)
+        best = self._ask(arena, _pointer(placed), sizes, boxes, len(crops or ()), *places)
+        return scores.tolist(), best, second.tolist()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("mean", "std"), [(128, 128), (110, 90)])
+def test_a_frame_is_scored_as_in_python(mean: int, std: int, language: str, tmp_path: Path) -> None:
+    """Pixels that are the input less 128, and pixels that a table turns into it."""
+    recipe = RECIPE.replace("MEAN", f"{mean}.0").replace("STD", f"{std}.0")
+    model = tiny(tmp_path / "model", recipe)
+    compiled = compiled_of(model)
+    assert ("steps[256]" in compiled.views) == (mean != 128)
+    watcher, python = Watcher(compiled, tmp_path, language), HostClassifier(model)
+    seen, table = set(), []
+    shapes = [(24, 20), (61, 83), (120, 33), (30, 200), (5, 7), (1, 1), (160, 120)]
+    for number, shape in enumerate(shapes):
+        for image in pictures(*shape, number):
+            expected, best = integer_views.score(python, image, 1)
+            scores, which, _ = watcher.ask(image, more=5 * (number % 2))
+            assert (scores, which) == (expected.tolist(), best)
+            seen.add(which)
+            table.append(scores)
+            own = views(*shape)[3:8:2]
+            for crops in (own, own[:1], []):
+                expected, best = integer_views.score(python, image, 1, crops)
+                assert watcher.ask(image, crops)[:2] == (expected.tolist(), best)
+    assert len(seen) > 4
+    assert len(np.unique(table, axis=0)) > 15
+
+
+def test_it_is_what_detection_says(tmp_path: Path) -> None:
+    """`lotor detect --views` asks OpenCV, whose pixels are the same here."""
+    model = find_model("raccoon")
+    watcher, python = Watcher(compiled_of(model), tmp_path), HostClassifier(model)
+    for image in list(pictures(120, 160))[:2]:
+        scores, best, _ = watcher.ask(image)
+        expected, view = score_image(python, image, 0)
+        assert views(120, 160)[best] == view
+        assert scores[0] / 512 == expected[0]
+        assert np.abs(np.array(scores) / 512 - expected).max() <= 1 / 4 / 256 + 1e-12
+
+
+def test_the_second_output_is_that_of_the_full_frame(tmp_path: Path) -> None:
+    frames = list(pictures(50, 70))
+    model = write(tmp_path / "model", 32, frames)
+    watcher, python = Watcher(compiled_of(model), tmp_path), HostClassifier(model)
+    for image in frames:
+        expected, best = integer_views.score(python, image, 0)
+        scores, which, second = watcher.ask(image)
+        assert (scores, which) == (expected.tolist(), best)
+        pixels = resize(image[:, :, ::-1], 32, 32).astype(np.int16) - 128
+        raw = python.infer(pixels.astype(np.int8)[None])
+        assert second == raw[0, -DIRECTIONS:].tolist()
+
+
+def test_a_wrong_call_is_refused(tmp_path: Path) -> None:
+    watcher = Watcher(
+        compiled_of(tiny(tmp_path, RECIPE.replace("MEAN", "128").replace("STD", "128"))), tmp_path
+    )
+    image = next(pictures(30, 40))
+    assert watcher.ask(image)[1] >= 0
+    assert watcher.ask(image, [(0, 0, 41, 30)])[1] == -2
+    assert watcher.ask(image[:, :0])[1] == -2
+    watcher.arena += 4
+    assert watcher.ask(image)[1] == -1
+    watcher.arena = 0
+    assert watcher.ask(image)[1] == -1
+
+
+def test_only_classifiers_of_frames_have_views(tmp_path: Path) -> None:
+    usual = RECIPE.replace("MEAN", "128").replace("STD", "128")
+    assert compiled_of(tiny(tmp_path, usual)).views
+    for recipe in (
+        "",
+        usual.replace("raccoon", "bear"),
+        f'task = "locate"{usual}',
+        f'{usual}aspect = "crop"\n',
+        f"{usual}[ood]\ndirections = 4\n",
+    ):
+        assert compiled_of(tiny(tmp_path, recipe)).views == ""
+    m = ModelBuilder()
+    m.output(m.softmax(m.fully_connected(m.input((1, 40), Quant(0.1, 0)), len(LABELS))))
+    (tmp_path / "tiny.tflite").write_bytes(m.build())
+    (tmp_path / "recipe.toml").write_text(usual)
+    assert compiled_of(find_model(str(tmp_path / "tiny.tflite"))).views == ""
+
+
+def test_a_threshold_is_the_least_score_that_alarms() -> None:
+    for scale in (1 / 256, 0.0037, 1 / 255):
+        for threshold in (
+            0.0,
+            0.828125,
+            0.5,
+            1 / 3,
+            1.0000001,
+            *(n * (scale / 2) for n in range(9)),
+        ):
+            least = half_steps(threshold, scale)
+            assert least * (scale / 2) >= threshold > (least - 1) * (scale / 2)
+
+
+def test_the_command_writes_the_header(lotor: Lotor, tmp_path: Path) -> None:
+    done = lotor("compile", "raccoon", "-o", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "raccoon_views.h"
+    assert str(path) in json.loads(done.stdout)["files"]
+    header = path.read_text()
+    (least,) = re.findall(r"#define RACCOON_VIEWS_ALARM (\d+)", header)
+    assert int(least) / 512 == read_chosen(find_model("raccoon"), views=True).alarm
+    assert set(re.findall(r"#\s*include\s*(\S+)", header)) == {
+        '"raccoon.h"',
+        "<stddef.h>",
+        "<stdint.h>",
+    }
+    assert "views" not in (tmp_path / "raccoon.h").read_text()
+    tool = Path(sys.executable).with_name("clang-format")
+    if tool.exists():
+        style = f"--style=file:{CHECKOUT / '.clang-format'}"
+        _do([str(tool), style, "--dry-run", "-Werror", str(path)], tmp_path)
+
+
+def test_two_models_in_one_file_and_nothing_that_is_not_called(tmp_path: Path) -> None:
+    """Without a call, the header adds no byte to a program."""
+    for name in ("raccoon", "person"):
+        compiled_of(find_model(name)).write(tmp_path)
+    text = '#include "raccoon_views.h"\n#include "person_views.h"\nint nothing;\n'
+    (tmp_path / "main.c").write_text(text)
+    command = ["gcc", "-std=c11", *WARNINGS, "-Wundef", "-O0", "-c", "main.c", "-o", "main.o"]
+    _do(command, tmp_path)
+    listed = subprocess.run(["nm", tmp_path / "main.o"], capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in listed.stdout.splitlines()] == ["nothing"]

@@ -62,6 +62,9 @@ static inline int lotor_views_fit(const struct lotor_frame *frame, const struct 
         frame->stride / 3 < frame->width || frame->height * frame->width > LOTOR_VIEWS_LARGEST) {
         return 0;
     }
+    if (crops != NULL && count < 0) {
+        return 0;
+    }
     for (int32_t i = 0; crops != NULL && i < count; i++) {
         if (crops[i].x0 < 0 || crops[i].x0 >= crops[i].x1 || crops[i].x1 > frame->width ||
             crops[i].y0 < 0 || crops[i].y0 >= crops[i].y1 || crops[i].y1 > frame->height) {
@@ -181,6 +184,39 @@ static inline void lotor_view_resize(const struct lotor_frame *frame, const stru
     } else {
         lotor_view_between(frame, view, out_h, out_w, steps, out);
     }
+}
+
+/* Count a view in; `score` is the target's, in steps from 0. */
+static inline void lotor_views_take(struct lotor_views_seen *seen, int32_t score) {
+    if (seen->views == 0 || score > seen->highest) {
+        seen->second = seen->views == 0 ? score : seen->highest;
+        seen->highest = score;
+        seen->best = seen->views;
+    } else if (seen->views == 1 || score > seen->second) {
+        seen->second = score;
+    }
+    seen->views++;
+}
+
+/* Join what was seen: `scores` has the full frame's in steps, and gets them in half steps.
+ *
+ * The target's is the sum of its two highest, so exactly their mean. The others keep the full
+ * frame's proportions in what is left of its sum, each rounded half up. At most 16384 labels.
+ */
+static inline void lotor_views_join(const struct lotor_views_seen *seen, int32_t labels,
+                                    int32_t target, int16_t *scores) {
+    int32_t whole = 0;
+    for (int32_t i = 0; i < labels; i++) {
+        whole += scores[i];
+    }
+    const int32_t found = seen->highest + seen->second, rest = whole - scores[target];
+    const int32_t left = 2 * whole > found ? 2 * whole - found : 0;
+    for (int32_t i = 0; i < labels; i++) {
+        const int32_t own = scores[i];
+        const uint32_t part = 2 * (uint32_t)left * (uint32_t)own + (uint32_t)rest;
+        scores[i] = (int16_t)(rest == 0 ? 0 : part / (2 * (uint32_t)rest));
+    }
+    scores[target] = (int16_t)found;
 }
 
 #endif

@@ -251,6 +251,7 @@ def _add_compile(commands: _Commands) -> None:
 
 
 def _compile(args: argparse.Namespace) -> Result:
+    from lotor.codegen.views import Views
     from lotor.compiler import compile_model, memory_saved
     from lotor.decision import read_chosen
     from lotor.sizes import code_bytes
@@ -265,6 +266,7 @@ def _compile(args: argparse.Namespace) -> Result:
         ram=args.ram,
         preference=Preference(args.optimize, args.flash),
         unknown=read_chosen(found).unknown,
+        views=Views(found.recipe, read_chosen(found, views=True).alarm),
     )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, identifier, render_header, render_source
 from lotor.codegen.share import Step, sharing_key
+from lotor.codegen.views import Views, render_views
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
@@ -89,6 +90,7 @@ class Compiled:
         ram: bytes that the arena might take; None without a limit.
         preference: what variants of kernels were chosen by.
         striped: what runs in stripes to stay below it.
+        views: text of NAME_views.h; "" for what is no classifier of a camera's frames.
     """
 
     name: str
@@ -103,14 +105,20 @@ class Compiled:
     ram: int | None = None
     preference: Preference = DEFAULT
     striped: tuple[Striped, ...] = ()
+    views: str = ""
 
     def write(self, directory: Path) -> list[Path]:
-        """Write NAME.c, NAME.h and report.json into a folder (made if needed)."""
+        """Write NAME.c, NAME.h, report.json and, for a classifier of frames, NAME_views.h.
+
+        The folder is made if needed.
+        """
         texts = {
             directory / f"{self.name}.c": self.source,
             directory / f"{self.name}.h": self.header,
             directory / "report.json": json.dumps(self.report, indent=2) + "\n",
         }
+        if self.views:
+            texts[directory / f"{self.name}_views.h"] = self.views
         try:
             write_files({path: text.encode() for path, text in texts.items()})
         except OSError as error:
@@ -154,6 +162,7 @@ def compile_model(
     ram: int | None = None,
     preference: Preference = DEFAULT,
     unknown: float | None = None,
+    views: Views | None = None,
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -167,6 +176,7 @@ def compile_model(
         preference: what variants of kernels are chosen by.
         unknown: mean square of the second output beyond which an input is unlike all known ones:
             the header gets a function that tells it.
+        views: what views of a frame are scored for.
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
@@ -209,7 +219,7 @@ def compile_model(
         preference.optimize == "size",
         unknown,
     )
-    return _compiled(program, chosen, ram, preference, striped)
+    return _compiled(program, chosen, ram, preference, striped, views)
 
 
 def _compiled(
@@ -218,6 +228,7 @@ def _compiled(
     ram: int | None,
     preference: Preference,
     striped: tuple[Striped, ...],
+    views: Views | None,
 ) -> Compiled:
     """Return a program with its C and its report."""
     return Compiled(
@@ -239,6 +250,7 @@ def _compiled(
         ram,
         preference,
         striped,
+        render_views(program, views) if views else "",
     )
 
 

@@ -4,12 +4,62 @@ The C is `kernels/views/portable.h`. `preprocess.resize` asks OpenCV for the sam
 depends on the machine.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from lotor.preprocess import Image
+from lotor.classifier import HostClassifier
+from lotor.detect import Box, views
+from lotor.preprocess import Image, normalize
 
 Integers = npt.NDArray[np.int64]
+
+
+def score(
+    classifier: HostClassifier, image: Image, target: int, crops: Sequence[Box] | None = None
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Score an image on views, as `detect.score_image` does.
+
+    Args:
+        classifier: the model; the zero point of its scores is -128.
+        image: BGR.
+        target: index of the label that views are for.
+        crops: what is looked at besides the full frame; by default the nine of `detect.views`.
+
+    Returns:
+        What `join` does.
+    """
+    grid = views(*image.shape[:2])
+    boxes = grid if crops is None else [grid[0], *crops]
+    given, outputs = classifier.input, []
+    for x0, y0, x1, y1 in boxes:
+        pixels = resize(image[y0:y1, x0:x1, ::-1], given.height, given.width)
+        tensor = given.quantize(normalize(pixels, given.mean, given.std))[None]
+        outputs.append(classifier.infer(tensor).reshape(-1)[: len(classifier.labels)])
+    return join(np.stack(outputs).astype(np.int64) + 128, target)
+
+
+def join(steps: Integers, target: int) -> tuple[npt.NDArray[np.int16], int]:
+    """Join the scores of several views into one, as `detect.combine` does.
+
+    The target's is exact, the others' are rounded: by at most a quarter of a step.
+
+    Args:
+        steps: scores [views, labels] in steps of the model's output, from 0; the full frame first.
+        target: index of the label that is looked for.
+
+    Returns:
+        scores [labels] in half steps, and the index of the target's best view.
+    """
+    best, whole = int(steps[:, target].argmax()), steps[0]
+    found = 2 * int(steps[0, target])
+    if len(steps) > 1:
+        found = int(np.sort(steps[:, target])[-2:].sum())
+    rest, left = int(whole.sum() - whole[target]), max(0, 2 * int(whole.sum()) - found)
+    joined = (2 * left * whole + rest) // (2 * rest) if rest else np.zeros_like(whole)
+    joined[target] = found
+    return joined.astype(np.int16), best
 
 
 def resize(rgb: Image, height: int, width: int) -> Image:
