@@ -1,4 +1,4 @@
-"""Runs compiled models on an emulated Cortex-M, many inputs in one go, without board or link."""
+"""Runs compiled models and programs on an emulated Cortex-M, without board or link."""
 
 import shutil
 import subprocess
@@ -43,10 +43,9 @@ SECTIONS {{
 # Semihosting: "Semihosting for AArch32 and AArch64", Arm; requests 1 open, 5 write, 6 read, 0x18
 # exit.
 _MAIN = """
-#include "{name}.h"
+{head}
 #include <string.h>
 static _Alignas({upper}_ARENA_ALIGN) uint8_t arena[{upper}_ARENA_BYTES + 64];
-static uint8_t in[{inputs}], out[{outputs}];
 static int ask(int request, const void *block) {{
     register int r0 __asm__("r0") = request;
     register const void *r1 __asm__("r1") = block;
@@ -64,12 +63,7 @@ static int move(int request, int file, void *bytes, unsigned count) {{
 static void __attribute__((noinline)) work(void) {{
     const int from = open_("{folder}/in.bin", 1), to = open_("{folder}/out.bin", 5);
     memset(arena + {upper}_ARENA_BYTES, 0xA5, 64);
-    {reset}
-    for (unsigned turn = 0; turn < {turns}; turn++) {{
-        move(6, from, in, sizeof in);
-        {name}_run({arguments});
-        move(5, to, out, sizeof out);
-    }}
+    {work}
     for (unsigned i = 0; i < 64; i++)
         if (arena[{upper}_ARENA_BYTES + i] != 0xA5) ask(0x18, (void *)0x20023);
     ask(0x18, (void *)0x20026);
@@ -109,6 +103,17 @@ size_t strlen(const char *text) {{
 """
 
 
+_RUN = """
+    static uint8_t in[{inputs}], out[{outputs}];
+    {reset}
+    for (unsigned turn = 0; turn < {turns}; turn++) {{
+        move(6, from, in, sizeof in);
+        {name}_run({arguments});
+        move(5, to, out, sizeof out);
+    }}
+"""
+
+
 def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> list[list[Array]]:
     """Return the outputs for each of several inputs.
 
@@ -117,7 +122,6 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         inputs: one array for each of the model's inputs.
         folder: an empty one, for the files.
     """
-    compiled.write(folder)
     named = borders(compiled.graph)
     arguments, at = ["arena"], {"input": 0, "output": 0}
     for name, tensor in named:
@@ -125,19 +129,46 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         buffer = "in" if kind == "input" else "out"
         arguments.append(f"(void *)({buffer} + {at[kind]})")
         at[kind] += -(-tensor.nbytes // 8) * 8
-    upper = compiled.name.upper()
-    board = load_board(BOARDS[compiled.target.name])
-    memory = board.memory
-    text = _MAIN.format(
+    work = _RUN.format(
         name=compiled.name,
-        upper=upper,
-        folder=folder,
         turns=len(inputs),
-        stack=memory.ram.origin + memory.ram.bytes,
         inputs=at["input"],
         outputs=at["output"],
         arguments=", ".join(arguments),
         reset=f"{compiled.name}_reset(arena);" if compiled.plan.variables else "",
+    )
+    data = b"".join(a.tobytes() + bytes(-a.nbytes % 8) for one in inputs for a in one)
+    rest = execute(compiled, f'#include "{compiled.name}.h"', work, data, folder)
+    found: list[list[Array]] = []
+    for _ in inputs:
+        outputs = []
+        for tensor in compiled.graph.outputs:
+            taken, rest = rest[: tensor.nbytes], rest[-(-tensor.nbytes // 8) * 8 :]
+            outputs.append(np.frombuffer(taken, tensor.np_dtype).reshape(tensor.shape))
+        found.append(outputs)
+    return found
+
+
+def execute(compiled: Compiled, head: str, work: str, data: bytes, folder: Path) -> bytes:
+    """Return what a program with a model wrote.
+
+    Args:
+        compiled: for a Cortex-M target that has a machine here.
+        head: what it includes and defines.
+        work: its statements: `move(6, from, ...)` reads, `move(5, to, ...)` writes, `arena` is the
+            model's, behind which nothing may be written.
+        data: what it reads.
+        folder: an empty one, for the files.
+    """
+    compiled.write(folder)
+    board = load_board(BOARDS[compiled.target.name])
+    memory = board.memory
+    text = _MAIN.format(
+        head=head,
+        work=work,
+        upper=compiled.name.upper(),
+        folder=folder,
+        stack=memory.ram.origin + memory.ram.bytes,
     )
     (folder / "main.c").write_text(text)
     (folder / "link.ld").write_text(_LINK.format(flash=memory.flash, ram=memory.ram))
@@ -157,7 +188,6 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         "arm-none-eabi-gcc", *cpu, "-nostdlib", "-Wl,--no-warn-rwx-segments", "-T", "link.ld",
         "main.o", f"{compiled.name}.o", "-lgcc", "-lm", "-lc", "-o", "run.elf", cwd=folder,
     )  # fmt: skip
-    data = b"".join(a.tobytes() + bytes(-a.nbytes % 8) for one in inputs for a in one)
     (folder / "in.bin").write_bytes(data)
     assert board.emulator
     _do(
@@ -165,15 +195,7 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         "-display", "none", "-monitor", "none", "-serial", "none",
         "-semihosting-config", "enable=on,target=native", cwd=folder,
     )  # fmt: skip
-    rest = (folder / "out.bin").read_bytes()
-    found: list[list[Array]] = []
-    for _ in inputs:
-        outputs = []
-        for tensor in compiled.graph.outputs:
-            taken, rest = rest[: tensor.nbytes], rest[-(-tensor.nbytes // 8) * 8 :]
-            outputs.append(np.frombuffer(taken, tensor.np_dtype).reshape(tensor.shape))
-        found.append(outputs)
-    return found
+    return (folder / "out.bin").read_bytes()
 
 
 def _do(*command: str, cwd: Path) -> None:
