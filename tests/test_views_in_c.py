@@ -23,6 +23,7 @@ from lotor.detect import Box, combine, score_image, views
 from lotor.integer_views import join, resize
 from lotor.preprocess import Image
 from lotor.zoo import ModelFile, find_model
+from sanitized import FLAGS
 from tflite_builder import ModelBuilder, Quant
 from two_outputs import DIRECTIONS, write
 
@@ -199,6 +200,38 @@ def test_what_cannot_be_read_is_refused(kernel: Any) -> None:
         (0, 3, 5, 2),
     ]:
         assert not fits(4, 5, 15, 0, 0, 1, 1, *box)
+
+
+BOUNDS = f"""
+#include "{CHECKOUT / "kernels/views/portable.h"}"
+#include <stdlib.h>
+int main(void) {{
+    const int32_t shapes[][5] = {{SHAPES}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {{
+        const int32_t *s = shapes[i];
+        const size_t bytes = (size_t)((s[0] - 1) * s[4] + 3 * s[1]);
+        uint8_t *const rgb = calloc(bytes, 1);
+        int8_t *const out = malloc((size_t)(3 * s[2] * s[3]));
+        const struct lotor_frame frame = {{rgb, s[0], s[1], s[4]}};
+        for (int32_t view = 0; view <= LOTOR_VIEWS_CROPS; view++) {{
+            const struct lotor_view part = lotor_view_of(&frame, view);
+            lotor_view_resize(&frame, &part, s[2], s[3], NULL, out);
+        }}
+        free(rgb);
+        free(out);
+    }}
+    return 0;
+}}
+"""
+
+
+def test_nothing_beyond_a_frame_is_touched(tmp_path: Path) -> None:
+    """Frames and inputs that end with their last byte, under the address sanitizer."""
+    sides = [(*frame, *size, 3 * frame[1] + 2) for frame, size in SHAPES]
+    shapes = ", ".join("{" + ", ".join(map(str, s)) + "}" for s in sides)
+    (tmp_path / "main.c").write_text(BOUNDS.replace("{SHAPES}", "{" + shapes + "}"))
+    _do(["gcc", *FLAGS, "main.c", "-o", "main"], tmp_path)
+    _do(["./main"], tmp_path)
 
 
 def test_joined_scores_are_those_of_floats() -> None:
@@ -431,6 +464,22 @@ def test_the_command_writes_the_header(lotor: Lotor, tmp_path: Path) -> None:
     if tool.exists():
         style = f"--style=file:{CHECKOUT / '.clang-format'}"
         _do([str(tool), style, "--dry-run", "-Werror", str(path)], tmp_path)
+
+
+def test_usage_in_the_header_is_a_program(tmp_path: Path) -> None:
+    compiled = compiled_of(write(tmp_path / "model", 32, [*pictures(20, 20)]))
+    compiled.write(tmp_path)
+    text = (
+        "static _Alignas(16) uint8_t arena[WATCHER_ARENA_BYTES];\nstatic uint8_t pixels[57600];\n"
+    )
+    text += f"static int8_t output_1[{DIRECTIONS}];\nint main(void) {{\n"
+    (usage,) = re.findall(r"^/\* Score a frame[\s\S]*?\*/", compiled.views, re.MULTILINE)
+    *lines, call = re.findall(r"^ \*     (.*)$", usage, re.MULTILINE)
+    text += "\n".join([*lines, f"return {call.removesuffix(';')} < 0;", "}\n"])
+    (tmp_path / "main.c").write_text(f'#include "{compiled.name}_views.h"\n{text}')
+    files = ["main.c", f"{compiled.name}.c"]
+    _do(["gcc", "-std=c11", *WARNINGS, *files, "-o", "main"], tmp_path)
+    _do(["./main"], tmp_path)
 
 
 def test_two_models_in_one_file_and_nothing_that_is_not_called(tmp_path: Path) -> None:
