@@ -331,8 +331,8 @@ int ask({given}) {{
             f"{name}.c",
             language=language,
         ).ask
-        self._memory = np.full(compiled.plan.arena_bytes + 16, 0xA5, np.uint8)
-        self.arena = self._memory.ctypes.data + -self._memory.ctypes.data % 16
+        self.memory = np.full(compiled.plan.arena_bytes + 16, 0xA5, np.uint8)
+        self.arena = self.memory.ctypes.data + -self.memory.ctypes.data % 16
 
     def ask(
         self, image: Image, crops: list[Box] | None = None, more: int = 0
@@ -408,10 +408,12 @@ def test_a_wrong_call_is_refused(tmp_path: Path) -> None:
     assert watcher.ask(image)[1] >= 0
     assert watcher.ask(image, [(0, 0, 41, 30)])[1] == -2
     assert watcher.ask(image[:, :0])[1] == -2
+    before = watcher.memory.copy()
     watcher.arena += 4
     assert watcher.ask(image)[1] == -1
     watcher.arena = 0
     assert watcher.ask(image)[1] == -1
+    assert (watcher.memory == before).all()
 
 
 def test_only_classifiers_of_frames_have_views(tmp_path: Path) -> None:
