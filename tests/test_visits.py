@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from camera import write_frames
 from conftest import Lotor
 from lotor.data.sequences import Truth, read_sequences
+from lotor.decision import Chosen
 from lotor.errors import LotorError
 from lotor.sentinel.voting import Rule
+from lotor.veto import PERSON_SCORE, Veto, check_veto, veto_threshold
 from lotor.visits import (
     Options,
     Visit,
@@ -26,7 +29,7 @@ from lotor.visits import (
     summary,
     watch,
 )
-from lotor.zoo import ModelFile
+from lotor.zoo import ModelFile, find_model
 
 T, A, U = Truth.THERE, Truth.ABSENT, Truth.UNCLEAR
 SPELT = {"T": T, "A": A, "u": U}
@@ -49,8 +52,26 @@ class Colours:
     def probabilities(self, output: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         return output.reshape(-1)
 
-    def unlike(self, output: npt.NDArray[Any]) -> None:
+    def unlike(self, output: npt.NDArray[Any]) -> float | None:
         return None
+
+
+class Unsure(Colours):
+    """One that does not know frames with anything on them."""
+
+    def unlike(self, output: npt.NDArray[Any]) -> float:
+        return 1 + float(output.reshape(-1)[:2].any())
+
+
+class Raccoons(Colours):
+    """One that has no label for people, as it has many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.labels = ["raccoon", "somebody", "background"]
+
+
+PEOPLE = Veto("people", Colours(), 0.3, True, "here", 1)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +131,7 @@ def test_frames_between_two_parts_of_a_visit_are_no_negatives() -> None:
 def test_what_a_person_held_back_is_told() -> None:
     found = judged("TTTTT", "xpxxx")
     assert found["vetoed"] == [1, 2]
+    assert found["vetoed_by"] == {"person": [1, 2]}
     assert found["visits"][0]["delay"] == 3
 
 
@@ -137,7 +159,8 @@ def test_the_upper_bound_is_exact(count: int) -> None:
 def test_the_rule_of_three() -> None:
     assert poisson_upper(0) == pytest.approx(-math.log(0.05))
     rule = Rule({"raccoon": 0.5}, cooldown_s=60.0)
-    part = {"visits": [], "negatives": 3600, "negative_s": 3600.0, "false_alarms": [], "vetoed": []}
+    part: dict[str, Any] = {"visits": [], "negatives": 3600, "negative_s": 3600.0}
+    part |= {"false_alarms": [], "vetoed": [], "vetoed_by": {}}
     found = summary([part | {"frames": 3600}] * 2, rule)
     assert (found["per_night"], found["per_night_95"]) == (0.0, 15.0)
     many = summary([part | {"frames": 3600, "false_alarms": [1] * 200}], rule)
@@ -193,13 +216,107 @@ def test_a_model_about_persons_is_not_vetoed_by_them(yard: Path) -> None:
     assert found["at"]["given"]["sequences"][2]["false_alarms"] == [2]
 
 
+def test_a_second_model_forbids_what_the_first_would_alarm_at(yard: Path) -> None:
+    sequences, thresholds = read_sequences(yard), {"given": 0.5}
+    alone = measure_visits(Raccoons(), RECIPE, sequences, thresholds, Options())
+    assert alone["at"]["given"]["sequences"][2]["visits"][0]["seen"]
+    found = measure_visits(Raccoons(), RECIPE, sequences, thresholds, Options(), veto=PEOPLE)
+    visit, _, held, wrong = found["at"]["given"]["sequences"]
+    assert visit["visits"][0]["seen"]
+    assert not held["visits"][0]["seen"]
+    assert held["vetoed_by"] == {"person by people": [2, 3, 4, 5, 6, 7]}
+    assert wrong["false_alarms"] == [2]
+    assert found["rule"]["vetoes"] == {"person by people": 0.3}
+    blind = Veto("people", Colours(), 1.0, True, "here", 1)
+    crops = Options(views=True)  # in which the square fills what is asked of it
+    for options, seen in ((Options(), True), (crops, False)):
+        found = measure_visits(Raccoons(), RECIPE, sequences, thresholds, options, veto=blind)
+        assert found["at"]["given"]["sequences"][2]["visits"][0]["seen"] == seen
+
+
+def test_either_of_two_models_forbids_an_alarm(yard: Path) -> None:
+    sequences, thresholds = read_sequences(yard), {"given": 0.5}
+    blind = Veto("people", Colours(), 1.0, True, "here", 1)
+    for second, by in ((PEOPLE, [6, 6]), (blind, [6, 0])):
+        found = measure_visits(Colours(), RECIPE, sequences, thresholds, Options(), veto=second)
+        assert list(found["at"]["given"]["all"]["vetoed_by"].values()) == by
+
+
+def test_who_is_seen_once_is_remembered_and_the_unknown_is_no_raccoon(tmp_path: Path) -> None:
+    shown = [("raccoon", "raccoon+person")] + [("raccoon", "raccoon")] * 7
+    sequences = read_sequences(write_frames(tmp_path, {"yard": shown}))
+
+    def alarms(classifier: Colours, limit: float | None, veto: Veto | None) -> dict[str, Any]:
+        found = measure_visits(
+            classifier, RECIPE, sequences, {"given": 0.0}, Options(), Chosen({}, limit), veto
+        )
+        part: dict[str, Any] = found["at"]["given"]["sequences"][0]
+        return {"delay": part["visits"][0]["delay"], "vetoed": part["vetoed"]}
+
+    assert alarms(Raccoons(), None, None) == {"delay": 2, "vetoed": []}
+    # Five frames, the first with the person.
+    assert alarms(Raccoons(), None, PEOPLE) == {"delay": 5, "vetoed": [2, 3, 4]}
+    assert alarms(Unsure(), 2.0, None) == {"delay": 5, "vetoed": [2, 3, 4]}
+    # Not even a threshold of 0 lets the unknown vote.
+    assert alarms(Unsure(), 1.5, None) == {"delay": None, "vetoed": []}
+
+
+@pytest.mark.parametrize("second", [None, PEOPLE])
+def test_a_person_on_an_unknown_frame_vetoes(tmp_path: Path, second: Veto | None) -> None:
+    class Startled(Raccoons if second else Colours):  # type: ignore[misc]
+        def unlike(self, output: npt.NDArray[Any]) -> float:
+            return 1 + float(output.reshape(-1)[1])
+
+    shown = [("raccoon", "raccoon")] * 2 + [("person", "person")] + [("raccoon", "raccoon")] * 6
+    sequences = read_sequences(write_frames(tmp_path, {"yard": shown}))
+    found = measure_visits(
+        Startled(), RECIPE, sequences, {"given": 0.5}, Options(), Chosen({}, 1.5), second
+    )
+    assert found["unknown"] == 1
+    assert found["at"]["given"]["sequences"][0]["vetoed"] == [3, 4, 5, 6]
+    assert found["at"]["given"]["sequences"][0]["visits"][0]["delay"] == 7
+
+
+def test_a_veto_comes_from_where_mistakes_cost_least(tmp_path: Path) -> None:
+    model = ModelFile("m", tmp_path / "m.tflite")
+    assert veto_threshold(model) == (PERSON_SCORE, False)
+    metrics = {"decision": {"full": {"threshold": 0.1}, "views": {"threshold": 1.1}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert veto_threshold(model) == (0.1, True)
+    assert veto_threshold(model, with_views=True) == (1.0, True)
+
+
+def test_the_model_that_ships_for_it_has_a_threshold_for_it() -> None:
+    for views in (False, True):
+        threshold, chosen = veto_threshold(find_model("person"), views)
+        assert chosen
+        assert 0 < threshold < PERSON_SCORE
+
+
+@pytest.mark.parametrize(
+    ("recipe", "watched", "says"),
+    [
+        ({"target": "raccoon"}, "raccoon", "--veto m: its target is raccoon; give a model whose"),
+        ({}, "raccoon", "--veto m: its recipe.toml beside it names no target"),
+        ({"target": "person", "task": "locate"}, "raccoon", "--veto m says where people are"),
+        ({"target": "person"}, "person", "n alarms at people: leave out --veto m"),
+    ],
+)
+def test_what_cannot_veto(recipe: dict[str, str], watched: str, says: str) -> None:
+    place = Path("nowhere.tflite")
+    with pytest.raises(LotorError, match=says):
+        check_veto(
+            ModelFile("m", place, None, recipe), ModelFile("n", place, None, {"target": watched})
+        )
+
+
 def test_the_report_says_what_it_rests_on(yard: Path) -> None:
     found = measure_visits(Colours(), RECIPE, read_sequences(yard), {"1%": 0.5}, Options())
     text = as_text(found | {"model": "m", "where": "here", "folder": "yard", "views": True} | RATE)
     assert "3 votes of 5 frames, 2 frames a second, cool-down 60 s, nothing beside person" in text
     assert "threshold 0.500, for 1% false alarms on val without crops" in text
     assert "visits: 1 of 2 seen, 1 missed; 2 of them made, not filmed" in text
-    assert "6 frames had the votes, but a person was seen" in text
+    assert "6 frames had the votes, but a person was seen: 6 by its own label" in text
     assert "1 in 28 frames without raccoon (28 s, 3 scenes)" in text
     assert "in a night of 10 hours: 600, with 95 % confidence at most 600" in text
 
@@ -235,9 +352,36 @@ def test_command(lotor: Lotor, yard: Path) -> None:
     assert "for 1% false alarms on val:" in usual.stdout
 
 
+def test_command_with_a_veto(lotor: Lotor, yard: Path, tmp_path: Path) -> None:
+    shutil.copytree(find_model("person").path.parent, tmp_path / "guard")
+    guard = (tmp_path / "guard" / "person.tflite").rename(tmp_path / "guard" / "guard.tflite")
+    metrics = {"decision": {"full": {"threshold": 0.0}}}  # it sees somebody everywhere
+    guard.with_name("metrics.json").write_text(json.dumps(metrics))
+    told = ("visits", "raccoon", yard, "--votes", "1/1", "--threshold", 0, "--veto")
+    done = lotor(*told, guard, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["veto"] == {
+        "model": "guard",
+        "label": "person by guard",
+        "threshold": 0.0,
+        "chosen": True,
+        "where": "int8, this machine",
+    }
+    assert found["rule"]["vetoes"] == {"person": 0.5, "person by guard": 0.0}
+    total = found["at"]["given"]["all"]
+    assert (total["seen"], total["false_alarms"], total["vetoed"]) == (0, 0, 42)
+    assert total["vetoed_by"]["person by guard"] == 42
+    shown = lotor(*told, "person")
+    threshold, _ = veto_threshold(find_model("person"))
+    assert f"person (int8, this machine) vetoes from {threshold:.3f} on" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--veto", "raccoon-128"], "--veto raccoon-128: its target is raccoon; give a model"),
+        (["--veto", "persom"], "no model 'persom'"),
         (["--rate", "0"], "--rate 0: frames a second"),
         (["--votes", "3"], "--votes 3: give it as 3/5"),
         (["--votes", "6/5"], "6 votes of 5 frames"),

@@ -17,7 +17,7 @@ DIRECTIONS = 12  # no power of two: a mean is rounded
 
 RECIPE = f"""
 name = "watcher"
-target = "raccoon"
+target = "TARGET"
 task = "classify"
 [input]
 height = SIDE
@@ -48,13 +48,16 @@ def build(side: int, seed: int = 1) -> bytes:
     return m.build()
 
 
-def write(folder: Path, side: int, images: list[Image]) -> ModelFile:
+def write(
+    folder: Path, side: int, images: list[Image], target: str = LABELS[0], seed: int = 1
+) -> ModelFile:
     """Write the model with all that training leaves beside it; half of `images` are unknown."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, content = folder / "watcher.tflite", build(side)
+    path, content = folder / f"watcher{seed}.tflite", build(side, seed)
     path.write_bytes(content)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
-    (folder / "recipe.toml").write_text(RECIPE.replace("SIDE", str(side)))
+    recipe = RECIPE.replace("SIDE", str(side)).replace("TARGET", target)
+    (folder / "recipe.toml").write_text(recipe)
     host = HostClassifier(find_model(str(path)))
     tensors = [host.input.tensor(image) for image in images]
     unlike = sorted(host.unlike(host.infer(tensor)) or 0.0 for tensor in tensors)

@@ -114,10 +114,19 @@ class BoardClassifier(HostClassifier):
     def __init__(self, model: ModelFile, session: Any) -> None:
         super().__init__(model)
         self.session = session
-        session.require_model(self.host.compiled)
+        self._index = session.require_model(self.host.compiled)
+
+    def beside(self, model: ModelFile) -> bool:
+        """Return whether the board's image holds another model as well."""
+        from lotor.host import load
+
+        wanted = load(model.path).compiled.model_hash
+        return any(held.hash == wanted for held in self.session.greeting.models)
 
     def ask(self, tensor: Array) -> Answer:
         """Send an input, run, and return the output with the ticks that it took."""
+        if self.session.model.index != self._index:  # another one's turn was before
+            self.session.select(self._index)
         self.session.load(0, tensor)
         result = self.session.run()
         read = [

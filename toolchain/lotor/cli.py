@@ -975,6 +975,7 @@ def _add_visits(commands: _Commands) -> None:
     parser.add_argument("--threshold", type=float, help="0..1; default: those chosen on val")
     parser.add_argument("--votes", default="3/5", help="of the last frames; default: 3/5")
     parser.add_argument("--rate", type=float, default=1.0, help="frames a second; default: 1")
+    parser.add_argument("--veto", metavar="MODEL", help="nothing alarms while it sees a person")
     parser.add_argument("--board", help="infer on this board, compared byte by byte with the host")
 
 
@@ -983,8 +984,10 @@ def _visits(args: argparse.Namespace) -> Result:
     from lotor.zoo import find_model
 
     options = Options(args.views, args.rate, args.votes)
-    found = watch(find_model(args.model), args.sequences, args.board, args.threshold, options)
-    return Result(found, as_text(found), ok=not found.get("mismatches"))
+    model, veto = find_model(args.model), find_model(args.veto) if args.veto else None
+    found = watch(model, args.sequences, args.board, args.threshold, options, veto)
+    wrong = found.get("mismatches") or found.get("veto", {}).get("mismatches")
+    return Result(found, as_text(found), ok=not wrong)
 
 
 _COMMANDS: list[Callable[[_Commands], None]] = [

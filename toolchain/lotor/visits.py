@@ -7,6 +7,9 @@ leave it open, are one visit. Frames beside it that leave it open (the animal en
 belong to it: an alarm there is its alarm, but it need not come there. A visit is seen if there was
 an alarm in it. An alarm on any other frame that cannot show the target is a false one; frames that
 leave it open count neither way.
+
+A second model may watch beside it (`lotor.veto`): while it sees a person, nothing alarms. A frame
+that is unlike all that the model knows votes for no alarm; who is seen on it vetoes all the same.
 """
 
 import math
@@ -33,13 +36,10 @@ from lotor.evaluate import CountingBoard, val_thresholds
 from lotor.preprocess import Image, read_image
 from lotor.progress import Progress
 from lotor.sentinel.voting import Rule, Voting
+from lotor.veto import PERSON, PERSON_SCORE, Veto, check_veto, open_veto
 from lotor.zoo import ModelFile
 
 NIGHT_S = 10 * 3600
-PERSON = "person"
-"""The label in whose presence nothing alarms, where a model has it and is not about it."""
-PERSON_SCORE = 0.5
-"""At which a person is taken to be there: where the model finds one likelier than not."""
 
 Scores = dict[str, float]
 
@@ -135,7 +135,8 @@ def judge(
         `frames`; `visits`, each with `first`, `last`, `seen` and `delay`, the frames from `first`
         to the alarm (0 also while the animal enters); `negatives`, the frames that cannot show the
         target, and `negative_s`, their time; `false_alarms` and `vetoed`, indices of frames with a
-        false alarm, and with enough votes but a veto.
+        false alarm, and with enough votes but a veto; `vetoed_by`, for each label that vetoes
+        those of the latter that it forbade.
     """
     visits = find_visits(truths, rule.of)
     voting = Voting(rule)
@@ -146,6 +147,7 @@ def judge(
         index for index, truth in enumerate(truths) if truth is Truth.ABSENT and index not in inside
     ]
     lasts = np.minimum(np.diff(times, append=times[-1] + frame_s), rule.memory_s)
+    held = [index for index, d in enumerate(decisions) if d.enough and d.vetoed_by]
     rows = []
     for visit in visits:
         at = next((index for index in alarms if visit.begin <= index <= visit.end), None)
@@ -159,7 +161,11 @@ def judge(
         "negatives": len(negative),
         "negative_s": float(lasts[negative].sum()),
         "false_alarms": sorted(set(alarms) & set(negative)),
-        "vetoed": [index for index, d in enumerate(decisions) if d.enough and d.vetoed_by],
+        "vetoed": held,
+        "vetoed_by": {
+            label: [index for index in held if label in decisions[index].vetoed_by]
+            for label in rule.vetoes
+        },
     }
 
 
@@ -203,6 +209,9 @@ def summary(parts: Sequence[Mapping[str, Any]], rule: Rule) -> dict[str, Any]:
         "scenes": sum(part["negatives"] > 0 for part in parts),
         "false_alarms": alarms,
         "vetoed": sum(len(part["vetoed"]) for part in parts),
+        "vetoed_by": {
+            label: sum(len(part["vetoed_by"][label]) for part in parts) for label in rule.vetoes
+        },
         "per_night": round(min(most, alarms / nights), 1) if nights else None,
         "per_night_95": round(min(most, poisson_upper(alarms) / nights), 1) if nights else None,
     }
@@ -231,6 +240,7 @@ def measure_visits(
     thresholds: Mapping[str, float],
     options: Options,
     chosen: Chosen = NOTHING,
+    veto: Veto | None = None,
 ) -> dict[str, Any]:
     """Let a classifier watch sequences; each begins with a fresh memory.
 
@@ -240,7 +250,8 @@ def measure_visits(
         sequences: to watch.
         thresholds: of the target's score, by name; each is measured.
         options: how to watch.
-        chosen: what training chose; its threshold of the unknown is used.
+        chosen: what training chose; what is unknown by its threshold votes for no alarm.
+        veto: a second model, whose person forbids an alarm as well.
 
     Returns:
         `target`, `rule` (with the first threshold) and `at`: for each threshold `threshold`,
@@ -249,11 +260,11 @@ def measure_visits(
     """
     target = target_index(classifier, dict(recipe))
     label = classifier.labels[target]
-    vetoes = [i for i, name in enumerate(classifier.labels) if name == PERSON and i != target]
-    rules = {
-        name: options.rule({label: value}, {classifier.labels[i]: PERSON_SCORE for i in vetoes})
-        for name, value in thresholds.items()
-    }
+    own = [i for i, name in enumerate(classifier.labels) if name == PERSON and i != target]
+    vetoes = {classifier.labels[i]: PERSON_SCORE for i in own}
+    if veto:
+        vetoes[veto.label] = veto.threshold
+    rules = {name: options.rule({label: value}, vetoes) for name, value in thresholds.items()}
     scores: list[list[Scores]] = []
     unlike: list[float | None] = []
     with Progress("watching", sum(len(s.frames) for s in sequences), "frames") as progress:
@@ -261,9 +272,13 @@ def measure_visits(
             scores.append([])
             for frame in sequence.frames:
                 image = read_image(frame.path)
-                seen = score_frame(classifier, image, target, vetoes, options.views)
-                scores[-1].append(seen[0])
-                unlike.append(seen[1])
+                seen, told = score_frame(classifier, image, target, own, options.views)
+                if chosen.is_unknown(told):
+                    seen[label] = math.nan  # which votes for nothing
+                if veto:
+                    seen[veto.label] = veto.score(image, options.views)
+                scores[-1].append(seen)
+                unlike.append(told)
                 progress.advance()
     classes = recipe.get("data", {}).get("classes", {})
     names = {label} | {kind for kind, of in classes.items() if of == label}
@@ -293,6 +308,7 @@ def watch(
     board: str | None = None,
     threshold: float | None = None,
     options: Options | None = None,
+    veto: ModelFile | None = None,
 ) -> dict[str, Any]:
     """Let a model watch every sequence of a folder as a camera would.
 
@@ -302,13 +318,21 @@ def watch(
         board: infer on this board, and compare every output with this machine's.
         threshold: of the target's score, 0..1; those that training chose on val when None.
         options: how to watch; the usual way when None.
+        veto: a second model, whose target is a person: while it sees one, nothing alarms.
 
     Returns:
         `model`, `where`, `folder`, `views`, `rate`, `of_full_frame` (whether thresholds are those
         of the full frame though crops are looked at), what `measure_visits` found, and with a board
-        `mismatches`, the number of its `runs` whose output differs in any byte.
+        `mismatches`, the number of its `runs` whose output differs in any byte. With a veto
+        `veto`: `model`, `label` (what the rule calls it by), `threshold`, `chosen` (by training),
+        `where` it ran, and on a board its `mismatches` and `runs`.
+
+    Raises:
+        LotorError: there is no threshold, or what should veto cannot.
     """
     options = options or Options()
+    if veto:
+        check_veto(veto, model)
     own = val_thresholds(model, options.views)
     # Where it is cheapest never to alarm, that is above 1, which no score reaches either.
     thresholds = {n: min(value, 1.0) for n, value in (own or val_thresholds(model)).items()}
@@ -329,10 +353,27 @@ def watch(
         asked = CountingBoard(opened) if isinstance(opened, BoardClassifier) else opened
         result["where"] = f"int8, board {board}" if board else "int8, this machine"
         chosen = read_chosen(model)
-        result |= measure_visits(asked, model.recipe, sequences, thresholds, options, chosen)
-    if isinstance(asked, CountingBoard):
-        result |= {"mismatches": asked.mismatches, "runs": asked.runs}
+        second = open_veto(veto, opened, options.views) if veto else None
+        result |= measure_visits(
+            asked, model.recipe, sequences, thresholds, options, chosen, second
+        )
+    result |= _counts(asked)
+    if second:
+        result["veto"] = {
+            "model": second.name,
+            "label": second.label,
+            "threshold": second.threshold,
+            "chosen": second.chosen,
+            "where": f"int8, {second.where}",
+            **_counts(second.classifier),
+        }
     return result
+
+
+def _counts(asked: Classifier) -> dict[str, int]:
+    if not isinstance(asked, CountingBoard):
+        return {}
+    return {"mismatches": asked.mismatches, "runs": asked.runs}
 
 
 def as_text(result: dict[str, Any]) -> str:
@@ -345,8 +386,16 @@ def as_text(result: dict[str, Any]) -> str:
         f"{rule['votes']} votes of {rule['of']} frames, {result['rate']:g} frames a second, "
         f"cool-down {rule['cooldown_s']:g} s{veto}",
     ]
-    if "mismatches" in result:
-        lines.append(f"{result['mismatches']} of {result['runs']} outputs differ from the host's")
+    veto = result.get("veto", {})
+    if veto:
+        why = "chosen by what mistakes cost" if veto["chosen"] else "by default"
+        lines.append(
+            f"{veto['model']} ({veto['where']}) vetoes from {veto['threshold']:.3f} on, {why}"
+        )
+    for each in (result, veto):
+        if "mismatches" in each:
+            says = f"outputs of {each['model']} differ from the host's"
+            lines.append(f"{each['mismatches']} of {each['runs']} {says}")
     if "unknown" in result:
         lines.append(f"{result['unknown']} frames are unlike all that the model knows")
     for name, found in result["at"].items():
@@ -360,7 +409,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append("  " + " " * width + head)
         for part in found["sequences"]:
             lines.append("  " + _row(part, width))
-        lines += _conclusions(found, target)
+        lines += _conclusions(found, target, {veto.get("label"): veto.get("model")})
     return "\n".join(lines)
 
 
@@ -375,7 +424,7 @@ def _row(part: Mapping[str, Any], width: int) -> str:
     )
 
 
-def _conclusions(found: Mapping[str, Any], target: str) -> list[str]:
+def _conclusions(found: Mapping[str, Any], target: str, others: Mapping[str, str]) -> list[str]:
     total = found["all"]
     made = sum(len(part["visits"]) for part in found["sequences"] if part["synthetic"])
     lines = [
@@ -383,7 +432,13 @@ def _conclusions(found: Mapping[str, Any], target: str) -> list[str]:
         + (f"; {made} of them made, not filmed" if made else "")
     ]
     if total["vetoed"]:
-        lines.append(f"  {total['vetoed']} frames had the votes, but a person was seen")
+        held = [
+            f"{count} by {others.get(label, 'its own label')}"
+            for label, count in total["vetoed_by"].items()
+        ]
+        lines.append(
+            f"  {total['vetoed']} frames had the votes, but a person was seen: {', '.join(held)}"
+        )
     if total["per_night"] is None:
         return [*lines, f"  no frame without {target}: false alarms are not known"]
     return [

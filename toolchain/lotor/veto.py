@@ -1,0 +1,95 @@
+"""A second model that watches beside the first: while it sees a person, nothing alarms."""
+
+from dataclasses import dataclass
+
+from lotor.classifier import BoardClassifier, Classifier, HostClassifier
+from lotor.decision import read_chosen
+from lotor.detect import score_image, target_index
+from lotor.errors import LotorError
+from lotor.evaluate import CountingBoard
+from lotor.locate import TASKS
+from lotor.preprocess import Image
+from lotor.zoo import ModelFile
+
+PERSON = "person"
+"""The label in whose presence nothing alarms."""
+PERSON_SCORE = 0.5
+"""At which a person is taken to be there, where training chose nothing: likelier than not."""
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A model whose target is a person, ready to be asked.
+
+    Attributes:
+        name: of the model.
+        classifier: of the model.
+        threshold: its score of a person from which on nothing alarms, 0..1.
+        chosen: whether training chose that threshold by what mistakes cost; else it is the default.
+        where: it runs.
+        target: index of its label of a person.
+    """
+
+    name: str
+    classifier: Classifier
+    threshold: float
+    chosen: bool
+    where: str
+    target: int
+
+    @property
+    def label(self) -> str:
+        """What voting calls it by; the first model may have a label `person` of its own."""
+        return f"{PERSON} by {self.name}"
+
+    def score(self, image: Image, with_views: bool) -> float:
+        """Return the score of a person on a BGR frame, 0..1, of the frame or of its views too.
+
+        Views count as they did when the threshold for them was chosen: the two best ones.
+        """
+        target = self.target if with_views else None
+        return float(score_image(self.classifier, image, target)[0][self.target])
+
+
+def veto_threshold(model: ModelFile, with_views: bool = False) -> tuple[float, bool]:
+    """Return the score from which on a model vetoes, and whether training chose it."""
+    alarm = read_chosen(model, with_views).alarm
+    # Where it is cheapest never to veto, that is above 1.
+    return (PERSON_SCORE, False) if alarm is None else (min(alarm, 1.0), True)
+
+
+def check_veto(model: ModelFile, watched: ModelFile) -> None:
+    """See that a model can veto another's alarms.
+
+    Raises:
+        LotorError: it is not about people, says where something is, or the other one is about
+            people itself.
+    """
+    target = model.recipe.get("target")
+    if target != PERSON:
+        says = f"target is {target}" if target else "recipe.toml beside it names no target"
+        raise LotorError(f"--veto {model.name}: its {says}; give a model whose target is {PERSON}")
+    if model.recipe.get("task") in TASKS:
+        raise LotorError(
+            f"--veto {model.name} says where people are; give a model that says whether, as person"
+        )
+    if watched.recipe.get("target") == PERSON:
+        raise LotorError(f"{watched.name} alarms at people: leave out --veto {model.name}")
+
+
+def open_veto(model: ModelFile, watched: Classifier, with_views: bool = False) -> Veto:
+    """Return a model ready to veto what another one says.
+
+    Where the other one runs on a board whose image holds this model as well, both run there; else
+    this one runs on this machine.
+    """
+    classifier: Classifier = HostClassifier(model)
+    where = "this machine"
+    if isinstance(watched, BoardClassifier):
+        where += ", as the board lacks it"
+        if watched.beside(model):
+            classifier = CountingBoard(BoardClassifier(model, watched.session))
+            where = f"board {watched.session.greeting.board}"
+    threshold, chosen = veto_threshold(model, with_views)
+    target = target_index(classifier, model.recipe)
+    return Veto(model.name, classifier, threshold, chosen, where, target)
