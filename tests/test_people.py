@@ -14,6 +14,7 @@ import people
 from garden import make_garden
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
+from lotor.zoo import ModelFile
 
 
 def scene(seed: int, bright: bool) -> np.ndarray[Any, Any]:
@@ -27,13 +28,15 @@ def folder(tmp_path: Path) -> Path:
     """Forty photographs, every second a person: bright ones, of which two are as dark as no one."""
     folder = tmp_path / "people"
     folder.mkdir()
-    rows = ["file,vww_label,largest_person_frac"]
+    rows = ["file,vww_label,largest_person_frac,source"]
     for number in range(40):
         somebody = number % 2 == 1
         cv2.imwrite(str(folder / f"{number}.png"), scene(number, somebody and number > 4))
-        rows.append(f"{number}.png,{'person' if somebody else 'not-person'},0.1")
+        part = "train2017" if number < 10 else "val2017" if number < 38 else "else"
+        kind = "person" if somebody else "not-person"
+        rows.append(f"{number}.png,{kind},0.1,coco128:images/{part}/{number}.jpg")
     cv2.imwrite(str(folder / "far.png"), scene(40, False))
-    rows.append("far.png,ambiguous(<0.5%),0.001")
+    rows.append("far.png,ambiguous(<0.5%),0.001,coco128:images/val2017/far.jpg")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
 
@@ -67,16 +70,36 @@ def test_recall_on_what_is_left(
     def opened(model: object, board: str | None) -> Iterator[Brightness]:
         yield Brightness()
 
-    recipe = {"data": {"folder": str(garden)}}
-    monkeypatch.setattr(
-        people, "find_model", lambda name: SimpleNamespace(name=name, recipe=recipe)
-    )
+    model = ModelFile("person", tmp_path / "person.tflite", None, {"data": {"folder": str(garden)}})
+    monkeypatch.setattr(people, "find_model", lambda name: model)
     monkeypatch.setattr(people, "open_classifier", opened)
+    monkeypatch.setattr(people, "MINIVAL", {1, 7, 8, 39})
     found = people.measure("person", folder)
     assert (found["photographs"], found["people"]) == (39, 19)
     assert found["recall"] == pytest.approx(17 / 19)
     assert found["recall_95"][0] < 17 / 19 < found["recall_95"][1]
     assert "0.895" in people.as_text(found)
+    assert found["veto"] == {"threshold": 0.5, "chosen": False}
+    assert (found["found"], found["vetoed"]) == (pytest.approx(17 / 19), 0.0)
+    train, val, held_back = (found["parts"][name] for name in (*people.PARTS, people.HELD_BACK))
+    # Of the dark people both are in the first part, of which one bright one is left out.
+    assert (train["photographs"], train["people"], train["found"]) == (9, 4, 0.5)
+    assert (val["photographs"], val["people"], val["found"]) == (28, 14, 1.0)
+    # The last one is of no part of COCO, so its number says nothing.
+    assert (held_back["photographs"], held_back["people"], held_back["found"]) == (3, 2, 0.5)
+
+    (tmp_path / "metrics.json").write_text('{"decision": {"full": {"threshold": 0.0}}}')
+    always = people.measure("person", folder)
+    assert always["veto"] == {"threshold": 0.0, "chosen": True}
+    assert (always["found"], always["vetoed"], always["recall"]) == (1.0, 1.0, found["recall"])
+
+
+def test_a_part_may_lack_people_or_others() -> None:
+    scores, nobody = np.array([0.2, 0.7]), np.array([False, False])
+    alone = people.figures(scores, nobody, 0.5)
+    assert (alone["found"], alone["recall"], alone["vetoed"]) == (None, None, 0.5)
+    crowd = people.figures(scores, ~nobody, 0.5)
+    assert (crowd["found"], crowd["vetoed"], crowd["vetoed_95"]) == (0.5, None, None)
 
 
 def test_what_is_nearly_the_same_in_test_is_kept(tmp_path: Path, folder: Path) -> None:
