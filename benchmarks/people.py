@@ -92,8 +92,8 @@ def measure(
 ) -> dict[str, Any]:
     """Return what `figures` has of all photographs, and in `parts` by part of COCO.
 
-    With it `veto`: its `threshold`, and whether training has `chosen` it; the `threshold` for 10 %
-    false alarms here, by which nothing may be chosen; and the average precision.
+    With it `veto`: its `threshold` and the `source` of that; the `threshold` for 10 % false alarms
+    here, by which nothing may be chosen; and the average precision.
     """
     model = find_model(name)
     if not (usual := model.recipe.get("data", {}).get("folder")):
@@ -106,17 +106,18 @@ def measure(
         index = classifier.labels.index(PERSON)
         scored = score_photos(classifier, left, NAMES.index, index if views else None)
     scores, people = scored.scores[:, index], scored.truth == 1
+    threshold, source = veto_threshold(model, views)
     parts = {part: [photo.source == part for photo in left] for part in PARTS}
     parts[HELD_BACK] = [_held_back(photo) for photo in left]
     return {
         "model": model.name,
         "views": views,
-        "veto": dict(zip(("threshold", "chosen"), veto_threshold(model, views), strict=True)),
+        "veto": {"threshold": threshold, "source": source},
         "threshold": threshold_at(scores, people, FALSE_ALARMS),
         "average_precision": average_precision(scores, people),
-        **figures(scores, people, veto_threshold(model, views)[0]),
+        **figures(scores, people, threshold),
         "parts": {
-            name: figures(scores[chosen], people[chosen], veto_threshold(model, views)[0])
+            name: figures(scores[chosen], people[chosen], threshold)
             for name, flags in parts.items()
             if (chosen := np.array(flags, np.bool_)).any()
         },
@@ -163,10 +164,10 @@ def _share(flags: npt.NDArray[np.bool_]) -> float | None:
 def as_text(result: dict[str, Any]) -> str:
     """Return a line for all photographs and one for each part."""
     veto = result["veto"]
-    why = "chosen by what mistakes cost" if veto["chosen"] else "the default"
     lines = [
         f"{result['model']}{', ten views' if result['views'] else ''}: vetoes from a score of "
-        f"{veto['threshold']:.3f} on, {why}; average precision {result['average_precision']:.3f}"
+        f"{veto['threshold']:.3f} on ({veto['source']}); average precision "
+        f"{result['average_precision']:.3f}"
     ]
     for name, part in {"all": result, **result["parts"]}.items():
         others = part["photographs"] - part["people"]

@@ -79,7 +79,7 @@ def test_recall_on_what_is_left(
     assert found["recall"] == pytest.approx(17 / 19)
     assert found["recall_95"][0] < 17 / 19 < found["recall_95"][1]
     assert "0.895" in people.as_text(found)
-    assert found["veto"] == {"threshold": 0.5, "chosen": False}
+    assert found["veto"] == {"threshold": 0.5, "source": "default"}
     assert (found["found"], found["vetoed"]) == (pytest.approx(17 / 19), 0.0)
     train, val, held_back = (found["parts"][name] for name in (*people.PARTS, people.HELD_BACK))
     # Of the dark people both are in the first part, of which one bright one is left out.
@@ -90,7 +90,7 @@ def test_recall_on_what_is_left(
 
     (tmp_path / "metrics.json").write_text('{"decision": {"full": {"threshold": 0.0}}}')
     always = people.measure("person", folder)
-    assert always["veto"] == {"threshold": 0.0, "chosen": True}
+    assert always["veto"] == {"threshold": 0.0, "source": "least cost"}
     assert (always["found"], always["vetoed"], always["recall"]) == (1.0, 1.0, found["recall"])
 
 

@@ -14,10 +14,10 @@ import pytest
 from camera import write_frames
 from conftest import Lotor
 from lotor.data.sequences import Truth, read_sequences
-from lotor.decision import Chosen
+from lotor.decision import LEAST_COST, Chosen
 from lotor.errors import LotorError
 from lotor.sentinel.voting import Rule
-from lotor.veto import PERSON_SCORE, Veto, check_veto, veto_threshold
+from lotor.veto import DEFAULT, GIVEN, PERSON_SCORE, Veto, check_veto, veto_threshold
 from lotor.visits import (
     Options,
     Visit,
@@ -71,7 +71,7 @@ class Raccoons(Colours):
         self.labels = ["raccoon", "somebody", "background"]
 
 
-PEOPLE = Veto("people", Colours(), 0.3, True, "here", 1)
+PEOPLE = Veto("people", Colours(), 0.3, GIVEN, "here", 1)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_second_model_forbids_what_the_first_would_alarm_at(yard: Path) -> Non
     assert held["vetoed_by"] == {"person by people": [2, 3, 4, 5, 6, 7]}
     assert wrong["false_alarms"] == [2]
     assert found["rule"]["vetoes"] == {"person by people": 0.3}
-    blind = Veto("people", Colours(), 1.0, True, "here", 1)
+    blind = Veto("people", Colours(), 1.0, GIVEN, "here", 1)
     crops = Options(views=True)  # in which the square fills what is asked of it
     for options, seen in ((Options(), True), (crops, False)):
         found = measure_visits(Raccoons(), RECIPE, sequences, thresholds, options, veto=blind)
@@ -236,7 +236,7 @@ def test_a_second_model_forbids_what_the_first_would_alarm_at(yard: Path) -> Non
 
 def test_either_of_two_models_forbids_an_alarm(yard: Path) -> None:
     sequences, thresholds = read_sequences(yard), {"given": 0.5}
-    blind = Veto("people", Colours(), 1.0, True, "here", 1)
+    blind = Veto("people", Colours(), 1.0, GIVEN, "here", 1)
     for second, by in ((PEOPLE, [6, 6]), (blind, [6, 0])):
         found = measure_visits(Colours(), RECIPE, sequences, thresholds, Options(), veto=second)
         assert list(found["at"]["given"]["all"]["vetoed_by"].values()) == by
@@ -279,17 +279,17 @@ def test_a_person_on_an_unknown_frame_vetoes(tmp_path: Path, second: Veto | None
 
 def test_a_veto_comes_from_where_mistakes_cost_least(tmp_path: Path) -> None:
     model = ModelFile("m", tmp_path / "m.tflite")
-    assert veto_threshold(model) == (PERSON_SCORE, False)
+    assert veto_threshold(model) == (PERSON_SCORE, DEFAULT)
     metrics = {"decision": {"full": {"threshold": 0.1}, "views": {"threshold": 1.1}}}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert veto_threshold(model) == (0.1, True)
-    assert veto_threshold(model, with_views=True) == (1.0, True)
+    assert veto_threshold(model) == (0.1, LEAST_COST)
+    assert veto_threshold(model, with_views=True) == (1.0, LEAST_COST)
 
 
 def test_the_model_that_ships_for_it_has_a_threshold_for_it() -> None:
     for views in (False, True):
-        threshold, chosen = veto_threshold(find_model("person"), views)
-        assert chosen
+        threshold, source = veto_threshold(find_model("person"), views)
+        assert source == LEAST_COST
         assert 0 < threshold < PERSON_SCORE
 
 
@@ -322,6 +322,20 @@ def test_the_report_says_what_it_rests_on(yard: Path) -> None:
 
 
 RATE = {"rate": 2.0}
+
+
+def test_what_was_filmed_and_what_was_made_are_told_apart(yard: Path) -> None:
+    rows = (yard / "frames.csv").read_text().splitlines()
+    filmed = [row.replace(",1,made up", ",0,a camera") if "wrong/" in row else row for row in rows]
+    (yard / "frames.csv").write_text("\n".join(filmed) + "\n")
+    found = measure_visits(Colours(), RECIPE, read_sequences(yard), {"1%": 0.5}, Options())
+    every, real, made = (found["at"]["1%"][name] for name in ("all", "filmed", "made"))
+    assert [each["false_alarms"] for each in (every, real, made)] == [1, 1, 0]
+    assert [each["negatives"] for each in (every, real, made)] == [28, 8, 20]
+    assert [each["visits"] for each in (every, real, made)] == [2, 0, 2]
+    text = as_text(found | {"model": "m", "where": "here", "folder": "yard", "views": False} | RATE)
+    assert "filmed alone: 1 in 8 frames, 600 in a night, at most 600" in text
+    assert "made alone: 0 in 20 frames, 0 in a night, at most 600" in text
 
 
 def test_sequences_of_visits_alone_say_nothing_of_false_alarms(tmp_path: Path) -> None:
@@ -365,16 +379,18 @@ def test_command_with_a_veto(lotor: Lotor, yard: Path, tmp_path: Path) -> None:
         "model": "guard",
         "label": "person by guard",
         "threshold": 0.0,
-        "chosen": True,
+        "source": "least cost",
         "where": "int8, this machine",
     }
     assert found["rule"]["vetoes"] == {"person": 0.5, "person by guard": 0.0}
     total = found["at"]["given"]["all"]
     assert (total["seen"], total["false_alarms"], total["vetoed"]) == (0, 0, 42)
     assert total["vetoed_by"]["person by guard"] == 42
-    shown = lotor(*told, "person")
-    threshold, _ = veto_threshold(find_model("person"))
-    assert f"person (int8, this machine) vetoes from {threshold:.3f} on" in shown.stdout
+    shown = lotor(*told, "person", "--veto-threshold", 0)
+    assert "person (int8, this machine) vetoes from 0.000 on (given)" in shown.stdout
+    assert (
+        "42 frames had the votes, but a person was seen: 0 by its own label, 42 by" in shown.stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,6 +398,7 @@ def test_command_with_a_veto(lotor: Lotor, yard: Path, tmp_path: Path) -> None:
     [
         (["--veto", "raccoon-128"], "--veto raccoon-128: its target is raccoon; give a model"),
         (["--veto", "persom"], "no model 'persom'"),
+        (["--veto-threshold", "0.2"], "--veto-threshold 0.2 is of a second model: name it"),
         (["--rate", "0"], "--rate 0: frames a second"),
         (["--votes", "3"], "--votes 3: give it as 3/5"),
         (["--votes", "6/5"], "6 votes of 5 frames"),

@@ -976,6 +976,7 @@ def _add_visits(commands: _Commands) -> None:
     parser.add_argument("--votes", default="3/5", help="of the last frames; default: 3/5")
     parser.add_argument("--rate", type=float, default=1.0, help="frames a second; default: 1")
     parser.add_argument("--veto", metavar="MODEL", help="nothing alarms while it sees a person")
+    parser.add_argument("--veto-threshold", type=float, help="0..1; default: by its own decision")
     parser.add_argument("--board", help="infer on this board, compared byte by byte with the host")
 
 
@@ -985,7 +986,8 @@ def _visits(args: argparse.Namespace) -> Result:
 
     options = Options(args.views, args.rate, args.votes)
     model, veto = find_model(args.model), find_model(args.veto) if args.veto else None
-    found = watch(model, args.sequences, args.board, args.threshold, options, veto)
+    thresholds = {"threshold": args.threshold, "veto_from": args.veto_threshold}
+    found = watch(model, args.sequences, args.board, options=options, veto=veto, **thresholds)
     wrong = found.get("mismatches") or found.get("veto", {}).get("mismatches")
     return Result(found, as_text(found), ok=not wrong)
 

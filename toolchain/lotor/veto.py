@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lotor.classifier import BoardClassifier, Classifier, HostClassifier
-from lotor.decision import read_chosen
+from lotor.decision import LEAST_COST, read_chosen
 from lotor.detect import score_image, target_index
 from lotor.errors import LotorError
 from lotor.evaluate import CountingBoard
@@ -15,6 +15,8 @@ PERSON = "person"
 """The label in whose presence nothing alarms."""
 PERSON_SCORE = 0.5
 """At which a person is taken to be there, where training chose nothing: likelier than not."""
+GIVEN, DEFAULT = "given", "default"
+"""Where a threshold comes from, if not from training (`decision.LEAST_COST`)."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Veto:
         name: of the model.
         classifier: of the model.
         threshold: its score of a person from which on nothing alarms, 0..1.
-        chosen: whether training chose that threshold by what mistakes cost; else it is the default.
+        source: of that threshold: `LEAST_COST` (training chose it), `DEFAULT` or `GIVEN`.
         where: it runs.
         target: index of its label of a person.
     """
@@ -33,7 +35,7 @@ class Veto:
     name: str
     classifier: Classifier
     threshold: float
-    chosen: bool
+    source: str
     where: str
     target: int
 
@@ -51,11 +53,11 @@ class Veto:
         return float(score_image(self.classifier, image, target)[0][self.target])
 
 
-def veto_threshold(model: ModelFile, with_views: bool = False) -> tuple[float, bool]:
-    """Return the score from which on a model vetoes, and whether training chose it."""
+def veto_threshold(model: ModelFile, with_views: bool = False) -> tuple[float, str]:
+    """Return the score from which on a model vetoes, and where that comes from."""
     alarm = read_chosen(model, with_views).alarm
     # Where it is cheapest never to veto, that is above 1.
-    return (PERSON_SCORE, False) if alarm is None else (min(alarm, 1.0), True)
+    return (PERSON_SCORE, DEFAULT) if alarm is None else (min(alarm, 1.0), LEAST_COST)
 
 
 def check_veto(model: ModelFile, watched: ModelFile) -> None:
@@ -77,11 +79,13 @@ def check_veto(model: ModelFile, watched: ModelFile) -> None:
         raise LotorError(f"{watched.name} alarms at people: leave out --veto {model.name}")
 
 
-def open_veto(model: ModelFile, watched: Classifier, with_views: bool = False) -> Veto:
+def open_veto(
+    model: ModelFile, watched: Classifier, with_views: bool = False, given: float | None = None
+) -> Veto:
     """Return a model ready to veto what another one says.
 
     Where the other one runs on a board whose image holds this model as well, both run there; else
-    this one runs on this machine.
+    this one runs on this machine. `given` replaces its threshold.
     """
     classifier: Classifier = HostClassifier(model)
     where = "this machine"
@@ -90,6 +94,6 @@ def open_veto(model: ModelFile, watched: Classifier, with_views: bool = False) -
         if watched.beside(model):
             classifier = CountingBoard(BoardClassifier(model, watched.session))
             where = f"board {watched.session.greeting.board}"
-    threshold, chosen = veto_threshold(model, with_views)
+    threshold, source = veto_threshold(model, with_views) if given is None else (given, GIVEN)
     target = target_index(classifier, model.recipe)
-    return Veto(model.name, classifier, threshold, chosen, where, target)
+    return Veto(model.name, classifier, threshold, source, where, target)

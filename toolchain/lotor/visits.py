@@ -255,7 +255,8 @@ def measure_visits(
 
     Returns:
         `target`, `rule` (with the first threshold) and `at`: for each threshold `threshold`,
-        `sequences` (`name`, `synthetic`, and what `judge` found) and `all` (`summary`); `unknown`,
+        `sequences` (`name`, `synthetic`, and what `judge` found), and `all`, `filmed` and `made`,
+        the `summary` of all, of those that are not synthetic and of those that are; `unknown`,
         the number of frames that are unlike all known ones, where the model tells it.
     """
     target = target_index(classifier, dict(recipe))
@@ -294,6 +295,8 @@ def measure_visits(
             "threshold": voting.thresholds[label],
             "sequences": parts,
             "all": summary(parts, voting),
+            "filmed": summary([part for part in parts if not part["synthetic"]], voting),
+            "made": summary([part for part in parts if part["synthetic"]], voting),
         }
     rule = asdict(next(iter(rules.values())))
     result: dict[str, Any] = {"target": label, "rule": rule, "at": found}
@@ -309,6 +312,7 @@ def watch(
     threshold: float | None = None,
     options: Options | None = None,
     veto: ModelFile | None = None,
+    veto_from: float | None = None,
 ) -> dict[str, Any]:
     """Let a model watch every sequence of a folder as a camera would.
 
@@ -319,13 +323,14 @@ def watch(
         threshold: of the target's score, 0..1; those that training chose on val when None.
         options: how to watch; the usual way when None.
         veto: a second model, whose target is a person: while it sees one, nothing alarms.
+        veto_from: its score from which on it does, 0..1; what training chose for it when None.
 
     Returns:
         `model`, `where`, `folder`, `views`, `rate`, `of_full_frame` (whether thresholds are those
         of the full frame though crops are looked at), what `measure_visits` found, and with a board
         `mismatches`, the number of its `runs` whose output differs in any byte. With a veto
-        `veto`: `model`, `label` (what the rule calls it by), `threshold`, `chosen` (by training),
-        `where` it ran, and on a board its `mismatches` and `runs`.
+        `veto`: `model`, `label` (what the rule calls it by), `threshold` and its `source`, `where`
+        it ran, and on a board its `mismatches` and `runs`.
 
     Raises:
         LotorError: there is no threshold, or what should veto cannot.
@@ -333,6 +338,10 @@ def watch(
     options = options or Options()
     if veto:
         check_veto(veto, model)
+    elif veto_from is not None:
+        raise LotorError(
+            f"--veto-threshold {veto_from:g} is of a second model: name it with --veto"
+        )
     own = val_thresholds(model, options.views)
     # Where it is cheapest never to alarm, that is above 1, which no score reaches either.
     thresholds = {n: min(value, 1.0) for n, value in (own or val_thresholds(model)).items()}
@@ -353,7 +362,7 @@ def watch(
         asked = CountingBoard(opened) if isinstance(opened, BoardClassifier) else opened
         result["where"] = f"int8, board {board}" if board else "int8, this machine"
         chosen = read_chosen(model)
-        second = open_veto(veto, opened, options.views) if veto else None
+        second = open_veto(veto, opened, options.views, veto_from) if veto else None
         result |= measure_visits(
             asked, model.recipe, sequences, thresholds, options, chosen, second
         )
@@ -363,7 +372,7 @@ def watch(
             "model": second.name,
             "label": second.label,
             "threshold": second.threshold,
-            "chosen": second.chosen,
+            "source": second.source,
             "where": f"int8, {second.where}",
             **_counts(second.classifier),
         }
@@ -388,9 +397,9 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     veto = result.get("veto", {})
     if veto:
-        why = "chosen by what mistakes cost" if veto["chosen"] else "by default"
         lines.append(
-            f"{veto['model']} ({veto['where']}) vetoes from {veto['threshold']:.3f} on, {why}"
+            f"{veto['model']} ({veto['where']}) vetoes from {veto['threshold']:.3f} on "
+            f"({veto['source']})"
         )
     for each in (result, veto):
         if "mismatches" in each:
@@ -441,10 +450,18 @@ def _conclusions(found: Mapping[str, Any], target: str, others: Mapping[str, str
         )
     if total["per_night"] is None:
         return [*lines, f"  no frame without {target}: false alarms are not known"]
+    parts = {name: found[name] for name in ("filmed", "made")}
+    apart = [
+        f"    {name} alone: {part['false_alarms']} in {part['negatives']} frames, "
+        f"{part['per_night']:.0f} in a night, at most {part['per_night_95']:.0f}"
+        for name, part in parts.items()
+        if all(each["negatives"] for each in parts.values())
+    ]
     return [
         *lines,
         f"  false alarms: {total['false_alarms']} in {total['negatives']} frames without {target} "
         f"({total['negative_s']:.0f} s, {total['scenes']} scenes)",
         f"  in a night of 10 hours: {total['per_night']:.0f}, with 95 % confidence at most "
         f"{total['per_night_95']:.0f} (were frames independent; those of a scene are not)",
+        *apart,
     ]
