@@ -1,7 +1,7 @@
 """How many people a person detector misses on Visual Wake Words, and how often it sees nobody.
 
-Told are recall and false alarms at the threshold with which it vetoes (`lotor visits --veto`), and
-recall at 10 % false alarms, which compares models.
+Told are recall and false alarms at the threshold of its decision, with which it vetoes (`lotor
+visits --veto`, which looks at whole frames), and recall at 10 % false alarms, to compare models.
 
     .venv/bin/python benchmarks/people.py person [--views] [--board B]
 
@@ -165,7 +165,7 @@ def as_text(result: dict[str, Any]) -> str:
     """Return a line for all photographs and one for each part."""
     veto = result["veto"]
     lines = [
-        f"{result['model']}{', ten views' if result['views'] else ''}: vetoes from a score of "
+        f"{result['model']}{', ten views' if result['views'] else ''}: somebody from a score of "
         f"{veto['threshold']:.3f} on ({veto['source']}); average precision "
         f"{result['average_precision']:.3f}"
     ]

@@ -277,7 +277,7 @@ def measure_visits(
                 if chosen.is_unknown(told):
                     seen[label] = math.nan  # which votes for nothing
                 if veto:
-                    seen[veto.label] = veto.score(image, options.views)
+                    seen[veto.label] = veto.score(image)
                 scores[-1].append(seen)
                 unlike.append(told)
                 progress.advance()
@@ -362,7 +362,7 @@ def watch(
         asked = CountingBoard(opened) if isinstance(opened, BoardClassifier) else opened
         result["where"] = f"int8, board {board}" if board else "int8, this machine"
         chosen = read_chosen(model)
-        second = open_veto(veto, opened, options.views, veto_from) if veto else None
+        second = open_veto(veto, opened, veto_from) if veto else None
         result |= measure_visits(
             asked, model.recipe, sequences, thresholds, options, chosen, second
         )
