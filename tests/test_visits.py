@@ -132,6 +132,7 @@ def test_what_a_person_held_back_is_told() -> None:
     found = judged("TTTTT", "xpxxx")
     assert found["vetoed"] == [1, 2]
     assert found["vetoed_by"] == {"person": [1, 2]}
+    assert found["somebody"] == {"person": 1}
     assert found["visits"][0]["delay"] == 3
 
 
@@ -160,7 +161,7 @@ def test_the_rule_of_three() -> None:
     assert poisson_upper(0) == pytest.approx(-math.log(0.05))
     rule = Rule({"raccoon": 0.5}, cooldown_s=60.0)
     part: dict[str, Any] = {"visits": [], "negatives": 3600, "negative_s": 3600.0}
-    part |= {"false_alarms": [], "vetoed": [], "vetoed_by": {}}
+    part |= {"false_alarms": [], "vetoed": [], "vetoed_by": {}, "somebody": {}}
     found = summary([part | {"frames": 3600}] * 2, rule)
     assert (found["per_night"], found["per_night_95"]) == (0.0, 15.0)
     many = summary([part | {"frames": 3600, "false_alarms": [1] * 200}], rule)
@@ -316,6 +317,7 @@ def test_the_report_says_what_it_rests_on(yard: Path) -> None:
     assert "threshold 0.500, for 1% false alarms on val without crops" in text
     assert "visits: 1 of 2 seen, 1 missed; 2 of them made, not filmed" in text
     assert "6 frames had the votes, but a person was seen: 6 by its own label" in text
+    assert "a person is seen on frames: 8 by its own label, of 42" in text
     assert "1 in 28 frames without raccoon (28 s, 3 scenes)" in text
     assert "in a night of 10 hours: 600, with 95 % confidence at most 600" in text
 

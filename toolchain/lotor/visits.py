@@ -136,7 +136,7 @@ def judge(
         to the alarm (0 also while the animal enters); `negatives`, the frames that cannot show the
         target, and `negative_s`, their time; `false_alarms` and `vetoed`, indices of frames with a
         false alarm, and with enough votes but a veto; `vetoed_by`, for each label that vetoes
-        those of the latter that it forbade.
+        those of the latter that it forbade, and `somebody`, on how many frames it is seen.
     """
     visits = find_visits(truths, rule.of)
     voting = Voting(rule)
@@ -165,6 +165,10 @@ def judge(
         "vetoed_by": {
             label: [index for index in held if label in decisions[index].vetoed_by]
             for label in rule.vetoes
+        },
+        "somebody": {
+            label: sum(not seen[label] < least for seen in scores)  # as voting has it
+            for label, least in rule.vetoes.items()
         },
     }
 
@@ -211,6 +215,9 @@ def summary(parts: Sequence[Mapping[str, Any]], rule: Rule) -> dict[str, Any]:
         "vetoed": sum(len(part["vetoed"]) for part in parts),
         "vetoed_by": {
             label: sum(len(part["vetoed_by"][label]) for part in parts) for label in rule.vetoes
+        },
+        "somebody": {
+            label: sum(part["somebody"][label] for part in parts) for label in rule.vetoes
         },
         "per_night": round(min(most, alarms / nights), 1) if nights else None,
         "per_night_95": round(min(most, poisson_upper(alarms) / nights), 1) if nights else None,
@@ -448,6 +455,9 @@ def _conclusions(found: Mapping[str, Any], target: str, others: Mapping[str, str
         lines.append(
             f"  {total['vetoed']} frames had the votes, but a person was seen: {', '.join(held)}"
         )
+    if any(total["somebody"].values()):
+        seen = [f"{n} by {others.get(k, 'its own label')}" for k, n in total["somebody"].items()]
+        lines.append(f"  a person is seen on frames: {', '.join(seen)}, of {total['frames']}")
     if total["per_night"] is None:
         return [*lines, f"  no frame without {target}: false alarms are not known"]
     parts = {name: found[name] for name in ("filmed", "made")}
