@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ModelFile
     folder = tmp_path_factory.mktemp("models")
     images = [draw(shapes.split("+") if shapes else []) for _, shapes in FRAMES]
     first = write(folder / "first", 32, images)
-    second = write(folder / "second", 24, images, "person", seed=2)
+    second = write(folder / "second", 24, images, "guard", "person")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOTOR_RUN_DIR", str(folder / "run"))
         yield first, second

@@ -49,11 +49,11 @@ def build(side: int, seed: int = 1) -> bytes:
 
 
 def write(
-    folder: Path, side: int, images: list[Image], target: str = LABELS[0], seed: int = 1
+    folder: Path, side: int, images: list[Image], name: str = "watcher", target: str = LABELS[0]
 ) -> ModelFile:
     """Write the model with all that training leaves beside it; half of `images` are unknown."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, content = folder / f"watcher{seed}.tflite", build(side, seed)
+    path, content = folder / f"{name}.tflite", build(side)
     path.write_bytes(content)
     (folder / "labels.txt").write_text("".join(f"{label}\n" for label in LABELS))
     recipe = RECIPE.replace("SIDE", str(side)).replace("TARGET", target)
