@@ -1,5 +1,6 @@
 """Fixtures of the host tests."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,12 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 Lotor = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_uses_of_the_real_test_split(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests measure on their made-up data is written down elsewhere."""
+    os.environ["LOTOR_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")

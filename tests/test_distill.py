@@ -268,6 +268,8 @@ def test_from_teacher_to_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "large").mkdir()
     large = text.replace("= 32", "= 48")
     recipe = write_recipe(tmp_path / "large", large, NETWORK=network, MORE="int8 = false")
+    with pytest.raises(LotorError, match=r"tiny stays in float, .*: leave out --test"):
+        train(str(recipe), data, steps=1, test=True)
     result = train(str(recipe), data, steps=1)
     out = recipe.parent
     teacher = out / "tiny_float.tflite"
@@ -279,7 +281,7 @@ def test_from_teacher_to_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (tmp_path / "small").mkdir()
     table = f'[teacher]\nfile = "{teacher}"\nsha256 = "{digest(teacher)}"\n'
     recipe = write_recipe(tmp_path / "small", text + table, NETWORK=network, MORE="")
-    result = train(str(recipe), data, steps=2)
+    result = train(str(recipe), data, steps=2, test=True)
     assert (recipe.parent / "tiny.tflite").is_file()
     assert result["lineage"]["teacher_sha256"] == digest(teacher)
     assert set(result["metrics"]) >= {"thresholds", "val", "test", "test_float"}

@@ -12,6 +12,7 @@ from lotor.data.manifest import Photo
 from lotor.errors import LotorError
 from lotor.evaluate import (
     Scored,
+    as_figure,
     average_precision,
     bootstrap,
     confusion,
@@ -20,6 +21,7 @@ from lotor.evaluate import (
     measure,
     operating_points,
     recall_at,
+    rounded,
     threshold_at,
 )
 
@@ -101,6 +103,12 @@ def test_sharp_photographs_are_measured_apart() -> None:
         "false_alarms": 0.5,
     }
     assert found["all"]["class_accuracy"] == {"raccoon": 0.5, "other": 0.5}
+
+
+def test_figures_are_rounded_once() -> None:
+    assert [as_figure(rounded(v)) for v in (0.96146, 0.870499)] == ["0.961", "0.870"]
+    assert rounded(float("nan")) is None
+    assert as_figure(None) == "-"
 
 
 def test_operating_points_are_thresholds_of_the_target() -> None:

@@ -413,7 +413,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(folder))
         patch.setenv("LOTOR_CACHE", str(folder / "cache"))
-        result = train(recipe, data, out=folder / "out")
+        result = train(recipe, data, out=folder / "out", test=True)
     assert "peak inside the box" in as_text(result)
     return folder
 

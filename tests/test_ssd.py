@@ -511,7 +511,7 @@ def test_a_detector_learns_where_things_are(tmp_path: Path) -> None:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(tmp_path))
         patch.setenv("LOTOR_CACHE", str(tmp_path / "cache"))
-        metrics = train(str(recipe), data, out=tmp_path / "out")["metrics"]
+        metrics = train(str(recipe), data, out=tmp_path / "out", test=True)["metrics"]
     assert metrics["test"]["boxes"]["mean_average_precision"] > 0.9
     assert metrics["test"]["best_box_hits"] > 0.9
     assert metrics["test_float"]["boxes"]["mean_average_precision"] > 0.9
@@ -531,7 +531,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("PIP_FIND_LINKS", str(folder))
         patch.setenv("LOTOR_CACHE", str(folder / "cache"))
-        result = train(str(folder / "recipe.toml"), data, out=folder / "out")
+        result = train(str(folder / "recipe.toml"), data, out=folder / "out", test=True)
     assert "mean average precision of boxes" in as_text(result)
     return folder
 

@@ -242,7 +242,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         patch.setenv("PIP_FIND_LINKS", str(folder))
         patch.setenv("LOTOR_CACHE", str(folder / "cache"))
         results = {
-            "a": train(recipe, data, steps=2, seed=6, out=folder / "a"),
+            "a": train(recipe, data, steps=2, seed=6, out=folder / "a", test=True),
             "b": train(recipe, data, steps=2, seed=6, out=folder / "b"),
         }
     return {"folder": folder, **results}
@@ -252,6 +252,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_seed_decides_every_byte(trained: dict[str, Any]) -> None:
     a, b = ((trained["folder"] / n / "tiny.tflite").read_bytes() for n in "ab")
     assert a == b
+    assert trained["a"]["lineage"] == trained["b"]["lineage"]
+    # Nothing depends on whether test is measured.
+    figures = dict(trained["a"]["metrics"])
+    assert {figures.pop(name)["all"]["photos"] for name in ("test", "test_float")} == {16}
+    assert figures == trained["b"]["metrics"]
     assert trained["a"]["lineage"]["seed"] == 6
     assert trained["a"]["lineage"]["recipe"]["fit"]["steps"] == 2
 

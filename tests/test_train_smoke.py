@@ -117,7 +117,9 @@ def road(lotor: Lotor, tmp_path_factory: pytest.TempPathFactory) -> Road:
         patch.setenv("PIP_NO_INDEX", "1")
         patch.setenv("LOTOR_CACHE", str(folder / "cache"))
         for out in (found.one, found.two):
-            commands.append(("train", folder / "recipe.toml", "--data", found.data, "--out", out))
+            commands.append(
+                ("train", folder / "recipe.toml", "--data", found.data, "--out", out, "--test")
+            )
         for command in commands:
             done = lotor(*command, timeout=500)
             assert done.returncode == 0, done.stderr

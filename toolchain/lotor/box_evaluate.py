@@ -7,7 +7,7 @@ import numpy as np
 
 from lotor.boxes import Found, overlap
 from lotor.data.manifest import Box, Photo
-from lotor.evaluate import Flags, Scores, resamples
+from lotor.evaluate import Flags, Scores, as_figure, resamples, rounded
 
 LEAST_OVERLAP = 0.5
 """Intersection over union from which on a box is right."""
@@ -90,7 +90,7 @@ def by_label(
             )
     each = [row["average_precision"] for row in table.values()]
     return {
-        "mean_average_precision": round(float(np.mean(each)), 4) if each else None,
+        "mean_average_precision": rounded(float(np.mean(each))) if each else None,
         "labels": table,
     }
 
@@ -109,9 +109,9 @@ def _figures(
     drawn = [precision(rows) for rows in resamples(groups) if counts[rows].any()]
     return {
         "boxes": int(counts.sum()),
-        "average_precision": round(precision(np.arange(len(found))), 4),
-        "average_precision_95": [round(float(v), 4) for v in np.percentile(drawn, [2.5, 97.5])],
-        "recall": round(sum(int(each.sum()) for each in right) / int(counts.sum()), 4),
+        "average_precision": rounded(precision(np.arange(len(found)))),
+        "average_precision_95": [rounded(v) for v in np.percentile(drawn, [2.5, 97.5])],
+        "recall": rounded(sum(int(each.sum()) for each in right) / int(counts.sum())),
     }
 
 
@@ -119,16 +119,12 @@ def as_lines(figures: Mapping[str, Any]) -> list[str]:
     """Return the figures for people."""
     lines = [
         f"  mean average precision of boxes at {LEAST_OVERLAP} overlap, by Pascal VOC: "
-        f"{_text(figures['mean_average_precision'])}"
+        f"{as_figure(figures['mean_average_precision'])}"
     ]
     for label, row in figures["labels"].items():
-        low, high = row["average_precision_95"]
+        low, high = map(as_figure, row["average_precision_95"])
         lines.append(
-            f"    {label}: {_text(row['average_precision'])} [{_text(low)}, {_text(high)}], "
-            f"{row['boxes']} boxes, {_text(row['recall'])} of them found at any score"
+            f"    {label}: {as_figure(row['average_precision'])} [{low}, {high}], "
+            f"{row['boxes']} boxes, {as_figure(row['recall'])} of them found at any score"
         )
     return lines
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

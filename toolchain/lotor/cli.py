@@ -157,7 +157,9 @@ def _add_benchmark(commands: _Commands) -> None:
     )
     parser.add_argument("model", help="a model with a recipe and a benchmark.toml, e.g. raccoon")
     parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the benchmark's")
-    parser.add_argument("--split", help="train, val or test; the benchmark's")
+    parser.add_argument(
+        "--split", help="train, val or test; the benchmark's. Uses of test are counted"
+    )
     parser.add_argument(
         "--unfrozen", action="store_true", help="allow other data or another split, and say so"
     )
@@ -168,7 +170,8 @@ def _add_benchmark(commands: _Commands) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="fail where a figure became worse beyond its interval or a baseline is not beaten",
+        help="fail where a figure became worse beyond its interval, or a baseline or the version "
+        "before is not beaten",
     )
     parser.add_argument(
         "-o", "--output", type=Path, metavar="PAGE", help="write tables and pictures to a page"
@@ -596,7 +599,11 @@ def _add_evaluate(commands: _Commands) -> None:
     parser = commands.add("evaluate", "measure a model on photographs it has not seen", _evaluate)
     parser.add_argument("model", help="a model with a recipe, e.g. raccoon")
     parser.add_argument("--data", type=Path, help="a folder with manifest.csv; the recipe's")
-    parser.add_argument("--split", default="test", help="train, val or test (the default)")
+    parser.add_argument(
+        "--split",
+        default="val",
+        help="train, val (the default) or test, which is for a release: its uses are counted",
+    )
     parser.add_argument("--float", action="store_true", help="the float model instead, in LiteRT")
     parser.add_argument("--views", action="store_true", help="score nine crops of each as well")
     parser.add_argument("--board", help="infer on this board, compared byte by byte with the host")
@@ -936,6 +943,12 @@ def _add_train(commands: _Commands) -> None:
     )
     parser.add_argument("--version", metavar="HASH", help="of the data set; what it is now")
     parser.add_argument("--anew", action="store_true", help="do not go on with what was broken off")
+    parser.add_argument(
+        "--test",
+        action="store_true",
+        help="measure on test, too: for a model that is going to ship, once; uses are counted. "
+        "Choose on val, which is measured always",
+    )
 
 
 def _train(args: argparse.Namespace) -> Result:
@@ -946,7 +959,16 @@ def _train(args: argparse.Namespace) -> Result:
         return Result(drawn, preview.as_text(drawn))
     from lotor.train.pipeline import as_text, train
 
-    found = train(args.model, args.data, args.steps, args.seed, args.out, args.version, args.anew)
+    found = train(
+        args.model,
+        args.data,
+        args.steps,
+        args.seed,
+        args.out,
+        args.version,
+        args.anew,
+        args.test,
+    )
     return Result(found, as_text(found))
 
 

@@ -101,9 +101,9 @@ def choose(
     return {
         "threshold": threshold,
         "cost": round(_cost(scores, positive, threshold, costs), 6),
-        "recall": round(float((scores[positive] >= threshold).mean()), 4),
-        "false_alarms": round(float((scores[~positive] >= threshold).mean()), 4),
-        "threshold_95": [round(float(v[0]), 4) for v in (low, high)],
+        "recall": round(float((scores[positive] >= threshold).mean()), 6),
+        "false_alarms": round(float((scores[~positive] >= threshold).mean()), 6),
+        "threshold_95": [round(float(v[0]), 6) for v in (low, high)],
         "cost_95": [round(float(v[1]), 6) for v in (low, high)],
         "cost_silent": round(float(costs.expected(0.0, 0.0)), 6),
     }

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from lotor.calibration import calibration_error
 from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open_classifier
 from lotor.data.manifest import SHARP_SHORT_SIDE, Photo, data_folder, read_manifest
+from lotor.data.uses import TEST, count_use
 from lotor.decision import read_chosen
 from lotor.detect import score_image, target_index
 from lotor.errors import LotorError
@@ -26,6 +27,9 @@ T = TypeVar("T")
 
 FALSE_ALARMS = (0.01, 0.05)
 """Shares of the photographs without the target that may alarm, at which recall is told."""
+
+DIGITS = 6
+"""Of figures in files. People read three; from four kept, one in twenty would round wrongly."""
 
 
 def average_precision(scores: Scores, positive: Flags) -> float:
@@ -182,21 +186,21 @@ def _figures(
     return {
         "photos": len(scored.photos),
         "positives": int(positive.sum()),
-        "average_precision": _rounded(average_precision(found, positive)),
-        "average_precision_95": [_rounded(v) for v in bootstrap(found, positive, groups)],
-        "recall": {f"{s:.0%}": _rounded(recall_at(found, positive, s)) for s in FALSE_ALARMS},
+        "average_precision": rounded(average_precision(found, positive)),
+        "average_precision_95": [rounded(v) for v in bootstrap(found, positive, groups)],
+        "recall": {f"{s:.0%}": rounded(recall_at(found, positive, s)) for s in FALSE_ALARMS},
         "at_threshold": {
             name: {
-                "threshold": _rounded(threshold),
-                "recall": _rounded(_share(found[positive] >= threshold)),
-                "false_alarms": _rounded(_share(found[~positive] >= threshold)),
+                "threshold": rounded(threshold),
+                "recall": rounded(_share(found[positive] >= threshold)),
+                "false_alarms": rounded(_share(found[~positive] >= threshold)),
             }
             for name, threshold in thresholds.items()
         },
-        "accuracy": _rounded(_share(said == scored.truth)),
-        "calibration_error": _rounded(calibration_error(scored.scores, scored.truth)),
+        "accuracy": rounded(_share(said == scored.truth)),
+        "calibration_error": rounded(calibration_error(scored.scores, scored.truth)),
         "class_accuracy": {
-            label: _rounded(row[index] / sum(row)) if sum(row) else None
+            label: rounded(row[index] / sum(row)) if sum(row) else None
             for index, (label, row) in enumerate(zip(labels, table, strict=True))
         },
         "confusion": table,
@@ -207,14 +211,20 @@ def _share(flags: Flags) -> float:
     return float(flags.mean()) if flags.size else float("nan")
 
 
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)
+def rounded(value: float) -> float | None:
+    """Return a figure as files keep it, with `DIGITS`; None where it is no number."""
+    return None if np.isnan(value) else round(float(value), DIGITS)
+
+
+def as_figure(value: float | None) -> str:
+    """Return a figure for people, with three digits."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def evaluate(
     model: ModelFile,
     data: Path | None = None,
-    split: str = "test",
+    split: str = "val",
     real: bool = False,
     views: bool = False,
     board: str | None = None,
@@ -225,7 +235,7 @@ def evaluate(
     Args:
         model: from the zoo, with a recipe.
         data: the folder of photographs; the recipe's when None.
-        split: train, val or test.
+        split: train, val or test. Uses of test are counted, see `lotor.data.uses`.
         real: measure the float model beside it (NAME_float.tflite) instead, in LiteRT.
         views: score nine crops of every photograph too.
         board: infer on this board, and compare every output with this machine's.
@@ -243,10 +253,21 @@ def evaluate(
     if not (data or usual):
         raise LotorError(f"{model.name}'s recipe.toml names no data.folder; give one with --data")
     folder = data_folder(data, str(usual))
-    photos = spread(read_manifest(folder).split(split), limit)
+    found = read_manifest(folder)
+    photos = spread(found.split(split), limit)
     if not photos:
         raise LotorError(f"{folder} has no photograph in split {split}")
     result: dict[str, Any] = {"model": model.name, "split": split, "data": str(folder)}
+    result |= _judge_at(model, photos, real, views, board)
+    if split == TEST:
+        count_use(found, model.name, model.path.read_bytes())
+    return result
+
+
+def _judge_at(
+    model: ModelFile, photos: Sequence[Photo], real: bool, views: bool, board: str | None
+) -> dict[str, Any]:
+    """Return what `evaluate` tells of the place where a model ran, and its figures."""
     if real:
         float_path = model.path.with_name(f"{model.name}_float.tflite")
         if board or not float_path.is_file():
@@ -256,14 +277,14 @@ def evaluate(
                 else f"no float model {float_path}: `lotor train {model.name}` writes it"
             )
         float_model = LiteRtClassifier(replace(model, path=float_path))
-        return result | {"where": "float, LiteRT"} | _judge(float_model, model, photos, views)
+        return {"where": "float, LiteRT"} | _judge(float_model, model, photos, views)
     with open_classifier(model, board) as classifier:
         if isinstance(classifier, BoardClassifier):
-            result["where"] = f"int8, board {board}"
             counting = CountingBoard(classifier)
-            result |= _judge(counting, model, photos, views)
-            return result | {"mismatches": counting.mismatches, "runs": counting.runs}
-        return result | {"where": "int8, this machine"} | _judge(classifier, model, photos, views)
+            figures = _judge(counting, model, photos, views)
+            runs = {"mismatches": counting.mismatches, "runs": counting.runs}
+            return {"where": f"int8, board {board}", **figures, **runs}
+        return {"where": "int8, this machine"} | _judge(classifier, model, photos, views)
 
 
 class CountingBoard:
@@ -339,7 +360,7 @@ def _judge(
     if scored.unlike is None or chosen.unknown is None:
         return result
     share = float(np.mean([chosen.is_unknown(unlike) for unlike in scored.unlike]))
-    return result | {"unknown": {"threshold": chosen.unknown, "share": _rounded(share)}}
+    return result | {"unknown": {"threshold": chosen.unknown, "share": rounded(share)}}
 
 
 def val_thresholds(model: ModelFile, views: bool = False) -> dict[str, float]:
@@ -381,27 +402,23 @@ def as_text(result: dict[str, Any]) -> str:
 
 
 def _part_lines(figures: dict[str, Any], target: str) -> list[str]:
-    low, high = figures["average_precision_95"]
+    low, high = map(as_figure, figures["average_precision_95"])
     lines = [
         f"  {figures['photos']} photographs, {figures['positives']} of them {target}",
-        f"  average precision {_text(figures['average_precision'])} [{_text(low)}, {_text(high)}]",
+        f"  average precision {as_figure(figures['average_precision'])} [{low}, {high}]",
     ]
     for share, recall in figures["recall"].items():
-        lines.append(f"  recall at {share} false alarms {_text(recall)}")
+        lines.append(f"  recall at {share} false alarms {as_figure(recall)}")
     for share, point in figures["at_threshold"].items():
         lines.append(
-            f"  at the threshold for {share} on val, {_text(point['threshold'])}: recall "
-            f"{_text(point['recall'])}, false alarms {_text(point['false_alarms'])}"
+            f"  at the threshold for {share} on val, {as_figure(point['threshold'])}: recall "
+            f"{as_figure(point['recall'])}, false alarms {as_figure(point['false_alarms'])}"
         )
     return [
         *lines,
-        f"  right label {_text(figures['accuracy'])}, calibration error "
-        f"{_text(figures['calibration_error'])}",
+        f"  right label {as_figure(figures['accuracy'])}, calibration error "
+        f"{as_figure(figures['calibration_error'])}",
     ]
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 def confusion_lines(table: Sequence[Sequence[int]], labels: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from lotor.box_evaluate import LEAST_OVERLAP, by_label
 from lotor.box_evaluate import as_lines as box_lines
 from lotor.boxes import Found, boxes_of, overlap
 from lotor.classifier import Classifier, HostClassifier, LiteRtClassifier
-from lotor.data.manifest import Box, DataSet, Photo
+from lotor.data.manifest import Box, Photo
 from lotor.data.paste import Cutout, cut_out, paste
 from lotor.decision import read_chosen
 from lotor.errors import LotorError
@@ -26,8 +26,10 @@ from lotor.evaluate import (
     FALSE_ALARMS,
     Flags,
     Scores,
+    as_figure,
     average_precision,
     bootstrap,
+    rounded,
     threshold_at,
 )
 from lotor.locate import Heat, background_of, heat_maps, peak_of, regions
@@ -326,21 +328,24 @@ def judge_places(
     return {"labels": classifier.labels, "target": model.recipe["target"], "located": found}
 
 
-def figures_of_training(model: ModelFile, real: Path, photos: DataSet) -> dict[str, Any]:
-    """Return the figures on val and test, and the thresholds that val gives.
+def figures_of_training(
+    model: ModelFile, real: Path, val: Sequence[Photo], test: Sequence[Photo]
+) -> dict[str, Any]:
+    """Return the figures on val and, where there are photographs, test; and val's thresholds.
 
     Args:
         model: int8.
         real: the float model's file.
-        photos: the data set.
+        val: photographs.
+        test: the same, of a model that is going to ship.
     """
     int8 = HostClassifier(model)  # the generated C says what LiteRT says, sooner
-    val = judge(int8, model.recipe, photos.split("val"))
-    figures = {"thresholds": val["thresholds"], "val": val}
-    if test := photos.split("test"):
-        figures["test"] = judge(int8, model.recipe, test, val["thresholds"])
+    found = judge(int8, model.recipe, val)
+    figures = {"thresholds": found["thresholds"], "val": found}
+    if test:
+        figures["test"] = judge(int8, model.recipe, test, found["thresholds"])
         floats = LiteRtClassifier(replace(model, path=real))
-        figures["test_float"] = judge(floats, model.recipe, test, val["thresholds"])
+        figures["test_float"] = judge(floats, model.recipe, test, found["thresholds"])
     return figures
 
 
@@ -360,39 +365,30 @@ def as_lines(found: Mapping[str, Any], target: str) -> list[str]:
     lines = [f"  {found['photos']} photographs, {found['positives']} of them with {target}"]
     if task == "detect":
         lines += box_lines(found["boxes"])
-    lines.append(f"  {right} {_text(found[hit])}")
+    lines.append(f"  {right} {as_figure(found[hit])}")
     for row in found["by_area"]:
         low, high = row["area"]
         lines.append(
-            f"    {low:.0%} to {high:.0%} of the frame: {_text(row[hit])} of {row['photos']}"
+            f"    {low:.0%} to {high:.0%} of the frame: {as_figure(row[hit])} of {row['photos']}"
         )
     low, high = found["average_precision_95"]
     what = {"locate": "the peak", "detect": "photographs by their best box"}[task]
     lines.append(
-        f"  average precision of {what} {_text(found['average_precision'])} "
-        f"[{_text(low)}, {_text(high)}]"
+        f"  average precision of {what} {as_figure(found['average_precision'])} "
+        f"[{as_figure(low)}, {as_figure(high)}]"
     )
     places = {"locate": "peaks", "detect": "boxes"}[task]
     for name, row in found["at_threshold"].items():
         lines.append(
-            f"  at the threshold for {name} on val, {_text(row['threshold'])}: found "
-            f"{_text(row['found'])}, false alarms {_text(row['false_alarms'])}, "
-            f"{_text(row[counted])} {places} a photograph without {target}"
+            f"  at the threshold for {name} on val, {as_figure(row['threshold'])}: found "
+            f"{as_figure(row['found'])}, false alarms {as_figure(row['false_alarms'])}, "
+            f"{as_figure(row[counted])} {places} a photograph without {target}"
         )
     for row in found["pasted"]:
         if row["count"]:
-            over = ", ".join(f"{_text(v)} over that of {k}" for k, v in row["found"].items())
+            over = ", ".join(f"{as_figure(v)} over that of {k}" for k, v in row["found"].items())
             lines.append(
                 f"  pasted at {row['area']:.0%} of the frame ({row['count']}): {right} "
-                f"{_text(row[hit])}; {over}"
+                f"{as_figure(row[hit])}; {over}"
             )
     return lines
-
-
-def rounded(value: float) -> float | None:
-    """Return a figure with four digits; None where it is no number."""
-    return None if np.isnan(value) else round(float(value), 4)
-
-
-def _text(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -146,6 +146,6 @@ def choose(known: Values) -> dict[str, Any]:
     limit = threshold(known)
     return {
         "threshold": limit,
-        "accepted": round(float((known <= limit).mean()), 4),
-        "median": round(float(np.median(known)), 4),
+        "accepted": round(float((known <= limit).mean()), 6),
+        "median": round(float(np.median(known)), 6),
     }

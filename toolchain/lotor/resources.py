@@ -1,4 +1,4 @@
-"""Where Lotor keeps its data files, its cache and the state of running emulators."""
+"""Where Lotor keeps its data files, its cache, its records and the state of running emulators."""
 
 import os
 from pathlib import Path
@@ -37,6 +37,16 @@ def run_dir() -> Path:
     else:
         path = cache_dir() / "run"
     return _made(path, "LOTOR_RUN_DIR")
+
+
+def state_dir() -> Path:
+    """Return the folder of what nothing can rebuild: `$LOTOR_STATE_DIR` or the XDG one."""
+    if explicit := os.environ.get("LOTOR_STATE_DIR"):
+        path = Path(explicit)
+    else:
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        path = Path(home) / "lotor"
+    return _made(path, "LOTOR_STATE_DIR")
 
 
 def _made(path: Path, variable: str) -> Path:

@@ -12,7 +12,7 @@ from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open
 from lotor.data.manifest import MANIFEST, Photo, read_manifest
 from lotor.detect import find_images
 from lotor.errors import LotorError
-from lotor.evaluate import average_precision, spread
+from lotor.evaluate import average_precision, rounded, spread
 from lotor.preprocess import read_image
 from lotor.progress import Progress
 from lotor.zoo import ModelFile
@@ -119,7 +119,7 @@ def _score(classifier: Classifier, paths: Sequence[Path], title: str) -> tuple[S
 
 def _row(scores: Scores, base: Scores, photographs: Photographs) -> dict[str, Any]:
     same = scores.argmax(axis=1) == base.argmax(axis=1)
-    row: dict[str, Any] = {"agreement": round(float(same.mean()), 4)}
+    row: dict[str, Any] = {"agreement": rounded(float(same.mean()))}
     truth, target = photographs.truth, photographs.target
     if truth is None:
         return row
@@ -133,10 +133,10 @@ def _row(scores: Scores, base: Scores, photographs: Photographs) -> dict[str, An
     every = np.arange(len(truth))
     measures = {"average_precision": precision, "accuracy": accuracy}
     for name, measure in measures.items():
-        row[name] = _rounded(measure(every, scores))
+        row[name] = rounded(measure(every, scores))
         if scores is not base:
             row.setdefault("delta", {})[name] = [
-                _rounded(v) for v in difference(measure, scores, base, photographs.groups)
+                rounded(v) for v in difference(measure, scores, base, photographs.groups)
             ]
     return row
 
@@ -174,10 +174,6 @@ def difference(
     kept = np.array(found)[np.isfinite(found)]  # the target may be in none of them
     low, high = np.percentile(kept, [2.5, 97.5]) if kept.size else (np.nan, np.nan)
     return gain, float(low), float(high)
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(float(value), 4)
 
 
 def compare_files(

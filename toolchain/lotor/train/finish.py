@@ -26,7 +26,7 @@ from lotor.calibration import (
 )
 from lotor.data.manifest import Photo
 from lotor.errors import LotorError
-from lotor.evaluate import average_precision
+from lotor.evaluate import average_precision, rounded
 from lotor.ood import still_directions
 from lotor.preprocess import normalize, read_image, resize
 from lotor.progress import Progress
@@ -129,13 +129,9 @@ def choose_temperature(logits: Values, truth: Labels, recipe: Recipe) -> dict[st
         "temperature": round(temperature, 4),
         "used": recipe.calibrate.temperature == "on" or harmless,
         "prior": prior or "as val has it",
-        "before": {name: _rounded(value) for name, value in before.items()},
-        "after": {name: _rounded(value) for name, value in after.items()},
+        "before": {name: rounded(value) for name, value in before.items()},
+        "after": {name: rounded(value) for name, value in after.items()},
     }
-
-
-def _rounded(value: float) -> float | None:
-    return None if np.isnan(value) else round(value, 4)
 
 
 def cooled(network: Network, planned: Plan, temperature: float) -> tuple[Network, Plan]:

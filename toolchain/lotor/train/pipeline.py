@@ -14,8 +14,16 @@ from lotor.classifier import LiteRtClassifier
 from lotor.data.manifest import DataSet, data_folder, read_manifest
 from lotor.data.samples import get_samples
 from lotor.data.store import read_version, tombstones
+from lotor.data.uses import TEST, count_use
 from lotor.errors import LotorError
-from lotor.evaluate import FALSE_ALARMS, Scored, measure, operating_points, score_photos
+from lotor.evaluate import (
+    FALSE_ALARMS,
+    Scored,
+    as_figure,
+    measure,
+    operating_points,
+    score_photos,
+)
 from lotor.locate_evaluate import as_lines, figures_of_training
 from lotor.preprocess import Image, read_image
 from lotor.resources import resource
@@ -37,14 +45,15 @@ def train(
     out: Path | None = None,
     version: str | None = None,
     anew: bool = False,
+    test: bool = False,
 ) -> dict[str, Any]:
     """Train a model by its recipe and write it with its evidence.
 
     Written to `out`, all at once at the end: NAME.tflite (int8), NAME_float.tflite, labels.txt,
-    recipe.toml, metrics.json (figures on val and test, thresholds chosen on val), lineage.json,
+    recipe.toml, metrics.json (figures on val, thresholds chosen on it), lineage.json,
     golden/*.npz. Meanwhile the state of the training is kept there, in `.NAME.training`; where
     there is one, training goes on from it, and ends with the bytes of one that was not interrupted.
-    A recipe that stays in float has no NAME.tflite, no golden vectors and no figures on test.
+    A recipe that stays in float has no NAME.tflite and no golden vectors.
 
     Args:
         name: a folder in `models/` with a recipe, or the path of a recipe.
@@ -54,24 +63,28 @@ def train(
         out: where to write; the recipe's own folder when None.
         version: of the data set, the start of its hash; what it is now when None.
         anew: start over, whatever was interrupted.
+        test: measure on test as well, the int8 and the float model: for what is going to ship.
+            Each use of the split is counted, see `lotor.data.uses`.
 
     Returns:
         `files`, `metrics`, `lineage`.
 
     Raises:
         LotorError: the recipe, the photographs or the folder will not do; what was interrupted is
-            another training; or there is no room.
+            another training; there is no room; or there is nothing to measure on test.
     """
     path = find_recipe(name)
     recipe = _changed(read_recipe(path), steps, seed)
     folder = data_folder(data, recipe.data.folder)
-    photos = read_version(folder, version) if version else read_manifest(folder)
+    listed = read_version(folder, version) if version else read_manifest(folder)
     out = out or path.parent
     with loading():
         from lotor.train import fit
     fit.make_repeatable(recipe.fit.seed)
     check_folder(out)
-    photos, digest = check_data(photos, recipe)
+    photos, digest = check_data(listed, recipe)
+    if test:
+        _check_test(photos, recipe)
     lineage = _lineage(recipe, photos, digest)
     saved = Checkpoint(out / f".{recipe.name}.training", _identity(lineage))
     if anew:
@@ -88,13 +101,15 @@ def train(
         _write(recipe, made, int8, real)
         if (out / "recipe.toml").resolve() != path.resolve():
             (made / "recipe.toml").write_bytes(path.read_bytes())
-        metrics = _measure(recipe, photos, made, calibration)
+        metrics = _measure(recipe, photos, made, calibration, test)
         for title, content in (("metrics", metrics), ("lineage", lineage)):
             (made / f"{title}.json").write_text(json.dumps(content, indent=2) + "\n", "utf-8")
         if int8:
             write_golden(made / f"{recipe.name}.tflite", recipe, made / "golden")
         files = publish(made, out)
     saved.remove()
+    if test and int8:
+        count_use(listed, recipe.name, int8)
     return {"files": [str(file) for file in files], "metrics": metrics, "lineage": lineage}
 
 
@@ -110,6 +125,16 @@ def find_recipe(name: str) -> Path:
             f"{', '.join(sorted(known)) or 'no model'}; or give the path of a recipe.toml"
         )
     return path
+
+
+def _check_test(photos: DataSet, recipe: Recipe) -> None:
+    """See that there is something to measure on test, before the long work."""
+    if not recipe.quantize.int8:
+        raise LotorError(
+            f"{recipe.name} stays in float, as a teacher, and does not ship: leave out --test"
+        )
+    if not photos.split(TEST):
+        raise LotorError(f"{photos.folder} has no photograph in split test: leave out --test")
 
 
 def _changed(recipe: Recipe, steps: int | None, seed: int | None) -> Recipe:
@@ -176,13 +201,15 @@ def _write(recipe: Recipe, out: Path, int8: bytes | None, real: bytes) -> None:
 
 
 def _measure(
-    recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any]
+    recipe: Recipe, photos: DataSet, out: Path, calibration: dict[str, Any], test: bool
 ) -> dict[str, Any]:
-    """Return the figures on val and test, and the thresholds that val gives."""
+    """Return the figures on val and, if wanted, test; and the thresholds that val gives."""
+    last = photos.split(TEST) if test else []
     if recipe.task != "classify":
         table, path = dataclasses.asdict(recipe), out / f"{recipe.name}.tflite"
         model = ModelFile(recipe.name, path, recipe.labels, table)
-        return figures_of_training(model, out / f"{recipe.name}_float.tflite", photos)
+        real_path = out / f"{recipe.name}_float.tflite"
+        return figures_of_training(model, real_path, photos.split("val"), last)
     real = _classifier(recipe, out / f"{recipe.name}_float.tflite", fast=True)
     whole = recipe.quantize.int8
     int8 = _classifier(recipe, out / f"{recipe.name}.tflite") if whole else real
@@ -195,11 +222,10 @@ def _measure(
     if whole:
         figures |= _choices(recipe, int8, val)
     figures["val"] = measure(val, recipe.labels, target, thresholds)
-    # A teacher is only chosen by; its students are what is measured in the end.
-    if whole and (test := photos.split("test")):
-        scored = score_photos(int8, test, recipe.label_of)
+    if last:
+        scored = score_photos(int8, last, recipe.label_of)
         figures["test"] = measure(scored, recipe.labels, target, thresholds)
-        scored = score_photos(real, test, recipe.label_of)
+        scored = score_photos(real, last, recipe.label_of)
         figures["test_float"] = measure(scored, recipe.labels, target, thresholds)
     return figures
 
@@ -315,10 +341,11 @@ def as_text(result: dict[str, Any]) -> str:
             lines += [f"{part}:", *as_lines(figures, target)]
         elif part in ("val", "test", "test_float"):
             for name, row in figures.items():
+                recalls = (f"{as_figure(v)} at {share}" for share, v in row["recall"].items())
                 lines.append(
-                    f"{part:<10} {name:<5} average precision {row['average_precision']}, recall "
-                    + ", ".join(f"{value} at {share}" for share, value in row["recall"].items())
-                    + f" false alarms, right label {row['accuracy']}"
+                    f"{part:<10} {name:<5} average precision "
+                    f"{as_figure(row['average_precision'])}, recall {', '.join(recalls)} false "
+                    f"alarms, right label {as_figure(row['accuracy'])}"
                 )
     return "\n".join([*lines, *_choice_lines(result["metrics"]), *result["files"]])
 
@@ -329,8 +356,8 @@ def _choice_lines(metrics: dict[str, Any]) -> list[str]:
         errors = [found[when]["calibration_error"] for when in ("before", "after")]
         used = "used" if found["used"] else "not used"
         lines.append(
-            f"temperature {found['temperature']}, {used}: calibration error {errors[0]}, with it "
-            f"{errors[1]}"
+            f"temperature {found['temperature']}, {used}: calibration error "
+            f"{as_figure(errors[0])}, with it {as_figure(errors[1])}"
         )
     for part in ("full", "views"):
         if chosen := metrics.get("decision", {}).get(part):
