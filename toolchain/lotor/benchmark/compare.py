@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lotor.benchmark.metrics import METRICS, Figures, Interval
+from lotor.evaluate import DIGITS
 
 BETTER, WORSE, UNCLEAR = "better", "worse", "no clear difference"
 
@@ -37,7 +38,7 @@ class Difference:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        numbers = {"before": round(self.before, 4), "now": round(self.now, 4)}
+        numbers = {"before": round(self.before, DIGITS), "now": round(self.now, DIGITS)}
         return numbers | {"change": self.change.as_dict(), "verdict": self.verdict}
 
 
@@ -64,7 +65,10 @@ class Regression:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return asdict(self)
+        return {
+            name: round(value, DIGITS) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+        }
 
     def __str__(self) -> str:
         return (
@@ -85,6 +89,5 @@ def regressions(
                 if name in table and table[name].verdict == WORSE:
                     one = table[name]
                     numbers = (one.before, one.now, one.change.low, one.change.high)
-                    rounded = (round(number, 4) for number in numbers)
-                    worse.append(Regression(variant, subset, name, *rounded))
+                    worse.append(Regression(variant, subset, name, *numbers))
     return worse

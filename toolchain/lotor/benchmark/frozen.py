@@ -15,7 +15,8 @@ from lotor.train.recipe import build
 from lotor.zoo import ModelFile
 
 FILE = "benchmark.toml"
-BASELINES = ("always-background", "colour-histogram", "previous")
+PREVIOUS = "previous"
+BASELINES = ("always-background", "colour-histogram", PREVIOUS)
 _KEY_DIGITS = 16
 
 
@@ -61,7 +62,9 @@ class Benchmark:
     photos_sha256: str
     split: str = "test"
     baselines: list[str] = field(default_factory=lambda: list(BASELINES))
-    watched: list[str] = field(default_factory=lambda: ["average_precision"])
+    watched: list[str] = field(
+        default_factory=lambda: ["average_precision", "recall_1", "recall_5"]
+    )
     rounds: int = 1000
     small: Small = field(default_factory=Small)
     hard: Hard = field(default_factory=Hard)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from lotor.evaluate import Flags, Scores, average_precision, recall_at
+from lotor.evaluate import DIGITS, Flags, Scores, average_precision, recall_at
 
 RECALL = 0.8
 """The share of positives found, at which precision is told."""
@@ -142,7 +142,9 @@ class Interval:
 
     def as_dict(self) -> dict[str, float]:
         """Return it for JSON."""
-        return {name: round(float(getattr(self, name)), 4) for name in ("value", "low", "high")}
+        return {
+            name: round(float(getattr(self, name)), DIGITS) for name in ("value", "low", "high")
+        }
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lotor.benchmark import gallery, pictures
+from lotor.benchmark.frozen import PREVIOUS
 from lotor.benchmark.metrics import METRICS
 from lotor.benchmark.run import MAIN, Run, Variant
 from lotor.benchmark.text import NOT_FROZEN, change, interval
@@ -178,10 +179,20 @@ def _versions(run: Run) -> str:
 def _regressions(run: Run) -> str:
     if run.previous is None:
         return ""
-    if not run.regressions:
-        return f"Nothing became worse than in version `{run.previous.name}` beyond its interval."
-    rows = "\n".join(f"- {one}" for one in run.regressions)
-    return f"**Worse than version `{run.previous.name}`**:\n\n{rows}"
+    name = run.previous.name
+    parts = []
+    if run.gain:
+        gain = f"{change(run.gain.change)} in average precision"
+        word = "**NOT beaten**" if PREVIOUS in run.unbeaten else "Beaten"
+        parts.append(f"{word}: the version before, `{name}` ({gain}).")
+    if run.regressions:
+        rows = "\n".join(f"- {one}" for one in run.regressions)
+        parts.append(f"**Worse than in version `{name}`**:\n\n{rows}")
+    else:
+        parts.append(
+            f"No watched figure became worse than in version `{name}` beyond its interval."
+        )
+    return "\n\n".join(parts)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -19,13 +19,15 @@ from lotor.benchmark.compare import (
     differences,
     regressions,
 )
-from lotor.benchmark.frozen import Opened, find_file, open_data
+from lotor.benchmark.frozen import PREVIOUS, Opened, find_file, open_data
 from lotor.benchmark.metrics import Figures, lacking, measure
 from lotor.benchmark.results import FOLDER, Kept, keep, previous, read_results
 from lotor.benchmark.subsets import Look, Subset, look_at, subsets
 from lotor.classifier import BoardClassifier, Classifier, LiteRtClassifier, open_classifier
+from lotor.data.uses import TEST, count_use
 from lotor.errors import LotorError
 from lotor.evaluate import (
+    DIGITS,
     CountingBoard,
     Flags,
     Scored,
@@ -148,13 +150,29 @@ class Run:
         }
 
     @property
+    def gain(self) -> Difference | None:
+        """How the average precision on the whole split differs from the version before's.
+
+        None where there is no such version, or it was not measured in the same way.
+        """
+        table = self.changes.get(MAIN, {}).get("all", {})
+        return table.get("average_precision")
+
+    @property
     def unbeaten(self) -> list[str]:
-        """Baselines that the model is not clearly better than, on the whole split."""
-        return [
+        """What the model is not better than in average precision, on the whole split.
+
+        A baseline is beaten where all of the interval lies above it. The version before is beaten
+        by any higher figure: from one version to the next a gain is smaller than its interval.
+        """
+        names = [
             name
             for name, table in self.against.items()
             if "all" not in table or table["all"].verdict != BETTER
         ]
+        if self.gain and round(self.gain.change.value, DIGITS) <= 0:  # scores are kept rounded
+            names.append(PREVIOUS)
+        return names
 
     @property
     def mismatches(self) -> int:
@@ -163,7 +181,7 @@ class Run:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing became worse, every baseline is beaten and a board agrees."""
+        """Whether nothing became worse, all that must be beaten is, and a board agrees."""
         return not (self.regressions or self.unbeaten or self.mismatches)
 
     def as_dict(self) -> dict[str, Any]:
@@ -202,6 +220,7 @@ class Run:
             and {
                 "model_sha256": self.previous.model_sha256,
                 "number": self.previous.number,
+                "beaten": None if self.gain is None else PREVIOUS not in self.unbeaten,
                 "changes": {
                     variant: {
                         part: {name: one.as_dict() for name, one in table.items()}
@@ -263,6 +282,8 @@ def benchmark(
     _add_baselines(run)
     for variant in _variants(run, views, board, limit):
         run.variants[variant.name] = variant
+    if opened.split == TEST:
+        count_use(opened.data, model.name, model.path.read_bytes())
     run = _add_previous(run, versions)
     if kept:
         return _keep(run, folder, versions)
@@ -397,7 +418,7 @@ def _add_previous(run: Run, versions: Sequence[Kept]) -> Run:
     """Compare with the version before, where the benchmark wants that and there is one."""
     opened = run.opened
     before = previous(versions, run.model_sha256, opened.photos_sha256)
-    if before is None or "previous" not in opened.benchmark.baselines:
+    if before is None or PREVIOUS not in opened.benchmark.baselines:
         return run
     for name, variant in run.variants.items():
         scores = before.of(name, opened.keys)
