@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, kind in enumerate(KINDS):
         image = rng.integers(0, 60 * number + 40, (40, 56, 3), np.uint8)
         cv2.imwrite(str(folder / f"{kind}.png"), image)
-        rows.append([f"{kind}.png", kind, "test", kind, "400", "", "made up"])
+        rows.append([f"{kind}.png", kind, "val", kind, "400", "", "made up"])
     lines = [",".join(row) for row in [COLUMNS, *rows]]
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
     return folder
