@@ -6,7 +6,7 @@ ranges, but an activation has one scale for all channels: given what channels re
 evened out instead.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,23 @@ def without_relu6(network: Network, seen: Mapping[str, Seen], share: float = 0.0
         return layer
 
     return replace(network, layers=tuple(map(opened, network)))
+
+
+def channel_tops(
+    run: Callable[[Array], Mapping[str, Array]], batches: Iterable[Array]
+) -> dict[str, Array]:
+    """Return the greatest magnitude of every channel of every tensor, by its name.
+
+    Args:
+        run: returns all tensors by name for a batch; see `run.FloatNetwork`.
+        batches: float32 [n, *input].
+    """
+    found: dict[str, Array] = {}
+    for batch in batches:
+        for name, values in run(batch).items():
+            top = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+            found[name] = np.maximum(found[name], top) if name in found else top
+    return found
 
 
 def equalize(network: Network, tops: Mapping[str, Array] | None = None) -> Network:

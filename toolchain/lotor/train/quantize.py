@@ -24,7 +24,7 @@ from lotor.progress import Progress
 from lotor.suggest import did_you_mean
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.correct_bias import correct_bias
-from lotor.train.equalize import equalize, without_relu6
+from lotor.train.equalize import channel_tops, equalize, without_relu6
 from lotor.train.export import Plan, changed, output_quantization, plan, to_int8
 from lotor.train.layers import Array, Network
 from lotor.train.narrow import narrowed
@@ -152,7 +152,7 @@ def quantize(
     even = network
     if choice.equalize:
         even = without_relu6(network, watch(network, given, calibration), choice.saturated)
-        even = equalize(even, _tops(FloatNetwork(even), calibration))
+        even = equalize(even, channel_tops(FloatNetwork(even), calibration))
         real = FloatNetwork(even)  # the same function, whose channels are those of the integers
     seen = watch(even, real, calibration)
     bits = narrowed(even, choice.weight_bytes)
@@ -180,16 +180,6 @@ def quantize(
     found = noise(real, built, judging)
     content = to_int8(built.network, planned)
     return Quantized(content, found, tried, best, repaired, _score_db(given, built, judging))
-
-
-def _tops(run: FloatNetwork, batches: Sequence[Array]) -> dict[str, Array]:
-    """Return the greatest magnitude of every channel of every tensor."""
-    found: dict[str, Array] = {}
-    for batch in batches:
-        for name, values in run(batch).items():
-            top = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
-            found[name] = np.maximum(found[name], top) if name in found else top
-    return found
 
 
 def _score_db(real: FloatNetwork, built: Integers, batches: Sequence[Array]) -> float:
