@@ -344,9 +344,12 @@ def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
 
 def heat_map(**how: Any) -> Any:
     pytest.importorskip("tensorflow")
+    import keras
+
     from lotor.train import networks
     from lotor.train.networks import fomo
 
+    keras.utils.set_random_seed(0)
     network = Network(how.pop("kind", "mobilenet_v1"), stem_stride=how.pop("stem_stride", 2))
     classifier = networks.build(network, 32, 32, 4)
     return classifier, fomo.heat_map(classifier, 3, 2, **how)
@@ -398,8 +401,8 @@ def test_every_family_is_cut_behind_its_last_map(kind: str, last: str, channels:
     rng = np.random.default_rng(0)
     draw_statistics(model, rng)
     image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    folded = FloatNetwork(fold(model))(image)["logits"]
-    np.testing.assert_allclose(folded, np.asarray(model(image)), rtol=1e-3, atol=1e-3)
+    folded, wanted = FloatNetwork(fold(model))(image)["logits"], np.asarray(model(image))
+    np.testing.assert_allclose(folded, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
 
 
 @pytest.mark.train
