@@ -12,14 +12,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
+from garden import make_garden
 from interrupts import heed_ctrl_c
 from lotor.data.ingest import import_photos
-from lotor.data.label import JOURNAL, Labelling, serve
+from lotor.data.label import JOURNAL, Labelling, model_suggestions, serve
 from lotor.data.manifest import Box
 from lotor.data.store import commit, open_store, versions
 from lotor.errors import LotorError
+from lotor.frontend.tflite import read_model
+from lotor.oracle import Oracle
+from lotor.preprocess import image_input, read_image
+from lotor.zoo import find_model
 from test_data_import import photo
 
 
@@ -128,6 +135,32 @@ def test_no_opinion_on_what_a_model_cannot_read(store: Path) -> None:
 
     found = Labelling(store, refuse).state()
     assert (found["suggestion"], found["score"]) == (None, 0.0)
+
+
+def test_the_model_that_ships_suggests(tmp_path: Path) -> None:
+    """What `--model raccoon` shows is what the reference says of the same picture."""
+    suggest, model = model_suggestions("raccoon"), find_model("raccoon")
+    assert model.labels
+    paths = sorted(make_garden(tmp_path / "garden", each=1).glob("*/*.png"))[::3]
+    sample = np.load(model.path.parent / "golden" / "raccoon.npz")  # a photograph, less 128
+    rgb = (sample["input"][0].astype(np.int16) + 128).astype(np.uint8)
+    paths.append(tmp_path / "raccoon.png")
+    cv2.imwrite(str(paths[-1]), rgb[:, :, ::-1])
+    graph = read_model(model.path.read_bytes(), "raccoon")
+    into, oracle = image_input(graph.inputs[0], model.recipe), Oracle(model.path)
+    scores = []
+    for path in paths:
+        said = (oracle.run(into.tensor(read_image(path)))[0].astype(int) + 128) / 256
+        kind, score = suggest(path)
+        assert kind == model.labels[said.argmax()]
+        assert score == pytest.approx(said.max())
+        scores.append(score)
+    assert (kind, score > 0.9) == ("raccoon", True)
+    assert len(set(scores)) > 2
+    import_photos(tmp_path / "garden/cat", tmp_path / "set", label="unlabelled")
+    state = Labelling(tmp_path / "set", suggest, model.labels).state()
+    assert state["suggestion"] in model.labels
+    assert 0 < state["score"] <= 1
 
 
 def test_boxes_get_the_name(store: Path) -> None:

@@ -326,6 +326,8 @@ def test_pasted_scenes_are_the_same_every_time(tmp_path: Path) -> None:
     [
         ('"locate"', '"locat"', r"task 'locat' \(did you mean 'locate'"),
         ("blocks = 6", 'background = "backgruond"', r"did you mean 'background'"),
+        ("blocks = 6", "blocks = -1", "locate.blocks is -1; 0 is the least"),
+        ("[fit]", '[network]\nkind = "resnet8"\n[fit]', "is 6, which resnet8 does not number; 0"),
         ("blocks = 6", "core = 0", "locate.core is 0.0; it must be above 0"),
         ("blocks = 6", "smallest = 0.5", "locate.smallest 0.5 is above 0.3"),
         ("width = 32", "width = 36", "32x36 pixels are no whole number of cells of 8"),
@@ -342,11 +344,14 @@ def test_unsound_recipes(tmp_path: Path, old: str, new: str, says: str) -> None:
 
 def heat_map(**how: Any) -> Any:
     pytest.importorskip("tensorflow")
+    import keras
+
     from lotor.train import networks
     from lotor.train.networks import fomo
 
-    stem = how.pop("stem_stride", 2)
-    classifier = networks.build(Network(stem_stride=stem), 32, 32, 4)
+    keras.utils.set_random_seed(0)
+    network = Network(how.pop("kind", "mobilenet_v1"), stem_stride=how.pop("stem_stride", 2))
+    classifier = networks.build(network, 32, 32, 4)
     return classifier, fomo.heat_map(classifier, 3, 2, **how)
 
 
@@ -373,6 +378,34 @@ def test_a_heat_map_has_a_cell_for_eight_pixels(stem: int, blocks: int) -> None:
 
 
 @pytest.mark.train
+@pytest.mark.parametrize(
+    ("kind", "last", "channels"),
+    [
+        ("mobilenet_v1", "pointwise5_relu", 64),
+        ("mobilenet_v2", "block7_expand_relu", 48),
+        ("mcunet", "block8_expand_relu", 48),
+        ("ds_cnn", "pointwise4_relu", 16),
+        ("resnet8", "block3_relu", 16),
+    ],
+)
+def test_every_family_is_cut_behind_its_last_map(kind: str, last: str, channels: int) -> None:
+    """And there its normalisation can be folded, as everything behind training needs."""
+    classifier, model = heat_map(kind=kind, blocks=0)
+    from lotor.train.fold import fold
+    from lotor.train.run import FloatNetwork
+
+    assert model.output.shape[1:] == (4, 4, 3)
+    cut = model.get_layer("logits").input
+    assert cut is classifier.get_layer(last).output
+    assert cut.shape[3] == channels
+    rng = np.random.default_rng(0)
+    draw_statistics(model, rng)
+    image = rng.uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    folded, wanted = FloatNetwork(fold(model))(image)["logits"], np.asarray(model(image))
+    np.testing.assert_allclose(folded, wanted, rtol=1e-3, atol=1e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.train
 @pytest.mark.parametrize("stem", [1, 2])
 def test_a_heat_map_is_folded_once_though_it_shares_its_layers(stem: int) -> None:
     _, model = heat_map(stem_stride=stem)
@@ -388,8 +421,12 @@ def test_a_heat_map_is_folded_once_though_it_shares_its_layers(stem: int) -> Non
 
 @pytest.mark.train
 def test_what_cannot_be_cut_is_told() -> None:
-    with pytest.raises(LotorError, match=r"locate.blocks is 14; MobileNetV1 has 1 to 13"):
+    with pytest.raises(LotorError, match=r"locate.blocks is 14, but .* has 13 numbered blocks; 0"):
         heat_map(blocks=14)
+    with pytest.raises(LotorError, match=r"locate.blocks is 3, but .* has 0 numbered blocks; 0"):
+        heat_map(kind="resnet8", blocks=3)
+    with pytest.raises(LotorError, match=r"locate.cell is 16, but the cells .* are 2, 4, 8 pixels"):
+        heat_map(kind="resnet8", blocks=0, cell=16)
     with pytest.raises(LotorError, match="2 blocks make cells of 4 pixels of 32"):
         heat_map(blocks=2)
 

@@ -358,6 +358,88 @@ def test_equalisation_changes_nothing_but_ranges(tmp_path: Path) -> None:
     assert spread[1].max() / spread[1].min() < 5
 
 
+def separable() -> Network:
+    """A network of depthwise-separable blocks with ReLU6, as MobileNets have; one is cut off."""
+    rng = np.random.default_rng(8)
+
+    def layer(name: str, kind: Any, source: str, shape: tuple[int, ...], top: float = 6.0) -> Layer:
+        unequal = np.exp(rng.uniform(-1, 1, shape[0] if kind == "conv_2d" else shape[3]))
+        along = (-1, 1, 1, 1) if kind == "conv_2d" else (1, 1, 1, -1)
+        weights = (rng.normal(0, 0.2, shape) * unequal.reshape(along)).astype(np.float32)
+        bias = rng.normal(0, 0.1, len(unequal)).astype(np.float32)
+        return Layer(name, kind, (source,), (10, 10, len(bias)), weights, bias,
+                     padding="SAME", clamp=(0.0, top))  # fmt: skip
+
+    layers = (
+        layer("point1", "conv_2d", "image", (12, 1, 1, 3)),
+        layer("depth1", "depthwise_conv_2d", "point1", (1, 3, 3, 12)),
+        layer("point2", "conv_2d", "depth1", (9, 1, 1, 12), top=0.05),
+        layer("depth2", "depthwise_conv_2d", "point2", (1, 3, 3, 9)),
+    )
+    return Network("separable", "image", (10, 10, 3), layers, ("depth2",))
+
+
+def test_equalisation_passes_a_relu6_that_cuts_nothing_off() -> None:
+    pytest.importorskip("tensorflow")
+    from lotor.train.equalize import equalize, without_relu6
+    from lotor.train.run import FloatNetwork
+
+    network, inputs = separable(), images(16)[:, :10, :10]
+    run = FloatNetwork(network)
+    before, seen = run(inputs), watch(network, run, [inputs])
+    assert before["point1"].max() < 6 and before["depth1"].max() < 6
+    cut = float((before["point2"] >= np.float32(0.05)).mean())
+    assert 0.02 < cut < 0.5
+    opened = without_relu6(network, seen)
+    clamps = [(0.0, None), (0.0, None), (0.0, 0.05), (0.0, 6.0)]  # the last has no layer behind it
+    assert [layer.clamp for layer in opened] == clamps
+    even = equalize(opened)
+    np.testing.assert_allclose(FloatNetwork(even)(inputs)["depth2"], before["depth2"], atol=1e-5)
+
+    def ranges_between(network: Network, first: str, second: str) -> tuple[Any, Any]:
+        made, read = (np.abs(np.asarray(network[n].weights)) for n in (first, second))
+        return (
+            made.max(axis=(1, 2, 3)) if len(made) > 1 else made.max(axis=(0, 1, 2)),
+            read.max(axis=(0, 1, 2)),
+        )
+
+    for first, second in (("point1", "depth1"), ("depth1", "point2")):
+        made, read = ranges_between(network, first, second)
+        assert (made / read).max() / (made / read).min() > 4
+        np.testing.assert_allclose(*ranges_between(even, first, second), rtol=0.01)
+    # What cuts samples off stays as it is.
+    np.testing.assert_array_equal(even["depth2"].weights, network["depth2"].weights)
+    # The share that may be cut off is stated; the paper's is 1.
+    assert without_relu6(network, seen, cut * 0.8)["point2"].clamp == (0.0, 0.05)
+    assert without_relu6(network, seen, cut * 1.2)["point2"].clamp == (0.0, None)
+    everywhere = equalize(without_relu6(network, seen, 1.0))
+    np.testing.assert_allclose(*ranges_between(everywhere, "point2", "depth2"), rtol=0.01)
+    assert np.abs(FloatNetwork(everywhere)(inputs)["depth2"] - before["depth2"]).max() > 0.01
+
+
+def test_dead_channels_do_not_spoil_equalisation() -> None:
+    """MobileNets have some: what is typical is said by the others."""
+    pytest.importorskip("tensorflow")
+    from lotor.train.equalize import channel_tops, equalize, without_relu6
+    from lotor.train.run import FloatNetwork
+
+    network, inputs = separable(), images(16)[:, :10, :10]
+    first = network["point1"]
+    assert first.weights is not None and first.bias is not None
+    first.weights[:3], first.bias[:3] = 0, -1
+    run = FloatNetwork(network)
+    before = run(inputs)
+    opened = without_relu6(network, watch(network, run, [inputs]))
+    even = equalize(opened, channel_tops(run, [inputs[:5], inputs[5:]]))
+    after = FloatNetwork(even)(inputs)
+    alive = after["point1"].max(axis=(0, 1, 2))[3:]
+    assert alive.min() > 0.1
+    np.testing.assert_allclose(alive, alive.mean(), rtol=1e-4)
+    np.testing.assert_allclose(after["depth2"], before["depth2"], atol=1e-5)
+    by_weights = np.asarray(equalize(opened)["point1"].bias)
+    np.testing.assert_array_equal(by_weights[:3], first.bias[:3])
+
+
 def test_equalisation_saves_what_one_scale_drowns(tmp_path: Path) -> None:
     model = unequal()
     from lotor.train.equalize import equalize

@@ -247,6 +247,11 @@ def test_mistakes(
         ((model, "--data", photographs, "--weights", "3"), "8 and 4 are possible"),
         ((model, "--data", photographs, "--weight-bytes", "-1"), "--weight-bytes -1: bytes"),
         ((model, "--data", photographs, "--weight-bytes", "10"), "10; allow more or take a small"),
+        (
+            (model, "--data", photographs, "--equalize", "--saturated", "2"),
+            "2: a share from 0 to 1",
+        ),
+        ((model, "--data", photographs, "--saturated", "0.1"), "is for --equalize: give that, too"),
         ((model, "--data", photographs, "--activations", "mixt"), "did you mean 'mixed'"),
         ((model, "--data", photographs, "--plot", "noise.bmp"), "ends in .png or .svg"),
         ((model, "--data", photographs, "--samples", "1"), "at least 2 photographs"),

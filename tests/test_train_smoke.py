@@ -64,6 +64,7 @@ rotate = 0.0
 [quantize]
 samples = 40
 steps = 4
+equalize = true
 """
 EACH = 40
 FILES = ("shapes.tflite", "shapes_float.tflite")

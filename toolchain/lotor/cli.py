@@ -657,7 +657,14 @@ def _add_quantize(commands: _Commands) -> None:
         default="best",
         help="of ranges: min-max, average, percentile, mse, entropy, or the best of all (default)",
     )
-    parser.add_argument("--equalize", action="store_true", help="even out channels of ReLU layers")
+    parser.add_argument("--equalize", action="store_true", help="even out channels between layers")
+    parser.add_argument(
+        "--saturated",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of values that may reach 6 for --equalize to make a ReLU of a ReLU6; 0",
+    )
     parser.add_argument("--correct-bias", action="store_true", help="take shifted means out")
     parser.add_argument("--repair", action="store_true", help="better ranges for the worst layers")
     parser.add_argument(
@@ -708,6 +715,7 @@ def _quantize(args: argparse.Namespace) -> Result:
         args.weights,
         args.activations,
         args.weight_bytes,
+        args.saturated,
     )
     if args.plot:
         check_file(args.plot)

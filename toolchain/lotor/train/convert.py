@@ -6,7 +6,7 @@ import numpy as np
 from lotor.train.calibrate import ranges, watch
 from lotor.train.checkpoint import Checkpoint
 from lotor.train.correct_bias import correct_bias
-from lotor.train.equalize import equalize
+from lotor.train.equalize import channel_tops, equalize, without_relu6
 from lotor.train.export import plan
 from lotor.train.fit import Photos, train_integers
 from lotor.train.fold import fold
@@ -38,8 +38,11 @@ def quantized(
     drawn = photos.draw(how.samples, rng)
     parts = [drawn[start : start + _BATCH] for start in range(0, len(drawn), _BATCH)]
     batches = [np.stack([photos.plain(int(i)) for i in part]) for part in parts]
-    changed = equalize(network) if how.equalize else network
-    seen = watch(changed, FloatNetwork(changed), batches)
+    seen, changed = watch(network, FloatNetwork(network), batches), network
+    if how.equalize:
+        changed = without_relu6(network, seen)
+        changed = equalize(changed, channel_tops(FloatNetwork(changed), batches))
+        seen = watch(changed, FloatNetwork(changed), batches)
     pixels = ((0.0 - shape.mean) / shape.std, (255.0 - shape.mean) / shape.std)
     limits = ranges(changed, seen, how.estimator, pixels)
     bits = narrowed(changed, how.weight_bytes)

@@ -24,7 +24,7 @@ from lotor.progress import Progress
 from lotor.suggest import did_you_mean
 from lotor.train.calibrate import ESTIMATORS, Seen, find_estimator, ranges, watch
 from lotor.train.correct_bias import correct_bias
-from lotor.train.equalize import equalize
+from lotor.train.equalize import channel_tops, equalize, without_relu6
 from lotor.train.export import Plan, changed, output_quantization, plan, to_int8
 from lotor.train.layers import Array, Network
 from lotor.train.narrow import narrowed
@@ -49,6 +49,8 @@ class Choice:
     Attributes:
         estimator: a name in `ESTIMATORS`, or "best" of all of them.
         equalize: even out channels between layers first.
+        saturated: share of a tensor's values that may reach the limit of a ReLU6 for that to become
+            a ReLU, which equalisation can pass; 0 for none, 1 for every ReLU6.
         correct_bias: take shifted means out of the biases.
         repair: give the worst layers the range that helps them most, and 8 bits in place of 4.
         weight_bits: 8 or 4, of all convolutions.
@@ -63,6 +65,7 @@ class Choice:
     weight_bits: int = 8
     activations: str = "8"
     weight_bytes: int = 0
+    saturated: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,10 @@ def quantize(
         )
     if choice.weight_bits not in (8, 4):
         raise LotorError(f"weights of {choice.weight_bits} bits: 8 and 4 are possible")
+    if not 0 <= choice.saturated <= 1:
+        raise LotorError(f"--saturated {choice.saturated:g}: a share from 0 to 1 is needed")
+    if choice.saturated and not choice.equalize:
+        raise LotorError(f"--saturated {choice.saturated:g} is for --equalize: give that, too")
     if choice.weight_bytes < 0:
         raise LotorError(f"--weight-bytes {choice.weight_bytes}: bytes of flash needed")
     wide = choice.activations == "16"
@@ -141,9 +148,11 @@ def quantize(
         names = ["min-max"]  # 65536 steps are fine enough for any range
     for name in names:
         find_estimator(name)
-    real, even = FloatNetwork(network), network
+    given = real = FloatNetwork(network)
+    even = network
     if choice.equalize:
-        even = equalize(network, _tops(real, calibration))
+        even = without_relu6(network, watch(network, given, calibration), choice.saturated)
+        even = equalize(even, channel_tops(FloatNetwork(even), calibration))
         real = FloatNetwork(even)  # the same function, whose channels are those of the integers
     seen = watch(even, real, calibration)
     bits = narrowed(even, choice.weight_bytes)
@@ -160,7 +169,7 @@ def quantize(
     tried: dict[str, float] = {}
     with Progress("quantizing", len(names), "estimators") as progress:
         for name, planned in plans.items():
-            tried[name] = _score_db(real, model(planned), judging)
+            tried[name] = _score_db(given, model(planned), judging)
             progress.advance()
     best = max(tried, key=lambda name: tried[name])
     planned = plans[best]
@@ -170,17 +179,7 @@ def quantize(
     built = model(planned)
     found = noise(real, built, judging)
     content = to_int8(built.network, planned)
-    return Quantized(content, found, tried, best, repaired, _score_db(real, built, judging))
-
-
-def _tops(run: FloatNetwork, batches: Sequence[Array]) -> dict[str, Array]:
-    """Return the greatest magnitude of every channel of every tensor."""
-    found: dict[str, Array] = {}
-    for batch in batches:
-        for name, values in run(batch).items():
-            top = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
-            found[name] = np.maximum(found[name], top) if name in found else top
-    return found
+    return Quantized(content, found, tried, best, repaired, _score_db(given, built, judging))
 
 
 def _score_db(real: FloatNetwork, built: Integers, batches: Sequence[Array]) -> float:

@@ -206,10 +206,10 @@ class Pasting:
 class Locate(Pasting):
     """What a heat map says; for `task = "locate"`.
 
-    A `cell` is so many pixels of the input wide; the backbone keeps `blocks` of its blocks. Cells
-    in the middle of an animal's box, `core` of its height and width, are its own; those in the
-    rest of the box may say anything. `focus` is the exponent of the focal loss, `quiet` what a cell
-    without an animal weighs.
+    A `cell` is so many pixels of the input wide; the backbone keeps `blocks` of its blocks, or with
+    0, as any family can, all up to its last map of such cells. Cells in the middle of an animal's
+    box, `core` of its height and width, are its own; those in the rest of the box may say anything.
+    `focus` is the exponent of the focal loss, `quiet` what a cell without an animal weighs.
     """
 
     cell: int = 8
@@ -516,6 +516,9 @@ def _check_useless(recipe: Recipe, what: str, where: str) -> None:
         raise LotorError(f"{where}: {what} has no [teacher]; leave it out")
 
 
+_NUMBERED = ("mobilenet_v1", "ds_cnn")  # families whose blocks `locate.blocks` counts
+
+
 def _check_heat_map(recipe: Recipe, where: str) -> None:
     cell, shape = recipe.locate.cell, recipe.input
     if shape.height % cell or shape.width % cell:
@@ -523,8 +526,14 @@ def _check_heat_map(recipe: Recipe, where: str) -> None:
             f"{where}: {shape.height}x{shape.width} pixels are no whole number of cells of {cell}; "
             "take multiples of locate.cell"
         )
-    if recipe.network.kind != "mobilenet_v1":
-        raise LotorError(f"{where}: a heat map is cut from mobilenet_v1")
+    if recipe.locate.blocks < 0:
+        raise LotorError(f"{where}: locate.blocks is {recipe.locate.blocks}; 0 is the least")
+    blocks, kind = recipe.locate.blocks, recipe.network.kind
+    if blocks and kind not in _NUMBERED:
+        raise LotorError(
+            f"{where}: locate.blocks is {blocks}, which {kind} does not number; 0 cuts it behind "
+            "its last map of locate.cell pixels"
+        )
 
 
 def _check_detect(recipe: Recipe, where: str) -> None:

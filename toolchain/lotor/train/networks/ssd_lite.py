@@ -13,8 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from lotor.errors import LotorError
-from lotor.train.networks.blocks import depthwise, unit
+from lotor.train.networks.blocks import depthwise, last_maps, unit
 
 HEAD = "ssd"
 """What the names of a head's layers start with."""
@@ -46,7 +45,8 @@ def detector(
         LotorError: the backbone has no map of such cells.
     """
     boxes, logits = [], []
-    for stride, feature in zip(strides, _maps(classifier, strides), strict=True):
+    found = last_maps(classifier, strides, "detect.strides has")
+    for stride, feature in zip(strides, found, strict=True):
         head = f"{HEAD}{stride}"
         boxes.append(_said(f"{head}_boxes", feature, anchors, 4, 0.0))
         prior = float(np.log(_PRIOR / (1 - _PRIOR)))
@@ -60,24 +60,6 @@ def ends(model: keras.Model) -> keras.Model:
     boxes, logits = (model.get_layer(name).output for name in (BOXES, LOGITS))
     scores = layers.Activation("sigmoid", name=SCORES)(logits)
     return keras.Model(model.input, [boxes, scores])
-
-
-def _maps(classifier: keras.Model, strides: Sequence[int]) -> list[Any]:
-    """Return the last map of each size that is before the pool."""
-    height = int(classifier.input.shape[1])
-    found: dict[int, Any] = {}
-    for layer in classifier.layers[1:]:
-        if layer.name == "pool":
-            break
-        if not isinstance(layer, layers.ZeroPadding2D) and height % layer.output.shape[1] == 0:
-            found[height // int(layer.output.shape[1])] = layer.output
-    for stride in strides:
-        if stride not in found:
-            raise LotorError(
-                f"detect.strides has {stride}, but the cells of this network's maps are "
-                f"{', '.join(map(str, sorted(found)))} pixels wide"
-            )
-    return [found[stride] for stride in strides]
 
 
 def _said(name: str, feature: Any, anchors: int, count: int, bias: float) -> Any:
