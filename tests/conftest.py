@@ -3,13 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from lotor.board import list_boards
-from lotor.device import emulator
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -20,24 +17,6 @@ Lotor = Callable[..., subprocess.CompletedProcess[str]]
 def _no_uses_of_the_real_test_split(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What tests measure on their made-up data is written down elsewhere."""
     os.environ["LOTOR_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
-
-
-@pytest.fixture(scope="session")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where this process's emulators run; they are stopped when its tests end."""
-    folder = tmp_path_factory.mktemp("run")
-    yield folder
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOTOR_RUN_DIR", str(folder))
-        for board in list_boards():
-            emulator.stop(board)
-
-
-@pytest.fixture(autouse=True)
-def _boards_of_its_own(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Boards of these tests are neither a person's nor those that `hil_tests` hold meanwhile."""
-    if "LOTOR_RUN_DIR" not in os.environ:
-        monkeypatch.setenv("LOTOR_RUN_DIR", str(run_folder))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from lotor.box_evaluate import as_lines, assign, boxes_precision, by_label
 from lotor.boxes import Found, boxes_of, overlap
 from lotor.classifier import HostClassifier, classify
 from lotor.data.manifest import Box, Photo, read_manifest
+from lotor.device import emulator
 from lotor.errors import LotorError
 from lotor.evaluate import evaluate
 from lotor.graph import DType, Quantization, Tensor
@@ -606,11 +607,15 @@ def test_commands(trained: Path, lotor: Lotor, tmp_path: Path) -> None:
 @pytest.mark.train
 @pytest.mark.hil
 @pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="needs qemu-system-arm")
-def test_a_board_finds_the_same_boxes(trained: Path, lotor: Lotor) -> None:
+def test_a_board_finds_the_same_boxes(
+    trained: Path, lotor: Lotor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))  # another test may hold this board
     model, image = trained / "out" / "tiny.tflite", next((trained / "garden/cat").glob("val*.png"))
     here, there = (
         lotor("detect", image, "--model", model, "--json", *board)
         for board in ([], ["--board", "netduinoplus2"])
     )
+    emulator.stop("netduinoplus2")
     assert there.returncode == 0, there.stderr
     assert json.loads(there.stdout) == json.loads(here.stdout)

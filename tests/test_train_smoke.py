@@ -15,6 +15,7 @@ import pytest
 from conftest import Lotor
 from lotor.classifier import BoardClassifier, open_classifier
 from lotor.data.store import open_store
+from lotor.device import emulator
 from lotor.oracle import Oracle
 from lotor.preprocess import read_image
 from lotor.zoo import ModelFile, find_model
@@ -142,8 +143,11 @@ def test_a_seed_decides_every_byte_in_any_process(road: Road) -> None:
         assert (road.one / name).read_bytes() == (road.two / name).read_bytes(), name
 
 
-def test_the_board_computes_what_the_reference_computes(road: Road) -> None:
+def test_the_board_computes_what_the_reference_computes(
+    road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every test picture, over the serial line: the board's bytes are LiteRT's."""
+    monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))  # another test may hold this board
     photos = open_store(road.data).split("test")
     oracle = Oracle(road.model.path)
     right = 0
@@ -154,4 +158,5 @@ def test_the_board_computes_what_the_reference_computes(road: Road) -> None:
             found = board.infer(tensor)
             assert found.tobytes() == oracle.run(tensor).tobytes(), photo.path
             right += board.labels[int(found.argmax())] == photo.kind
+    emulator.stop(BOARD)
     assert right >= 0.8 * len(photos)
