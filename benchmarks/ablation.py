@@ -4,11 +4,13 @@
 
 Every argument is one configuration: the recipe with these keys changed, separated by commas. A name
 without a dot is a key of `[augment]`; `merge=A+B` makes one label, A, of two; `teacher=off` leaves
-a whole table out. `--listed` measures the list `CHANGES`: what the recipe leaves off, switched on,
-and what it has on, switched off. `--base` changes what all of them start from.
+a whole table out; `teacher=NAME` takes another recipe's network for a teacher, which is trained
+first, without the same fold. `--listed` measures the list `CHANGES`: what the recipe leaves off,
+switched on, and what it has on, switched off. `--base` changes what all of them start from.
 
 Whole groups are dealt into folds; a network is trained without one fold and scores it; the scores
-of all folds are pooled. The test split is not touched.
+of all folds are pooled. The test split is not touched. `--worse` scores the same photographs as
+poor cameras would take them, too: what helps there cannot be seen on good ones.
 
 A Markdown table is printed after every finished run, so that it can be cut off at any time, and the
 scores of each run are kept in `--cache`: what is there is not trained again, nor what another
@@ -24,11 +26,12 @@ import hashlib
 import json
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -36,10 +39,11 @@ from lotor.data.manifest import Photo, data_folder, read_manifest
 from lotor.errors import LotorError
 from lotor.evaluate import FALSE_ALARMS, average_precision, recall_at
 from lotor.files import write_files
-from lotor.preprocess import normalize, read_image, resize
+from lotor.preprocess import Image, normalize, read_image, resize
 from lotor.resources import cache_dir, resource
+from lotor.train.pipeline import find_recipe
 from lotor.train.quiet import loading
-from lotor.train.recipe import Recipe, parse_recipe
+from lotor.train.recipe import Recipe, parse_recipe, read_recipe
 
 CHANGES = (
     "composite=0.3",
@@ -61,6 +65,8 @@ CHANGES = (
     *(f"{name}=0" for name in ("grey", "infrared", "noise", "jpeg")),
 )
 BASELINE = "baseline"
+RECIPE_KEYS = [entry.name for entry in dataclasses.fields(Recipe)]
+OF_THE_FOLD = "none yet"  # the SHA-256 of a teacher that is trained for a fold
 BATCH = 64
 ROUNDS = 1000
 
@@ -82,11 +88,15 @@ class Material:
 
 @dataclass
 class Row:
-    """One configuration and the scores of its held-out photographs, by (seed, fold)."""
+    """One configuration and the scores of its held-out photographs, by (seed, fold).
+
+    Those of the same photographs in a worse state are in `worse`, by the state's name.
+    """
 
     name: str
     recipe: Recipe
     runs: dict[tuple[int, int], Scores] = field(default_factory=dict)
+    worse: dict[str, "Row"] = field(default_factory=dict)
     difference: dict[frozenset[tuple[int, int]], tuple[float, float, float]] = field(
         default_factory=dict
     )
@@ -108,7 +118,8 @@ def _change(table: dict[str, Any], change: str) -> None:
         if name == "merge":
             _merge(table, text)
             continue
-        *path, key = (name if "." in name or name in table else f"augment.{name}").split(".")
+        own = "." in name or name in RECIPE_KEYS
+        *path, key = (name if own else f"augment.{name}").split(".")
         place = table
         for part in path:
             place = place.setdefault(part, {})
@@ -116,6 +127,9 @@ def _change(table: dict[str, Any], change: str) -> None:
                 raise LotorError(f"'{name}': {part} is no table of the recipe")
         if text == "off" and isinstance(place.get(key), dict):
             del place[key]
+            continue
+        if name == "teacher":
+            place[key] = {"file": text, "sha256": OF_THE_FOLD}
             continue
         try:
             place[key] = tomllib.loads(f"x = {text}")["x"]
@@ -164,9 +178,24 @@ def material(folder: Path, recipe: Recipe, folds: int) -> Material:
     return Material(photos, positive, group, fold, folds, data.manifest_hash)
 
 
+def check_labels(recipe: Recipe, found: Material) -> None:
+    """See that every label which is drawn has a photograph outside of each fold."""
+    label = np.array([recipe.label_of(photo.kind) for photo in found.photos])
+    for held in range(found.folds):
+        there = set(label[found.fold != held])
+        for index, name in enumerate(recipe.labels):
+            if index not in there and recipe.data.share[name] > 0:
+                raise LotorError(
+                    f"no photograph outside of fold {held} is labelled {name}: add some, or leave "
+                    f"it out with --base data.share.{name}=0"
+                )
+
+
 def identity(recipe: Recipe, found: Material, fold: int, seed: int) -> str:
     """Return what a run is kept under: it changes with all that the recipe says beside defaults."""
     said = [_beside_defaults(recipe), found.version, found.folds, fold, seed]
+    if teacher := teacher_of(recipe):
+        said.append(_beside_defaults(teacher))
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:20]
 
 
@@ -184,11 +213,46 @@ def _beside_defaults(part: Any) -> Any:
     return {key: said[key] for key in said if key not in ("quantize", "seed", "folder")}
 
 
-def run(recipe: Recipe, found: Material, held: int, seed: int) -> Scores:
-    """Train without one fold and return the target's probability for its photographs, [n]."""
-    with loading():
-        import tensorflow as tf
+def teacher_of(recipe: Recipe) -> Recipe | None:
+    """Return the recipe of a teacher that is trained for every fold; None if there is none."""
+    if recipe.teacher is None or recipe.teacher.sha256 != OF_THE_FOLD:
+        return None
+    teacher = read_recipe(find_recipe(recipe.teacher.file))
+    if teacher.labels != recipe.labels:
+        raise LotorError(
+            f"teacher={teacher.name} has the labels {', '.join(teacher.labels)}; {recipe.name} has "
+            f"{', '.join(recipe.labels)}: a teacher of the same ones is needed"
+        )
+    return teacher
 
+
+def taught(recipe: Recipe, found: Material, held: int, seed: int, folder: Path) -> Recipe:
+    """Return a recipe with its teacher's file, which is trained without the fold if it must be."""
+    teacher = teacher_of(recipe)
+    if recipe.teacher is None or teacher is None:
+        return recipe
+    path = folder / f"{teacher.name}-{identity(teacher, found, held, seed)}.tflite"
+    if not path.is_file():
+        print(f"first {teacher.name}, which teaches it, without fold {held}", file=sys.stderr)
+        model = trained(teacher, found, held, seed)
+        from lotor.train import export, fold  # TensorFlow is there by now
+
+        folder.mkdir(parents=True, exist_ok=True)
+        write_files({path: export.to_float(fold.fold(model))})
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    how = dataclasses.replace(
+        recipe.teacher,
+        file=str(path.resolve()),
+        sha256=digest,
+        mean=teacher.input.mean,
+        std=teacher.input.std,
+    )
+    return dataclasses.replace(recipe, teacher=how)
+
+
+def trained(recipe: Recipe, found: Material, held: int, seed: int) -> Any:
+    """Return a Keras model trained without one fold."""
+    with loading():
         from lotor.train import fit, transfer
     recipe = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, seed=seed))
     weights = transfer.weights_of(recipe)
@@ -196,19 +260,81 @@ def run(recipe: Recipe, found: Material, held: int, seed: int) -> Scores:
     rng = np.random.default_rng(seed)
     rest = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold != held]
     pictures = fit.Photos(rest, recipe)
-    shape = recipe.input
     model = fit.started(pictures, weights, rng)
     fit.fit(model, pictures, recipe, rng)
-    scores, target = [], recipe.labels.index(recipe.target)
+    return model
+
+
+def grey(image: Image, _: np.random.Generator) -> Image:
+    """Return an image as by an infrared lamp: without colour, with half of the contrast."""
+    plain = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    return np.asarray(cv2.convertScaleAbs(plain, alpha=0.5, beta=float(plain.mean()) / 2), np.uint8)
+
+
+def soft(image: Image, _: np.random.Generator) -> Image:
+    """Return an image as of a far or cheap camera: no more than 32x32 pixels are left."""
+    small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def noisy(image: Image, rng: np.random.Generator) -> Image:
+    """Return an image as with little light: half as bright, noise of 12 steps' deviation."""
+    return np.clip(image * 0.5 + rng.normal(0, 12, image.shape), 0, 255).astype(np.uint8)
+
+
+def packed(image: Image, _: np.random.Generator) -> Image:
+    """Return an image as through a narrow line: JPEG of quality 15."""
+    content = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 15])[1]
+    return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR_RGB), np.uint8)
+
+
+def tilted(image: Image, _: np.random.Generator) -> Image:
+    """Return an image as of a camera that leans by 10 degrees."""
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 10, 1.1)
+    return np.asarray(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT))
+
+
+WORSE: dict[str, Callable[[Image, np.random.Generator], Image]] = {
+    function.__name__: function for function in (grey, soft, noisy, packed, tilted)
+}
+
+
+def run(
+    recipe: Recipe,
+    found: Material,
+    held: int,
+    seed: int,
+    folder: Path,
+    worse: Sequence[str] = (),
+) -> dict[str, Scores]:
+    """Train without one fold and return the target's probability for its photographs, [n].
+
+    Args:
+        recipe: of what is trained.
+        found: the photographs.
+        held: the fold.
+        seed: of the training.
+        folder: keeps the teachers of folds.
+        worse: names of `WORSE`, in which the photographs are shown as well; "" is as they are.
+    """
+    with loading():
+        import tensorflow as tf
+    model = trained(taught(recipe, found, held, seed, folder), found, held, seed)
+    shape, target = recipe.input, recipe.labels.index(recipe.target)
+    scores: dict[str, list[Scores]] = {name: [] for name in ("", *worse)}
     of_fold = [p for p, fold in zip(found.photos, found.fold, strict=True) if fold == held]
     for start in range(0, len(of_fold), BATCH):
         some = [
             resize(read_image(p.path), shape.height, shape.width, shape.aspect)
             for p in of_fold[start : start + BATCH]
         ]
-        inputs = normalize(np.stack(some), shape.mean, shape.std)
-        scores.append(tf.nn.softmax(model(inputs, training=False)).numpy()[:, target])
-    return np.concatenate(scores).astype(np.float64)
+        for name, said in scores.items():
+            rng = np.random.default_rng(start)
+            seen = [WORSE[name](image, rng) for image in some] if name else some
+            inputs = normalize(np.stack(seen), shape.mean, shape.std)
+            said.append(tf.nn.softmax(model(inputs, training=False)).numpy()[:, target])
+    return {name: np.concatenate(said).astype(np.float64) for name, said in scores.items()}
 
 
 def read_cache(path: Path) -> dict[str, Any]:
@@ -226,13 +352,14 @@ def read_cache(path: Path) -> dict[str, Any]:
     return kept
 
 
-def keep(path: Path, key: str, name: str, scores: Scores) -> None:
+def keep(path: Path, key: str, name: str, scores: dict[str, Scores]) -> None:
     """Add a run to the file; another process may add to it, too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         kept = read_cache(path)
-        kept[key] = {"name": name, "scores": [round(float(score), 6) for score in scores]}
+        rounded = {state: [round(float(x), 6) for x in said] for state, said in scores.items()}
+        kept[key] = {"name": name, "scores": rounded.pop(""), "worse": rounded}
         write_files({path: json.dumps(kept).encode()})
 
 
@@ -310,6 +437,14 @@ def table(rows: Sequence[Row], found: Material) -> str:
     return "\n".join(lines)
 
 
+def tables(rows: Sequence[Row], found: Material) -> str:
+    """Return the table of the photographs as they are, and one for each worse state."""
+    parts = [table(rows, found)]
+    for state in rows[0].worse:
+        parts.append(f"`{state}`:\n\n{table([row.worse[state] for row in rows], found)}")
+    return "\n\n".join(parts)
+
+
 def measure(
     rows: list[Row],
     found: Material,
@@ -328,26 +463,34 @@ def measure(
     """
     kept = read_cache(cache)
     order = [(seed, fold, row) for seed in seeds for fold in range(found.folds) for row in rows]
-    todo = []
-    for seed, fold, row in order:
-        old = kept.get(identity(row.recipe, found, fold, seed))
-        if old is None:
-            todo.append((seed, fold, row))
-        else:
-            row.runs[seed, fold] = np.array(old["scores"], np.float64)
+    todo = [
+        (seed, fold, row)
+        for seed, fold, row in order
+        if not _taken(row, (seed, fold), kept.get(identity(row.recipe, found, fold, seed)))
+    ]
     if len(todo) < len(order):
-        print(table(rows, found), flush=True)
+        print(tables(rows, found), flush=True)
     mine = [run for n, run in enumerate(todo) if n % part[1] == part[0] - 1]
     others = [run for n, run in enumerate(todo) if n % part[1] != part[0] - 1]
     for number, (seed, fold, row) in enumerate([*mine, *others], start=1):
         key = identity(row.recipe, found, fold, seed)
-        if old := read_cache(cache).get(key):
-            row.runs[seed, fold] = np.array(old["scores"], np.float64)
+        if _taken(row, (seed, fold), read_cache(cache).get(key)):
             continue
         print(f"run {number} of {len(todo)}: {row.name}, seed {seed}, fold {fold}", file=sys.stderr)
-        row.runs[seed, fold] = run(row.recipe, found, fold, seed)
-        keep(cache, key, row.name, row.runs[seed, fold])
-        print(f"\n{table(rows, found)}", flush=True)
+        folder = cache.parent / "teachers"
+        keep(cache, key, row.name, run(row.recipe, found, fold, seed, folder, list(row.worse)))
+        _taken(row, (seed, fold), read_cache(cache)[key])
+        print(f"\n{tables(rows, found)}", flush=True)
+
+
+def _taken(row: Row, which: tuple[int, int], kept: dict[str, Any] | None) -> bool:
+    """Fill in a run that is kept; False if it is not, or not in all states."""
+    if kept is None or set(row.worse) - set(kept.get("worse", {})):
+        return False
+    row.runs[which] = np.array(kept["scores"], np.float64)
+    for state, other in row.worse.items():
+        other.runs[which] = np.array(kept["worse"][state], np.float64)
+    return True
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -362,6 +505,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of a run; the recipe's")
     parser.add_argument("--folds", type=int, default=5, help="at least 2; 5")
     parser.add_argument("--seeds", default="1", help="separated by commas; 1")
+    parser.add_argument("--worse", action="store_true", help="as poor cameras take them, too")
     parser.add_argument("--only", help="configurations whose name holds this text, and baseline")
     parser.add_argument("--cache", type=Path, help="file of runs; in lotor's cache")
     parser.add_argument("--part", default="1/1", help="2/3: this is the second of three processes")
@@ -407,9 +551,13 @@ def main(given: Sequence[str] | None = None) -> int:
         if args.only:
             names = [BASELINE, *(name for name in names[1:] if args.only in name)]
         rows = [Row(name, changed(plain, name, args.base)) for name in dict.fromkeys(names)]
+        for row in rows:
+            row.worse = {state: Row(row.name, row.recipe) for state in WORSE if args.worse}
         seeds = _seeds(args.seeds)
         folder = data_folder(args.data, rows[0].recipe.data.folder)
         found = material(folder, rows[0].recipe, args.folds)
+        for row in rows:
+            check_labels(row.recipe, found)
         cache = args.cache or cache_dir() / "ablation.json"
         measure(rows, found, seeds, cache, _part(args.part))
     except LotorError as error:

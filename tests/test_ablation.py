@@ -1,5 +1,6 @@
 """The ablation: folds by group, changed recipes, kept runs, paired differences."""
 
+import hashlib
 import json
 import tomllib
 from dataclasses import replace
@@ -84,6 +85,88 @@ def test_a_run_is_known_by_what_counts(tmp_path: Path) -> None:
     assert ablation.identity(base(rain="0.0"), found, 0, 1) == key
 
 
+ABSENT = ",".join(f"data.share.{label}=0" for label in ("dog", "bird", "other_animal"))  # in it
+SMALL_TEACHER = """
+name = "small-teacher"
+target = "raccoon"
+labels = ["raccoon", "cat", "dog", "person", "bird", "other_animal", "background"]
+[input]
+height = 40
+width = 48
+[data]
+folder = "nowhere"
+other = "other_animal"
+classes = { raccoon = "raccoon", cat = "cat", person = "person", background = "background" }
+[data.share]
+raccoon = 0.3
+cat = 0.2
+dog = 0.0
+person = 0.2
+bird = 0.0
+other_animal = 0.0
+background = 0.3
+[fit]
+steps = 2
+batch = 4
+"""
+
+
+def small_teacher(folder: Path, text: str = SMALL_TEACHER) -> str:
+    """Return a change that has a network of few steps for a teacher."""
+    path = folder / "small-teacher.toml"
+    path.write_text(text, "utf-8")
+    return f"teacher={path}"
+
+
+def test_a_run_depends_on_the_recipe_of_its_teacher(tmp_path: Path) -> None:
+    found = ablation.material(make_garden(tmp_path / "data"), base(), 2)
+    keys = [
+        ablation.identity(ablation.changed(TABLE, small_teacher(tmp_path, text)), found, 0, 1)
+        for text in (SMALL_TEACHER, SMALL_TEACHER.replace("steps = 2", "steps = 3"))
+    ]
+    key = ablation.identity(base(), found, 0, 1)
+    assert keys[0] != key and ablation.teacher_of(base()) is None
+    recipe = ablation.changed(TABLE, small_teacher(tmp_path))
+    small_teacher(tmp_path)  # as it was for the second key: by its content
+    assert ablation.identity(recipe, found, 0, 1) == keys[0] != keys[1]
+
+
+def test_a_teacher_of_other_labels(tmp_path: Path) -> None:
+    text = SMALL_TEACHER.replace("bird", "fowl")
+    with pytest.raises(
+        LotorError, match="teacher=small-teacher has the labels raccoon, cat, dog, person, fowl"
+    ):
+        ablation.teacher_of(ablation.changed(TABLE, small_teacher(tmp_path, text)))
+
+
+@pytest.mark.slow
+def test_a_teacher_is_trained_once_for_a_fold_and_does_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned: list[tuple[str, int, int]] = []
+    plain = ablation.trained
+
+    def trained(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> object:
+        learned.append((recipe.name, held, seed))
+        return plain(recipe, found, held, seed)
+
+    monkeypatch.setattr(ablation, "trained", trained)
+    changes = "teacher=off,transfer=off,network.stem_stride=2,fit.batch=4,fit.steps=2"
+    recipe = ablation.changed(TABLE, small_teacher(tmp_path), f"{changes},{ABSENT}")
+    found = ablation.material(make_garden(tmp_path / "data"), recipe, 2)
+    teachers = tmp_path / "teachers"
+    said = ablation.run(recipe, found, 1, 5, teachers, list(ablation.WORSE))
+    assert list(said) == ["", *ablation.WORSE]
+    scores = said[""]
+    assert learned == [("small-teacher", 1, 5), ("raccoon", 1, 5)]
+    assert len(scores) == (found.fold == 1).sum() and 0 < scores.min() <= scores.max() < 1
+    (file,) = teachers.iterdir()
+    told = ablation.taught(recipe, found, 1, 5, teachers)
+    assert len(learned) == 2 and told.teacher
+    assert Path(told.teacher.file) == file and told.teacher.labels == "same"
+    assert told.teacher.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def test_the_test_split_is_not_there(tmp_path: Path) -> None:
     found = ablation.material(make_garden(tmp_path), base(), 2)
     assert {photo.split for photo in found.photos} == {"train", "val"}
@@ -96,15 +179,19 @@ def test_runs_are_kept_and_tables_compare(
     data, cache = make_garden(tmp_path / "data"), tmp_path / "runs.json"
     ran = []
 
-    def run(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> ablation.Scores:
+    def run(
+        recipe: Recipe, found: ablation.Material, held: int, seed: int, _: Path, worse: list[str]
+    ) -> dict[str, ablation.Scores]:
         ran.append((recipe.augment.rain, held, seed))
         rng = np.random.default_rng([held, seed])
         truth = found.positive[found.fold == held]
-        return rng.random(len(truth)) * 0.5 + (0.5 * truth if recipe.augment.rain else 0)
+        scores = rng.random(len(truth)) * 0.5 + (0.5 * truth if recipe.augment.rain else 0)
+        return {"": scores} | {state: np.roll(scores, 1) for state in worse}
 
     monkeypatch.setattr(ablation, "run", run)
     monkeypatch.setattr(ablation, "ROUNDS", 50)
     given = ["rain=0.2", "--data", str(data), "--folds", "2", "--cache", str(cache)]
+    given += ["--base", ABSENT]
     assert ablation.main([*given, "--seeds", "1"]) == 0
     # Configurations advance together.
     assert ran == [(0.0, 0, 1), (0.2, 0, 1), (0.0, 1, 1), (0.2, 1, 1)]
@@ -121,22 +208,51 @@ def test_runs_are_kept_and_tables_compare(
     assert ablation.main([*given, "--seeds", "1,2"]) == 0
     assert not ran
     assert "| rain=0.2 | 4 | 1.000 |" in capsys.readouterr().out
+    # What is kept without the worse states is run again where these are asked for.
+    assert ablation.main([*given, "--worse"]) == 0
+    assert len(ran) == 4
+    tilted = capsys.readouterr().out.split("`tilted`:")[-1]
+    assert "| rain=0.2 | 2 | 1.000" not in tilted and "| rain=0.2 | 2 |" in tilted
+    ran.clear()
+    assert ablation.main([*given, "--worse"]) == ablation.main(given) == 0
+    assert not ran
+
+
+def test_what_poor_cameras_see() -> None:
+    """Each state changes an image, alike every time, and leaves its size and range."""
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[20:70, 30:60] = (30, 90, 220)
+    image[::2] += 20
+    for name, state in ablation.WORSE.items():
+        seen = [state(image, np.random.default_rng(3)) for _ in range(2)]
+        assert seen[0].shape == image.shape and seen[0].dtype == np.uint8, name
+        assert (seen[0] == seen[1]).all() and (seen[0] != image).mean() > 0.1, name
+    grey = ablation.grey(image, np.random.default_rng(3)).astype(int)
+    assert np.ptp(grey, axis=2).max() == 0 and np.ptp(grey) <= 128
+    assert abs(ablation.noisy(image, np.random.default_rng(3)).mean() - image.mean() / 2) < 5
+    assert (
+        np.abs(np.diff(ablation.soft(image, np.random.default_rng(3)).astype(int), axis=0)).max()
+        < 90
+    )
 
 
 def test_processes_share_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of two begins with every second run, and leaves out what the first has done."""
     data, cache = make_garden(tmp_path / "data"), tmp_path / "runs.json"
     given = ["rain=0.2", "--data", str(data), "--folds", "2", "--cache", str(cache)]
+    given += ["--base", ABSENT]
     ran: list[tuple[float, int]] = []
 
-    def run(recipe: Recipe, found: ablation.Material, held: int, seed: int) -> ablation.Scores:
+    def run(
+        recipe: Recipe, found: ablation.Material, held: int, seed: int, _: Path, worse: list[str]
+    ) -> dict[str, ablation.Scores]:
         scores = np.zeros(int((found.fold == held).sum()))
         if not ran:  # meanwhile, in the first process
             for fold in (0, 1):
-                key = ablation.identity(base(), found, fold, 1)
-                ablation.keep(cache, key, "baseline", scores)
+                key = ablation.identity(ablation.changed(TABLE, ABSENT), found, fold, 1)
+                ablation.keep(cache, key, "baseline", {"": scores})
         ran.append((recipe.augment.rain, held))
-        return scores
+        return {"": scores}
 
     monkeypatch.setattr(ablation, "run", run)
     monkeypatch.setattr(ablation, "ROUNDS", 50)
@@ -165,8 +281,12 @@ def test_what_equals_the_baseline_gains_nothing(tmp_path: Path) -> None:
         (["rain=0.1", "--folds", "1"], "--folds 1: at least 2"),
         (["rain=0.1", "--seeds", "a"], "--seeds a: numbers"),
         (["rain=0.1", "--folds", "40"], "take fewer than 40 --folds"),
+        (["rain=0.1", "--folds", "2"], "outside of fold 0 is labelled dog: add some, or leave it"),
         (["rain=0.1", "--recipe", "nothing"], "cannot read recipe"),
-        (["rain=0.1", "--folds", "2", "--part", "3/2"], "--part 3/2: one of how many"),
+        (
+            ["rain=0.1", "--base", ABSENT, "--folds", "2", "--part", "3/2"],
+            "--part 3/2: one of how many",
+        ),
     ],
 )
 def test_bad_arguments(
