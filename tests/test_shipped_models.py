@@ -21,7 +21,7 @@ from lotor.zoo import find_model, model_names
 
 BOARD = "netduinoplus2"  # the one that the figures of cards and README are for
 CHECKOUT = Path(__file__).parents[1]
-SHIPPED = ("person", "raccoon", "raccoon-128", "raccoon-locate")
+SHIPPED = ("person", "raccoon", "raccoon-128", "raccoon-boxes", "raccoon-locate")
 pytestmark = pytest.mark.xdist_group("shipped")  # each compiled once
 WEIGHTS_BYTES = 300_000
 # Flash and RAM of the nRF52840 of an Arduino Nano 33 BLE, a Cortex-M4 as well (its product
@@ -97,7 +97,12 @@ def test_cards_and_readme_have_the_figures_of_one_command(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["raccoon", pytest.param("raccoon-128", marks=pytest.mark.slow), "raccoon-locate"],
+    [
+        "raccoon",
+        pytest.param("raccoon-128", marks=pytest.mark.slow),
+        pytest.param("raccoon-boxes", marks=pytest.mark.slow),
+        "raccoon-locate",
+    ],
 )
 def test_cards_say_what_stripes_save(name: str) -> None:
     arena = in_stripes(name).report["arena_bytes"]
@@ -157,6 +162,12 @@ def test_a_worse_pointer_does_not_ship() -> None:
     assert found["peak_inside"] >= 0.95
     (tenth,) = (row for row in found["pasted"] if row["area"] == 0.1)
     assert tenth["peak_inside"] >= 0.80
+
+
+def test_a_worse_detector_does_not_ship() -> None:
+    found = metrics("raccoon-boxes")
+    assert found["boxes"]["mean_average_precision"] >= 0.75
+    assert found["best_box_hits"] >= 0.95
 
 
 def test_person_is_the_file_that_was_measured() -> None:
