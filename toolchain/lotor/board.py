@@ -18,7 +18,8 @@ from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
 FLASH_METHODS = ("emulator",)
-TICK_SOURCES = ("tim2", "timer0", "counter", "dwt")
+TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
+LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 TICK_UNITS = ("instructions", "cycles")
 
 
@@ -58,7 +59,8 @@ class Peripheral:
 class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
-    A family whose chips differ in where the UART is takes `uart` and its receive interrupt.
+    A family whose chips differ in where the UART is takes `uart` and its receive interrupt. With
+    `pll` the core runs at `clock_hz`, else at what it starts with.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Hal:
     uart_clock_hz: int
     watchdog: bool
     uart: Peripheral | None = None
+    pll: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +86,14 @@ class Ticks:
 
 @dataclass(frozen=True)
 class Serial:
-    """The serial port: baud rate, and the USB identities ("vid:pid" in hexadecimal) it may have."""
+    """The serial port: baud rate, and the USB identities ("vid:pid" in hexadecimal) it may have.
+
+    `data_bytes` is the most that one load or read of the link may carry; buffers follow it.
+    """
 
     baud: int
     usb: tuple[str, ...] = ()
+    data_bytes: int = LONG_FRAME
 
 
 @dataclass(frozen=True)
@@ -131,6 +138,7 @@ class Board:
     budget: Budget = field(default_factory=Budget)
     default: bool = False
     test_faults: bool = False
+    test_model: str = "raccoon"
 
     @property
     def emulated(self) -> bool:
@@ -146,6 +154,11 @@ class Board:
     def ram_limit(self) -> int:
         """Bytes of RAM an image may take."""
         return min(self.budget.ram_bytes or self.memory.ram.bytes, self.memory.ram.bytes)
+
+    @property
+    def spared_by_short_frames(self) -> int:
+        """Bytes of RAM: the ring holds two frames; a request and its answer are one each."""
+        return 4 * (LONG_FRAME - self.serial.data_bytes)
 
 
 def list_boards() -> list[str]:
@@ -262,6 +275,8 @@ def _check(board: Board, where: str) -> None:
             f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
             "board in time to feed it"
         )
+    if board.ticks.source == "systick" and not board.ticks.clock_hz:
+        raise LotorError(f"{where}: the key 'ticks.clock_hz' is missing: what SysTick counts")
     needed = {
         "hal.uart": board.hal.uart,
         "ticks.timer": board.ticks.timer,
@@ -286,6 +301,8 @@ def _check(board: Board, where: str) -> None:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
     if board.build.stack_bytes % 8:
         raise LotorError(f"{where}: 'build.stack_bytes' must be a multiple of 8")
+    if board.serial.data_bytes not in (LONG_FRAME, SHORT_FRAME):
+        raise LotorError(f"{where}: 'serial.data_bytes' may be {SHORT_FRAME} or {LONG_FRAME}")
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
     for identity in board.serial.usb:
