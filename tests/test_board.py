@@ -63,7 +63,7 @@ def test_what_a_family_with_many_addresses_needs(
         ("baud = 115_200", "baud = 0", "'serial.baud' must be more than 0"),
         ("[build]", "[builds]", r"'builds' is no key \(did you mean 'build'\?\)"),
         ("flash = { origin = 0x0800_0000, bytes = 1_048_576 }", "flash = 1", "must be a table"),
-        ('name = "stm32f4"', 'name = "stm32f5"', r"'hal.name'.*did you mean 'stm32f4'"),
+        ('name = "stm32f4"', 'name = "stm32f44"', r"'hal.name'.*did you mean 'stm32f4'"),
         ('method = "emulator"', 'method = "emulators"', r"did you mean 'emulator'"),
         ('target = "cortex-m4"', 'target = "cortex-m44"', r"'target'.*did you mean 'cortex-m4'"),
         ("[serial]", '[serial]\nusb = ["2341-805a"]', r"must look like 2341:805a"),
@@ -73,6 +73,8 @@ def test_what_a_family_with_many_addresses_needs(
         ("ram = { origin = 0x2000_0000", "ram = { origin = 0x2000_0010", "multiple of 32"),
         ("watchdog = false", "watchdog = true", "'hal.watchdog' needs 'ticks.source' = 'dwt'"),
         ("description", 'name = "x"\ndescription', "the file's name is the board's"),
+        ("baud = 115_200", "baud = 115_200\ndata_bytes = 600", "'serial.data_bytes' may be 512 or"),
+        ('source = "tim2"', 'source = "systick"', "the key 'ticks.clock_hz' is missing"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -17,7 +17,7 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-FLASH_METHODS = ("emulator",)
+FLASH_METHODS = ("emulator", "openocd")
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 TICK_UNITS = ("instructions", "cycles")
@@ -112,6 +112,14 @@ class Emulator:
 
 
 @dataclass(frozen=True)
+class Openocd:
+    """OpenOCD's scripts of the probe and of the chip, as its option `-f` takes them."""
+
+    interface: str
+    target: str
+
+
+@dataclass(frozen=True)
 class Budget:
     """The most that an image may take, in bytes; the whole memory when absent."""
 
@@ -135,6 +143,7 @@ class Board:
     serial: Serial
     flash: Flash
     emulator: Emulator | None = None
+    openocd: Openocd | None = None
     budget: Budget = field(default_factory=Budget)
     default: bool = False
     test_faults: bool = False
@@ -256,9 +265,9 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
 
 def _check(board: Board, where: str) -> None:
     """Check what types cannot say."""
-    families = [path.name for path in resource("firmware", "hal").iterdir() if path.is_dir()]
+    families = {path.parent.name for path in resource("firmware", "hal").glob("*/hal.c")}
     choices = {
-        "hal.name": (board.hal.name, sorted(set(families) - {"cortex_m", "host"})),
+        "hal.name": (board.hal.name, sorted(families - {"host"})),
         "flash.method": (board.flash.method, FLASH_METHODS),
         "ticks.source": (board.ticks.source, TICK_SOURCES),
         "ticks.unit": (board.ticks.unit, TICK_UNITS),
@@ -285,8 +294,11 @@ def _check(board: Board, where: str) -> None:
     for key, found in needed.items():
         if board.hal.name == "cmsdk" and not found:
             raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
-    if (board.flash.method == "emulator") != board.emulated:
-        raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
+    for method, given in (("emulator", board.emulator), ("openocd", board.openocd)):
+        if (board.flash.method == method) != (given is not None):
+            raise LotorError(
+                f'{where}: flash.method = "{method}" and a table [{method}] go together'
+            )
     numbers = {
         "clock_hz": board.clock_hz,
         "hal.irqs": board.hal.irqs,

@@ -51,6 +51,7 @@ TOOLS = (
     _Tool("gcc", "gcc", "running models on this machine"),
     _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
+    _Tool("openocd", "openocd", "flashing boards with an ST-Link"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
@@ -87,6 +88,7 @@ def examine(board: str | None = None) -> list[Check]:
     if chosen:
         needed |= {"arm-none-eabi-gcc"}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
+        needed |= {"openocd"} if chosen.openocd else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]

@@ -88,7 +88,12 @@ def check_models(models: Sequence[ImageModel], board: Board | None) -> None:
         + len(m.name.encode())
         for m in models
     )
-    room = _data_bytes(board) + 16 - _HELLO_NUMBERS - sum(len(t.encode()) for t in _texts(board).values())
+    room = (
+        _data_bytes(board)
+        + 16
+        - _HELLO_NUMBERS
+        - sum(len(t.encode()) for t in _texts(board).values())
+    )
     if listed > room:
         raise LotorError(
             f"{len(models)} models take {listed} bytes of the hello answer, which has {room}: "
@@ -200,8 +205,9 @@ def linker_script(board: Board) -> str:
 
     The stack lies at the bottom of RAM: outgrowing it leaves the memory and faults at once instead
     of overwriting data. What survives a reset (.noinit) and the arena are in no segment of the
-    file, so that no loader clears them; the former lies low, where no cache keeps it back. The models' constants and code have sections of their
-    own, so that their sizes can be told.
+    file, so that no loader clears them; the former lies low, in memory that a Cortex-M7 does not
+    cache. The models' constants and code have sections of their own, so that their sizes can be
+    told.
     """
     flash, ram = board.memory.flash, board.memory.ram
     models = f"*/{MODELS_GROUP}/*.o"

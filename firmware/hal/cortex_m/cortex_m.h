@@ -30,7 +30,7 @@
 #define DEMCR REGISTER(0xE000EDFC)                  /* C1.6.5 */
 #define DWT_CTRL REGISTER(0xE0001000)               /* C1.8.7 */
 #define DWT_CYCCNT REGISTER(0xE0001004)             /* C1.8.8 */
-#define DWT_LAR REGISTER(0xE0001FB0) /* lock access: DDI 0489, Cortex-M7, 11.1 */
+#define DWT_LAR REGISTER(0xE0001FB0)                /* lock access: DDI 0489, Cortex-M7, 11.1 */
 
 enum { SHCSR_FAULTS_ENABLED = 7u << 16 };
 /* B3.2.8; LOB: DDI 0553, D1.2.9, loops without branches of an Armv8.1-M. */

@@ -29,7 +29,4 @@ uint64_t hal_ticks(void) {
 
 void hal_systick(void) { (void)hal_ticks(); }
 
-static void ticks_pause(void) {}
-static void ticks_resume(void) {}
-
 #endif

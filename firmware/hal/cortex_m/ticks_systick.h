@@ -34,8 +34,8 @@ uint64_t hal_ticks(void) {
         high = wraps;
         low = PERIOD_TICKS - SYST_CVR; /* the first tick only loads the period */
     } while (high != wraps);
-    const uint32_t in_period = ((2 * low + 1) * LOTOR_TIMER_INSTRUCTIONS + LOTOR_TIMER_TICKS) /
-                               (2 * LOTOR_TIMER_TICKS);
+    const uint32_t in_period =
+        ((2 * low + 1) * LOTOR_TIMER_INSTRUCTIONS + LOTOR_TIMER_TICKS) / (2 * LOTOR_TIMER_TICKS);
     return base + (uint64_t)high * (PERIOD_INSTRUCTIONS - wrap_cost) + in_period;
 }
 

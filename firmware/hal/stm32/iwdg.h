@@ -1,5 +1,5 @@
-/* The independent watchdog, alike in all series: RM0041 19.4, RM0090 21.4, RM0385 28.4, RM0432
-   39.4. Included by one file of a series. */
+/* The independent watchdog, alike in all series: chapter "Independent watchdog" of RM0041, RM0090,
+   RM0390, RM0385 and RM0432. Included by one file of a series. */
 #ifndef LOTOR_STM32_IWDG_H
 #define LOTOR_STM32_IWDG_H
 

@@ -1,6 +1,7 @@
 /* The USART of all series, receiving by interrupt. A series that includes this defines USART (its
    address), USART_IRQ, and USART_SEPARATE where data has a register for each direction. The bits
-   that are used are the same in both kinds: RM0041 23.6, RM0090 30.6; RM0385 31.8, RM0432 44.7. */
+   that are used are the same in both kinds: "USART registers" of RM0041, RM0090 (30.6), RM0390; of
+   RM0385, RM0432. */
 #ifndef LOTOR_STM32_USART_H
 #define LOTOR_STM32_USART_H
 
