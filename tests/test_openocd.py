@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lotor import doctor
 from lotor.board import load_board
 from lotor.build import Image
 from lotor.device import openocd
@@ -100,6 +101,12 @@ def test_no_openocd(image: Image, plug: Plug) -> None:
     plug("066AFF")
     with pytest.raises(LotorError, match="openocd is missing: `sudo apt-get install openocd`"):
         openocd.flash(BOARD, image)
+
+
+def test_the_doctor_asks_for_openocd_where_a_board_needs_it() -> None:
+    asked = {check.name: check for check in doctor.examine(BOARD.name)}
+    assert asked["openocd"].needed and "apt-get install -y openocd" in asked["openocd"].mend
+    assert "openocd" not in {check.name for check in doctor.examine("netduinoplus2")}
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,11 @@ TOOLS = (
     _Tool("gcc", "gcc", "running models on this machine"),
     _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
-    _Tool("openocd", "openocd", "flashing boards with an ST-Link"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
+# Asked for only by boards that need it.
+_OPENOCD = _Tool("openocd", "openocd", "flashing a board through its debug probe")
 
 # What each extra of the package is for; a Python package of no listed extra is no one's business.
 _EXTRAS = {
@@ -88,9 +89,10 @@ def examine(board: str | None = None) -> list[Check]:
     if chosen:
         needed |= {"arm-none-eabi-gcc"}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
-        needed |= {"openocd"} if chosen.openocd else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
+    if chosen and chosen.openocd:
+        checks.append(_tool(_OPENOCD, True))
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]
     if chosen and not chosen.emulated:
         checks.append(_serial_rights())
