@@ -284,7 +284,8 @@ def _check(board: Board, where: str) -> None:
             f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
             "board in time to feed it"
         )
-    if board.ticks.source == "systick" and not board.ticks.clock_hz:
+    instructions = (board.ticks.source, board.ticks.unit) == ("systick", "instructions")
+    if instructions and not board.ticks.clock_hz:
         raise LotorError(f"{where}: the key 'ticks.clock_hz' is missing: what SysTick counts")
     needed = {
         "hal.uart": board.hal.uart,
