@@ -18,6 +18,7 @@ from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
 FLASH_METHODS = ("emulator", "openocd")
+TESTED = ("emulated", "built", "hardware")
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 TICK_UNITS = ("instructions", "cycles")
@@ -148,6 +149,7 @@ class Board:
     default: bool = False
     test_faults: bool = False
     test_model: str = "raccoon"
+    tested: str = ""
 
     @property
     def emulated(self) -> bool:
@@ -272,6 +274,7 @@ def _check(board: Board, where: str) -> None:
         "ticks.source": (board.ticks.source, TICK_SOURCES),
         "ticks.unit": (board.ticks.unit, TICK_UNITS),
         "target": (board.target, tuple(TARGETS)),
+        "tested": (board.tested or "built", TESTED),
     }
     for key, (value, known) in choices.items():
         if value not in known:
