@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lotor.device.bench import Bench
-from lotor.device.link import MAX_PAYLOAD, Request
+from lotor.device.link import Request
 from lotor.device.messages import LogLevel, ResetReason
 from lotor.device.session import DeviceError, Session
 
@@ -32,14 +32,21 @@ def test_hello_is_what_the_board_file_and_the_image_say(bench: Bench, board: Ses
 @pytest.mark.smoke
 def test_echo_of_every_byte_value(board: Session) -> None:
     every = bytes(range(256))
-    for data in (b"", b"\0", every, bytes(reversed(every)) * 4, b"\0" * 1024, b"\xff" * 1024):
+    for data in (
+        b"",
+        b"\0",
+        every,
+        bytes(reversed(every)) * 2,
+        *(c * board.data_bytes for c in (b"\0", b"\xff")),
+    ):
         assert board.echo(data) == data
-    longest = (every * 5)[:MAX_PAYLOAD]
+    longest = (every * 5)[: board.data_bytes + 16]
     assert board.echo(longest) == longest
 
 
 @pytest.mark.parametrize("size", [1, 253, 254, 255, 256, 507, 508, 509, 1016])
 def test_echo_around_the_block_sizes_of_cobs(board: Session, size: int) -> None:
+    size = min(size, board.data_bytes)
     for data in (b"\x5a" * size, b"\x5a" * (size - 1) + b"\0", b"\0" + b"\x5a" * (size - 1)):
         assert board.echo(data) == data
 

@@ -75,7 +75,8 @@ def test_oversized_frames(bench: Bench, filler: bytes, size: int) -> None:
 
 def test_a_well_made_frame_that_is_too_long(bench: Bench) -> None:
     def action(session: Session) -> None:
-        assert refusals(session, encode(Frame(Request.ECHO, 7, bytes(1041)))) == [TOO_LONG]
+        long = Frame(Request.ECHO, 7, bytes(session.data_bytes + 17))
+        assert refusals(session, encode(long)) == [TOO_LONG]
 
     bench.undisturbed(action)
 
@@ -142,14 +143,14 @@ def test_back_to_back_frames(bench: Bench) -> None:
     bench.undisturbed(action)
 
 
-def test_requests_of_a_wrong_length(bench: Bench) -> None:
+def test_requests_of_a_wrong_length(bench: Bench, board: Session) -> None:
     wrong = [
         (Request.HELLO, b"x"),
         (Request.SELECT, b""),
         (Request.SELECT, b"\0\0"),
         (Request.LOAD, b""),
         (Request.LOAD, struct.pack("<BI", 0, 0)),
-        (Request.LOAD, struct.pack("<BI", 0, 0) + bytes(1025)),
+        (Request.LOAD, struct.pack("<BI", 0, 0) + bytes(board.data_bytes + 1)),
         (Request.RUN, b""),
         (Request.RUN, b"\0\0"),
         (Request.READ, struct.pack("<BI", 0, 0)),
@@ -199,7 +200,7 @@ def test_a_run_needs_all_of_the_input(bench: Bench, board: Session) -> None:
     data = bench.inputs(3)
     assert code_of(board, Request.RUN, b"\0") == ErrorCode.NOT_READY
     for index, array in enumerate(data):
-        board.load_piece(index, 1, array.tobytes()[1:1000])
+        board.load_piece(index, 1, array.tobytes()[1 : board.data_bytes])
     assert code_of(board, Request.RUN, b"\0") == ErrorCode.NOT_READY
     assert code_of(board, Request.READ, struct.pack("<BIH", 0, 0, 1)) == ErrorCode.NOT_READY
     bench.check()
@@ -210,7 +211,7 @@ def test_a_run_needs_all_of_the_input(bench: Bench, board: Session) -> None:
 
 def test_a_reset_in_the_middle_of_a_load(bench: Bench, board: Session) -> None:
     data = bench.inputs(4)[0].tobytes()
-    board.load_piece(0, 0, data[: min(1000, len(data) - 1)])
+    board.load_piece(0, 0, data[: min(board.data_bytes, len(data) - 1)])
     resets = board.greeting.resets
     assert board.reset().resets == resets + 1
     assert code_of(board, Request.RUN, b"\0") == ErrorCode.NOT_READY

@@ -125,10 +125,10 @@ def test_selecting_forgets_inputs_and_outputs(bench: Bench, board: Session) -> N
 
 def test_pieces_in_any_order(bench: Bench, board: Session) -> None:
     """Backwards, twice and overlapping: an input is what was written last."""
-    inputs = bench.inputs(8)
+    inputs, most = bench.inputs(8), board.data_bytes
     for index, data in enumerate(map(as_bytes, inputs)):
         board.load_piece(index, len(data) // 2, bytes(min(300, len(data) // 4)))
-        for start in reversed(range(0, len(data), 900)):
-            board.load_piece(index, start, data[start : start + 1000])
+        for start in reversed(range(0, len(data), most - 100)):
+            board.load_piece(index, start, data[start : start + most])
     board.run()
     bench.expect(inputs)

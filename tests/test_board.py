@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lotor.board import check_boards, default_board, list_boards, load_board, read_board
+from lotor.device.inventory import Entry
 from lotor.errors import LotorError
 from lotor.resources import resource
 
@@ -20,6 +21,13 @@ def test_values_arrive() -> None:
     assert (board.name, board.chip, board.target) == ("netduinoplus2", "STM32F405RG", "cortex-m4")
     assert (board.flash_limit, board.ram_limit) == (1 << 20, 128 << 10)
     assert board.emulated and board.emulator and "netduinoplus2" in board.emulator.args
+
+
+def test_what_a_board_was_tried_on(tmp_path: Path) -> None:
+    assert Entry(load_board("netduinoplus2"), None).hardware == "emulated"
+    assert Entry(load_board("nucleo-l4r5zi"), None).hardware == "not yet run on hardware"
+    path = edited(tmp_path, 'tested = "built"', 'tested = "hardware"', "nucleo-l4r5zi")
+    assert Entry(read_board(path), None).hardware == "run on hardware"
 
 
 def test_typo_in_the_name() -> None:
@@ -63,7 +71,7 @@ def test_what_a_family_with_many_addresses_needs(
         ("baud = 115_200", "baud = 0", "'serial.baud' must be more than 0"),
         ("[build]", "[builds]", r"'builds' is no key \(did you mean 'build'\?\)"),
         ("flash = { origin = 0x0800_0000, bytes = 1_048_576 }", "flash = 1", "must be a table"),
-        ('name = "stm32f4"', 'name = "stm32f5"', r"'hal.name'.*did you mean 'stm32f4'"),
+        ('name = "stm32f4"', 'name = "stm32f44"', r"'hal.name'.*did you mean 'stm32f4'"),
         ('method = "emulator"', 'method = "emulators"', r"did you mean 'emulator'"),
         ('target = "cortex-m4"', 'target = "cortex-m44"', r"'target'.*did you mean 'cortex-m4'"),
         ("[serial]", '[serial]\nusb = ["2341-805a"]', r"must look like 2341:805a"),
@@ -72,7 +80,10 @@ def test_what_a_family_with_many_addresses_needs(
         ("stack_bytes = 4096", "stack_bytes = 4097", "multiple of 8"),
         ("ram = { origin = 0x2000_0000", "ram = { origin = 0x2000_0010", "multiple of 32"),
         ("watchdog = false", "watchdog = true", "'hal.watchdog' needs 'ticks.source' = 'dwt'"),
+        ("test_faults", 'tested = "maybe"\ntest_faults', "'tested' is 'maybe'; it may be"),
         ("description", 'name = "x"\ndescription', "the file's name is the board's"),
+        ("baud = 115_200", "baud = 115_200\ndata_bytes = 600", "'serial.data_bytes' may be 512 or"),
+        ('source = "tim2"', 'source = "systick"', "the key 'ticks.clock_hz' is missing"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:

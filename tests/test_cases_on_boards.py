@@ -41,7 +41,12 @@ def _images() -> list[list[Build]]:
 
 
 IMAGES = _images()
-BOARDS = [name for name in list_boards() if load_board(name).emulated]
+ROOM_BYTES = 32 << 10  # of RAM that the cases need
+BOARDS = [
+    name
+    for name in list_boards()
+    if load_board(name).emulated and load_board(name).ram_limit >= ROOM_BYTES
+]
 
 
 def _slow(board: str, image: int) -> bool:

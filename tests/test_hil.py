@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from fake_board import HELLO, FakeBoard, Reply, answer, item
-from lotor.device.hil import HilReport, read_junit, run_hil
+from lotor.device.hil import HilReport, default_model, read_junit, run_hil
 from lotor.device.link import LOG, Frame, encode
 from lotor.device.monitor import Event, source_of, watch
 from lotor.device.ports import Busy, Port, locate
@@ -92,6 +92,16 @@ def test_the_small_model_is_what_this_says() -> None:
     features = m.conv2d(m.add(a, b), channels=6, kernel=(3, 3), activation="RELU")
     m.output(features, m.softmax(m.fully_connected(m.mean(features, (1, 2)), units=5)))
     assert resource("hil_tests", "hil_small.tflite").read_bytes() == m.build()
+
+
+def test_the_model_for_a_board_of_little_ram_is_what_this_says() -> None:
+    m = ModelBuilder(seed=5)
+    x = m.conv2d(m.input((1, 24, 24, 1)), 4, stride=(2, 2), activation="RELU")
+    x = m.conv2d(m.depthwise_conv2d(x, kernel=(3, 3), stride=(2, 2)), channels=8, kernel=(1, 1))
+    m.output(m.softmax(m.fully_connected(m.mean(x), units=3)))
+    path = Path(default_model("stm32vldiscovery"))
+    assert path.name == "hil_tiny.tflite" and path.read_bytes() == m.build()
+    assert default_model("netduinoplus2") == "raccoon"
 
 
 def hello(resets: int, fault: bytes = b"") -> bytes:

@@ -21,6 +21,11 @@ class TinyModel:
     name: str
     arena_bytes: int = 4096
     delta: int = 3
+    input_bytes: int = INPUT_BYTES
+
+    @property
+    def output_at(self) -> int:
+        return -(-self.input_bytes // 640) * 640
 
     @property
     def target(self) -> Target:
@@ -36,8 +41,8 @@ class TinyModel:
             "name": self.name,
             "arena_bytes": self.arena_bytes,
             "weights_bytes": 256,
-            "inputs": [{"offset": 0, "bytes": INPUT_BYTES, "dtype": "int8"}],
-            "outputs": [{"offset": 3200, "bytes": OUTPUT_BYTES, "dtype": "int8"}],
+            "inputs": [{"offset": 0, "bytes": self.input_bytes, "dtype": "int8"}],
+            "outputs": [{"offset": self.output_at, "bytes": OUTPUT_BYTES, "dtype": "int8"}],
             "layers": [{"name": "add"}, {"name": "fold"}],
         }
 
@@ -67,15 +72,15 @@ void lotor_layer_done(int layer, const void *output, size_t bytes);
 static const int8_t weights[256] = {{{weights}}};
 int {self.name}_run(void *arena, const int8_t *input, int8_t *output) {{
     uint8_t *memory = arena;
-    uint8_t *x = memory, *y = memory + 3200;
+    uint8_t *x = memory, *y = memory + {self.output_at};
     if (input)
-        memcpy(x, input, {INPUT_BYTES});
+        memcpy(x, input, {self.input_bytes});
     lotor_layer_done(-1, NULL, 0);
-    for (int i = 0; i < {INPUT_BYTES}; i++)
+    for (int i = 0; i < {self.input_bytes}; i++)
         x[i] = (uint8_t)(x[i] + {self.delta} * weights[i % 256]);
-    lotor_layer_done(0, x, {INPUT_BYTES});
+    lotor_layer_done(0, x, {self.input_bytes});
     memset(y, 0, {OUTPUT_BYTES});
-    for (int i = 0; i < {INPUT_BYTES}; i++)
+    for (int i = 0; i < {self.input_bytes}; i++)
         y[i % {OUTPUT_BYTES}] = (uint8_t)(y[i % {OUTPUT_BYTES}] + x[i]);
     lotor_layer_done(1, y, {OUTPUT_BYTES});
     if (output)

@@ -3,12 +3,13 @@
 #define LOTOR_FRAME_H
 
 #include "bytes.h"
+#include "lotor_config.h"
 
 enum {
     FRAME_VERSION = 1,
     FRAME_HEADER = 4, /* u8 version, u8 type, u16 seq */
     FRAME_CRC = 4,
-    FRAME_MAX_DATA = 1024, /* what one load or read may carry */
+    FRAME_MAX_DATA = LOTOR_DATA_BYTES, /* what one load or read may carry */
     FRAME_MAX_PAYLOAD = FRAME_MAX_DATA + 16,
     FRAME_MAX_BODY = FRAME_HEADER + FRAME_MAX_PAYLOAD + FRAME_CRC,
 };

@@ -4,7 +4,9 @@
 
 #include <stdint.h>
 
-enum { RING_BYTES = 2048 }; /* a power of two, more than one largest frame */
+#include "lotor_config.h"
+
+enum { RING_BYTES = 2 * LOTOR_DATA_BYTES }; /* a power of two, more than one largest frame */
 
 typedef struct {
     volatile uint32_t head, tail; /* head is written by the interrupt only, tail by the reader */

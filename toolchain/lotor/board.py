@@ -17,8 +17,10 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-FLASH_METHODS = ("emulator",)
-TICK_SOURCES = ("tim2", "timer0", "counter", "dwt")
+FLASH_METHODS = ("emulator", "openocd")
+TESTED = ("emulated", "built", "hardware")
+TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
+LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 TICK_UNITS = ("instructions", "cycles")
 
 
@@ -58,7 +60,8 @@ class Peripheral:
 class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
-    A family whose chips differ in where the UART is takes `uart` and its receive interrupt.
+    A family whose chips differ in where the UART is takes `uart` and its receive interrupt. With
+    `pll` the core runs at `clock_hz`, else at what it starts with.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Hal:
     uart_clock_hz: int
     watchdog: bool
     uart: Peripheral | None = None
+    pll: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,14 @@ class Ticks:
 
 @dataclass(frozen=True)
 class Serial:
-    """The serial port: baud rate, and the USB identities ("vid:pid" in hexadecimal) it may have."""
+    """The serial port: baud rate, and the USB identities ("vid:pid" in hexadecimal) it may have.
+
+    `data_bytes` is the most that one load or read of the link may carry; buffers follow it.
+    """
 
     baud: int
     usb: tuple[str, ...] = ()
+    data_bytes: int = LONG_FRAME
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,14 @@ class Emulator:
 
     program: str
     args: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Openocd:
+    """OpenOCD's scripts of the probe and of the chip, as its option `-f` takes them."""
+
+    interface: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -128,9 +144,12 @@ class Board:
     serial: Serial
     flash: Flash
     emulator: Emulator | None = None
+    openocd: Openocd | None = None
     budget: Budget = field(default_factory=Budget)
     default: bool = False
     test_faults: bool = False
+    test_model: str = "raccoon"
+    tested: str = ""
 
     @property
     def emulated(self) -> bool:
@@ -146,6 +165,11 @@ class Board:
     def ram_limit(self) -> int:
         """Bytes of RAM an image may take."""
         return min(self.budget.ram_bytes or self.memory.ram.bytes, self.memory.ram.bytes)
+
+    @property
+    def spared_by_short_frames(self) -> int:
+        """Bytes of RAM: the ring holds two frames; a request and its answer are one each."""
+        return 4 * (LONG_FRAME - self.serial.data_bytes)
 
 
 def list_boards() -> list[str]:
@@ -243,13 +267,14 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
 
 def _check(board: Board, where: str) -> None:
     """Check what types cannot say."""
-    families = [path.name for path in resource("firmware", "hal").iterdir() if path.is_dir()]
+    families = {path.parent.name for path in resource("firmware", "hal").glob("*/hal.c")}
     choices = {
-        "hal.name": (board.hal.name, sorted(set(families) - {"cortex_m", "host"})),
+        "hal.name": (board.hal.name, sorted(families - {"host"})),
         "flash.method": (board.flash.method, FLASH_METHODS),
         "ticks.source": (board.ticks.source, TICK_SOURCES),
         "ticks.unit": (board.ticks.unit, TICK_UNITS),
         "target": (board.target, tuple(TARGETS)),
+        "tested": (board.tested or "built", TESTED),
     }
     for key, (value, known) in choices.items():
         if value not in known:
@@ -262,6 +287,9 @@ def _check(board: Board, where: str) -> None:
             f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
             "board in time to feed it"
         )
+    instructions = (board.ticks.source, board.ticks.unit) == ("systick", "instructions")
+    if instructions and not board.ticks.clock_hz:
+        raise LotorError(f"{where}: the key 'ticks.clock_hz' is missing: what SysTick counts")
     needed = {
         "hal.uart": board.hal.uart,
         "ticks.timer": board.ticks.timer,
@@ -270,8 +298,11 @@ def _check(board: Board, where: str) -> None:
     for key, found in needed.items():
         if board.hal.name == "cmsdk" and not found:
             raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
-    if (board.flash.method == "emulator") != board.emulated:
-        raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
+    for method, given in (("emulator", board.emulator), ("openocd", board.openocd)):
+        if (board.flash.method == method) != (given is not None):
+            raise LotorError(
+                f'{where}: flash.method = "{method}" and a table [{method}] go together'
+            )
     numbers = {
         "clock_hz": board.clock_hz,
         "hal.irqs": board.hal.irqs,
@@ -286,6 +317,8 @@ def _check(board: Board, where: str) -> None:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
     if board.build.stack_bytes % 8:
         raise LotorError(f"{where}: 'build.stack_bytes' must be a multiple of 8")
+    if board.serial.data_bytes not in (LONG_FRAME, SHORT_FRAME):
+        raise LotorError(f"{where}: 'serial.data_bytes' may be {SHORT_FRAME} or {LONG_FRAME}")
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
     for identity in board.serial.usb:

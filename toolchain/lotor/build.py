@@ -90,7 +90,8 @@ def firmware_ram(models: Sequence[ImageModel]) -> int:
 
 def arena_room(board: Board, models: Sequence[ImageModel]) -> int:
     """Return about how many bytes a board has for the arena of an image, negative for none."""
-    return board.ram_limit - board.build.stack_bytes - firmware_ram(models)
+    room = board.ram_limit - board.build.stack_bytes - firmware_ram(models)
+    return room + board.spared_by_short_frames
 
 
 def in_stripes(

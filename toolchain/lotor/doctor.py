@@ -54,6 +54,8 @@ TOOLS = (
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
+# Asked for only by boards that need it.
+_OPENOCD = _Tool("openocd", "openocd", "flashing a board through its debug probe")
 
 # What each extra of the package is for; a Python package of no listed extra is no one's business.
 _EXTRAS = {
@@ -89,6 +91,8 @@ def examine(board: str | None = None) -> list[Check]:
         needed |= {chosen.emulator.program} if chosen.emulator else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
+    if chosen and chosen.openocd:
+        checks.append(_tool(_OPENOCD, True))
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]
     if chosen and not chosen.emulated:
         checks.append(_serial_rights())

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lotor import __version__
 from lotor.board import TICK_SOURCES, Board
+from lotor.device.link import DATA_BYTES
 from lotor.errors import LotorError
 from lotor.targets import Target
 
@@ -22,7 +23,6 @@ MODELS_GROUP = "lotor-models"
 _INSTRUCTION_NS = 128  # what an emulated instruction takes: QEMU's -icount shift=7
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
-_HELLO_BYTES = 1040
 _HELLO_NUMBERS = 177  # with a fault record and its longest note, and the heads of four texts
 
 
@@ -88,12 +88,21 @@ def check_models(models: Sequence[ImageModel], board: Board | None) -> None:
         + len(m.name.encode())
         for m in models
     )
-    room = _HELLO_BYTES - _HELLO_NUMBERS - sum(len(t.encode()) for t in _texts(board).values())
+    room = (
+        _data_bytes(board)
+        + 16
+        - _HELLO_NUMBERS
+        - sum(len(t.encode()) for t in _texts(board).values())
+    )
     if listed > room:
         raise LotorError(
             f"{len(models)} models take {listed} bytes of the hello answer, which has {room}: "
             "put fewer models into one image"
         )
+
+
+def _data_bytes(board: Board | None) -> int:
+    return board.serial.data_bytes if board else DATA_BYTES
 
 
 def _texts(board: Board | None) -> dict[str, str]:
@@ -118,6 +127,7 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
         "LOTOR_MAX_INPUTS": max(1, *(len(model.report["inputs"]) for model in models)),
         "LOTOR_MAX_LAYERS": max(1, *(len(model.report["layers"]) for model in models)),
         "LOTOR_CLOCK_HZ": board.clock_hz if board else 1_000_000_000,
+        "LOTOR_DATA_BYTES": _data_bytes(board),
     }
     if board:
         values |= {
@@ -125,6 +135,7 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
             "LOTOR_BAUD": board.serial.baud,
             "LOTOR_IRQS": board.hal.irqs,
             "LOTOR_WATCHDOG": int(board.hal.watchdog),
+            "LOTOR_PLL": int(board.hal.pll),
         }
         for source in TICK_SOURCES:
             values[f"LOTOR_TICKS_{source.upper()}"] = int(board.ticks.source == source)
@@ -139,8 +150,9 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
                 "LOTOR_TIMER_INSTRUCTIONS": each.denominator,
             }
     lines = [f"#define {name} {value}u" for name, value in values.items()]
-    # Compared with an int layer number.
-    lines = [line[:-1] if "LAYERS" in line or "LOTOR_IRQS" in line else line for line in lines]
+    # Compared with an int layer number; sizes that enums make others of.
+    plain = ("LAYERS", "LOTOR_IRQS", "LOTOR_DATA_BYTES")
+    lines = [line[:-1] if any(name in line for name in plain) else line for line in lines]
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     head = "/* Sizes and options of this image; written by the build. */"
@@ -193,8 +205,9 @@ def linker_script(board: Board) -> str:
 
     The stack lies at the bottom of RAM: outgrowing it leaves the memory and faults at once instead
     of overwriting data. What survives a reset (.noinit) and the arena are in no segment of the
-    file, so that no loader clears them. The models' constants and code have sections of their
-    own, so that their sizes can be told.
+    file, so that no loader clears them; the former lies low, in memory that a Cortex-M7 does not
+    cache. The models' constants and code have sections of their own, so that their sizes can be
+    told.
     """
     flash, ram = board.memory.flash, board.memory.ram
     models = f"*/{MODELS_GROUP}/*.o"
@@ -221,6 +234,7 @@ SECTIONS {{
         . += 512;
         __fault_stack_top = .;
     }} > RAM :none
+    .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
     .data : {{
         __data_start = .;
         *(.data .data.*)
@@ -234,7 +248,6 @@ SECTIONS {{
         . = ALIGN(4);
         __bss_end = .;
     }} > RAM :none
-    .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
     .arena (NOLOAD) : {{ . = ALIGN(16); *(.arena) }} > RAM :none
     /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }}
     ASSERT(ADDR(.vectors) == ORIGIN(FLASH), "the vector table must be at the start of flash")

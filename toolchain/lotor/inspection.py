@@ -143,7 +143,7 @@ def _sizes(compiled: Compiled) -> _Sizes:
 
 def _ram(sizes: _Sizes, board: Board) -> int:
     """Return about how many bytes of a board's RAM an image takes."""
-    return sizes.ram + board.build.stack_bytes
+    return sizes.ram + board.build.stack_bytes - board.spared_by_short_frames
 
 
 def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:

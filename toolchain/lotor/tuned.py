@@ -25,7 +25,8 @@ _SHARE = 2  # so that another model fits beside it
 def preference(board: Board, optimize: Optimize = "speed") -> Preference:
     """Return what variants are chosen by on a board: its memories, and what was measured there."""
     spare = (board.flash_limit - FIRMWARE_FLASH - _CODE) // _SHARE
-    ram = max(0, board.ram_limit - board.build.stack_bytes - FIRMWARE_RAM)
+    firmware = FIRMWARE_RAM - board.spared_by_short_frames
+    ram = max(0, board.ram_limit - board.build.stack_bytes - firmware)
     return Preference(optimize, max(0, spare), ram, load_costs(board.name))
 
 

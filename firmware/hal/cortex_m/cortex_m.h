@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifndef REGISTER /* a test may put something else in its place */
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#endif
 
 #define SYST_CSR REGISTER(0xE000E010) /* B3.3.3 */
 #define SYST_RVR REGISTER(0xE000E014)
@@ -28,6 +30,7 @@
 #define DEMCR REGISTER(0xE000EDFC)                  /* C1.6.5 */
 #define DWT_CTRL REGISTER(0xE0001000)               /* C1.8.7 */
 #define DWT_CYCCNT REGISTER(0xE0001004)             /* C1.8.8 */
+#define DWT_LAR REGISTER(0xE0001FB0)                /* lock access: DDI 0489, Cortex-M7, 11.1 */
 
 enum { SHCSR_FAULTS_ENABLED = 7u << 16 };
 /* B3.2.8; LOB: DDI 0553, D1.2.9, loops without branches of an Armv8.1-M. */

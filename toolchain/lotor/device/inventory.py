@@ -42,7 +42,10 @@ class Entry:
     @property
     def hardware(self) -> str:
         """Say on what the board's file was tried."""
-        return "emulated" if self.board.emulated else "not yet run on hardware"
+        tested = self.board.tested or ("emulated" if self.board.emulated else "built")
+        return {"built": "not yet run on hardware", "hardware": "run on hardware"}.get(
+            tested, tested
+        )
 
     @property
     def state(self) -> str:

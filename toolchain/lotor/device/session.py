@@ -301,6 +301,11 @@ class Session:
         """The last hello; asked for when there was none."""
         return self._hello or self.hello()
 
+    @property
+    def data_bytes(self) -> int:
+        """The most data bytes that one load or read may carry."""
+        return min(self.greeting.max_payload or DATA_BYTES, DATA_BYTES)
+
     def select(self, model: str | int) -> ModelInfo:
         """Make a model of the image, by name or index, the one that runs; return it."""
         models = self.greeting.models
@@ -377,14 +382,14 @@ class Session:
             )
         label = f"load input {index} on {self.greeting.board}"
         with Progress(label, len(data), "bytes") if self.progress else nullcontext() as bar:
-            for start in range(0, len(data), DATA_BYTES):
-                piece = data[start : start + DATA_BYTES]
+            for start in range(0, len(data), self.data_bytes):
+                piece = data[start : start + self.data_bytes]
                 self.load_piece(index, start, piece)
                 if bar:
                     bar.advance(len(piece))
 
     def load_piece(self, index: int, offset: int, piece: bytes) -> None:
-        """Send up to `DATA_BYTES` bytes of an input, unchecked on this side."""
+        """Send up to `data_bytes` bytes of an input, unchecked on this side."""
         payload = struct.pack("<BI", index, offset) + piece
         (end,) = self._ask(Request.LOAD, struct.Struct("<I").unpack, payload)
         if end != offset + len(piece):
@@ -440,7 +445,7 @@ class Session:
             )
         data = b""
         while len(data) < outputs[index]:
-            length = min(DATA_BYTES, outputs[index] - len(data))
+            length = min(self.data_bytes, outputs[index] - len(data))
             piece = self.read_piece(index, len(data), length)
             if len(piece) != length:
                 raise FrameError(
@@ -450,7 +455,7 @@ class Session:
         return data
 
     def read_piece(self, index: int, offset: int, length: int) -> bytes:
-        """Return up to `DATA_BYTES` bytes of an output, unchecked on this side."""
+        """Return up to `data_bytes` bytes of an output, unchecked on this side."""
         return self.request(Request.READ, struct.pack("<BIH", index, offset, length))
 
     def infer(self, *inputs: Data, trace: bool = False) -> list[bytes]:
