@@ -55,10 +55,19 @@ class Peripheral:
 
 
 @dataclass(frozen=True)
+class Pins:
+    """The pins of a UART, as numbers: 32 times the port, plus the pin."""
+
+    tx: int
+    rx: int
+
+
+@dataclass(frozen=True)
 class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
-    A family whose chips differ in where the UART is takes `uart` and its receive interrupt.
+    A family whose chips differ in where the UART is takes `uart` and its receive interrupt, one
+    that can have it on any pins `uart_pins`.
     """
 
     name: str
@@ -66,6 +75,7 @@ class Hal:
     uart_clock_hz: int
     watchdog: bool
     uart: Peripheral | None = None
+    uart_pins: Pins | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +280,8 @@ def _check(board: Board, where: str) -> None:
     for key, found in needed.items():
         if board.hal.name == "cmsdk" and not found:
             raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
+    if board.hal.name == "nrf5x" and not board.hal.uart_pins:
+        raise LotorError(f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ")
     if (board.flash.method == "emulator") != board.emulated:
         raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {
