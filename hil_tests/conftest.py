@@ -27,7 +27,7 @@ SMALL = Path(__file__).parent / "hil_small.tflite"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lotor", "boards")
     group.addoption("--lotor-board", action="append", help="board to test (default: emulated ones)")
-    group.addoption("--lotor-model", help="model to flash (default: raccoon)")
+    group.addoption("--lotor-model", help="model to flash (default: the board's)")
     group.addoption("--lotor-keep", action="store_true", help="leave emulators running")
 
 
@@ -67,11 +67,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.user_properties.append(("outcome", next(found, "protocol")))
 
 
-@pytest.fixture(scope="session")
-def model_name(pytestconfig: pytest.Config) -> str:
-    return pytestconfig.getoption("lotor_model") or default_model()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
     """The git commit of these tests, or "" outside of a checkout."""
@@ -87,7 +82,7 @@ def revision(record_testsuite_property: Callable[[str, object], None]) -> str:
 @pytest.fixture(scope="session")
 def bench(
     request: pytest.FixtureRequest,
-    model_name: str,
+    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bench]:
     """A board in the state "flashed"; one lock keeps every other test run away from it.
@@ -95,7 +90,7 @@ def bench(
     Its models, the one under test and the small one, are on this machine as they are there.
     """
     board = load_board(request.param)
-    model = find_model(model_name).path
+    model = find_model(pytestconfig.getoption("lotor_model") or default_model(board.name)).path
     file = tmp_path_factory.mktemp("labgrid") / f"{board.name}.yaml"
     mine, small = (load_like(compile_for(board.name, str(m)), str(m)) for m in (model, SMALL))
     environment(board.name, [str(model), str(SMALL)], file)

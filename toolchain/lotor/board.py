@@ -141,6 +141,7 @@ class Board:
     budget: Budget = field(default_factory=Budget)
     default: bool = False
     test_faults: bool = False
+    test_model: str = "raccoon"
 
     @property
     def emulated(self) -> bool:

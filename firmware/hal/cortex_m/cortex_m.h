@@ -39,6 +39,10 @@ static inline void irq_enable(uint32_t number) { NVIC_ISER(number / 32) = 1u << 
 void hal_irq(uint32_t number);
 void hal_systick(void);
 
+/* An address where the chip has nothing, for images that provoke faults; a family may have its own.
+ */
+extern const uint32_t hal_nowhere;
+
 /* Sleep until an interrupt, unless `ready` already holds; no wake-up is lost in between. */
 static inline void sleep_unless(bool (*ready)(void)) {
     __asm volatile("cpsid i" ::: "memory");

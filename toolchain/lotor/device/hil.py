@@ -60,9 +60,11 @@ class HilReport:
         return "\n".join(lines)
 
 
-def default_model() -> str:
-    """Return the model that boards are tested with when none is named."""
-    return "raccoon"
+def default_model(board: str) -> str:
+    """Return the model that a board is tested with when none is named: its name or path."""
+    name = load_board(board).test_model
+    own = resource("hil_tests", f"{name}.tflite")
+    return str(own) if own.is_file() else name
 
 
 def run_hil(
@@ -90,7 +92,7 @@ def run_hil(
         if find_spec(package) is None:
             raise LotorError(f'tests of boards need {package}: `pip install "lotor[hil]"`')
     emulated, name = load_board(board).emulated, board
-    path = find_model(model or default_model()).path.resolve()
+    path = find_model(model or default_model(name)).path.resolve()
     Lock(f"board-{name}", f"board {name}").release()  # says now that another run has it
     if not emulated or running(name):
         port_lock(locate(name)[0]).release()  # or that another program has its port
