@@ -41,7 +41,7 @@ void hal_systick(void);
 
 /* An address where the chip has nothing, for images that provoke faults; a family may have its own.
  */
-extern const uint32_t hal_nowhere;
+uint32_t hal_nowhere(void);
 
 /* Sleep until an interrupt, unless `ready` already holds; no wake-up is lost in between. */
 static inline void sleep_unless(bool (*ready)(void)) {
