@@ -17,7 +17,7 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-FLASH_METHODS = ("emulator",)
+FLASH_METHODS = ("bossac", "emulator")
 TICK_SOURCES = ("tim2", "timer0", "counter", "dwt")
 TICK_UNITS = ("instructions", "cycles")
 
@@ -101,9 +101,14 @@ class Serial:
 
 @dataclass(frozen=True)
 class Flash:
-    """How an image gets onto the board."""
+    """How an image gets onto the board.
+
+    For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader.
+    """
 
     method: str
+    usb: tuple[str, ...] = ()
+    boot_usb: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,7 +287,9 @@ def _check(board: Board, where: str) -> None:
         if board.hal.name == "cmsdk" and not found:
             raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
     if board.hal.name == "nrf5x" and not board.hal.uart_pins:
-        raise LotorError(f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ")
+        raise LotorError(
+            f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ"
+        )
     if (board.flash.method == "emulator") != board.emulated:
         raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {
@@ -301,6 +308,17 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f"{where}: 'build.stack_bytes' must be a multiple of 8")
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
-    for identity in board.serial.usb:
-        if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
-            raise LotorError(f"{where}: 'serial.usb' has {identity!r}; it must look like 2341:805a")
+    _check_usb(board, where)
+
+
+def _check_usb(board: Board, where: str) -> None:
+    if (board.flash.method == "bossac") != bool(board.flash.boot_usb):
+        raise LotorError(f"{where}: flash.method = \"bossac\" and 'flash.boot_usb' go together")
+    for key, identities in {
+        "serial.usb": board.serial.usb,
+        "flash.usb": board.flash.usb,
+        "flash.boot_usb": board.flash.boot_usb,
+    }.items():
+        for identity in identities:
+            if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
+                raise LotorError(f"{where}: '{key}' has {identity!r}; it must look like 2341:805a")

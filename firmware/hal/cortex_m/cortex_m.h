@@ -13,6 +13,7 @@
 #define SYST_CVR REGISTER(0xE000E018)
 #define NVIC_ISER(n) REGISTER(0xE000E100 + 4 * (n)) /* B3.4.4 */
 #define SCB_ICSR REGISTER(0xE000ED04)               /* B3.2.4 */
+#define SCB_VTOR REGISTER(0xE000ED08)               /* B3.2.5 */
 #define SCB_AIRCR REGISTER(0xE000ED0C)              /* B3.2.6 */
 #define SCB_CCR REGISTER(0xE000ED14)                /* B3.2.8 */
 #define SCB_SHCSR REGISTER(0xE000ED24)              /* B3.2.13 */
