@@ -18,8 +18,8 @@
 #define GPIO(pin) (0x50000000u + 0x300u * ((pin) / 32u))
 
 #define CLOCK_HFCLKSTART REGISTER(CLOCK + 0x000)
-#define CLOCK_HFCLKSTARTED REGISTER(CLOCK + 0x100)
 #define POWER_RESETREAS REGISTER(CLOCK + 0x400)
+#define CLOCK_HFCLKSTAT REGISTER(CLOCK + 0x40C)
 #define UART_STARTRX REGISTER(UART0 + 0x000)
 #define UART_STARTTX REGISTER(UART0 + 0x008)
 #define UART_RXDRDY REGISTER(UART0 + 0x108)
@@ -180,9 +180,9 @@ void hal_irq(uint32_t number) {
 }
 
 void hal_init(void) {
-    CLOCK_HFCLKSTARTED = 0; /* 5.4.1 [13.1]: the crystal, which a baud rate needs */
-    CLOCK_HFCLKSTART = 1;
-    while (!CLOCK_HFCLKSTARTED) {
+    CLOCK_HFCLKSTART = 1; /* 5.4.1 [13.1]: the crystal, which a baud rate needs */
+    /* The source, not the event: a boot loader may have started it before. */
+    while (!(CLOCK_HFCLKSTAT & 1u)) {
     }
 #if __ARM_ARCH >= 7
     REGISTER(NVMC + 0x540) = 1; /* 4.3.6: ICACHECNF, the instruction cache on */
