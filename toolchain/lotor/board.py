@@ -17,10 +17,10 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-FLASH_METHODS = ("emulator", "openocd")
 TESTED = ("emulated", "built", "hardware")
-TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
+FLASH_METHODS = ("bossac", "emulator", "openocd")
+TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
 TICK_UNITS = ("instructions", "cycles")
 
 
@@ -57,11 +57,20 @@ class Peripheral:
 
 
 @dataclass(frozen=True)
+class Pins:
+    """The pins of a UART, as numbers: 32 times the port, plus the pin."""
+
+    tx: int
+    rx: int
+
+
+@dataclass(frozen=True)
 class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
-    A family whose chips differ in where the UART is takes `uart` and its receive interrupt. With
-    `pll` the core runs at `clock_hz`, else at what it starts with.
+    A family whose chips differ in where the UART is takes `uart` and its receive interrupt, one
+    that can have it on any pins `uart_pins`. With `pll` the core runs at `clock_hz`, else at what
+    it starts with.
     """
 
     name: str
@@ -70,6 +79,7 @@ class Hal:
     watchdog: bool
     uart: Peripheral | None = None
     pll: bool = False
+    uart_pins: Pins | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +109,14 @@ class Serial:
 
 @dataclass(frozen=True)
 class Flash:
-    """How an image gets onto the board."""
+    """How an image gets onto the board.
+
+    For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader.
+    """
 
     method: str
+    usb: tuple[str, ...] = ()
+    boot_usb: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -303,6 +318,10 @@ def _check(board: Board, where: str) -> None:
             raise LotorError(
                 f'{where}: flash.method = "{method}" and a table [{method}] go together'
             )
+    if board.hal.name == "nrf5x" and not board.hal.uart_pins:
+        raise LotorError(
+            f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ"
+        )
     numbers = {
         "clock_hz": board.clock_hz,
         "hal.irqs": board.hal.irqs,
@@ -321,6 +340,17 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f"{where}: 'serial.data_bytes' may be {SHORT_FRAME} or {LONG_FRAME}")
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
-    for identity in board.serial.usb:
-        if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
-            raise LotorError(f"{where}: 'serial.usb' has {identity!r}; it must look like 2341:805a")
+    _check_usb(board, where)
+
+
+def _check_usb(board: Board, where: str) -> None:
+    if (board.flash.method == "bossac") != bool(board.flash.boot_usb):
+        raise LotorError(f"{where}: flash.method = \"bossac\" and 'flash.boot_usb' go together")
+    for key, identities in {
+        "serial.usb": board.serial.usb,
+        "flash.usb": board.flash.usb,
+        "flash.boot_usb": board.flash.boot_usb,
+    }.items():
+        for identity in identities:
+            if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
+                raise LotorError(f"{where}: '{key}' has {identity!r}; it must look like 2341:805a")

@@ -141,6 +141,8 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
             values[f"LOTOR_TICKS_{source.upper()}"] = int(board.ticks.source == source)
         if uart := board.hal.uart:
             values |= {"LOTOR_UART": uart.address, "LOTOR_UART_IRQ": uart.irq}
+        if pins := board.hal.uart_pins:
+            values |= {"LOTOR_UART_TX": pins.tx, "LOTOR_UART_RX": pins.rx}
         if timer := board.ticks.timer:
             values |= {"LOTOR_TIMER": timer.address, "LOTOR_TIMER_IRQ": timer.irq}
         if board.ticks.clock_hz:

@@ -15,6 +15,7 @@
 #define SYST_CVR REGISTER(0xE000E018)
 #define NVIC_ISER(n) REGISTER(0xE000E100 + 4 * (n)) /* B3.4.4 */
 #define SCB_ICSR REGISTER(0xE000ED04)               /* B3.2.4 */
+#define SCB_VTOR REGISTER(0xE000ED08)               /* B3.2.5 */
 #define SCB_AIRCR REGISTER(0xE000ED0C)              /* B3.2.6 */
 #define SCB_CCR REGISTER(0xE000ED14)                /* B3.2.8 */
 #define SCB_SHCSR REGISTER(0xE000ED24)              /* B3.2.13 */
@@ -41,6 +42,10 @@ static inline void irq_enable(uint32_t number) { NVIC_ISER(number / 32) = 1u << 
 /* Interrupts of the chip family; called with the number of the interrupt that fired. */
 void hal_irq(uint32_t number);
 void hal_systick(void);
+
+/* An address where the chip has nothing, for images that provoke faults; a family may have its own.
+ */
+uint32_t hal_nowhere(void);
 
 /* Sleep until an interrupt, unless `ready` already holds; no wake-up is lost in between. */
 static inline void sleep_unless(bool (*ready)(void)) {

@@ -65,6 +65,8 @@ enum { HAVE_WATCHDOG = 0 };
 
 bool hal_can_provoke(uint8_t reason) { return reason != FAULT_WATCHDOG || HAVE_WATCHDOG; }
 
+__attribute__((weak)) uint32_t hal_nowhere(void) { return 0x5FFFFFF0; } /* end of peripherals */
+
 /* Through a pointer: the compiler refuses a recursion that it sees has no end. */
 static uint32_t outgrow(volatile uint32_t *above);
 static uint32_t (*volatile deeper)(volatile uint32_t *) = outgrow;
@@ -86,7 +88,7 @@ void hal_provoke(uint8_t reason) {
         ((void (*)(void))0xE0000001u)(); /* B3.1: never executable */
         break;
     case FAULT_BUS:
-        word = REGISTER(0x5FFFFFF0); /* end of the peripherals: no board has any there */
+        word = REGISTER(hal_nowhere());
         break;
     case FAULT_USAGE:
         __asm volatile("udf #0");

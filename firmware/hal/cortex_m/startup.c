@@ -68,6 +68,7 @@ __attribute__((used, noreturn)) void Reset_Handler(void) {
     memcpy(__data_start, __data_load, (size_t)((uint8_t *)__data_end - (uint8_t *)__data_start));
     memset(__bss_start, 0, (size_t)((uint8_t *)__bss_end - (uint8_t *)__bss_start));
 #if __ARM_ARCH >= 7
+    SCB_VTOR = (uint32_t)(uintptr_t)&vectors; /* a boot loader may have left its own */
     SCB_SHCSR |= SHCSR_FAULTS_ENABLED; /* B3.2.13: MemManage, BusFault, UsageFault on their own */
     SCB_CCR |= CCR_DIV_0_TRP;
 #else

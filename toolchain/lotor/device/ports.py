@@ -224,12 +224,15 @@ def find_usb_port(board: str, identities: Sequence[str], serial_number: str | No
     Raises:
         LotorError: no port has it, or several have.
     """
-    wanted = {tuple(int(part, 16) for part in identity.split(":")) for identity in identities}
+    if not identities:
+        raise LotorError(
+            f"board {board} has no USB port of its own for its link: name its adapter's in "
+            "LOTOR_PORT"
+        )
     found = [
         port
-        for port in list_ports.comports()
-        if (port.vid, port.pid) in wanted
-        and (serial_number is None or port.serial_number == serial_number)
+        for port in usb_ports(identities)
+        if serial_number is None or port.serial_number == serial_number
     ]
     if len(found) == 1:
         return str(found[0].device)
@@ -240,11 +243,18 @@ def find_usb_port(board: str, identities: Sequence[str], serial_number: str | No
             "plug it in, or name its port in LOTOR_PORT"
         )
     raise LotorError(
-        f"{len(found)} ports could be board {board}: {'; '.join(map(_described, found))}; "
+        f"{len(found)} ports could be board {board}: {'; '.join(map(described, found))}; "
         "name one in LOTOR_PORT"
     )
 
 
-def _described(port: ListPortInfo) -> str:
+def usb_ports(identities: Sequence[str]) -> list[ListPortInfo]:
+    """Return the ports with one of some USB identities, "vid:pid" in hexadecimal."""
+    wanted = {tuple(int(part, 16) for part in identity.split(":")) for identity in identities}
+    return [port for port in list_ports.comports() if (port.vid, port.pid) in wanted]
+
+
+def described(port: ListPortInfo) -> str:
+    """Return a port in words, for errors that list several."""
     number = f", serial number {port.serial_number}" if port.serial_number else ""
     return f"{port.device} ({port.vid:04x}:{port.pid:04x}{number})"
