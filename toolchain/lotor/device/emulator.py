@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import run_dir
 
-_PACKAGES = {"qemu-system-arm": "qemu-system-arm"}
+_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "node": "nodejs npm"}
+_SCRIPTS = Path(__file__).parent  # of programs that run one
 _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
 
@@ -125,7 +126,24 @@ def _emulator(board: Board) -> Emulator:
     if not shutil.which(emulator.program):
         package = _PACKAGES.get(emulator.program, emulator.program)
         raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
+    if emulator.program == "node":
+        _check_node_packages((_SCRIPTS / emulator.args[0]).parent)
     return emulator
+
+
+def _check_node_packages(folder: Path) -> None:
+    """Check that a script's packages are those of its lock file; `npm ci` copies that last."""
+    wanted = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    try:
+        have = json.loads((folder / "node_modules/.package-lock.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        have = {"packages": {}}
+    for name, package in wanted.items():
+        if name and have["packages"].get(name, {}).get("version") != package["version"]:
+            raise LotorError(
+                f"{name.removeprefix('node_modules/')} {package['version']} is missing: "
+                f"`npm ci --prefix {folder}`"
+            )
 
 
 def _spawn(
@@ -136,12 +154,7 @@ def _spawn(
     # in between, and whoever connects early waits instead of being refused.
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         number = listener.fileno()
-        command = [
-            *(emulator.program, *emulator.args, *arguments),
-            *("-nodefaults", "-nographic", "-monitor", "none"),
-            *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
-            f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
-        ]
+        command = [emulator.program, *_arguments(emulator, elf, number, arguments)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -151,6 +164,19 @@ def _spawn(
             start_new_session=True,
         )
         return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) -> list[str]:
+    """Return the arguments of an emulator whose board's UART is on the listening socket `number`."""
+    if emulator.program == "node":
+        script, *rest = emulator.args
+        return [str(_SCRIPTS / script), str(elf.with_suffix(".uf2")), str(number), *rest, *more]
+    return [
+        *(*emulator.args, *more),
+        *("-nodefaults", "-nographic", "-monitor", "none"),
+        *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
+        f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
+    ]
 
 
 def _see_that_it_stays(process: subprocess.Popen[bytes], log: Path, what: str) -> None:

@@ -1,0 +1,161 @@
+// node run.mjs FIRMWARE.uf2 FD: an RP2040 that runs a UF2 file, its UART0 on the listening socket FD.
+//
+// rp2040js has no boot ROM, so that the boot stage in flash is entered as the ROM does. What a chip
+// faults on, rp2040js reports to its logger; here that becomes a hard fault.
+import fs from 'node:fs';
+import net from 'node:net';
+import { RP2040, Simulator } from 'rp2040js';
+
+const FLASH = 0x10000000;
+const FAMILY = 0xe48bff56;
+const STACK = 0x20041f00; // where the boot ROM's stack ends, under its copy of the boot stage
+const HARD_FAULT = 3;
+const SLICE = 50_000; // instructions between two looks at the socket
+const TO_ITSELF = 0xe7fe; // the instruction `b .`
+
+class Fault extends Error {}
+class Reset extends Error {}
+
+function load(path, flash) {
+  const file = fs.readFileSync(path);
+  if (!file.length || file.length % 512) throw new Error(`${path} is no UF2 file`);
+  for (let at = 0; at < file.length; at += 512) {
+    const word = (offset) => file.readUInt32LE(at + offset);
+    const good = word(0) === 0x0a324655 && word(4) === 0x9e5d5157 && word(508) === 0x0ab16f30;
+    const [address, size] = [word(12) - FLASH, word(16)];
+    if (!good || word(28) !== FAMILY || size > 476 || address < 0 || address + size > flash.length)
+      throw new Error(`${path}: block ${at / 512} is damaged, or for another chip`);
+    flash.set(file.subarray(at + 32, at + 32 + size), address);
+  }
+}
+
+// Registers that rp2040js lacks.
+const chipReset = { // datasheet 2.12.8: HAD_POR, also after a reset by the watchdog
+  readUint32: (offset) => (offset === 8 ? 1 << 8 : 0),
+  writeUint32Atomic() {},
+};
+
+let chip, clock, faulting;
+
+// A chip that starts: after power-up, or after its watchdog reset all but RAM and flash.
+function start(before) {
+  const simulator = new Simulator();
+  chip = simulator.rp2040;
+  clock = simulator.clock;
+  faulting = false;
+  const watchdog = chip.peripherals[0x40058];
+  if (before) {
+    chip.flash.set(before.flash);
+    chip.sram.set(before.sram);
+    const old = before.peripherals[0x40058];
+    watchdog.reason = old.reason;
+    watchdog.scratchData.set(old.scratchData);
+  }
+  watchdog.onWatchdogTrigger = () => { throw new Reset(); };
+  chip.peripherals[0x40064] = chipReset;
+  chip.onBreak = () => { throw new Fault('undefined instruction'); };
+  chip.logger = { debug() {}, info() {}, warn: complain, error: complain };
+  chip.uart[0].onByte = (byte) => sent.push(byte);
+  chip.core.SP = STACK;
+  chip.core.LR = 0;
+  chip.core.PC = FLASH;
+}
+
+// Of peripherals rp2040js reports only that they lack a register.
+function complain(component, message) {
+  if (component === 'RP2040' || component === 'CortexM0Core') {
+    if (!faulting) throw new Fault(message);
+  }
+}
+
+// Armv6-M has one exception for all faults. As on other cores, what cannot be stacked is lost.
+function hardFault(pc, message) {
+  const { core } = chip;
+  core.PC = pc;
+  if (core.IPSR === HARD_FAULT || core.IPSR === 2) {
+    console.error(`locked up at ${pc.toString(16)}: ${message}`);
+    core.waiting = true;
+    core.enabledInterrupts = 0;
+    return;
+  }
+  faulting = true;
+  core.exceptionEntry(HARD_FAULT);
+  faulting = false;
+}
+
+let socket = null;
+let sent = [];
+const received = []; // buffers
+let at = 0; // in the first of them
+let scheduled = false;
+
+function feed() {
+  const uart = chip.uart[0];
+  while (received.length && uart.enabled && !uart.rxFIFO.full) {
+    uart.feedByte(received[0][at++]);
+    if (at === received[0].length) {
+      received.shift();
+      at = 0;
+    }
+  }
+}
+
+// Run for a while; return whether there is more to do before a byte comes.
+function slice() {
+  let pc = chip.core.PC;
+  try {
+    const { core } = chip;
+    if (core.PC >= FLASH && chip.readUint16(core.PC & ~1) === TO_ITSELF)
+      clock.tick(Math.max(clock.nanosToNextAlarm, 0)); // it waits for an interrupt or the watchdog
+    for (let count = 0; count < SLICE; count++) {
+      if (received.length && !(count & 31)) feed();
+      if (core.waiting) {
+        // rp2040js misses an interrupt that was pending before the core went to sleep.
+        if (!(core.pendingInterrupts & core.enabledInterrupts) && !core.pendingSystick) {
+          feed();
+          if (!(core.pendingInterrupts & core.enabledInterrupts)) return false;
+        }
+        core.interruptsUpdated = true;
+      }
+      pc = core.PC;
+      clock.tick((core.executeInstruction() * 1e9) / chip.clkSys);
+    }
+  } catch (error) {
+    if (error instanceof Reset) start(chip);
+    else if (error instanceof Fault) hardFault(pc, error.message);
+    else throw error;
+  }
+  return true;
+}
+
+// While the core sleeps its time stands still, and nothing runs here.
+function run() {
+  scheduled = false;
+  const more = slice();
+  if (sent.length) {
+    if (socket) socket.write(Buffer.from(sent));
+    sent = [];
+  }
+  if (more) wake();
+}
+
+function wake() {
+  if (!scheduled) setImmediate(run);
+  scheduled = true;
+}
+
+const [, , path, descriptor] = process.argv;
+start(null);
+load(path, chip.flash);
+net.createServer((client) => {
+  socket?.destroy();
+  socket = client;
+  client.setNoDelay(true);
+  client.on('data', (data) => {
+    received.push(data);
+    wake();
+  });
+  client.on('error', () => {});
+  client.on('close', () => { if (socket === client) socket = null; });
+}).listen({ fd: Number(descriptor) });
+wake();
