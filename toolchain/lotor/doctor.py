@@ -51,6 +51,8 @@ TOOLS = (
     _Tool("gcc", "gcc", "running models on this machine"),
     _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
+    _Tool("node", "nodejs", "boards that node plays"),
+    _Tool("npm", "npm", "packages of what node runs"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )

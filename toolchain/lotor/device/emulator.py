@@ -167,7 +167,7 @@ def _spawn(
 
 
 def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) -> list[str]:
-    """Return the arguments of an emulator whose board's UART is on the listening socket `number`."""
+    """Return an emulator's arguments; `number` is the socket that the board's UART listens on."""
     if emulator.program == "node":
         script, *rest = emulator.args
         return [str(_SCRIPTS / script), str(elf.with_suffix(".uf2")), str(number), *rest, *more]

@@ -102,11 +102,11 @@ function feed() {
 
 // Run for a while; return whether there is more to do before a byte comes.
 function slice() {
-  let pc = chip.core.PC;
+  const [mcu, { core }, time] = [chip, chip, clock];
+  let pc = core.PC;
   try {
-    const { core } = chip;
-    if (core.PC >= FLASH && chip.readUint16(core.PC & ~1) === TO_ITSELF)
-      clock.tick(Math.max(clock.nanosToNextAlarm, 0)); // it waits for an interrupt or the watchdog
+    if (core.PC >= FLASH && mcu.readUint16(core.PC & ~1) === TO_ITSELF)
+      time.tick(Math.max(time.nanosToNextAlarm, 0)); // it waits for an interrupt or the watchdog
     for (let count = 0; count < SLICE; count++) {
       if (received.length && !(count & 31)) feed();
       if (core.waiting) {
@@ -118,7 +118,7 @@ function slice() {
         core.interruptsUpdated = true;
       }
       pc = core.PC;
-      clock.tick((core.executeInstruction() * 1e9) / chip.clkSys);
+      time.tick((core.executeInstruction() * 1e9) / mcu.clkSys);
     }
   } catch (error) {
     if (error instanceof Reset) start(chip);
@@ -146,7 +146,12 @@ function wake() {
 
 const [, , path, descriptor] = process.argv;
 start(null);
-load(path, chip.flash);
+try {
+  load(path, chip.flash);
+} catch (error) {
+  console.error(error.message);
+  process.exit(1);
+}
 net.createServer((client) => {
   socket?.destroy();
   socket = client;
