@@ -5,7 +5,7 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from lotor.build import Image, build_firmware
 from lotor.device import emulator, uf2
 from lotor.device.flash import flash_image
 from lotor.device.link import Request
-from lotor.device.session import Session
+from lotor.device.session import Crashed, Session
 from lotor.errors import LotorError
 from tiny_model import INPUT_BYTES, TinyModel
 
@@ -104,6 +104,52 @@ def test_cycles_go_on_when_systick_has_wrapped(image: Image) -> None:
             assert bytes(session.read(0)) == MODEL.expected(DATA)
             ticks.append(session.statistics().ticks or 0)
         assert ticks == sorted(set(ticks))
+
+
+@dataclass
+class Assembly(TinyModel):
+    """A model whose second layer is some assembly."""
+
+    text: str = "nop"
+
+    @property
+    def source(self) -> str:
+        source = super().source
+        body = source[source.index("    memset(y,") : source.index("    lotor_layer_done(1")]
+        text = f".syntax unified\\n {self.text}"
+        statement = f'    __asm volatile("{text}" ::: "r0", "r1", "r2", "cc", "memory");\n'
+        return source.replace(body, statement)
+
+
+@emulated
+def test_a_loop_costs_what_the_manual_says(tmp_path: Path) -> None:
+    """DDI 0484, table 3-1: SUBS 1 cycle, a branch that is taken 2."""
+    turns = [1, 2, 100, 1000]
+    text = "ldr r0, ={}\\n 1: subs r0, #1\\n bne 1b"
+    models = [Assembly(f"loop{n}", text=text.format(n)) for n in turns]
+    url, _ = flash_image(EMULATED, build_firmware(EMULATED, models, tmp_path))
+    with Session.open(url) as session:
+        costs = []
+        for model in models:
+            session.select(model.name)
+            found = []
+            for _ in range(3):  # SysTick may interrupt one, once in 2^24 cycles
+                session.load(0, DATA)
+                session.run()
+                found.append(session.profile()[1].ticks)
+            costs.append(min(found))
+    assert [cost - costs[0] for cost in costs] == [3 * (n - 1) for n in turns]
+
+
+@emulated
+@pytest.mark.parametrize("access", ["ldr", "ldrh", "str", "strh"])
+def test_an_unaligned_access_is_a_hard_fault(tmp_path: Path, access: str) -> None:
+    model = Assembly("odd", text=f"ldr r1, =0x20001001\\n {access} r0, [r1]")
+    url, _ = flash_image(EMULATED, build_firmware(EMULATED, [model], tmp_path))
+    with Session.open(url) as session:
+        session.load(0, DATA)
+        with pytest.raises(Crashed, match="hard fault in layer 1"):
+            session.run()
 
 
 @emulated

@@ -120,30 +120,39 @@ def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[
 
 
 def _emulator(board: Board) -> Emulator:
-    emulator = board.emulator
-    if emulator is None:
+    if board.emulator is None:
         raise LotorError(f"board {board.name} is not emulated")
+    if lacking := missing(board.emulator):
+        raise LotorError(f"{lacking[0]} is missing: `{lacking[1]}`")
+    return board.emulator
+
+
+def missing(emulator: Emulator) -> tuple[str, str] | None:
+    """Return what an emulator needs and has not, and the command that installs it."""
     if not shutil.which(emulator.program):
         package = _PACKAGES.get(emulator.program, emulator.program)
-        raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
-    if emulator.program == "node":
-        _check_node_packages((_SCRIPTS / emulator.args[0]).parent)
-    return emulator
+        return emulator.program, f"sudo apt-get install {package}"
+    if emulator.program != "node":
+        return None
+    folder = (_SCRIPTS / emulator.args[0]).parent
+    wanted = _npm_packages(folder / "package-lock.json")
+    have = _npm_packages(folder / "node_modules/.package-lock.json")
+    lacking = (name for name in wanted if have.get(name) != wanted[name])
+    name = next(lacking, None)
+    return name and (f"{name} {wanted[name]}", f"npm ci --prefix {folder}")
 
 
-def _check_node_packages(folder: Path) -> None:
-    """Check that a script's packages are those of its lock file; `npm ci` copies that last."""
-    wanted = json.loads((folder / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+def _npm_packages(lock: Path) -> dict[str, str]:
+    """Return the versions that a lock file of npm names; none when there is no such file."""
     try:
-        have = json.loads((folder / "node_modules/.package-lock.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        have = {"packages": {}}
-    for name, package in wanted.items():
-        if name and have["packages"].get(name, {}).get("version") != package["version"]:
-            raise LotorError(
-                f"{name.removeprefix('node_modules/')} {package['version']} is missing: "
-                f"`npm ci --prefix {folder}`"
-            )
+        packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+        return {
+            path.removeprefix("node_modules/"): package["version"]
+            for path, package in packages.items()
+            if path
+        }
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _spawn(
