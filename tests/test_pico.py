@@ -13,7 +13,7 @@ import pytest
 from lotor import boot2
 from lotor.board import Emulator, load_board
 from lotor.build import Image, build_firmware
-from lotor.device import emulator, uf2
+from lotor.device import emulator, emulator_programs, uf2
 from lotor.device.flash import flash_image
 from lotor.device.link import Request
 from lotor.device.session import Crashed, Session
@@ -23,7 +23,7 @@ from tiny_model import INPUT_BYTES, TinyModel
 EMULATED, REAL = load_board("pico"), load_board("raspberrypi-pico")
 MODEL = TinyModel("tiny")
 DATA = bytes(i * 31 % 256 for i in range(INPUT_BYTES))
-FOLDER = Path(emulator.__file__).parent / "rp2040"
+FOLDER = emulator_programs.SCRIPTS / "rp2040"
 
 pytestmark = [
     pytest.mark.xdist_group("pico"),
@@ -206,7 +206,7 @@ def test_its_packages_are_missing_or_others(
     folder = tmp_path / "there"
     folder.mkdir()
     shutil.copy(FOLDER / "package-lock.json", folder)
-    monkeypatch.setattr(emulator, "_SCRIPTS", tmp_path)
+    monkeypatch.setattr(emulator_programs, "SCRIPTS", tmp_path)
     board = replace(EMULATED, emulator=Emulator("node", ("there/run.mjs",)))
     missing = rf"rp2040js \d+\.\d+\.\d+ is missing: `npm ci --prefix {folder}`"
     with pytest.raises(LotorError, match=missing):

@@ -14,7 +14,7 @@ from pathlib import Path
 from platform import machine
 
 from lotor.board import Emulator, check_boards, list_boards, load_board
-from lotor.device.emulator import missing
+from lotor.device.emulator_programs import missing
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
 

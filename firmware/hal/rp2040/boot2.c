@@ -17,8 +17,8 @@
 extern const volatile uint32_t
     __vectors[]; /* placed by the linker script; read once flash answers */
 
-/* 2.8.1.2: entered at its first byte. Reads with 03h, the one command that every serial flash
-   knows, one bit at a time; no flash needs more than its 50 MHz, and clk_sys is at most 133. */
+/* 2.8.1.3: entered at its first byte. Reads with 03h, which every serial flash knows, one bit at a
+   time; a W25Q16JV takes 50 MHz with it, and clk_sys / 4 is at most 33. */
 __attribute__((section(".boot2"), used, noreturn)) void boot2(void) {
     SSI_SSIENR = 0;                                   /* closed while it is changed */
     SSI_BAUDR = 4;                                    /* clk_sys / 4 */

@@ -8,7 +8,6 @@ too, because the system uses process numbers again.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,13 +18,12 @@ from pathlib import Path
 
 from lotor.board import Board, Emulator
 from lotor.build import Image
+from lotor.device import emulator_programs
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import run_dir
 
-_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "node": "nodejs npm"}
-_SCRIPTS = Path(__file__).parent  # of programs that run one
 _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
 
@@ -122,37 +120,9 @@ def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[
 def _emulator(board: Board) -> Emulator:
     if board.emulator is None:
         raise LotorError(f"board {board.name} is not emulated")
-    if lacking := missing(board.emulator):
+    if lacking := emulator_programs.missing(board.emulator):
         raise LotorError(f"{lacking[0]} is missing: `{lacking[1]}`")
     return board.emulator
-
-
-def missing(emulator: Emulator) -> tuple[str, str] | None:
-    """Return what an emulator needs and has not, and the command that installs it."""
-    if not shutil.which(emulator.program):
-        package = _PACKAGES.get(emulator.program, emulator.program)
-        return emulator.program, f"sudo apt-get install {package}"
-    if emulator.program != "node":
-        return None
-    folder = (_SCRIPTS / emulator.args[0]).parent
-    wanted = _npm_packages(folder / "package-lock.json")
-    have = _npm_packages(folder / "node_modules/.package-lock.json")
-    lacking = (name for name in wanted if have.get(name) != wanted[name])
-    name = next(lacking, None)
-    return name and (f"{name} {wanted[name]}", f"npm ci --prefix {folder}")
-
-
-def _npm_packages(lock: Path) -> dict[str, str]:
-    """Return the versions that a lock file of npm names; none when there is no such file."""
-    try:
-        packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
-        return {
-            path.removeprefix("node_modules/"): package["version"]
-            for path, package in packages.items()
-            if path
-        }
-    except (OSError, ValueError, KeyError):
-        return {}
 
 
 def _spawn(
@@ -179,7 +149,13 @@ def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) 
     """Return an emulator's arguments; `number` is the socket that the board's UART listens on."""
     if emulator.program == "node":
         script, *rest = emulator.args
-        return [str(_SCRIPTS / script), str(elf.with_suffix(".uf2")), str(number), *rest, *more]
+        return [
+            str(emulator_programs.SCRIPTS / script),
+            str(elf.with_suffix(".uf2")),
+            str(number),
+            *rest,
+            *more,
+        ]
     return [
         *(*emulator.args, *more),
         *("-nodefaults", "-nographic", "-monitor", "none"),
