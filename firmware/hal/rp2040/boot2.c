@@ -14,8 +14,8 @@
 #define SSI_SPI_CTRLR0 REGISTER(SSI + 0xF4)
 #define VTOR REGISTER(0xE000ED08) /* 2.4.8 */
 
-extern const volatile uint32_t
-    __vectors[]; /* placed by the linker script; read once flash answers */
+/* Placed by the linker script. Volatile: read once flash answers, not before. */
+extern const volatile uint32_t __vectors[];
 
 /* 2.8.1.3: entered at its first byte. Reads with 03h, which every serial flash knows, one bit at a
    time; a W25Q16JV takes 50 MHz with it, and clk_sys / 4 is at most 33. */
