@@ -5,18 +5,19 @@ import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from lotor import boot2
-from lotor.board import Emulator, load_board
+from lotor.board import load_board
 from lotor.build import Image, build_firmware
 from lotor.device import emulator, emulator_programs, uf2
 from lotor.device.flash import flash_image
 from lotor.device.link import Request
 from lotor.device.session import Crashed, Session
+from lotor.doctor import examine
 from lotor.errors import LotorError
 from tiny_model import INPUT_BYTES, TinyModel
 
@@ -203,16 +204,17 @@ def test_node_is_missing(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_its_packages_are_missing_or_others(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "there"
+    folder = tmp_path / "rp2040"
     folder.mkdir()
     shutil.copy(FOLDER / "package-lock.json", folder)
     monkeypatch.setattr(emulator_programs, "SCRIPTS", tmp_path)
-    board = replace(EMULATED, emulator=Emulator("node", ("there/run.mjs",)))
     missing = rf"rp2040js \d+\.\d+\.\d+ is missing: `npm ci --prefix {folder}`"
     with pytest.raises(LotorError, match=missing):
-        emulator.start(board, image)
+        emulator.start(EMULATED, image)
+    (check,) = (found for found in examine("pico") if found.name == "emulator")
+    assert check.needed and not check.ok and check.mend == f"npm ci --prefix {tmp_path / 'rp2040'}"
     (folder / "node_modules").mkdir()
     installed = {"packages": {"node_modules/rp2040js": {"version": "0.1.0"}}}
     (folder / "node_modules/.package-lock.json").write_text(json.dumps(installed))
     with pytest.raises(LotorError, match=missing):
-        emulator.start(board, image)
+        emulator.start(EMULATED, image)
