@@ -216,7 +216,7 @@ PHDRS {{
     none PT_NULL;
 }}
 SECTIONS {{{boot_section}
-    .vectors : {{ __vectors = .; KEEP(*(.vectors)) }} > FLASH :flash
+    .vectors : {{ __vectors = .; KEEP(*(.vectors)) KEEP(*(.image_def)) }} > FLASH :flash
     .kernels : {{ {models}(.text .text.*) }} > FLASH :flash
     .weights : {{ . = ALIGN(16); {models}(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
     .text : {{ *(.text .text.*) *(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash

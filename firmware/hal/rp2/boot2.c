@@ -1,6 +1,7 @@
 /* The second stage of the RP2040's boot. Its boot ROM copies the first 256 bytes of flash to the
    top of RAM and, if the CRC-32 in the last four is right (the build writes it), calls them: they
    must be independent of where they lie, and make flash readable as memory. */
+#if __ARM_ARCH < 8
 #include <stdint.h>
 
 #include "../cortex_m/cortex_m.h"
@@ -30,3 +31,4 @@ __attribute__((section(".boot2"), used, noreturn)) void boot2(void) {
     __asm volatile("msr msp, %0\n bx %1" ::"r"(__vectors[0]), "r"(__vectors[1]));
     __builtin_unreachable();
 }
+#endif

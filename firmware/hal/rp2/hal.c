@@ -1,21 +1,11 @@
-/* RP2040: clk_sys of 125 MHz, UART0 on GP0 (out) and GP1 (in), ticks from SysTick, watchdog. */
+/* RP2040 and RP2350: clk_sys from the PLL, UART0 on GP0 (out) and GP1 (in), ticks from SysTick,
+   watchdog. */
 #include "../hal.h"
 
 #include "../../src/ring.h"
 #include "../cortex_m/cortex_m.h"
+#include "chip.h"
 #include "lotor_config.h"
-
-/* Section numbers are those of the RP2040 datasheet. */
-#define CLOCKS 0x40008000u              /* 2.15.7 */
-#define RESETS 0x4000C000u              /* 2.14.3 */
-#define PSM 0x40010000u                 /* 2.13.5 */
-#define IO_BANK0 0x40014000u            /* 2.19.6.1 */
-#define PADS_BANK0 0x4001C000u          /* 2.19.6.3 */
-#define XOSC 0x40024000u                /* 2.16.7 */
-#define PLL_SYS 0x40028000u             /* 2.18.4 */
-#define UART0 0x40034000u               /* 4.2.8 */
-#define WATCHDOG 0x40058000u            /* 4.7.6 */
-#define CHIP_RESET REGISTER(0x40064008) /* 2.12.8 */
 
 #define CLK_REF_CTRL REGISTER(CLOCKS + 0x30)
 #define CLK_REF_SELECTED REGISTER(CLOCKS + 0x38)
@@ -44,16 +34,10 @@
 #define WATCHDOG_CTRL REGISTER(WATCHDOG + 0x00)
 #define WATCHDOG_LOAD REGISTER(WATCHDOG + 0x04)
 #define WATCHDOG_REASON REGISTER(WATCHDOG + 0x08)
-#define WATCHDOG_TICK REGISTER(WATCHDOG + 0x2C)
+#define WATCHDOG_SCRATCH4 REGISTER(WATCHDOG + 0x1C)
 
-enum {
-    RESET_IO_BANK0 = 1 << 5,
-    RESET_PADS_BANK0 = 1 << 8,
-    RESET_PLL_SYS = 1 << 12,
-    RESET_UART0 = 1 << 22
-};
-enum { UART0_IRQ = 20, FR_BUSY = 1 << 3, FR_RXFE = 1 << 4, FR_TXFF = 1 << 5, DR_OE = 1 << 11 };
-enum { CRYSTAL_MHZ = 12 };
+enum { FR_BUSY = 1 << 3, FR_RXFE = 1 << 4, FR_TXFF = 1 << 5, DR_OE = 1 << 11 };
+enum { CRYSTAL_MHZ = 12, MARK = 0x4C4F544F };
 
 static ring received;
 
@@ -64,26 +48,26 @@ static void out_of_reset(uint32_t blocks) {
     }
 }
 
-/* 12 MHz crystal x 125 / 6 / 2. A debugger resets the core alone, so that clk_sys may run from the
-   PLL already. */
+/* 12 MHz crystal x 125 / PLL_POSTDIV1 / 2. A debugger resets the core alone, so that clk_sys may
+   run from the PLL already. */
 static void clocks_init(void) {
-    CLK_SYS_CTRL &= ~1u; /* 2.15.7: SRC, clk_ref */
+    CLK_SYS_CTRL &= ~1u; /* SRC is clk_ref */
     while (!(CLK_SYS_SELECTED & 1u)) {
     }
-    XOSC_STARTUP = 47;             /* 2.16.3: 47 * 256 periods, 1 ms */
-    XOSC_CTRL = 0xFABAA0;          /* 2.16.7: ENABLE, 1 to 15 MHz */
+    XOSC_STARTUP = 47;             /* 47 * 256 periods, 1 ms */
+    XOSC_CTRL = 0xFABAA0;          /* ENABLE, 1 to 15 MHz */
     while (!(XOSC_STATUS >> 31)) { /* STABLE */
     }
-    CLK_REF_CTRL = 2; /* 2.15.7: the crystal */
+    CLK_REF_CTRL = 2; /* SRC is the crystal */
     while (!(CLK_REF_SELECTED & 1u << 2)) {
     }
     out_of_reset(RESET_PLL_SYS);
-    PLL_CS = 1; /* 2.18.4: REFDIV */
+    PLL_CS = 1; /* REFDIV */
     PLL_FBDIV = 125;
     PLL_PWR = 1u << 3 | 1u << 2; /* all on but the dividers and what is not used */
     while (!(PLL_CS >> 31)) {    /* LOCK */
     }
-    PLL_PRIM = 6u << 16 | 2u << 12;
+    PLL_PRIM = PLL_POSTDIV1 << 16 | 2u << 12;
     PLL_PWR = 1u << 2;
     CLK_SYS_CTRL = 0; /* AUXSRC is the PLL */
     CLK_SYS_CTRL = 1; /* SRC is AUXSRC */
@@ -94,11 +78,12 @@ static void clocks_init(void) {
 
 static void uart_init(void) {
     out_of_reset(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0);
-    PAD(1) = 0x5A;    /* 2.19.6.3: input, pulled up: a line that nobody drives is silent */
-    GPIO_CTRL(0) = 2; /* 2.19.2: function 2 is the UART */
+    GPIO_CTRL(0) = 2; /* FUNCSEL: UART */
     GPIO_CTRL(1) = 2;
+    PAD(0) = 0x56; /* as after a reset of an RP2040; an RP2350 isolates pads until they are set */
+    PAD(1) = 0x5A; /* the same, but pulled up: a line that nobody drives is silent */
     const uint32_t divider = (LOTOR_UART_HZ * 4 + LOTOR_BAUD / 2) / LOTOR_BAUD; /* in 1/64 */
-    UART_IBRD = divider / 64;                                                   /* 4.2.7.1 */
+    UART_IBRD = divider / 64;
     UART_FBRD = divider % 64;
     UART_LCR_H = 3u << 5 | 1u << 4;        /* 8 bits, FIFOs; latches the divider, too */
     UART_CR = 1u << 9 | 1u << 8 | 1u << 0; /* RXE, TXE, UARTEN */
@@ -144,6 +129,7 @@ uint64_t hal_ticks(void) {
 }
 
 void hal_init(void) {
+    chip_init();
     clocks_init();
     ticks_init();
     uart_init();
@@ -170,32 +156,35 @@ void hal_uart_flush(void) {
 
 uint32_t hal_uart_overruns(void) { return received.overruns; }
 
-/* A reset that the watchdog made leaves the cause of the one before in CHIP_RESET. */
+/* A reset that the watchdog made leaves the cause of the one before in CHIP_RESET. The boot ROM
+   uses the watchdog, too, after it has written flash: then our mark is gone. */
 hal_cause hal_reset_cause(void) {
-    const uint32_t reason = WATCHDOG_REASON; /* 4.7.6; cleared by any other reset */
+    const uint32_t reason = WATCHDOG_REASON; /* cleared by any other reset */
+    const bool ours = WATCHDOG_SCRATCH4 == MARK;
+    WATCHDOG_SCRATCH4 = 0;
     if (reason)
-        return reason & 1u ? HAL_CAUSE_WATCHDOG : HAL_CAUSE_UNKNOWN; /* TIMER, or FORCE: ours */
-    const uint32_t chip = CHIP_RESET;
-    if (chip & 1u << 8) /* HAD_POR */
+        return ours && reason & 1u ? HAL_CAUSE_WATCHDOG : HAL_CAUSE_UNKNOWN; /* TIMER */
+    if (CHIP_RESET & HAD_POWER_ON)
         return HAL_CAUSE_POWER;
-    return chip & 1u << 16 ? HAL_CAUSE_PIN : HAL_CAUSE_UNKNOWN; /* HAD_RUN */
+    return CHIP_RESET & HAD_RUN ? HAL_CAUSE_PIN : HAL_CAUSE_UNKNOWN;
 }
 
 /* All but the oscillators. The RAM keeps its content. */
-static void watchdog_resets_all(void) { PSM_WDSEL = 0x1FFFC; /* 2.13.5 */ }
+static void watchdog_resets_all(void) { PSM_WDSEL = WDSEL_ALL; }
 
 void hal_watchdog_start(void) {
 #if LOTOR_WATCHDOG
-    WATCHDOG_TICK = 1u << 9 | CRYSTAL_MHZ; /* 4.7.6: one tick a microsecond, of clk_ref */
+    watchdog_tick(CRYSTAL_MHZ); /* one a microsecond, of clk_ref */
     watchdog_resets_all();
     hal_watchdog_feed();
-    WATCHDOG_CTRL = 1u << 30; /* ENABLE */
+    WATCHDOG_SCRATCH4 = MARK;
+    WATCHDOG_CTRL |= 1u << 30; /* ENABLE; stands still while a debugger holds the core */
 #endif
 }
 
 void hal_watchdog_feed(void) {
 #if LOTOR_WATCHDOG
-    WATCHDOG_LOAD = 0xFFFFFF; /* 8.4 s: it counts two a tick (erratum RP2040-E1) */
+    WATCHDOG_LOAD = 0xFFFFFF; /* 8.4 s on an RP2040, which counts twice (RP2040-E1), else 16.8 s */
 #endif
 }
 
@@ -203,7 +192,7 @@ void hal_watchdog_feed(void) {
  */
 void hal_reset(void) {
     watchdog_resets_all();
-    WATCHDOG_CTRL = 1u << 31; /* 4.7.6: TRIGGER */
+    WATCHDOG_CTRL |= 1u << 31; /* TRIGGER */
     for (;;)
         __asm volatile("dsb");
 }
