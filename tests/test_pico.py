@@ -1,4 +1,4 @@
-"""The Raspberry Pi Pico: its boot stage, its UF2, and the emulator that plays it."""
+"""The Raspberry Pi Pico and Pico 2: what their boot ROMs want, UF2, and the Pico's emulator."""
 
 import json
 import shutil
@@ -78,6 +78,21 @@ def test_the_uf2_is_the_image(image: Image) -> None:
     found, flash = uf2.read(image.uf2.read_bytes()), image.bin.read_bytes()
     assert (found.family, found.origin) == (0xE48BFF56, 0x10000000)
     assert found.data[: len(flash)] == flash and len(found.data) - len(flash) < 256
+
+
+def test_a_pico_2_has_an_image_definition(tmp_path: Path) -> None:
+    """RP2350 datasheet, 5.9.5.1: what its boot ROM takes; vectors come first."""
+    board = load_board("pico2")
+    image = build_firmware(board, [MODEL], tmp_path)
+    flash = image.bin.read_bytes()
+    block = struct.pack("<5I", 0xFFFFDED3, 0x10210142, 0x000001FF, 0, 0xAB123579)
+    assert flash.count(block) == 1 and flash.index(block) < 4096 and flash.index(block) % 4 == 0
+    stack, reset = struct.unpack_from("<2I", flash)
+    assert stack == board.memory.ram.origin + board.build.stack_bytes
+    assert reset & 1 and 0x10000000 < reset < 0x10000000 + len(flash)
+    assert image.uf2
+    found = uf2.read(image.uf2.read_bytes())
+    assert (found.family, found.origin) == (0xE48BFF59, 0x10000000)
 
 
 def test_an_image_that_lost_its_uf2_is_built_again(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ function start(before) {
   chip = new Chip();
   clock = chip.clock;
   faulting = false;
+  next = 0;
   const watchdog = chip.peripherals[0x40058];
   if (before) {
     chip.flash.set(before.flash);
@@ -102,16 +103,18 @@ let socket = null;
 let sent = [];
 const received = []; // buffers
 let at = 0; // in the first of them
+let next = 0; // cycle in which the line has brought the next byte
 let scheduled = false;
 
-function feed() {
+// Bytes come at the line's rate, or at once where the core only waits for them.
+function feed(core) {
   const uart = chip.uart[0];
-  while (received.length && uart.enabled && !uart.rxFIFO.full) {
-    uart.feedByte(received[0][at++]);
-    if (at === received[0].length) {
-      received.shift();
-      at = 0;
-    }
+  if (!received.length || !uart.enabled || (core.cycles < next && !core.waiting)) return;
+  next = core.cycles + (10 * chip.clkSys) / uart.baudRate;
+  uart.feedByte(received[0][at++]);
+  if (at === received[0].length) {
+    received.shift();
+    at = 0;
   }
 }
 
@@ -123,11 +126,11 @@ function slice() {
     if (core.PC >= FLASH && mcu.readUint16(core.PC & ~1) === TO_ITSELF)
       time.tick(Math.max(time.nanosToNextAlarm, 0)); // it waits for an interrupt or the watchdog
     for (let count = 0; count < SLICE; count++) {
-      if (received.length && !(count & 31)) feed();
+      if (!(count & 31)) feed(core);
       if (core.waiting) {
         // rp2040js misses an interrupt that was pending before the core went to sleep.
         if (!(core.pendingInterrupts & core.enabledInterrupts) && !core.pendingSystick) {
-          feed();
+          feed(core);
           if (!(core.pendingInterrupts & core.enabledInterrupts)) return false;
         }
         core.interruptsUpdated = true;
