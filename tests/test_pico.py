@@ -61,7 +61,7 @@ def test_the_boot_stage_is_what_the_boot_rom_wants(image: Image) -> None:
     assert any(flash[:252])
     # The ELF, which a debugger writes, has the same.
     dump = image.elf.with_name("boot2")
-    command = ["arm-none-eabi-objcopy", "-O", "binary", "-j", ".boot2", image.elf, dump]
+    command = ["arm-none-eabi-objcopy", "-Obinary", "-j.boot2", str(image.elf), str(dump)]
     subprocess.run(command, check=True)
     assert dump.read_bytes() == flash[:256]
 
@@ -194,7 +194,7 @@ def test_a_damaged_uf2_does_not_start(image: Image, tmp_path: Path, offset: int)
     data[offset] ^= 1
     file = tmp_path / "damaged.uf2"
     file.write_bytes(data)
-    command = ["node", FOLDER / "run.mjs", file, "0"]
+    command = ["node", str(FOLDER / "run.mjs"), str(file), "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     expected = f"{file}: block {offset // 512} is damaged, or for another chip"

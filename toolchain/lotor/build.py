@@ -419,8 +419,8 @@ def read_image(folder: Path) -> Image:
     about = json.loads((folder / "image.json").read_text(encoding="utf-8"))
     about["build_id"] = bytes.fromhex(about["build_id"])
     uf2 = folder / _UF2
-    files = {"elf": folder / "firmware.elf", "bin": folder / "firmware.bin"}
-    return Image(**files, uf2=uf2 if uf2.exists() else None, **about)
+    about["uf2"] = uf2 if uf2.exists() else None
+    return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
 
 
 def _sections(elf: Path) -> dict[str, int]:

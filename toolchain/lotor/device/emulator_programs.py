@@ -20,9 +20,10 @@ def missing(emulator: Emulator) -> tuple[str, str] | None:
     folder = (SCRIPTS / emulator.args[0]).parent
     wanted = _npm_packages(folder / "package-lock.json")
     have = _npm_packages(folder / "node_modules/.package-lock.json")
-    lacking = (name for name in wanted if have.get(name) != wanted[name])
-    name = next(lacking, None)
-    return name and (f"{name} {wanted[name]}", f"npm ci --prefix {folder}")
+    for name, version in wanted.items():
+        if have.get(name) != version:
+            return f"{name} {version}", f"npm ci --prefix {folder}"
+    return None
 
 
 def _npm_packages(lock: Path) -> dict[str, str]:
