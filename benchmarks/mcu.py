@@ -67,7 +67,7 @@ def boards() -> list[Board]:
     """Return one emulated board for each core, the default board before others."""
     found: dict[str, Board] = {}
     for board in sorted(map(load_board, list_boards()), key=lambda b: not b.default):
-        if board.emulated:
+        if board.emulated and board.ticks.unit == "instructions":
             found.setdefault(board.target, board)
     return [found[target] for target in TARGETS if target in found]
 

@@ -13,7 +13,7 @@ from lotor.resources import resource
 def test_all_board_files_are_right() -> None:
     assert check_boards() == []
     assert default_board() == "netduinoplus2"
-    assert {"mps2-an386", "netduinoplus2"} <= set(list_boards())
+    assert {"mps2-an386", "netduinoplus2", "pico"} <= set(list_boards())
 
 
 def test_values_arrive() -> None:
@@ -79,8 +79,8 @@ def test_what_a_family_with_many_addresses_needs(
         ("[emulator]", "[emulator", "cannot be read"),
         ("stack_bytes = 4096", "stack_bytes = 4097", "multiple of 8"),
         ("ram = { origin = 0x2000_0000", "ram = { origin = 0x2000_0010", "multiple of 32"),
-        ("watchdog = false", "watchdog = true", "'hal.watchdog' needs 'ticks.source' = 'dwt'"),
         ("test_faults", 'tested = "maybe"\ntest_faults', "'tested' is 'maybe'; it may be"),
+        ("watchdog = false", "watchdog = true", "'hal.watchdog' needs 'ticks.source' = 'dwt' or"),
         ("description", 'name = "x"\ndescription', "the file's name is the board's"),
         ("baud = 115_200", "baud = 115_200\ndata_bytes = 600", "'serial.data_bytes' may be 512 or"),
         ('source = "tim2"', 'source = "systick"', "the key 'ticks.clock_hz' is missing"),
@@ -89,6 +89,23 @@ def test_what_a_family_with_many_addresses_needs(
 def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(LotorError, match=message):
         read_board(edited(tmp_path, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('volume = "RPI-RP2"\n', "", "flash.method = \"uf2\" and 'flash.volume' go together"),
+        ("uf2_family = 0xE48B_FF56\n", "", "needs 'build.uf2_family', the chip's id"),
+        ("0xE48B_FF56", "0x1_E48B_FF56", "must have 32 bits, not 0x1e48bff56"),
+        ("bytes = 256", "bytes = 255", "'memory.boot' must have 256 bytes"),
+        ("flash = { origin = 0x1000_0100", "flash = { origin = 0x1000_0200", "follow it"),
+    ],
+)
+def test_mistakes_of_a_board_with_a_boot_rom(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(LotorError, match=message):
+        read_board(edited(tmp_path, old, new, "raspberrypi-pico"))
 
 
 def test_a_board_without_an_emulator(tmp_path: Path) -> None:

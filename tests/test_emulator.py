@@ -32,6 +32,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="nee
 BOARDS = ["netduinoplus2", "mps2-an386"]
 ALL = [name for name in list_boards() if load_board(name).emulated]
 ROOMY = [name for name in ALL if load_board(name).ram_limit > 8 << 10]  # for `MODELS`
+COUNTING = [name for name in ALL if load_board(name).ticks.unit == "instructions"]
 MODELS = [TinyModel("tiny"), TinyModel("other", delta=5)]
 DATA = bytes(i * 31 % 256 for i in range(INPUT_BYTES))
 
@@ -82,7 +83,7 @@ def test_hello_says_what_was_flashed(name: str, images: dict[str, Image]) -> Non
     url, hello = flash_image(load_board(name), images[name])
     assert (hello.board, hello.chip) == (name, load_board(name).chip)
     assert hello.build_id == images[name].build_id.hex()
-    assert hello.tick_unit == "instructions"
+    assert hello.tick_unit == load_board(name).ticks.unit
     assert hello.fault is None and hello.reset_reason == ResetReason.POWER
     assert [model.name for model in hello.models] == ["tiny", "other"]
     assert [model.hash for model in hello.models] == [model.model_hash for model in MODELS]
@@ -94,7 +95,7 @@ def test_all_byte_values_travel(session: Session) -> None:
         assert session.request(Request.ECHO, data) == data
 
 
-def test_runs_are_right_and_cost_the_same(session: Session) -> None:
+def test_runs_are_right_and_cost_the_same(session: Session, name: str) -> None:
     for index, model in enumerate(MODELS):
         session.select(index)
         ticks = set()
@@ -106,9 +107,9 @@ def test_runs_are_right_and_cost_the_same(session: Session) -> None:
             assert len(layers) == 2 and sum(layer.ticks for layer in layers) == result.ticks
             assert all(bool(layer.crc) == trace for layer in layers)
             ticks.add(result.ticks)
-        assert len(ticks) == 1
+        assert len(ticks) == 1 or name not in COUNTING
         # Loops over 2600 bytes, in a handful of instructions each; Armv6-M has none that divides.
-        assert 4 * INPUT_BYTES < ticks.pop() < 64 * INPUT_BYTES
+        assert 4 * INPUT_BYTES < ticks.pop() < (64 if name in COUNTING else 96) * INPUT_BYTES
 
 
 @dataclass
@@ -128,7 +129,7 @@ class Slower(TinyModel):
         return text.replace(body, loop)
 
 
-@pytest.mark.parametrize("name", ALL, indirect=True)
+@pytest.mark.parametrize("name", COUNTING, indirect=True)
 def test_one_instruction_is_one_tick(name: str, tmp_path: Path) -> None:
     """Also where a timer has to be converted, however long it runs, and every time the same."""
     turns = [1, 2, 3, 4, 5, 6, 1_000, 3_000_003]  # the last is more than SysTick's 24 bits count
@@ -166,7 +167,7 @@ def test_an_empty_layer_costs_nothing_but_its_arguments(name: str, tmp_path: Pat
     with Session.open(url) as session:
         session.load(0, DATA)
         session.run()
-        assert session.profile()[1].ticks <= 4
+        assert session.profile()[1].ticks <= (4 if name in COUNTING else 8)
 
 
 def test_a_self_test_that_fails_says_so(session: Session) -> None:
@@ -234,7 +235,13 @@ def test_every_fault_is_kept_until_the_next_reset(session: Session, name: str) -
     session.request(Request.RESET)
     hello = hello_after_reset(session)
     assert hello.fault is None and hello.reset_reason == ResetReason.REQUEST
-    with pytest.raises(DeviceError) as caught:  # no emulated board has a watchdog
+    if load_board(name).hal.watchdog:
+        session.request(Request.FAULT, bytes([FaultReason.WATCHDOG]))
+        hello = hello_after_reset(session)
+        assert hello.fault and hello.fault.reason == FaultReason.WATCHDOG
+        assert hello.reset_reason == ResetReason.WATCHDOG
+        return
+    with pytest.raises(DeviceError) as caught:
         session.request(Request.FAULT, bytes([FaultReason.WATCHDOG]))
     assert caught.value.code == ErrorCode.OUT_OF_RANGE
 

@@ -59,6 +59,8 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
         "lotor/py.typed",
         "lotor/_data/boards/netduinoplus2.toml",
         "lotor/_data/models/raccoon/raccoon.tflite",
+        "lotor/device/rp2040/run.mjs",
+        "lotor/device/rp2040/package-lock.json",
     ):
         assert expected in names
     for prefix, suffix in (
@@ -68,7 +70,9 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
         ("lotor/_data/hil_tests/test_", ".py"),
     ):
         assert any(n.startswith(prefix) and n.endswith(suffix) for n in names), (prefix, suffix)
-    assert not [n for n in names if "__pycache__" in n or n.startswith("tests")]
+    assert not [
+        n for n in names if "__pycache__" in n or "node_modules" in n or n.startswith("tests")
+    ]
     assert any(n.endswith("licenses/LICENSE") for n in names)
 
 

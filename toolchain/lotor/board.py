@@ -19,8 +19,10 @@ from lotor.targets import TARGETS
 
 TESTED = ("emulated", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
-FLASH_METHODS = ("bossac", "emulator", "openocd")
+FLASH_METHODS = ("bossac", "emulator", "openocd", "uf2")
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
+_WAKES = ("dwt", "systick")  # interrupts now and then, also while the board sleeps
+BOOT_BYTES = 256  # of the RP2040's second stage
 TICK_UNITS = ("instructions", "cycles")
 
 
@@ -34,18 +36,26 @@ class Region:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memories that an image uses."""
+    """The memories that an image uses.
+
+    A chip whose boot ROM looks for a second stage has `boot`, the flash before the program's.
+    """
 
     flash: Region
     ram: Region
+    boot: Region | None = None
 
 
 @dataclass(frozen=True)
 class Build:
-    """How an image is built: the environment of `platformio.ini`, the size of the stack."""
+    """How an image is built: the environment of `platformio.ini`, the size of the stack.
+
+    With the chip's family id `uf2_family` an image is written as UF2, too.
+    """
 
     env: str
     stack_bytes: int
+    uf2_family: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,12 +121,14 @@ class Serial:
 class Flash:
     """How an image gets onto the board.
 
-    For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader.
+    For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader, for `uf2`
+    the name of the boot ROM's volume.
     """
 
     method: str
     usb: tuple[str, ...] = ()
     boot_usb: tuple[str, ...] = ()
+    volume: str | None = None
 
 
 @dataclass(frozen=True)
@@ -297,10 +309,10 @@ def _check(board: Board, where: str) -> None:
                 f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
                 f"{' or '.join(known)}"
             )
-    if board.hal.watchdog and board.ticks.source != "dwt":
+    if board.hal.watchdog and board.ticks.source not in _WAKES:
         raise LotorError(
-            f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
-            "board in time to feed it"
+            f"{where}: 'hal.watchdog' needs 'ticks.source' = {' or '.join(map(repr, _WAKES))}: "
+            "nothing else wakes an idle board in time to feed it"
         )
     instructions = (board.ticks.source, board.ticks.unit) == ("systick", "instructions")
     if instructions and not board.ticks.clock_hz:
@@ -322,6 +334,7 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(
             f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ"
         )
+    _check_uf2(board, where)
     numbers = {
         "clock_hz": board.clock_hz,
         "hal.irqs": board.hal.irqs,
@@ -354,3 +367,19 @@ def _check_usb(board: Board, where: str) -> None:
         for identity in identities:
             if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
                 raise LotorError(f"{where}: '{key}' has {identity!r}; it must look like 2341:805a")
+
+
+def _check_uf2(board: Board, where: str) -> None:
+    uses = board.flash.method == "uf2"
+    if uses != (board.flash.volume is not None):
+        raise LotorError(f"{where}: flash.method = \"uf2\" and 'flash.volume' go together")
+    family = board.build.uf2_family
+    if uses and family is None:
+        raise LotorError(f"{where}: flash.method = \"uf2\" needs 'build.uf2_family', the chip's id")
+    if family is not None and not 0 <= family < 1 << 32:
+        raise LotorError(f"{where}: 'build.uf2_family' must have 32 bits, not {family:#x}")
+    boot, flash = board.memory.boot, board.memory.flash
+    if boot and (boot.bytes != BOOT_BYTES or boot.origin + boot.bytes != flash.origin):
+        raise LotorError(
+            f"{where}: 'memory.boot' must have {BOOT_BYTES} bytes, and 'memory.flash' follow it"
+        )

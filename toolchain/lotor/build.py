@@ -25,6 +25,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lotor.board import Board, list_boards, load_board
+from lotor.boot2 import seal
+from lotor.device.uf2 import Uf2
+from lotor.device.uf2 import write as write_uf2
 from lotor.errors import LotorError
 from lotor.graph import short_name
 from lotor.image_sources import (
@@ -52,6 +55,7 @@ _LAYER_RAM = 12  # of the profile's table
 _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
+_UF2 = "firmware.uf2"
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
 
 
@@ -63,6 +67,7 @@ class Image:
         board: the board's name.
         elf: the linked program, with debug information.
         bin: the bytes that go into flash.
+        uf2: the same as UF2, for a board whose file has a `build.uf2_family`.
         flash_bytes: flash it takes.
         ram_bytes: RAM it takes: stack, arena, buffers.
         arena_bytes: the arena that its models share.
@@ -81,6 +86,7 @@ class Image:
     build_id: bytes
     models: list[dict[str, str]]
     breakdown: dict[str, int]
+    uf2: Path | None = None
 
 
 def firmware_ram(models: Sequence[ImageModel]) -> int:
@@ -189,13 +195,14 @@ def build_firmware(
     root = (build_dir or cache_dir() / "firmware").absolute()
     folder = root / f"{board.name}-{build_id.hex()[:16]}"
     with _locked(root / f"{folder.name}.lock"):
-        if not all((folder / name).exists() for name in _KEPT):
+        if not all((folder / name).exists() for name in _kept(board)):
             shutil.rmtree(folder, ignore_errors=True)
             for name, text in files.items():
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             _compile(board, models, folder)
+            _finish(board, folder)
             _describe(board, models, build_id, folder)
         return read_image(folder)
 
@@ -304,6 +311,21 @@ def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
     shutil.rmtree(folder / "out")
 
 
+def _kept(board: Board) -> tuple[str, ...]:
+    return _KEPT if board.build.uf2_family is None else (*_KEPT, _UF2)
+
+
+def _finish(board: Board, folder: Path) -> None:
+    """Write what linking leaves open: the CRC-32 of a boot stage, and the image as UF2."""
+    elf, binary = folder / "firmware.elf", folder / "firmware.bin"
+    if board.memory.boot:
+        seal(elf, binary, PREFIX + "objdump")
+    if board.build.uf2_family is not None:
+        first = board.memory.boot or board.memory.flash
+        content = Uf2(board.build.uf2_family, first.origin, binary.read_bytes())
+        (folder / _UF2).write_bytes(write_uf2(content))
+
+
 def _build_error(
     board: Board, models: Sequence[ImageModel], output: str, folder: Path
 ) -> LotorError:
@@ -402,6 +424,8 @@ def read_image(folder: Path) -> Image:
     """Return the image that was built in a folder."""
     about = json.loads((folder / "image.json").read_text(encoding="utf-8"))
     about["build_id"] = bytes.fromhex(about["build_id"])
+    uf2 = folder / _UF2
+    about["uf2"] = uf2 if uf2.exists() else None
     return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
 
 

@@ -13,7 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from platform import machine
 
-from lotor.board import check_boards, list_boards, load_board
+from lotor.board import Emulator, check_boards, list_boards, load_board
+from lotor.device.emulator_programs import missing
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
 
@@ -51,6 +52,8 @@ TOOLS = (
     _Tool("gcc", "gcc", "running models on this machine"),
     _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
+    _Tool("node", "nodejs", "boards that node plays"),
+    _Tool("npm", "npm", "packages of what node runs"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
@@ -94,7 +97,9 @@ def examine(board: str | None = None) -> list[Check]:
     if chosen and chosen.openocd:
         checks.append(_tool(_OPENOCD, True))
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]
-    if chosen and not chosen.emulated:
+    if chosen and chosen.emulator:
+        checks.append(_emulator(chosen.name, chosen.emulator))
+    elif chosen:
         checks.append(_serial_rights())
     return checks
 
@@ -188,6 +193,12 @@ def _folder(name: str, locate: Callable[[], Path]) -> Check:
         mend = f"export {variable}=a folder that you may write to"
         return Check(name, False, str(error), purpose, mend, True)
     return Check(name, True, str(folder), purpose, "", True)
+
+
+def _emulator(board: str, emulator: Emulator) -> Check:
+    lacking = missing(emulator)
+    found, mend = (f"{lacking[0]} not found", lacking[1]) if lacking else (emulator.program, "")
+    return Check("emulator", not lacking, found, f"board {board}", mend, True)
 
 
 def _serial_rights() -> Check:

@@ -211,11 +211,17 @@ def linker_script(board: Board) -> str:
     cache. The models' constants and code have sections of their own, so that their sizes can be
     told.
     """
-    flash, ram = board.memory.flash, board.memory.ram
+    flash, ram, boot = board.memory.flash, board.memory.ram, board.memory.boot
     models = f"*/{MODELS_GROUP}/*.o"
+    boot_memory = boot_section = ""
+    if boot:  # its last four bytes are written after linking
+        boot_memory = f"\n    BOOT (rx) : ORIGIN = {boot.origin:#x}, LENGTH = {boot.bytes}"
+        boot_section = (
+            f"\n    .boot2 : {{ KEEP(*(.boot2)) . = {boot.bytes - 4}; LONG(0) }} > BOOT :flash"
+        )
     return f"""/* Memory of {board.name}; written by the build. */
 ENTRY(Reset_Handler)
-MEMORY {{
+MEMORY {{{boot_memory}
     FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {board.flash_limit}
     RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {board.ram_limit}
 }}
@@ -224,8 +230,8 @@ PHDRS {{
     data PT_LOAD FLAGS(6);
     none PT_NULL;
 }}
-SECTIONS {{
-    .vectors : {{ KEEP(*(.vectors)) }} > FLASH :flash
+SECTIONS {{{boot_section}
+    .vectors : {{ __vectors = .; KEEP(*(.vectors)) KEEP(*(.image_def)) }} > FLASH :flash
     .kernels : {{ {models}(.text .text.*) }} > FLASH :flash
     .weights : {{ . = ALIGN(16); {models}(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash
     .text : {{ *(.text .text.*) *(.rodata .rodata.*) . = ALIGN(4); }} > FLASH :flash

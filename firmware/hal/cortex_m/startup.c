@@ -87,7 +87,8 @@ const void *hal_stack(uint32_t *bytes) {
     return __stack_limit;
 }
 
-void hal_reset(void) {
+/* Weak: a chip of which this resets the core alone has a reset of its own. */
+__attribute__((weak)) void hal_reset(void) {
     __asm volatile("dsb");
     SCB_AIRCR = 0x05FA0004; /* B3.2.6: VECTKEY, SYSRESETREQ */
     for (;;)

@@ -8,23 +8,22 @@ too, because the system uses process numbers again.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lotor.board import Board, Emulator
 from lotor.build import Image
+from lotor.device import emulator_programs
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import run_dir
 
-_PACKAGES = {"qemu-system-arm": "qemu-system-arm"}
 _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
 
@@ -119,13 +118,11 @@ def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[
 
 
 def _emulator(board: Board) -> Emulator:
-    emulator = board.emulator
-    if emulator is None:
+    if board.emulator is None:
         raise LotorError(f"board {board.name} is not emulated")
-    if not shutil.which(emulator.program):
-        package = _PACKAGES.get(emulator.program, emulator.program)
-        raise LotorError(f"{emulator.program} is missing: `sudo apt-get install {package}`")
-    return emulator
+    if lacking := emulator_programs.missing(board.emulator):
+        raise LotorError(f"{lacking[0]} is missing: `{lacking[1]}`")
+    return board.emulator
 
 
 def _spawn(
@@ -136,12 +133,7 @@ def _spawn(
     # in between, and whoever connects early waits instead of being refused.
     with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
         number = listener.fileno()
-        command = [
-            *(emulator.program, *emulator.args, *arguments),
-            *("-nodefaults", "-nographic", "-monitor", "none"),
-            *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
-            f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
-        ]
+        command = [emulator.program, *_arguments(emulator, elf, number, arguments)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -151,6 +143,25 @@ def _spawn(
             start_new_session=True,
         )
         return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) -> list[str]:
+    """Return an emulator's arguments; `number` is the socket that the board's UART listens on."""
+    if emulator.program == "node":
+        script, *rest = emulator.args
+        return [
+            str(emulator_programs.SCRIPTS / script),
+            str(elf.with_suffix(".uf2")),
+            str(number),
+            *rest,
+            *more,
+        ]
+    return [
+        *(*emulator.args, *more),
+        *("-nodefaults", "-nographic", "-monitor", "none"),
+        *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
+        f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
+    ]
 
 
 def _see_that_it_stays(process: subprocess.Popen[bytes], log: Path, what: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, openocd
+from lotor.device import bossac, emulator, openocd, uf2
 from lotor.device.messages import Hello
-from lotor.device.ports import Busy, port_lock
+from lotor.device.ports import Busy, locate, port_lock
 from lotor.device.ready import compile_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
@@ -51,6 +51,7 @@ class FlashResult:
             "build_id": image.build_id.hex(),
             "elf": str(image.elf),
             "bin": str(image.bin),
+            "uf2": str(image.uf2) if image.uf2 else None,
             "flash_bytes": image.flash_bytes,
             "flash_limit": self.board.flash_limit,
             "ram_bytes": image.ram_bytes,
@@ -167,8 +168,17 @@ def _start_emulator(board: Board, image: Image) -> str:
     return emulator.start(board, image).url
 
 
+def _copy_uf2(board: Board, image: Image) -> str:
+    if image.uf2 is None or board.flash.volume is None:  # the board's file was checked
+        raise LotorError(f"the image of board {board.name} has no UF2 file: build it again")
+    url, _ = locate(board.name)  # before anything is changed
+    uf2.copy(image.uf2, uf2.find_volume(board.name, board.flash.volume))
+    return url
+
+
 METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
     "openocd": openocd.flash,
+    "uf2": _copy_uf2,
 }

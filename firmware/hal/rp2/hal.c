@@ -1,0 +1,198 @@
+/* RP2040 and RP2350: clk_sys from the PLL, UART0 on GP0 (out) and GP1 (in), ticks from SysTick,
+   watchdog. */
+#include "../hal.h"
+
+#include "../../src/ring.h"
+#include "../cortex_m/cortex_m.h"
+#include "chip.h"
+#include "lotor_config.h"
+
+#define CLK_REF_CTRL REGISTER(CLOCKS + 0x30)
+#define CLK_REF_SELECTED REGISTER(CLOCKS + 0x38)
+#define CLK_SYS_CTRL REGISTER(CLOCKS + 0x3C)
+#define CLK_SYS_SELECTED REGISTER(CLOCKS + 0x44)
+#define CLK_PERI_CTRL REGISTER(CLOCKS + 0x48)
+#define RESET REGISTER(RESETS + 0x0)
+#define RESET_DONE REGISTER(RESETS + 0x8)
+#define PSM_WDSEL REGISTER(PSM + 0x8)
+#define GPIO_CTRL(pin) REGISTER(IO_BANK0 + 8 * (pin) + 4)
+#define PAD(pin) REGISTER(PADS_BANK0 + 4 * (pin) + 4)
+#define XOSC_CTRL REGISTER(XOSC + 0x0)
+#define XOSC_STATUS REGISTER(XOSC + 0x4)
+#define XOSC_STARTUP REGISTER(XOSC + 0xC)
+#define PLL_CS REGISTER(PLL_SYS + 0x0)
+#define PLL_PWR REGISTER(PLL_SYS + 0x4)
+#define PLL_FBDIV REGISTER(PLL_SYS + 0x8)
+#define PLL_PRIM REGISTER(PLL_SYS + 0xC)
+#define UART_DR REGISTER(UART0 + 0x00)
+#define UART_FR REGISTER(UART0 + 0x18)
+#define UART_IBRD REGISTER(UART0 + 0x24)
+#define UART_FBRD REGISTER(UART0 + 0x28)
+#define UART_LCR_H REGISTER(UART0 + 0x2C)
+#define UART_CR REGISTER(UART0 + 0x30)
+#define UART_IMSC REGISTER(UART0 + 0x38)
+#define WATCHDOG_CTRL REGISTER(WATCHDOG + 0x00)
+#define WATCHDOG_LOAD REGISTER(WATCHDOG + 0x04)
+#define WATCHDOG_REASON REGISTER(WATCHDOG + 0x08)
+#define WATCHDOG_SCRATCH4 REGISTER(WATCHDOG + 0x1C)
+
+enum { FR_BUSY = 1 << 3, FR_RXFE = 1 << 4, FR_TXFF = 1 << 5, DR_OE = 1 << 11 };
+enum { CRYSTAL_MHZ = 12, MARK = 0x4C4F544F };
+
+static ring received;
+
+static void out_of_reset(uint32_t blocks) {
+    RESET |= blocks; /* whatever the last program left there */
+    RESET &= ~blocks;
+    while (~RESET_DONE & blocks) {
+    }
+}
+
+/* 12 MHz crystal x 125 / PLL_POSTDIV1 / 2. A debugger resets the core alone, so that clk_sys may
+   run from the PLL already. */
+static void clocks_init(void) {
+    CLK_SYS_CTRL &= ~1u; /* SRC is clk_ref */
+    while (!(CLK_SYS_SELECTED & 1u)) {
+    }
+    XOSC_STARTUP = 47;             /* 47 * 256 periods, 1 ms */
+    XOSC_CTRL = 0xFABAA0;          /* ENABLE, 1 to 15 MHz */
+    while (!(XOSC_STATUS >> 31)) { /* STABLE */
+    }
+    CLK_REF_CTRL = 2; /* SRC is the crystal */
+    while (!(CLK_REF_SELECTED & 1u << 2)) {
+    }
+    out_of_reset(RESET_PLL_SYS);
+    PLL_CS = 1; /* REFDIV */
+    PLL_FBDIV = 125;
+    PLL_PWR = 1u << 3 | 1u << 2; /* all on but the dividers and what is not used */
+    while (!(PLL_CS >> 31)) {    /* LOCK */
+    }
+    PLL_PRIM = PLL_POSTDIV1 << 16 | 2u << 12;
+    PLL_PWR = 1u << 2;
+    CLK_SYS_CTRL = 0; /* AUXSRC is the PLL */
+    CLK_SYS_CTRL = 1; /* SRC is AUXSRC */
+    while (!(CLK_SYS_SELECTED & 1u << 1)) {
+    }
+    CLK_PERI_CTRL = 1u << 11; /* ENABLE, from clk_sys */
+}
+
+static void uart_init(void) {
+    out_of_reset(RESET_IO_BANK0 | RESET_PADS_BANK0 | RESET_UART0);
+    GPIO_CTRL(0) = 2; /* FUNCSEL: UART */
+    GPIO_CTRL(1) = 2;
+    PAD(0) = 0x56; /* as after a reset of an RP2040; an RP2350 isolates pads until they are set */
+    PAD(1) = 0x5A; /* the same, but pulled up: a line that nobody drives is silent */
+    const uint32_t divider = (LOTOR_UART_HZ * 4 + LOTOR_BAUD / 2) / LOTOR_BAUD; /* in 1/64 */
+    UART_IBRD = divider / 64;
+    UART_FBRD = divider % 64;
+    UART_LCR_H = 3u << 5 | 1u << 4;        /* 8 bits, FIFOs; latches the divider, too */
+    UART_CR = 1u << 9 | 1u << 8 | 1u << 0; /* RXE, TXE, UARTEN */
+    UART_IMSC = 1u << 6 | 1u << 4;         /* RTIM, RXIM: FIFO half full, or no more comes */
+    irq_enable(UART0_IRQ);
+}
+
+void hal_irq(uint32_t number) {
+    if (number != UART0_IRQ)
+        return;
+    while (!(UART_FR & FR_RXFE)) {
+        const uint32_t word = UART_DR;
+        if (word & DR_OE) /* one or more after the last were lost */
+            received.overruns = received.overruns + 1;
+        ring_put(&received, (uint8_t)word);
+    }
+}
+
+/* Cycles: SysTick counts 24 bits down, and its interrupt counts how often it began anew. */
+enum { SYSTICK_TOP = 0xFFFFFF };
+
+static volatile uint32_t wraps;
+
+static void ticks_init(void) {
+    SYST_CSR = 0;
+    SYST_RVR = SYSTICK_TOP;
+    SYST_CVR = 0;
+    SYST_CSR = 7; /* B3.3.3 of the v6-M manual, DDI 0419: core clock, interrupt, enable */
+}
+
+void hal_systick(void) { wraps = wraps + 1; }
+
+uint64_t hal_ticks(void) {
+    uint32_t masked;
+    __asm volatile("mrs %0, primask\n cpsid i" : "=r"(masked)::"memory");
+    uint32_t high = wraps, left = SYST_CVR;
+    if (SCB_ICSR & 1u << 26) { /* PENDSTSET: it has begun anew, and nobody has counted that */
+        high++;
+        left = SYST_CVR;
+    }
+    __asm volatile("msr primask, %0" ::"r"(masked) : "memory");
+    return ((uint64_t)high << 24) + (SYSTICK_TOP - left);
+}
+
+void hal_init(void) {
+    chip_init();
+    clocks_init();
+    ticks_init();
+    uart_init();
+}
+
+static bool something_received(void) { return !ring_empty(&received); }
+
+void hal_idle(void) { sleep_unless(something_received); }
+
+int hal_uart_read(void) { return ring_get(&received); }
+
+void hal_uart_write(const uint8_t *data, size_t bytes) {
+    while (bytes--) {
+        while (UART_FR & FR_TXFF) {
+        }
+        UART_DR = *data++;
+    }
+}
+
+void hal_uart_flush(void) {
+    while (UART_FR & FR_BUSY) {
+    }
+}
+
+uint32_t hal_uart_overruns(void) { return received.overruns; }
+
+/* A reset that the watchdog made leaves the cause of the one before in CHIP_RESET. The boot ROM
+   uses the watchdog, too, after it has written flash: then our mark is gone. */
+hal_cause hal_reset_cause(void) {
+    const uint32_t reason = WATCHDOG_REASON; /* cleared by any other reset */
+    const bool ours = WATCHDOG_SCRATCH4 == MARK;
+    WATCHDOG_SCRATCH4 = 0;
+    if (reason)
+        return ours && reason & 1u ? HAL_CAUSE_WATCHDOG : HAL_CAUSE_UNKNOWN; /* TIMER */
+    if (CHIP_RESET & HAD_POWER_ON)
+        return HAL_CAUSE_POWER;
+    return CHIP_RESET & HAD_RUN ? HAL_CAUSE_PIN : HAL_CAUSE_UNKNOWN;
+}
+
+/* All but the oscillators. The RAM keeps its content. */
+static void watchdog_resets_all(void) { PSM_WDSEL = WDSEL_ALL; }
+
+void hal_watchdog_start(void) {
+#if LOTOR_WATCHDOG
+    watchdog_tick(CRYSTAL_MHZ); /* one a microsecond, of clk_ref */
+    watchdog_resets_all();
+    hal_watchdog_feed();
+    WATCHDOG_SCRATCH4 = MARK;
+    WATCHDOG_CTRL |= 1u << 30; /* ENABLE; stands still while a debugger holds the core */
+#endif
+}
+
+void hal_watchdog_feed(void) {
+#if LOTOR_WATCHDOG
+    WATCHDOG_LOAD = 0xFFFFFF; /* 8.4 s on an RP2040, which counts twice (RP2040-E1), else 16.8 s */
+#endif
+}
+
+/* The core's own reset request leaves clocks and peripherals as they are; the watchdog's does not.
+ */
+void hal_reset(void) {
+    watchdog_resets_all();
+    WATCHDOG_CTRL |= 1u << 31; /* TRIGGER */
+    for (;;)
+        __asm volatile("dsb");
+}
