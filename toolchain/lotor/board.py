@@ -18,8 +18,9 @@ from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
 FLASH_METHODS = ("emulator",)
-TICK_SOURCES = ("tim2", "timer0", "counter", "dwt")
-TICK_UNITS = ("instructions", "cycles")
+TICK_SOURCES = ("tim2", "timer0", "counter", "dwt", "clock", "emulator")
+TICK_UNITS = ("instructions", "cycles", "nanoseconds")
+_LINUX = "linux"  # the family whose images are programs of an operating system
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memories that an image uses."""
+    """The memories that an image uses; empty where an operating system finds a place for it."""
 
-    flash: Region
-    ram: Region
+    flash: Region = Region(0, 0)
+    ram: Region = Region(0, 0)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class Hal:
     """
 
     name: str
-    irqs: int
-    uart_clock_hz: int
-    watchdog: bool
+    irqs: int = 0
+    uart_clock_hz: int = 0
+    watchdog: bool = False
     uart: Peripheral | None = None
 
 
@@ -106,7 +107,10 @@ class Emulator:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that an image may take, in bytes; the whole memory when absent."""
+    """The most that an image may take, in bytes; the whole memory when absent.
+
+    A program of an operating system has no memories of its own: its board says both.
+    """
 
     flash_bytes: int | None = None
     ram_bytes: int | None = None
@@ -121,12 +125,12 @@ class Board:
     chip: str
     target: str
     clock_hz: int
-    memory: Memory
     build: Build
     hal: Hal
     ticks: Ticks
     serial: Serial
     flash: Flash
+    memory: Memory = field(default_factory=Memory)
     emulator: Emulator | None = None
     budget: Budget = field(default_factory=Budget)
     default: bool = False
@@ -138,14 +142,24 @@ class Board:
         return self.emulator is not None
 
     @property
+    def linux(self) -> bool:
+        """Whether its image is a program of Linux."""
+        return self.hal.name == _LINUX
+
+    @property
     def flash_limit(self) -> int:
-        """Bytes of flash an image may take."""
-        return min(self.budget.flash_bytes or self.memory.flash.bytes, self.memory.flash.bytes)
+        """Bytes of flash an image may take; of a program, the file."""
+        return _least(self.budget.flash_bytes, self.memory.flash.bytes)
 
     @property
     def ram_limit(self) -> int:
-        """Bytes of RAM an image may take."""
-        return min(self.budget.ram_bytes or self.memory.ram.bytes, self.memory.ram.bytes)
+        """Bytes of RAM an image may take; of a program, what it may write to."""
+        return _least(self.budget.ram_bytes, self.memory.ram.bytes)
+
+
+def _least(budget: int | None, memory: int) -> int:
+    """Return the smaller of two limits; 0 and None are none."""
+    return min(budget or memory, memory or budget or 0)
 
 
 def list_boards() -> list[str]:
@@ -257,7 +271,8 @@ def _check(board: Board, where: str) -> None:
                 f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
                 f"{' or '.join(known)}"
             )
-    if board.hal.watchdog and board.ticks.source != "dwt":
+    _check_family(board, where)
+    if board.hal.watchdog and not board.linux and board.ticks.source != "dwt":
         raise LotorError(
             f"{where}: 'hal.watchdog' needs 'ticks.source' = 'dwt': nothing else wakes an idle "
             "board in time to feed it"
@@ -274,13 +289,16 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f'{where}: flash.method = "emulator" and a table [emulator] go together')
     numbers = {
         "clock_hz": board.clock_hz,
-        "hal.irqs": board.hal.irqs,
-        "hal.uart_clock_hz": board.hal.uart_clock_hz,
         "serial.baud": board.serial.baud,
-        "memory.flash.bytes": board.memory.flash.bytes,
-        "memory.ram.bytes": board.memory.ram.bytes,
         "build.stack_bytes": board.build.stack_bytes,
     }
+    if not board.linux:
+        numbers |= {
+            "hal.irqs": board.hal.irqs,
+            "hal.uart_clock_hz": board.hal.uart_clock_hz,
+            "memory.flash.bytes": board.memory.flash.bytes,
+            "memory.ram.bytes": board.memory.ram.bytes,
+        }
     for key, number in numbers.items():
         if number <= 0:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
@@ -291,3 +309,39 @@ def _check(board: Board, where: str) -> None:
     for identity in board.serial.usb:
         if not re.fullmatch(r"[0-9a-fA-F]{4}:[0-9a-fA-F]{4}", identity):
             raise LotorError(f"{where}: 'serial.usb' has {identity!r}; it must look like 2341:805a")
+
+
+def _check_family(board: Board, where: str) -> None:
+    """Check that a program has what a program needs, and an image what an image needs."""
+    if board.linux != bool(TARGETS[board.target].machine):
+        kind = "runs Linux" if TARGETS[board.target].machine else "is a microcontroller"
+        raise LotorError(
+            f"{where}: 'hal.name' is '{board.hal.name}', and target '{board.target}' {kind}"
+        )
+    places = {
+        "memory.flash": board.memory.flash.bytes,
+        "memory.ram": board.memory.ram.bytes,
+        "hal.irqs": board.hal.irqs,
+        "hal.uart_clock_hz": board.hal.uart_clock_hz,
+    }
+    budgets = {
+        "budget.flash_bytes": board.budget.flash_bytes,
+        "budget.ram_bytes": board.budget.ram_bytes,
+    }
+    for key, value in places.items():
+        if board.linux and value:
+            raise LotorError(
+                f"{where}: the key '{key}' is not for a program of Linux, which finds a place "
+                "for it: say in [budget] what it may take"
+            )
+    for key, limit in budgets.items():
+        if board.linux and not limit:
+            raise LotorError(
+                f"{where}: the key '{key}' is missing: nothing else limits a program of Linux"
+            )
+    if (board.ticks.source in ("clock", "emulator")) != board.linux or (
+        board.ticks.source == "emulator" and not board.emulated
+    ):
+        raise LotorError(
+            f"{where}: 'ticks.source' is '{board.ticks.source}', which {board.hal.name} has not"
+        )

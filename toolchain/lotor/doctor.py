@@ -14,6 +14,7 @@ from pathlib import Path
 from platform import machine
 
 from lotor.board import check_boards, list_boards, load_board
+from lotor.build import tool_prefix
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
 
@@ -51,6 +52,8 @@ TOOLS = (
     _Tool("gcc", "gcc", "running models on this machine"),
     _Tool("arm-none-eabi-gcc", "gcc-arm-none-eabi", "building firmware"),
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
+    _Tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "programs for Raspberry Pis"),
+    _Tool("qemu-aarch64", "qemu-user", "emulated Raspberry Pis"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
@@ -85,7 +88,7 @@ def examine(board: str | None = None) -> list[Check]:
     chosen = None if board is None else load_board(board)
     needed = {"gcc"}
     if chosen:
-        needed |= {"arm-none-eabi-gcc"}
+        needed |= {tool_prefix(chosen) + "gcc"}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]

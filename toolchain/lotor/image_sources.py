@@ -198,6 +198,8 @@ def linker_script(board: Board) -> str:
     """
     flash, ram = board.memory.flash, board.memory.ram
     models = f"*/{MODELS_GROUP}/*.o"
+    if board.linux:
+        return _program_script(board, models)
     return f"""/* Memory of {board.name}; written by the build. */
 ENTRY(Reset_Handler)
 MEMORY {{
@@ -241,6 +243,27 @@ SECTIONS {{
     ASSERT(__stack_limit == ORIGIN(RAM), "the stack must be at the bottom of RAM")
     ASSERT(__stack_top % 8 == 0, "the stack must be aligned to 8")
 }}
+"""
+
+
+def _program_script(board: Board, models: str) -> str:
+    """Return what a program of Linux adds to the linker's own script.
+
+    The stack is the board file's, above a guard of the largest page that Linux has.
+    """
+    return f"""/* Sections of {board.name}; written by the build. */
+SECTIONS {{
+    .kernels : {{ {models}(.text .text.*) }}
+}} INSERT AFTER .text;
+SECTIONS {{
+    .weights : {{ . = ALIGN(16); {models}(.rodata .rodata.*) }}
+}} INSERT AFTER .rodata;
+SECTIONS {{
+    .guard (NOLOAD) : {{ . = ALIGN(0x10000); __guard_start = .; . += 0x10000; }}
+    .stack (NOLOAD) : {{ __stack_limit = .; . += {board.build.stack_bytes}; __stack_top = .; }}
+    .noinit (NOLOAD) : {{ __noinit_start = .; *(.noinit) __noinit_end = .; }}
+    .arena (NOLOAD) : {{ . = ALIGN(16); *(.arena) }}
+}} INSERT AFTER .bss;
 """
 
 
