@@ -14,9 +14,9 @@ from pathlib import Path
 from platform import machine
 
 from lotor.board import check_boards, list_boards, load_board
-from lotor.build import tool_prefix
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
+from lotor.targets import find_target
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def examine(board: str | None = None) -> list[Check]:
     chosen = None if board is None else load_board(board)
     needed = {"gcc"}
     if chosen:
-        needed |= {tool_prefix(chosen) + "gcc"}
+        needed |= {find_target(chosen.target).compiler}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
