@@ -46,9 +46,10 @@ class Broken(TinyModel):
         return super().source.replace("    memset(y,", f"    {self.statement}\n    memset(y,", 1)
 
 
+POINTER = "static volatile unsigned char *volatile nowhere"  # the compiler shall not follow it
 MODELS = [
     TinyModel("tiny"),
-    Broken("reads_nothing", statement="y[0] = *(volatile unsigned char *volatile *)16 != 0;"),
+    Broken("reads_nothing", statement=f"{POINTER} = (unsigned char *)16; (void)*nowhere;"),
     Broken("hangs", statement='for (;;) __asm volatile("");'),
 ]
 

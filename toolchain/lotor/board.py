@@ -17,7 +17,7 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-FLASH_METHODS = ("emulator",)
+FLASH_METHODS = ("emulator", "ssh")
 TICK_SOURCES = ("tim2", "timer0", "counter", "dwt", "clock", "emulator")
 TICK_UNITS = ("instructions", "cycles", "nanoseconds")
 _LINUX = "linux"  # the family whose images are programs of an operating system
@@ -92,9 +92,15 @@ class Serial:
 
 @dataclass(frozen=True)
 class Flash:
-    """How an image gets onto the board."""
+    """How an image gets onto the board.
+
+    For `ssh` also the board's `host`, if it is always the same, and the serial device (`line`) that
+    its program serves where a cable is used.
+    """
 
     method: str
+    host: str | None = None
+    line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -339,6 +345,15 @@ def _check_family(board: Board, where: str) -> None:
             raise LotorError(
                 f"{where}: the key '{key}' is missing: nothing else limits a program of Linux"
             )
+    if (board.flash.method == "ssh") != (board.linux and not board.emulated):
+        raise LotorError(f'{where}: flash.method = "ssh" is for a board with Linux, and only it')
+    if (board.flash.method == "ssh") != bool(board.flash.line) or (
+        board.flash.host and not board.flash.line
+    ):
+        raise LotorError(
+            f"{where}: 'flash.line', the serial device that the program serves, and 'flash.host' "
+            'go with flash.method = "ssh"'
+        )
     if (board.ticks.source in ("clock", "emulator")) != board.linux or (
         board.ticks.source == "emulator" and not board.emulated
     ):

@@ -9,7 +9,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import emulator
+from lotor.device import emulator, ssh
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, port_lock
 from lotor.device.ready import compile_for
@@ -169,4 +169,5 @@ def _start_emulator(board: Board, image: Image) -> str:
 
 METHODS: dict[str, Callable[[Board, Image], str]] = {
     "emulator": _start_emulator,
+    "ssh": ssh.install,
 }
