@@ -97,7 +97,7 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) ->
         ),
         ('name = "linux"', 'name = "stm32f4"', "'stm32f4', and target 'cortex-a53' runs Linux"),
         ('source = "emulator"', 'source = "dwt"', "'ticks.source' is 'dwt', which linux has not"),
-        ('method = "emulator"', 'method = "ssh"', 'flash.method = "emulator" and a table'),
+        ('method = "emulator"', 'method = "ssh"', 'flash.method = "ssh" is for a board'),
         ('method = "emulator"', 'method = "emulator"\nhost = "x"', "'flash.host' go with"),
     ],
 )
@@ -110,7 +110,7 @@ def test_what_a_program_of_linux_must_not_say(
 
 def test_what_a_board_behind_ssh_must_say(tmp_path: Path) -> None:
     for old, new, message in (
-        ('method = "ssh"', 'method = "emulator"', "emulator"),
+        ('method = "ssh"', 'method = "emulator"', 'flash.method = "ssh" is for a board'),
         ('line = "/dev/ttyGS0"', "", "'flash.line', the serial device"),
         ('source = "clock"', 'source = "emulator"', "'ticks.source' is 'emulator'"),
     ):
