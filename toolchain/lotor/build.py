@@ -51,8 +51,9 @@ COMPILER_PACKAGES = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
 }
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
-FIRMWARE_FLASH = 9_000  # what the firmware itself takes
-FIRMWARE_RAM = 5_300  # the same, for the link's buffers and the C library
+# About what the firmware itself takes, flash and RAM (the link's buffers and the C library).
+_FIRMWARE = 9_000, 5_300
+_PROGRAM = 610_000, 99_000  # the same with the C library of Linux
 _LAYER_RAM = 12  # of the profile's table
 _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
@@ -93,14 +94,20 @@ class Image:
     breakdown: dict[str, int]
 
 
-def firmware_ram(models: Sequence[ImageModel]) -> int:
+def firmware_flash(board: Board) -> int:
+    """Return about how many bytes of flash an image takes beside its models."""
+    return (_PROGRAM if board.linux else _FIRMWARE)[0]
+
+
+def firmware_ram(board: Board, layers: int = 0) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
-    return FIRMWARE_RAM + _LAYER_RAM * max(len(model.report["layers"]) for model in models)
+    return (_PROGRAM if board.linux else _FIRMWARE)[1] + _LAYER_RAM * layers
 
 
 def arena_room(board: Board, models: Sequence[ImageModel]) -> int:
     """Return about how many bytes a board has for the arena of an image, negative for none."""
-    return board.ram_limit - board.build.stack_bytes - firmware_ram(models)
+    layers = max(len(model.report["layers"]) for model in models)
+    return board.ram_limit - board.build.stack_bytes - firmware_ram(board, layers)
 
 
 def in_stripes(
