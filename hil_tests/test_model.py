@@ -59,7 +59,7 @@ def test_self_test(bench: Bench, board: Session) -> None:
     assert found.expected == expected.crc
     if found.crc != expected.crc:
         raise Mismatch(f"self-test gave {found.crc:08x}, this machine {expected.crc:08x}")
-    assert board.self_test() == found or bench.board.ticks.unit == "cycles"
+    assert board.self_test() == found or bench.board.ticks.unit != "instructions"
     with pytest.raises(DeviceError, match="not ready"):
         board.run()  # the self-test forgot the inputs
     bench.check()

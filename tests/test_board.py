@@ -108,6 +108,45 @@ def test_mistakes_of_a_board_with_a_boot_rom(
         read_board(edited(tmp_path, old, new, "raspberrypi-pico"))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[build]",
+            "[memory]\nram = { origin = 0, bytes = 1 }\n\n[build]",
+            "'memory.ram' is not for",
+        ),
+        ('name = "linux"', 'name = "linux"\nirqs = 3', "'hal.irqs' is not for a program of Linux"),
+        ("ram_bytes = 67_108_864\n", "", "'budget.ram_bytes' is missing: nothing else limits"),
+        (
+            'target = "cortex-a53"',
+            'target = "cortex-m4"',
+            "'linux', and target 'cortex-m4' is a micro",
+        ),
+        ('name = "linux"', 'name = "stm32f4"', "'stm32f4', and target 'cortex-a53' runs Linux"),
+        ('source = "emulator"', 'source = "dwt"', "'ticks.source' is 'dwt', which linux has not"),
+        ('method = "emulator"', 'method = "ssh"', 'flash.method = "ssh" is for a board'),
+        ('method = "emulator"', 'method = "emulator"\nhost = "x"', "'flash.host' go with"),
+    ],
+)
+def test_what_a_program_of_linux_must_not_say(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(LotorError, match=message):
+        read_board(edited(tmp_path, old, new, "pi-a53"))
+
+
+def test_what_a_board_behind_ssh_must_say(tmp_path: Path) -> None:
+    for old, new, message in (
+        ('method = "ssh"', 'method = "emulator"', 'flash.method = "ssh" is for a board'),
+        ('line = "/dev/ttyGS0"', "", "'flash.line', the serial device"),
+        ('source = "clock"', 'source = "emulator"', "'ticks.source' is 'emulator'"),
+    ):
+        with pytest.raises(LotorError, match=message):
+            read_board(edited(tmp_path, old, new, "pi-4"))
+    assert (load_board("pi-4").ram_limit, load_board("pi-4").flash_limit) == (1 << 26, 1 << 24)
+
+
 def test_a_board_without_an_emulator(tmp_path: Path) -> None:
     path = edited(tmp_path, "[emulator]", "[unused]")
     path.write_text(path.read_text().split("[unused]")[0])

@@ -92,7 +92,7 @@ void fault_store(const fault_record *record) {
     kept.record.layer = layer;
     kept.magic = MAGIC_FAULT;
     kept.crc = crc32_update(0, &kept.record, sizeof kept.record);
-    expect(RESET_FAULT);
+    expect(record->reason == FAULT_WATCHDOG ? RESET_WATCHDOG : RESET_FAULT);
     hal_reset();
 }
 

@@ -19,11 +19,12 @@ from lotor.targets import TARGETS
 
 TESTED = ("emulated", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
-FLASH_METHODS = ("bossac", "emulator", "openocd", "uf2")
-TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt")
+FLASH_METHODS = ("bossac", "emulator", "openocd", "ssh", "uf2")
+TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "clock", "emulator")
 _WAKES = ("dwt", "systick")  # interrupts now and then, also while the board sleeps
 BOOT_BYTES = 256  # of the RP2040's second stage
-TICK_UNITS = ("instructions", "cycles")
+TICK_UNITS = ("instructions", "cycles", "nanoseconds")
+_LINUX = "linux"  # the family whose images are programs of an operating system
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,13 @@ class Region:
 
 @dataclass(frozen=True)
 class Memory:
-    """The memories that an image uses.
+    """The memories that an image uses; empty where an operating system finds a place for it.
 
     A chip whose boot ROM looks for a second stage has `boot`, the flash before the program's.
     """
 
-    flash: Region
-    ram: Region
+    flash: Region = Region(0, 0)
+    ram: Region = Region(0, 0)
     boot: Region | None = None
 
 
@@ -84,9 +85,9 @@ class Hal:
     """
 
     name: str
-    irqs: int
-    uart_clock_hz: int
-    watchdog: bool
+    irqs: int = 0
+    uart_clock_hz: int = 0
+    watchdog: bool = False
     uart: Peripheral | None = None
     pll: bool = False
     uart_pins: Pins | None = None
@@ -122,13 +123,16 @@ class Flash:
     """How an image gets onto the board.
 
     For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader, for `uf2`
-    the name of the boot ROM's volume.
+    the name of the boot ROM's volume. For `ssh` the board's `host`, if it is always the same, and
+    the serial device (`line`) that its program serves where a cable is used.
     """
 
     method: str
     usb: tuple[str, ...] = ()
     boot_usb: tuple[str, ...] = ()
     volume: str | None = None
+    host: str | None = None
+    line: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +153,10 @@ class Openocd:
 
 @dataclass(frozen=True)
 class Budget:
-    """The most that an image may take, in bytes; the whole memory when absent."""
+    """The most that an image may take, in bytes; the whole memory when absent.
+
+    A program of an operating system has no memories of its own: its board says both.
+    """
 
     flash_bytes: int | None = None
     ram_bytes: int | None = None
@@ -164,12 +171,12 @@ class Board:
     chip: str
     target: str
     clock_hz: int
-    memory: Memory
     build: Build
     hal: Hal
     ticks: Ticks
     serial: Serial
     flash: Flash
+    memory: Memory = field(default_factory=Memory)
     emulator: Emulator | None = None
     openocd: Openocd | None = None
     budget: Budget = field(default_factory=Budget)
@@ -184,19 +191,29 @@ class Board:
         return self.emulator is not None
 
     @property
+    def linux(self) -> bool:
+        """Whether its image is a program of Linux."""
+        return self.hal.name == _LINUX
+
+    @property
     def flash_limit(self) -> int:
-        """Bytes of flash an image may take."""
-        return min(self.budget.flash_bytes or self.memory.flash.bytes, self.memory.flash.bytes)
+        """Bytes of flash an image may take; of a program, the file."""
+        return _least(self.budget.flash_bytes, self.memory.flash.bytes)
 
     @property
     def ram_limit(self) -> int:
-        """Bytes of RAM an image may take."""
-        return min(self.budget.ram_bytes or self.memory.ram.bytes, self.memory.ram.bytes)
+        """Bytes of RAM an image may take; of a program, what it may write to."""
+        return _least(self.budget.ram_bytes, self.memory.ram.bytes)
 
     @property
     def spared_by_short_frames(self) -> int:
         """Bytes of RAM: the ring holds two frames; a request and its answer are one each."""
         return 4 * (LONG_FRAME - self.serial.data_bytes)
+
+
+def _least(budget: int | None, memory: int) -> int:
+    """Return the smaller of two limits; 0 and None are none."""
+    return min(budget or memory, memory or budget or 0)
 
 
 def list_boards() -> list[str]:
@@ -309,7 +326,8 @@ def _check(board: Board, where: str) -> None:
                 f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
                 f"{' or '.join(known)}"
             )
-    if board.hal.watchdog and board.ticks.source not in _WAKES:
+    _check_family(board, where)
+    if board.hal.watchdog and not board.linux and board.ticks.source not in _WAKES:
         raise LotorError(
             f"{where}: 'hal.watchdog' needs 'ticks.source' = {' or '.join(map(repr, _WAKES))}: "
             "nothing else wakes an idle board in time to feed it"
@@ -337,13 +355,16 @@ def _check(board: Board, where: str) -> None:
     _check_uf2(board, where)
     numbers = {
         "clock_hz": board.clock_hz,
-        "hal.irqs": board.hal.irqs,
-        "hal.uart_clock_hz": board.hal.uart_clock_hz,
         "serial.baud": board.serial.baud,
-        "memory.flash.bytes": board.memory.flash.bytes,
-        "memory.ram.bytes": board.memory.ram.bytes,
         "build.stack_bytes": board.build.stack_bytes,
     }
+    if not board.linux:
+        numbers |= {
+            "hal.irqs": board.hal.irqs,
+            "hal.uart_clock_hz": board.hal.uart_clock_hz,
+            "memory.flash.bytes": board.memory.flash.bytes,
+            "memory.ram.bytes": board.memory.ram.bytes,
+        }
     for key, number in numbers.items():
         if number <= 0:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
@@ -382,4 +403,49 @@ def _check_uf2(board: Board, where: str) -> None:
     if boot and (boot.bytes != BOOT_BYTES or boot.origin + boot.bytes != flash.origin):
         raise LotorError(
             f"{where}: 'memory.boot' must have {BOOT_BYTES} bytes, and 'memory.flash' follow it"
+        )
+
+
+def _check_family(board: Board, where: str) -> None:
+    """Check that a program has what a program needs, and an image what an image needs."""
+    if board.linux != bool(TARGETS[board.target].machine):
+        kind = "runs Linux" if TARGETS[board.target].machine else "is a microcontroller"
+        raise LotorError(
+            f"{where}: 'hal.name' is '{board.hal.name}', and target '{board.target}' {kind}"
+        )
+    places = {
+        "memory.flash": board.memory.flash.bytes,
+        "memory.ram": board.memory.ram.bytes,
+        "hal.irqs": board.hal.irqs,
+        "hal.uart_clock_hz": board.hal.uart_clock_hz,
+    }
+    budgets = {
+        "budget.flash_bytes": board.budget.flash_bytes,
+        "budget.ram_bytes": board.budget.ram_bytes,
+    }
+    for key, value in places.items():
+        if board.linux and value:
+            raise LotorError(
+                f"{where}: the key '{key}' is not for a program of Linux, which finds a place "
+                "for it: say in [budget] what it may take"
+            )
+    for key, limit in budgets.items():
+        if board.linux and not limit:
+            raise LotorError(
+                f"{where}: the key '{key}' is missing: nothing else limits a program of Linux"
+            )
+    if (board.flash.method == "ssh") != (board.linux and not board.emulated):
+        raise LotorError(f'{where}: flash.method = "ssh" is for a board with Linux, and only it')
+    if (board.flash.method == "ssh") != bool(board.flash.line) or (
+        board.flash.host and not board.flash.line
+    ):
+        raise LotorError(
+            f"{where}: 'flash.line', the serial device that the program serves, and 'flash.host' "
+            'go with flash.method = "ssh"'
+        )
+    if (board.ticks.source in ("clock", "emulator")) != board.linux or (
+        board.ticks.source == "emulator" and not board.emulated
+    ):
+        raise LotorError(
+            f"{where}: 'ticks.source' is '{board.ticks.source}', which {board.hal.name} has not"
         )

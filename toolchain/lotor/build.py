@@ -48,15 +48,26 @@ if TYPE_CHECKING:
     from lotor.host import HostModel
 
 PREFIX = "arm-none-eabi-"
+# Of each compiler the Debian packages.
+COMPILER_PACKAGES = {
+    "arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi",
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+}
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
-FIRMWARE_FLASH = 9_000  # what the firmware itself takes
-FIRMWARE_RAM = 5_300  # the same, for the link's buffers and the C library
+# About what the firmware itself takes, flash and RAM (the link's buffers and the C library).
+_FIRMWARE = 9_000, 5_300
+_PROGRAM = 610_000, 99_000  # the same with the C library of Linux
 _LAYER_RAM = 12  # of the profile's table
 _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _UF2 = "firmware.uf2"
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
+# A program also has what the C library of Linux writes to.
+_C_LIBRARY = (
+    *(".tdata", ".tbss", ".init_array", ".fini_array", ".data.rel.ro", ".got", ".got.plt"),
+    *("__libc_subfreeres", "__libc_IO_vtables", "__libc_atexit", "__libc_freeres_ptrs"),
+)
 
 
 @dataclass(frozen=True)
@@ -89,15 +100,21 @@ class Image:
     uf2: Path | None = None
 
 
-def firmware_ram(models: Sequence[ImageModel]) -> int:
+def firmware_flash(board: Board) -> int:
+    """Return about how many bytes of flash an image takes beside its models."""
+    return (_PROGRAM if board.linux else _FIRMWARE)[0]
+
+
+def firmware_ram(board: Board, layers: int = 0) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
-    return FIRMWARE_RAM + _LAYER_RAM * max(len(model.report["layers"]) for model in models)
+    least = (_PROGRAM if board.linux else _FIRMWARE)[1] - board.spared_by_short_frames
+    return least + _LAYER_RAM * layers
 
 
 def arena_room(board: Board, models: Sequence[ImageModel]) -> int:
     """Return about how many bytes a board has for the arena of an image, negative for none."""
-    room = board.ram_limit - board.build.stack_bytes - firmware_ram(models)
-    return room + board.spared_by_short_frames
+    layers = max(len(model.report["layers"]) for model in models)
+    return board.ram_limit - board.build.stack_bytes - firmware_ram(board, layers)
 
 
 def in_stripes(
@@ -187,7 +204,7 @@ def build_firmware(
     check_models(models, board)
     _check_targets(board, models)
     _check_arena(board, models)
-    _check_tools()
+    _check_tools(board)
     tests = tests or [SelfTest() for _ in models]
     files = _files(board, models)
     build_id = _key(board, models, files, tests)[:20]
@@ -232,7 +249,7 @@ def _key(
     }
     parts["board"] = json.dumps(asdict(board), sort_keys=True).encode()
     parts["tests"] = repr(tests).encode()
-    parts["compiler"] = _compiler_version().encode()
+    parts["compiler"] = _compiler_version(tool_prefix(board)).encode()
     parts["flags"] = repr(_description(board, models, Path("image"))).encode()
     for name, data in sorted(parts.items()):
         key.update(f"{name} {len(data)}\n".encode() + data)
@@ -253,18 +270,28 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
         "image": (folder / "image", small),
         MODELS_GROUP: (folder / "models", quick),
     }
+    link_flags = [
+        "-nostartfiles",
+        "-Wl,--gc-sections",
+        "-Wl,--build-id=none",
+        "-Wl,--no-warn-rwx-segments",
+    ]
+    # The C library's functions for memory are larger than need be, for speed.
+    libraries = ["c_nano" if wanted[0] == "-Os" else "c", "m", "gcc"]
+    objcopy = ["-O", "binary"]
+    if board.linux:
+        del sources["core"]
+        sources["server"] = (firmware / "src", [*small, "-Dmain=lotor_main"])
+        sources["hal"] = (firmware / "hal" / board.hal.name, [*small, "-D_GNU_SOURCE"])
+        link_flags = ["-static", "-no-pie", *link_flags[1:]]
+        libraries, objcopy = ["m"], ["--strip-all"]
     return {
-        "prefix": PREFIX,
+        "prefix": tool_prefix(board),
         "cpu_flags": list(find_target(board.target).flags),
         "flags": [*WARNINGS, "-g", "-ffunction-sections", "-fdata-sections", "-fno-common"],
-        "link_flags": [
-            "-nostartfiles",
-            "-Wl,--gc-sections",
-            "-Wl,--build-id=none",
-            "-Wl,--no-warn-rwx-segments",
-        ],
-        # The C library's functions for memory are larger than need be, for speed.
-        "libraries": ["c_nano" if wanted[0] == "-Os" else "c", "m", "gcc"],
+        "link_flags": link_flags,
+        "libraries": libraries,
+        "objcopy": objcopy,
         "include": [str(firmware / "include"), str(folder / "image"), str(folder / "models")],
         "linker_script": str(folder / "image.ld"),
         "sources": {
@@ -395,13 +422,18 @@ def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
 
 def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folder: Path) -> None:
     """Write image.json; it is the last file, and says that the folder is complete."""
-    sizes = _sections(folder / "firmware.elf")
+    sizes = _sections(folder / "firmware.elf", tool_prefix(board))
     flash = (folder / "firmware.bin").stat().st_size
+    ram = sum(sizes.get(name, 0) for name in (*_RAM_SECTIONS, *_C_LIBRARY))
+    # A program's limits are none of the linker's.
+    for region, need, limit in (("flash", flash, board.flash_limit), ("ram", ram, board.ram_limit)):
+        if need > limit:
+            raise _too_large(board, models, region, need, limit)
     weights, code = sizes[".weights"], sizes[".kernels"]
     about = {
         "board": board.name,
         "flash_bytes": flash,
-        "ram_bytes": sum(sizes.get(name, 0) for name in _RAM_SECTIONS),
+        "ram_bytes": ram,
         "arena_bytes": arena_bytes(models),
         "build_id": build_id.hex(),
         "models": [
@@ -429,27 +461,33 @@ def read_image(folder: Path) -> Image:
     return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
 
 
-def _sections(elf: Path) -> dict[str, int]:
+def tool_prefix(board: Board) -> str:
+    """Return what the names of a board's compiler and of its tools begin with."""
+    return find_target(board.target).compiler.removesuffix("gcc")
+
+
+def _sections(elf: Path, prefix: str) -> dict[str, int]:
     """Return the bytes of every section."""
     listed = subprocess.run(
-        [PREFIX + "size", "-A", "-d", elf], capture_output=True, text=True, check=True
+        [prefix + "size", "-A", "-d", elf], capture_output=True, text=True, check=True
     ).stdout
-    return {name: int(size) for name, size in re.findall(r"^(\.\S+)\s+(\d+)", listed, re.M)}
+    return {name: int(size) for name, size in re.findall(r"^([._]\S+)\s+(\d+)", listed, re.M)}
 
 
-def _check_tools() -> None:
-    if not shutil.which(PREFIX + "gcc"):
-        packages = "gcc-arm-none-eabi libnewlib-arm-none-eabi"
-        raise LotorError(f"{PREFIX}gcc is missing: `sudo apt-get install {packages}`")
+def _check_tools(board: Board) -> None:
+    compiler = tool_prefix(board) + "gcc"
+    if not shutil.which(compiler):
+        packages = COMPILER_PACKAGES.get(compiler, compiler)
+        raise LotorError(f"{compiler} is missing: `sudo apt-get install {packages}`")
     for module in ("platformio", "SCons"):
         if importlib.util.find_spec(module) is None:
             raise LotorError(f"{module.lower()} is missing: `pip install 'lotor[flash]'`")
 
 
 @cache
-def _compiler_version() -> str:
+def _compiler_version(prefix: str) -> str:
     return subprocess.run(
-        [PREFIX + "gcc", "--version"], capture_output=True, text=True, check=True
+        [prefix + "gcc", "--version"], capture_output=True, text=True, check=True
     ).stdout.splitlines()[0]
 
 

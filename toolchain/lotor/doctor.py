@@ -17,6 +17,7 @@ from lotor.board import Emulator, check_boards, list_boards, load_board
 from lotor.device.emulator_programs import missing
 from lotor.errors import LotorError
 from lotor.resources import cache_dir, resource, run_dir
+from lotor.targets import find_target
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ TOOLS = (
     _Tool("qemu-system-arm", "qemu-system-arm", "emulated boards"),
     _Tool("node", "nodejs", "boards that node plays"),
     _Tool("npm", "npm", "packages of what node runs"),
+    _Tool("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "programs for Raspberry Pis"),
+    _Tool("qemu-aarch64", "qemu-user", "emulated Raspberry Pis"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
 )
@@ -90,7 +93,7 @@ def examine(board: str | None = None) -> list[Check]:
     chosen = None if board is None else load_board(board)
     needed = {"gcc"}
     if chosen:
-        needed |= {"arm-none-eabi-gcc"}
+        needed |= {find_target(chosen.target).compiler}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]

@@ -213,6 +213,8 @@ def linker_script(board: Board) -> str:
     """
     flash, ram, boot = board.memory.flash, board.memory.ram, board.memory.boot
     models = f"*/{MODELS_GROUP}/*.o"
+    if board.linux:
+        return _program_script(board, models)
     boot_memory = boot_section = ""
     if boot:  # its last four bytes are written after linking
         boot_memory = f"\n    BOOT (rx) : ORIGIN = {boot.origin:#x}, LENGTH = {boot.bytes}"
@@ -262,6 +264,27 @@ SECTIONS {{{boot_section}
     ASSERT(__stack_limit == ORIGIN(RAM), "the stack must be at the bottom of RAM")
     ASSERT(__stack_top % 8 == 0, "the stack must be aligned to 8")
 }}
+"""
+
+
+def _program_script(board: Board, models: str) -> str:
+    """Return what a program of Linux adds to the linker's own script.
+
+    The stack is the board file's, above a guard of the largest page that Linux has.
+    """
+    return f"""/* Sections of {board.name}; written by the build. */
+SECTIONS {{
+    .kernels : {{ {models}(.text .text.*) }}
+}} INSERT AFTER .text;
+SECTIONS {{
+    .weights : {{ . = ALIGN(16); {models}(.rodata .rodata.*) }}
+}} INSERT AFTER .rodata;
+SECTIONS {{
+    .guard (NOLOAD) : {{ . = ALIGN(0x10000); __guard_start = .; . += 0x10000; }}
+    .stack (NOLOAD) : {{ __stack_limit = .; . += {board.build.stack_bytes}; __stack_top = .; }}
+    .noinit (NOLOAD) : {{ __noinit_start = .; *(.noinit) __noinit_end = .; }}
+    .arena (NOLOAD) : {{ . = ALIGN(16); *(.arena) }}
+}} INSERT AFTER .bss;
 """
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lotor.board import Board, list_boards, load_board
-from lotor.build import FIRMWARE_FLASH, firmware_ram, in_stripes
+from lotor.build import firmware_flash, firmware_ram, in_stripes
 from lotor.compiler import (
     Compiled,
     RamError,
@@ -105,7 +105,7 @@ def _cost(
 def _fit(path: Path, compiled: Compiled, board: Board, target: str | None) -> dict[str, Any]:
     """Say whether an image of this one model fits a board, by how much, and else what would."""
     sizes = _sizes(compiled)
-    ram, flash = _ram(sizes, board), sizes.flash
+    ram, flash = _ram(sizes, board), _flash(sizes, board)
     fits = ram <= board.ram_limit and flash <= board.flash_limit
     return {
         "board": board.name,
@@ -130,20 +130,26 @@ _SHOWN_BOARDS = 3
 
 
 class _Sizes(NamedTuple):
-    """About how many bytes of RAM and flash a model takes with the firmware, the stack apart."""
+    """What a model takes of RAM and flash in bytes, without the firmware, and its layers."""
 
     ram: int
     flash: int
+    layers: int
 
 
 def _sizes(compiled: Compiled) -> _Sizes:
-    flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0) + FIRMWARE_FLASH
-    return _Sizes(compiled.plan.arena_bytes + firmware_ram([compiled]), flash)
+    flash = compiled.report["weights_bytes"] + (code_bytes(compiled) or 0)
+    return _Sizes(compiled.plan.arena_bytes, flash, len(compiled.report["layers"]))
 
 
 def _ram(sizes: _Sizes, board: Board) -> int:
     """Return about how many bytes of a board's RAM an image takes."""
-    return sizes.ram + board.build.stack_bytes - board.spared_by_short_frames
+    return sizes.ram + firmware_ram(board, sizes.layers) + board.build.stack_bytes
+
+
+def _flash(sizes: _Sizes, board: Board) -> int:
+    """Return about how many bytes of a board's flash an image takes."""
+    return sizes.flash + firmware_flash(board)
 
 
 def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
@@ -159,13 +165,13 @@ def _stripes(path: Path, compiled: Compiled, board: Board) -> dict[str, Any]:
     except RamError as error:
         return {"stripes": None, "least_arena_bytes": error.least}
     sizes = _sizes(striped)
-    if _ram(sizes, board) > board.ram_limit or sizes.flash > board.flash_limit:
+    if _ram(sizes, board) > board.ram_limit or _flash(sizes, board) > board.flash_limit:
         return _NO_STRIPES  # every stripe has code of its own, too
     found = {
         "ram": striped.ram,
         "arena_bytes": striped.plan.arena_bytes,
         "ram_needed": _ram(sizes, board),
-        "flash_needed": sizes.flash,
+        "flash_needed": _flash(sizes, board),
         "layers": sum(part.layers for part in striped.striped),
         "stripes": max(part.stripes for part in striped.striped),
         "extra_macs": sum(part.extra_macs for part in striped.striped),
@@ -192,7 +198,7 @@ def _larger_boards(
         if name not in sizes:
             sizes[name] = _sizes(compile_model(path, name))
         fits = _ram(sizes[name], board) <= board.ram_limit
-        if fits and sizes[name].flash <= board.flash_limit:
+        if fits and _flash(sizes[name], board) <= board.flash_limit:
             limits = {"ram_limit": board.ram_limit, "flash_limit": board.flash_limit}
             found.append({"board": board.name, **limits})
     return found

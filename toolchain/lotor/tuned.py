@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lotor.board import Board
-from lotor.build import FIRMWARE_FLASH, FIRMWARE_RAM
+from lotor.build import firmware_flash, firmware_ram
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import resource
@@ -24,9 +24,8 @@ _SHARE = 2  # so that another model fits beside it
 
 def preference(board: Board, optimize: Optimize = "speed") -> Preference:
     """Return what variants are chosen by on a board: its memories, and what was measured there."""
-    spare = (board.flash_limit - FIRMWARE_FLASH - _CODE) // _SHARE
-    firmware = FIRMWARE_RAM - board.spared_by_short_frames
-    ram = max(0, board.ram_limit - board.build.stack_bytes - firmware)
+    spare = (board.flash_limit - firmware_flash(board) - _CODE) // _SHARE
+    ram = max(0, board.ram_limit - board.build.stack_bytes - firmware_ram(board))
     return Preference(optimize, max(0, spare), ram, load_costs(board.name))
 
 

@@ -1,4 +1,5 @@
-/* The server as a program of this machine: frames on stdin and stdout, to test and to fuzz. */
+/* The server as a program of this machine: frames on stdin and stdout, to test and to fuzz: unlike
+   hal/linux it leaves signals to the sanitizers and ends with its input. */
 #include "../hal.h"
 
 #include <stdlib.h>

@@ -1,7 +1,8 @@
 """Build one image as its description (a JSON file that `lotor.build` writes) says.
 
-Keys: `prefix` of the tools, `cpu_flags`, `libraries`, `sources` (group -> folder, flags),
-`include`, `linker_script`, `prefix_map` (folder -> name in messages and debug information).
+Keys: `prefix` of the tools, `cpu_flags`, `libraries`, `objcopy` (options: how the binary is made),
+`sources` (group -> folder, flags), `include`, `linker_script`, `prefix_map` (folder -> name in
+messages and debug information).
 """
 
 import json
@@ -34,7 +35,9 @@ env.Append(
     LIBS=image["libraries"],
     BUILDERS={
         "ElfToBin": Builder(
-            action=env.VerboseAction("$OBJCOPY -O binary $SOURCES $TARGET", "Building $TARGET"),
+            action=env.VerboseAction(
+                f"$OBJCOPY {' '.join(image['objcopy'])} $SOURCES $TARGET", "Building $TARGET"
+            ),
             suffix=".bin",
         )
     },

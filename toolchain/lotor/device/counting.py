@@ -5,27 +5,22 @@ so that a board that runs is not disturbed. The counts are exact, and begin and 
 board's own ticks do.
 """
 
-import hashlib
-import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from lotor.board import Board
 from lotor.build import PREFIX
 from lotor.compiler import Compiled
 from lotor.device.emulator import EndedAtOnce, private
+from lotor.device.plug_in import build_plug_in
 from lotor.device.session import Array, Session
 from lotor.errors import LotorError
-from lotor.resources import cache_dir
 
 _SOURCE = Path(__file__).with_name("counter.c")
-_FLAGS = ("-std=c11", "-O2", "-fPIC", "-shared")
 _HOOK, _CLOCK = "lotor_layer_done", "hal_ticks"
 
 
@@ -94,8 +89,8 @@ def count(board: Board, elf: Path, compiled: Compiled, inputs: Sequence[Array]) 
     program = board.emulator.program if board.emulator else "none"
     if not program.startswith("qemu-system-"):
         raise LotorError(
-            f"board {board.name} is emulated by {program}: only instructions of QEMU are counted "
-            "one by one"
+            f"board {board.name} is emulated by {program}: only instructions of QEMU's "
+            "machines are counted one by one"
         )
     symbols = _symbols(elf)
     with tempfile.TemporaryDirectory(prefix="lotor-") as name:
@@ -145,44 +140,5 @@ def _symbols(elf: Path) -> dict[str, int]:
 
 
 def plug_in(emulator: str) -> Path:
-    """Return the plug-in for an emulator, built if the cache has none of this content.
-
-    Raises:
-        LotorError: there is no C compiler, or it fails.
-    """
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise LotorError("no C compiler 'cc' found; install it: `sudo apt-get install gcc`")
-    # QEMU 9 dropped the first version of the interface; what we use of it is the same in both.
-    flags = [*_FLAGS, f"-DAPI_VERSION={1 if _major(emulator) < 9 else 2}"]
-    key = hashlib.sha256(_SOURCE.read_bytes() + " ".join([compiler, *flags]).encode()).hexdigest()
-    library = cache_dir() / "emulator" / f"counter-{key[:32]}.so"
-    if library.exists():
-        return library
-    try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as name:
-            new = Path(name, "counter.so")
-            command = [compiler, *flags, str(_SOURCE), "-o", str(new)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                said = [line for line in done.stderr.splitlines() if line.strip()] or ["nothing"]
-                raise LotorError(f"cc cannot build the emulator's plug-in; it said: {said[0]}")
-            os.replace(new, library)
-    except OSError as error:
-        raise LotorError(
-            f"cannot build in {library.parent}: {error.strerror}; name another folder in "
-            "$LOTOR_CACHE"
-        ) from error
-    return library
-
-
-@cache
-def _major(program: str) -> int:
-    """Return QEMU's version, its first number; 0 if it does not say."""
-    try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
-    except OSError:
-        return 0
-    found = re.search(r"version (\d+)\.", said.stdout)
-    return int(found[1]) if found else 0
+    """Return the plug-in for an emulator; see `lotor.device.plug_in.build_plug_in`."""
+    return build_plug_in(emulator, _SOURCE)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lotor.board import Board, Emulator
 from lotor.build import Image
-from lotor.device import emulator_programs
+from lotor.device import emulator_programs, user_mode
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
 from lotor.files import write_files
@@ -67,7 +67,7 @@ def start(board: Board, image: Image) -> Running:
     with _held(board.name):
         _stop(board.name)
         log = run_dir() / f"{board.name}.log"
-        process, url = _spawn(emulator, image.elf, log)
+        process, url = _spawn(board, emulator, image.elf, log)
         # Written at once: who interrupts us leaves an emulator that can be found and stopped.
         state = Running(
             board.name,
@@ -108,7 +108,7 @@ def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[
     """
     log = folder / f"{board.name}.log"
     emulator = _emulator(board)
-    process, url = _spawn(emulator, elf, log, *arguments)
+    process, url = _spawn(board, emulator, elf, log, *arguments)
     try:
         _see_that_it_stays(process, log, f"{emulator.program} for board {board.name}")
         yield url
@@ -126,20 +126,29 @@ def _emulator(board: Board) -> Emulator:
 
 
 def _spawn(
-    emulator: Emulator, elf: Path, log: Path, *arguments: str
+    board: Board, emulator: Emulator, elf: Path, log: Path, *arguments: str
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Start the emulator's process; return it and the url of the board's serial port."""
     # The emulator inherits a socket that listens already: no other program can take the port
     # in between, and whoever connects early waits instead of being refused.
-    with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        output = stack.enter_context(log.open("wb"))
         number = listener.fileno()
-        command = [emulator.program, *_arguments(emulator, elf, number, arguments)]
+        files = [number]
+        if board.linux:
+            counter = user_mode.open_counter()
+            stack.callback(os.close, counter)
+            files.append(counter)
+            command = user_mode.command(emulator, elf, number, counter, arguments)
+        else:
+            command = [emulator.program, *_arguments(emulator, elf, number, arguments)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            pass_fds=[number],
+            pass_fds=files,
             start_new_session=True,
         )
         return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"

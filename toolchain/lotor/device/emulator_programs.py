@@ -7,7 +7,7 @@ from pathlib import Path
 from lotor.board import Emulator
 
 SCRIPTS = Path(__file__).parent  # where the scripts of `node` lie
-_PACKAGES = {"qemu-system-arm": "qemu-system-arm", "node": "nodejs npm"}
+_PACKAGES = {"qemu-aarch64": "qemu-user", "node": "nodejs npm"}  # others have the program's name
 
 
 def missing(emulator: Emulator) -> tuple[str, str] | None:

@@ -16,6 +16,8 @@ from lotor.device.ports import is_url
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 
+# What the names of the tools begin with, for each machine that an ELF header may name.
+_TOOLS = {40: "arm-none-eabi-", 183: "aarch64-linux-gnu-"}
 POLL_S = 1.0  # a reset between two polls is seen by the reset count
 
 
@@ -142,8 +144,12 @@ def describe(hello: Hello) -> str:
 
 def source_of(elf: Path, address: int) -> str:
     """Return "function at file:line" of a code address, or "" where that is not known."""
-    tool = shutil.which("arm-none-eabi-addr2line")
-    if tool is None or not elf.is_file():
+    if not elf.is_file():
+        return ""
+    with elf.open("rb") as file:
+        machine = int.from_bytes(file.read(20)[18:], "little")
+    tool = shutil.which(_TOOLS.get(machine, "") + "addr2line")
+    if tool is None:
         return ""
     # Bit 0 of a Thumb return address is no part of the place.
     command = [tool, "-f", "-p", "-s", "-e", str(elf), hex(address & ~1)]

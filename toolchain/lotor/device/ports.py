@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import serial
 from serial.tools import list_ports
@@ -104,7 +104,8 @@ class Port:
     """An open serial port that nobody else can open at the same time.
 
     Args:
-        url: a device path or any url that pyserial knows, e.g. `socket://127.0.0.1:5555`.
+        url: a device path, any url that pyserial knows, e.g. `socket://127.0.0.1:5555`, or
+            `ssh://HOST/BOARD`.
         baudrate: bits per second; a socket ignores it.
 
     Raises:
@@ -116,9 +117,10 @@ class Port:
         self.url = url
         self._lock = port_lock(url)
         try:
-            self._serial = serial.serial_for_url(
-                url, baudrate=baudrate, timeout=0, write_timeout=5.0, exclusive=True
-            )
+            self._serial = _opened(url, baudrate)
+        except LotorError:
+            self._lock.release()
+            raise
         except (serial.SerialException, ValueError, OSError) as error:
             self._lock.release()
             raise _open_error(url, error) from error
@@ -159,6 +161,16 @@ class Port:
             f"lost the connection to {self.url} ({error}): was the board unplugged or stopped? "
             "see `lotor boards`"
         )
+
+
+def _opened(url: str, baudrate: int) -> Any:
+    if url.startswith("ssh://"):
+        from lotor.device.ssh import SshLine  # which knows boards, as we do not
+
+        return SshLine(url)
+    return serial.serial_for_url(
+        url, baudrate=baudrate, timeout=0, write_timeout=5.0, exclusive=True
+    )
 
 
 def _open_error(url: str, error: Exception) -> LotorError:
@@ -210,6 +222,10 @@ def locate(board: str) -> tuple[str, int]:
         return state.url, description.serial.baud
     if url := os.environ.get("LOTOR_PORT"):
         return url, description.serial.baud
+    if description.flash.method == "ssh":
+        from lotor.device.ssh import url_of
+
+        return url_of(description), description.serial.baud
     return find_usb_port(board, description.serial.usb), description.serial.baud
 
 
