@@ -73,4 +73,5 @@ format: setup-dev  ## rewrite Python and C in the house style
 	@$(bin)/clang-format -i $(c_files)
 
 clean:  ## remove .venv, caches and build results of this checkout
-	@rm -rf .venv .cache build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .venv .cache build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    toolchain/lotor/device/*/node_modules
