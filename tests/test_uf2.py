@@ -62,6 +62,7 @@ def changed(block: int, offset: int, value: int) -> bytes:
         (changed(1, 16, 255), "block 2 is for address 0x10000200, not 0x100001ff"),
         (changed(2, 28, 0xE48BFF59), "block 2 is for family 0xe48bff59, the first for 0xe48bff56"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_damage_is_named(file: bytes, message: str) -> None:
     with pytest.raises(LotorError, match=f"^firmware.uf2 (is damaged: )?{message}"):
