@@ -9,10 +9,10 @@
 #include "../cortex_m/cortex_m.h"
 #include "lotor_config.h"
 
-#define CLOCK 0x40000000u  /* 5.4.3 [12 and 13]: clocks and power share an address */
+#define CLOCK 0x40000000u  /* 5.3, 5.4 [12, 13]: clocks and power share an address */
 #define UART0 0x40002000u  /* 6.33 [29] */
 #define TIMER0 0x40008000u /* 6.30 [18] */
-#define WDT 0x40010000u    /* 6.36 [24] */
+#define WDT 0x40010000u    /* 6.36 */
 #define NVMC 0x4001E000u   /* 4.3; its cache is of the nRF52 alone */
 /* 6.9 [14]: 32 pins a port, the second port (nRF52840) behind the first. */
 #define GPIO(pin) (0x50000000u + 0x300u * ((pin) / 32u))
@@ -48,14 +48,14 @@ static bool sending; /* a byte was handed over whose TXDRDY nobody has taken */
 
 static void uart_init(void) {
     GPIO_OUTSET(LOTOR_UART_TX) = 1u << (LOTOR_UART_TX % 32u);
-    GPIO_PIN_CNF(LOTOR_UART_TX) = 3;       /* 6.9.2 [14.2]: output, no input buffer */
+    GPIO_PIN_CNF(LOTOR_UART_TX) = 3;       /* PIN_CNF: output, no input buffer */
     GPIO_PIN_CNF(LOTOR_UART_RX) = 3u << 2; /* input with a pull-up, for a line that nobody drives */
     UART_ENABLE = 0;                       /* pins may be chosen while it is off */
     UART_PSELTXD = LOTOR_UART_TX;
     UART_PSELRXD = LOTOR_UART_RX;
     UART_PSELRTS = UART_PSELCTS = (uint32_t)DISCONNECTED;
     UART_CONFIG = 0; /* no parity, no flow control */
-    /* BAUDRATE [29.10.13] lists multiples of 2^12 of 2^32 / 16 MHz a baud. */
+    /* BAUDRATE: the manuals list multiples of 2^12 of 2^32 / 16 MHz a baud. */
     UART_BAUDRATE = (uint32_t)((((uint64_t)LOTOR_BAUD << 32) / LOTOR_UART_HZ + 0x800) & 0xFFFFF000);
     UART_ENABLE = 4;
     UART_RXDRDY = UART_TXDRDY = 0;
@@ -67,7 +67,7 @@ static void uart_init(void) {
 
 static void uart_irq(void) {
     while (UART_RXDRDY) {
-        UART_RXDRDY = 0; /* 6.33.4 [29.6]: before reading RXD, which brings up the next byte */
+        UART_RXDRDY = 0; /* before reading RXD, which brings up the next byte */
         ring_put(&received, (uint8_t)UART_RXD);
     }
     const uint32_t errors = UART_ERRORSRC;
@@ -152,7 +152,7 @@ static void ticks_pause(void) {
 
 static void ticks_init(void) {
     TIMER_STOP = 1;
-    TIMER_MODE = 0;      /* 6.30.5 [18.2]: counts time */
+    TIMER_MODE = 0;      /* counts time */
     TIMER_BITMODE = 3;   /* 32 bits */
     TIMER_PRESCALER = 1; /* 16 MHz / 2 */
     TIMER_CC(1) = 0x40000000;
@@ -180,12 +180,12 @@ void hal_irq(uint32_t number) {
 }
 
 void hal_init(void) {
-    CLOCK_HFCLKSTART = 1; /* 5.4.1 [13.1]: the crystal, which a baud rate needs */
+    CLOCK_HFCLKSTART = 1; /* the crystal, which a baud rate needs */
     /* The source, not the event: a boot loader may have started it before. */
     while (!(CLOCK_HFCLKSTAT & 1u)) {
     }
 #if __ARM_ARCH >= 7
-    REGISTER(NVMC + 0x540) = 1; /* 4.3.6: ICACHECNF, the instruction cache on */
+    REGISTER(NVMC + 0x540) = 1; /* ICACHECNF: the instruction cache on */
 #endif
     ticks_init();
     uart_init();
@@ -204,7 +204,7 @@ void hal_idle(void) {
 int hal_uart_read(void) { return ring_get(&received); }
 
 void hal_uart_flush(void) {
-    while (sending && !UART_TXDRDY) { /* 6.33.3 [29.5]: the byte is on the line */
+    while (sending && !UART_TXDRDY) { /* the byte is on the line */
     }
 }
 
@@ -219,7 +219,7 @@ void hal_uart_write(const uint8_t *data, size_t bytes) {
 
 uint32_t hal_uart_overruns(void) { return received.overruns; }
 
-/* 5.3.7.11 [12.2]: none of its bits means that power came or sagged. */
+/* RESETREAS: none of its bits means that power came or sagged. */
 hal_cause hal_reset_cause(void) {
     enum { RESETPIN = 1 << 0, DOG = 1 << 1 };
     const uint32_t flags = POWER_RESETREAS;
@@ -233,7 +233,7 @@ hal_cause hal_reset_cause(void) {
 
 void hal_watchdog_start(void) {
 #if LOTOR_WATCHDOG
-    REGISTER(WDT + 0x50C) = 1u << 3;          /* CONFIG: halts for a debugger and while asleep */
+    REGISTER(WDT + 0x50C) = 0;                /* CONFIG: not while asleep or in a debugger */
     REGISTER(WDT + 0x504) = 32u * 32768u - 1; /* CRV: 32 s */
     REGISTER(WDT + 0x508) = 1;                /* RREN: one reload register */
     REGISTER(WDT + 0x000) = 1;                /* START */
