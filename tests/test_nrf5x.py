@@ -12,10 +12,12 @@ from lotor.board import load_board, read_board
 from lotor.build import Image, build_firmware
 from lotor.compiler import Compiled, compile_model
 from lotor.device import emulator, ready
+from lotor.device.hil import default_model
 from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.resources import resource
 from test_emulator import DATA, Slower
+from tflite_builder import ModelBuilder
 from tiny_model import TinyModel
 
 NAMES = ["microbit", "nano33ble"]
@@ -55,6 +57,15 @@ def test_registers_that_only_hardware_sees(images: dict[str, Image]) -> None:
     assert ".word\t0x01d7e000" in text
     for pin in ("#35", "#42"):
         assert pin in text
+
+
+def test_a_small_board_is_tested_with_a_small_model() -> None:
+    m = ModelBuilder(seed=5)
+    x = m.conv2d(m.input((1, 24, 24, 1)), 4, stride=(2, 2), activation="RELU")
+    x = m.conv2d(m.depthwise_conv2d(x, kernel=(3, 3), stride=(2, 2)), channels=8, kernel=(1, 1))
+    m.output(m.softmax(m.fully_connected(m.mean(x), units=3)))
+    assert Path(default_model("microbit")).read_bytes() == m.build()
+    assert default_model("nano33ble") == "raccoon"
 
 
 def test_pins_must_be_named(tmp_path: Path) -> None:

@@ -19,11 +19,18 @@ static struct {
     bool trace;
 } state;
 
+/* The least of some tries: a byte that arrives meanwhile costs an interrupt. */
 void profile_calibrate(void) {
-    state.overhead = 0;
-    lotor_layer_done(-1, NULL, 0);
-    lotor_layer_done(0, NULL, 0);
-    state.overhead = state.ticks[0];
+    enum { TRIES = 4 };
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < TRIES; i++) {
+        state.overhead = 0;
+        lotor_layer_done(-1, NULL, 0);
+        lotor_layer_done(0, NULL, 0);
+        if (state.ticks[0] < least)
+            least = state.ticks[0];
+    }
+    state.overhead = least;
     fault_set_layer(-1);
 }
 
