@@ -18,7 +18,7 @@
 #include "linux.h"
 #include "lotor_config.h"
 
-enum { WATCHDOG_SECONDS = 5 };
+enum { WATCHDOG_SECONDS = 30 };
 
 static struct {
     int in, out, listener; /* -1: none */

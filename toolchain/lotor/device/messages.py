@@ -160,8 +160,8 @@ def cfsr_bits(cfsr: int) -> list[str]:
 class Hello:
     """Who answers: the board, its image and its models.
 
-    `clock` is in Hz; `tick_unit` is "instructions" on an emulated board and "cycles" on a real one;
-    `selected` is an index into `models`, or None when no model is.
+    `clock` is in Hz; `tick_unit` is "instructions" on an emulated board, "cycles" on a real one, or
+    "nanoseconds" where Linux runs on it; `selected` is an index into `models`, or None when no model is.
     """
 
     board: str = ""
