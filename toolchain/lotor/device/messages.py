@@ -161,7 +161,8 @@ class Hello:
     """Who answers: the board, its image and its models.
 
     `clock` is in Hz; `tick_unit` is "instructions" on an emulated board, "cycles" on a real one, or
-    "nanoseconds" where Linux runs on it; `selected` is an index into `models`, or None when no model is.
+    "nanoseconds" where Linux runs on it; `selected` is an index into `models`, or None
+    when no model is.
     """
 
     board: str = ""
