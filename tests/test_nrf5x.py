@@ -4,20 +4,16 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lotor.board import load_board, read_board
 from lotor.build import Image, build_firmware
-from lotor.compiler import Compiled, compile_model
-from lotor.device import emulator, ready
-from lotor.device.hil import default_model
+from lotor.device import emulator
 from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.resources import resource
 from test_emulator import DATA, Slower
-from tflite_builder import ModelBuilder
 from tiny_model import TinyModel
 
 NAMES = ["microbit", "nano33ble"]
@@ -59,15 +55,6 @@ def test_registers_that_only_hardware_sees(images: dict[str, Image]) -> None:
         assert pin in text
 
 
-def test_a_small_board_is_tested_with_a_small_model() -> None:
-    m = ModelBuilder(seed=5)
-    x = m.conv2d(m.input((1, 24, 24, 1)), 4, stride=(2, 2), activation="RELU")
-    x = m.conv2d(m.depthwise_conv2d(x, kernel=(3, 3), stride=(2, 2)), channels=8, kernel=(1, 1))
-    m.output(m.softmax(m.fully_connected(m.mean(x), units=3)))
-    assert Path(default_model("microbit")).read_bytes() == m.build()
-    assert default_model("nano33ble") == "raccoon"
-
-
 def test_pins_must_be_named(tmp_path: Path) -> None:
     path = tmp_path / "garden.toml"
     text = resource("boards", "microbit.toml").read_text()
@@ -88,25 +75,6 @@ def test_a_boot_loader_has_an_identity(tmp_path: Path, old: str, new: str, messa
     path.write_text(resource("boards", "nano33ble.toml").read_text().replace(old, new))
     with pytest.raises(LotorError, match=message):
         read_board(path)
-
-
-def test_a_model_whose_inputs_do_not_fit_is_refused_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody looks for stripes, which cannot help: that takes minutes."""
-    limits = []
-
-    def compile_once(*arguments: Any, **options: Any) -> Compiled:
-        limits.append(options["ram"])
-        assert options["ram"] is None
-        return compile_model(*arguments, **options)
-
-    monkeypatch.setattr(ready, "compile_model", compile_once)
-    compiled = ready.compile_for("microbit", "raccoon")
-    assert limits == [None]
-    with pytest.raises(LotorError, match=r"raccoon does not fit microbit: ram needs") as caught:
-        build_firmware(load_board("microbit"), [compiled], tmp_path)
-    assert "it has 16384; take a smaller model or a board with more: " in str(caught.value)
 
 
 @needs_emulator

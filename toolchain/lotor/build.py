@@ -124,7 +124,7 @@ def in_stripes(
 
     Args:
         board: which RAM counts.
-        whole: the model without a limit; returned where it fits, and where not even its inputs do.
+        whole: the model without a limit; returned where it fits.
         compiled: compiles it for at most so many bytes of arena.
 
     Raises:
@@ -133,15 +133,10 @@ def in_stripes(
     found = whole
     for _ in range(_TRIES):
         room = arena_room(board, [found])
-        if found.plan.arena_bytes <= room or room < _input_bytes(found):
+        if found.plan.arena_bytes <= room:
             break
         found = compiled(max(1, room))
     return found
-
-
-def _input_bytes(model: ImageModel) -> int:
-    """Return the bytes of a model's inputs, which lie in the arena whole before it runs."""
-    return sum(int(tensor["bytes"]) for tensor in model.report["inputs"])
 
 
 def program_hash(model: ImageModel) -> str:
@@ -410,7 +405,7 @@ def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
     peaks = largest.report.get("peak", {}).get("layers", [])
     layers = [layer for layer in largest.report.get("layers", []) if layer.get("index") in peaks]
     room = arena_bytes(models) - missing
-    if not layers or room < _input_bytes(largest):
+    if not layers or room <= 0:
         return ""
     layer = layers[0]
     return (

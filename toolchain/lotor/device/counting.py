@@ -22,6 +22,7 @@ from lotor.errors import LotorError
 
 _SOURCE = Path(__file__).with_name("counter.c")
 _HOOK, _CLOCK = "lotor_layer_done", "hal_ticks"
+_CALIBRATIONS = 4  # tries of profile_calibrate, firmware/src/profile.c
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def count(board: Board, elf: Path, compiled: Compiled, inputs: Sequence[Array]) 
         except EndedAtOnce as error:
             raise LotorError(f"{error}; it must be a QEMU with plug-ins, as Debian's is") from error
         found = list(_read(folder / "counts"))
-    # Start, the calibration of the board's own count, what lies between that and the run, layers.
-    calibration, first = 1, 3
+    # Start, calibrations of the board's own count with what lies behind each, layers.
+    calibration, first = 1, 1 + 2 * _CALIBRATIONS
     layers, expected = found[first:], len(compiled.report["layers"])
     if len(layers) != expected:
         raise LotorError(
