@@ -12,6 +12,7 @@ from labgrid import Environment
 
 from lotor.board import list_boards, load_board
 from lotor.device.bench import Bench, FlashFailed, Mismatch, NoBoot, environment
+from lotor.device.emulator_programs import missing
 from lotor.device.hil import default_model
 from lotor.device.ports import Lock
 from lotor.device.ready import compile_for, load_like
@@ -50,6 +51,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.hil)
             name = getattr(item, "callspec", None) and item.callspec.params.get("bench")
+            emulator = load_board(name).emulator if name else None
+            lacking = missing(emulator) if emulator else None
+            if lacking and not item.config.getoption("lotor_board"):
+                item.add_marker(pytest.mark.skip(reason=f"{name} needs {lacking[0]}: {lacking[1]}"))
             sample = item.get_closest_marker("smoke") or item.get_closest_marker("core")
             if not (item.config.getoption("lotor_board") or name in FULLY_TESTED or sample):
                 item.add_marker(pytest.mark.slow)

@@ -16,6 +16,7 @@ from lotor.device import emulator
 from lotor.device.flash import flash_image
 from lotor.device.session import Session
 from lotor.oracle import Oracle
+from played import skip_unless_played
 
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-system-arm"), reason="needs qemu-system-arm")
 
@@ -55,7 +56,10 @@ def _slow(board: str, image: int) -> bool:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_left(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    skip_unless_played(request)
     monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
     yield
     for board in BOARDS:

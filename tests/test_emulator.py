@@ -24,6 +24,7 @@ from lotor.device.session import Crashed, DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.image_sources import SelfTest
 from lotor.resources import run_dir
+from played import skip_unless_played
 from tflite_builder import ModelBuilder, Quant
 from tiny_model import INPUT_BYTES, TinyModel
 
@@ -59,7 +60,10 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_left(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    skip_unless_played(request)
     monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path / "run"))
     yield
     for board in ALL:
