@@ -64,10 +64,11 @@ class Row:
 
 
 def boards() -> list[Board]:
-    """Return one emulated board for each core, the default board before others."""
+    """Return one emulated board for each core, the default one or else that with the most RAM."""
     found: dict[str, Board] = {}
-    for board in sorted(map(load_board, list_boards()), key=lambda b: not b.default):
-        if board.emulated and board.ticks.unit == "instructions":
+    every = map(load_board, list_boards())
+    for board in sorted(every, key=lambda b: (not b.default, -b.ram_limit)):
+        if board.emulated and not board.linux and board.ticks.unit == "instructions":
             found.setdefault(board.target, board)
     return [found[target] for target in TARGETS if target in found]
 

@@ -25,6 +25,7 @@ def line(text: str, start: str) -> str:
 
 def test_one_board_for_each_core() -> None:
     found = mcu.boards()
+    assert all(board.default or board.ram_limit >= 512 << 10 for board in found)
     assert [board.target for board in found] == [
         "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55",
     ]  # fmt: skip
