@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -19,6 +20,7 @@ from lotor.device import emulator
 from lotor.device.flash import flash_image
 from lotor.device.link import ErrorCode, Frame, Request, encode
 from lotor.device.messages import FaultReason, Hello, ResetReason
+from lotor.device.monitor import elf_of, source_of, watch
 from lotor.device.ports import Busy, Port
 from lotor.device.session import Crashed, DeviceError, NoAnswer, Session
 from lotor.errors import LotorError
@@ -350,6 +352,60 @@ def test_an_image_as_for_hardware(tmp_path: Path) -> None:
         with pytest.raises(DeviceError) as caught:
             session.request(Request.FAULT, bytes([FaultReason.BUS_FAULT]))
         assert caught.value.code == ErrorCode.UNKNOWN_REQUEST
+
+
+def test_every_fault_comes_back_with_file_and_line(name: str, images: dict[str, Image]) -> None:
+    flash_image(load_board(name), images[name])
+    named = set()
+    for reason in FaultReason:
+        with Session.open(name, run_timeout=100.0) as session:
+            try:
+                session.provoke(reason)
+            except DeviceError:
+                assert reason == FaultReason.WATCHDOG and not load_board(name).hal.watchdog
+                continue
+        event = next(event for event in watch(name, seconds=10) if event.kind == "fault")
+        named.add(event.data["name"])
+        if load_board(name).linux and reason in (FaultReason.HARD_FAULT, FaultReason.NMI):
+            assert "kill" in event.data["source"]["pc"]  # in the C library, which has no lines
+        elif reason != FaultReason.WATCHDOG or event.data["registers"]["pc"]:
+            places = " ".join(event.data["source"].values())
+            assert re.search(r"at (faults|requests_device|server)\.c:\d+", places), event.text
+    seen = {reason.seen_by(load_board(name).target) for reason in FaultReason}
+    watchdog = set() if load_board(name).hal.watchdog else {FaultReason.WATCHDOG}
+    assert len(named) == len(seen - watchdog)
+
+
+def test_a_stack_that_grew_too_far_names_who_called_last(
+    name: str, images: dict[str, Image]
+) -> None:
+    flash_image(load_board(name), images[name])
+    with Session.open(name) as session:
+        fault = session.provoke(FaultReason.STACK_OVERFLOW).fault
+    assert fault is not None
+    place = source_of(images[name].elf, fault.registers["lr"])
+    assert place.startswith("outgrow at faults.c:")
+
+
+def test_source_lines_of_what_the_cache_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A board that this machine did not start, such as a real one: the build id names its ELF."""
+    monkeypatch.setenv("LOTOR_CACHE", str(tmp_path / "cache"))
+    image = build_firmware(load_board("netduinoplus2"), MODELS)
+    url, hello = flash_image(load_board("netduinoplus2"), image)
+    (run_dir() / "netduinoplus2.json").rename(tmp_path / "netduinoplus2.json")
+    try:
+        assert elf_of(hello) == image.elf
+        with Session.open(url) as session:
+            session.provoke(FaultReason.USAGE_FAULT)
+        event = next(event for event in watch(url, seconds=10) if event.kind == "fault")
+        assert "hal_provoke at faults.c:" in event.text
+        image.elf.rename(tmp_path / "elsewhere.elf")
+        event = next(event for event in watch(url, seconds=10) if event.kind == "fault")
+        assert event.text.endswith(f"the ELF of build {image.build_id.hex()[:12]} is not here")
+    finally:
+        (tmp_path / "netduinoplus2.json").rename(run_dir() / "netduinoplus2.json")
 
 
 def test_a_reset_in_the_middle_of_a_load(session: Session) -> None:

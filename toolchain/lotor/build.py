@@ -204,8 +204,8 @@ def build_firmware(
     files = _files(board, models)
     build_id = _key(board, models, files, tests)[:20]
     files["image/lotor_image.c"] = image_source(models, tests, build_id, board)
-    root = (build_dir or cache_dir() / "firmware").absolute()
-    folder = root / f"{board.name}-{build_id.hex()[:16]}"
+    folder = image_folder(board.name, build_id, build_dir)
+    root = folder.parent
     with _locked(root / f"{folder.name}.lock"):
         if not all((folder / name).exists() for name in _kept(board)):
             shutil.rmtree(folder, ignore_errors=True)
@@ -445,6 +445,18 @@ def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folde
     text = json.dumps(about, indent=2)
     (folder / "image.json.new").write_text(text, encoding="utf-8")
     (folder / "image.json.new").rename(folder / "image.json")
+
+
+def image_folder(board: str, build_id: bytes, build_dir: Path | None = None) -> Path:
+    """Return the folder where a board's image with this id is built, whether it is there or not.
+
+    Args:
+        board: the board's name.
+        build_id: 20 bytes, as in `Image`.
+        build_dir: where images are built; in the cache when None.
+    """
+    root = (build_dir or cache_dir() / "firmware").absolute()
+    return root / f"{board}-{build_id.hex()[:16]}"
 
 
 def read_image(folder: Path) -> Image:

@@ -7,8 +7,9 @@
 
 extern uint8_t __stack_limit[], __stack_top[];
 extern uint8_t __fault_stack_top[];
+extern uint8_t __vectors[], __data_load[]; /* the program in flash begins and ends here */
 
-enum { EXCEPTION_NMI = 2, FRAME_BYTES = 32 };
+enum { EXCEPTION_NMI = 2, FRAME_BYTES = 32, LR = 5 };
 /* B3.2.15: an exception's own stacking failed (MLSPERR, MSTKERR, LSPERR, STKERR), or the stack
    reached its limit (DDI 0553, D1.2.264: STKOF). */
 enum { CFSR_STACKING = 1u << 5 | 1u << 4 | 1u << 13 | 1u << 12 | 1u << 20 };
@@ -29,6 +30,28 @@ static uint32_t reason_of(uint32_t exception, const uint8_t *frame) {
     return exception >= 3 && exception <= 6 ? reasons[exception - 3] : FAULT_HARD;
 }
 
+/* Whether a word is the address behind a call: odd, in the program, after BL (DDI 0419, A6.7.13) or
+   BLX with a register (A6.7.14). */
+static bool follows_call(uint32_t word) {
+    const uint32_t begin = (uint32_t)(uintptr_t)__vectors, end = (uint32_t)(uintptr_t)__data_load;
+    if (!(word & 1) || word < begin + 4 || word >= end)
+        return false;
+    const uint16_t *next = (const uint16_t *)(uintptr_t)(word & ~1u);
+    return (next[-1] & 0xFF87u) == 0x4780 ||
+           ((next[-2] & 0xF800u) == 0xF000 && (next[-1] & 0xD000u) == 0xD000);
+}
+
+/* An outgrown stack keeps no registers, but the lowest return address on it tells who called last.
+ */
+static uint32_t last_caller(void) {
+    for (const uint8_t *at = __stack_limit; at < __stack_top; at += 4) {
+        const uint32_t word = *(const uint32_t *)(const void *)at;
+        if (follows_call(word))
+            return word;
+    }
+    return 0;
+}
+
 __attribute__((used, noreturn)) void fault_capture(const uint8_t *frame, uint32_t exception) {
 #if __ARM_ARCH >= 7
     record.status[0] = SCB_CFSR;
@@ -37,8 +60,9 @@ __attribute__((used, noreturn)) void fault_capture(const uint8_t *frame, uint32_
     record.status[3] = SCB_BFAR;
 #endif
     record.reason = reason_of(exception, frame);
-    if (record.reason != FAULT_STACK && frame >= __stack_limit &&
-        frame + FRAME_BYTES <= __stack_top) {
+    if (record.reason == FAULT_STACK)
+        record.registers[LR] = last_caller();
+    else if (frame >= __stack_limit && frame + FRAME_BYTES <= __stack_top) {
         for (uint32_t i = 0; i < 8; i++)
             record.registers[i] = ((const uint32_t *)(const void *)frame)[i];
     }

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lotor.board import load_board
+from lotor.build import image_folder
 from lotor.device.emulator import running
 from lotor.device.messages import Fault, Hello, LogLine
-from lotor.device.ports import is_url
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 
@@ -122,14 +121,16 @@ class _Watch:
             yield self._faulted(hello.fault)
 
     def _faulted(self, fault: Fault) -> Event:
-        elf = running_elf(self.board)
+        elf = elf_of(self.last) if self.last else None
         places = {
             name: place
             for name in ("pc", "lr")
             if elf and (place := source_of(elf, fault.registers[name]))
         }
         text = "".join(f"\n  {name}: {place}" for name, place in places.items())
-        data = {"reason": fault.name, **asdict(fault), "source": places}
+        if elf is None and self.last:
+            text += f"\n  no source lines: the ELF of build {self.last.build_id[:12]} is not here"
+        data = {**asdict(fault), "name": fault.name, "source": places}
         return Event("fault", str(fault) + text, data)
 
 
@@ -158,9 +159,10 @@ def source_of(elf: Path, address: int) -> str:
     return "" if place.startswith("??") else place
 
 
-def running_elf(board: str) -> Path | None:
-    """Return the ELF that an emulated board runs, or None where that is not known."""
-    if is_url(board) or not load_board(board).emulated:
-        return None
-    state = running(board)
-    return state.elf if state else None
+def elf_of(hello: Hello) -> Path | None:
+    """Return the ELF of the image that greets so, or None where it was not built here."""
+    state = running(hello.board)
+    if state and state.build_id == hello.build_id:
+        return state.elf
+    elf = image_folder(hello.board, bytes.fromhex(hello.build_id)) / "firmware.elf"
+    return elf if elf.is_file() else None
