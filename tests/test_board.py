@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lotor.board import check_boards, default_board, list_boards, load_board, read_board
-from lotor.device.inventory import Entry
+from lotor.device.inventory import Entry, as_text
 from lotor.errors import LotorError
 from lotor.resources import resource
 
@@ -25,7 +25,11 @@ def test_values_arrive() -> None:
 
 def test_what_a_board_was_tried_on(tmp_path: Path) -> None:
     assert Entry(load_board("netduinoplus2"), None).hardware == "emulated"
-    assert Entry(load_board("nucleo-l4r5zi"), None).hardware == "not yet run on hardware"
+    real = Entry(load_board("nucleo-l4r5zi"), None)
+    assert real.hardware == "not yet run on hardware"
+    line = as_text([real]).splitlines()[1].split()
+    assert line[:7] == ["nucleo-l4r5zi", "STM32L4R5ZI", "cortex-m4", "2048", "KiB", "640", "KiB"]
+    assert line[7:] == ["openocd", "not", "yet", "run", "on", "hardware"]
     path = edited(tmp_path, 'tested = "built"', 'tested = "hardware"', "nucleo-l4r5zi")
     assert Entry(read_board(path), None).hardware == "run on hardware"
 

@@ -26,6 +26,7 @@ class Entry:
             "flash_bytes": board.flash_limit,
             "ram_bytes": board.ram_limit,
             "tick_unit": board.ticks.unit,
+            "flash_method": board.flash.method,
             "emulated": board.emulated,
             "default": board.default,
             "hardware": self.hardware,
@@ -68,7 +69,7 @@ def inventory() -> list[Entry]:
 
 def as_text(entries: list[Entry]) -> str:
     """Return a table of boards."""
-    rows = [("board", "chip", "target", "flash", "RAM", "hardware", "state")]
+    rows = [("board", "chip", "target", "flash", "RAM", "flashed by", "hardware", "state")]
     for entry in entries:
         board = entry.board
         rows.append(
@@ -78,6 +79,7 @@ def as_text(entries: list[Entry]) -> str:
                 board.target,
                 f"{board.flash_limit // 1024} KiB",
                 f"{board.ram_limit // 1024} KiB",
+                board.emulator.program if board.emulator else board.flash.method,
                 entry.hardware,
                 entry.state,
             )
