@@ -441,7 +441,7 @@ def test_the_commands(lotor: Lotor, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--board", "netduinoplus2"], "no model to flash: name one with `--model MODEL`"),
+        (["--board", "netduinoplus2"], "no model for the image: name one with `--model MODEL`"),
         (["--board", "mps2-an38", "--model", "x"], "did you mean 'mps2-an38"),
         (["--model", "nonesuch.tflite"], "no model 'nonesuch.tflite'"),
     ],

@@ -237,6 +237,34 @@ def _boards(args: argparse.Namespace) -> Result:
     return Result({"boards": [entry.as_dict() for entry in entries]}, as_text(entries))
 
 
+def _add_build(commands: _Commands) -> None:
+    parser = commands.add("build", "build a board's image without flashing it", _build)
+    parser.add_argument("--board", help="the board's name (default: the default board)")
+    parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy its files there")
+    _add_ram(parser)
+    _add_optimize(parser)
+
+
+def _build(args: argparse.Namespace) -> Result:
+    from dataclasses import replace
+
+    from lotor.board import default_board, load_board
+    from lotor.device.ready import image_for
+    from lotor.image_report import as_dict, as_text, copied
+    from lotor.progress import Progress
+
+    board, models = load_board(args.board or default_board()), args.model or []
+    with Progress(f"build {board.name}", 2 * len(models) + 1, "steps") as progress:
+        image = image_for(
+            board.name, models, args.target, args.ram, args.optimize, progress.advance
+        )
+    if args.output:
+        image = replace(image, **copied(image, args.output))
+    return Result(as_dict(board, image), as_text(board, image))
+
+
 def _add_compile(commands: _Commands) -> None:
     parser = commands.add("compile", "generate the C files of a model", _compile)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -1026,6 +1054,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_benchmark,
     _add_boards,
+    _add_build,
     _add_compile,
     _add_conformance,
     _add_data,
