@@ -251,6 +251,7 @@ def _build(args: argparse.Namespace) -> Result:
     from dataclasses import replace
 
     from lotor.board import default_board, load_board
+    from lotor.device.budget import check_image
     from lotor.device.ready import image_for
     from lotor.image_report import as_dict, as_text, copied
     from lotor.progress import Progress
@@ -260,6 +261,8 @@ def _build(args: argparse.Namespace) -> Result:
         image = image_for(
             board.name, models, args.target, args.ram, args.optimize, progress.advance
         )
+    if board.emulated:
+        check_image(board, image)
     if args.output:
         image = replace(image, **copied(image, args.output))
     return Result(as_dict(board, image), as_text(board, image))
@@ -901,7 +904,7 @@ def _profile(args: argparse.Namespace) -> Result:
     from lotor.profile_compare import as_text as compared_as_text
     from lotor.profile_compare import compare, read
     from lotor.profile_plot import for_terminal, save
-    from lotor.profiling import hot_as_text, profile, summary
+    from lotor.profiling import hot_as_text, over_budget, profile, summary
 
     file = Path(args.plot) if args.plot else None
     if file:
@@ -922,7 +925,9 @@ def _profile(args: argparse.Namespace) -> Result:
         texts.append(compared_as_text(compared, found))
     if args.hot:
         texts.append(hot_as_text(found))
-    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0])
+    data["over_budget"] = over = over_budget(found)
+    texts += over
+    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0], ok=not over)
 
 
 def _add_tune(commands: _Commands) -> None:

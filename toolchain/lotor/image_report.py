@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from lotor.build import Image
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.pictures import in_terminal
+from lotor.stack_usage import StackUse
 
 # What a bar is made of, in order: sign in letters, colour of a terminal.
 _SIGNS = (("#", 75), ("+", 222), ("=", 114), ("*", 203))
@@ -25,7 +26,7 @@ class Use:
     """What an image takes of one memory.
 
     Attributes:
-        region: "flash" or "RAM".
+        region: "flash", "RAM" or "stack", which lies in RAM.
         used: bytes.
         limit: bytes it may take.
         memory: bytes the board has; 0 where an operating system gives them.
@@ -42,15 +43,24 @@ class Use:
 
 
 def uses(board: Board, image: Image) -> list[Use]:
-    """Return what an image takes of its board's flash and RAM."""
-    stack = board.build.stack_bytes
+    """Return what an image takes of its board's flash, RAM and, where computed, stack."""
+    stack, most = board.build.stack_bytes, image.stack
     ram = {"arena": image.arena_bytes, "stack": stack}
     ram["other"] = image.ram_bytes - sum(ram.values())
     memory, budget = board.memory, board.budget
     return [
         _use("flash", image.flash_bytes, memory.flash.bytes, budget.flash_bytes, image.breakdown),
         _use("RAM", image.ram_bytes, memory.ram.bytes, budget.ram_bytes, ram),
+        *(
+            [_use("stack", most.bytes, stack, budget.stack_bytes, _stack_parts(most))]
+            if most
+            else []
+        ),
     ]
+
+
+def _stack_parts(stack: StackUse) -> dict[str, int]:
+    return {"calls": stack.bytes - stack.exception_bytes, "interrupt": stack.exception_bytes}
 
 
 def _use(region: str, used: int, memory: int, budget: int | None, parts: dict[str, int]) -> Use:
@@ -113,6 +123,9 @@ def as_dict(board: Board, image: Image) -> dict[str, Any]:
         "ram_limit": board.ram_limit,
         "arena_bytes": image.arena_bytes,
         "breakdown": image.breakdown,
+        "stack_bytes": image.stack and image.stack.bytes,
+        "stack_limit": board.stack_limit,
+        "stack": image.stack and asdict(image.stack),
     }
 
 
@@ -124,9 +137,17 @@ def as_text(board: Board, image: Image) -> str:
         [
             f"{board.name}: {names}, build {image.build_id.hex()[:12]}",
             in_terminal(partial(bars, uses(board, image))),
+            *_stack_lines(image),
             *(f"{kind}   {path}" for kind, path in files.items() if path),
         ]
     )
+
+
+def _stack_lines(image: Image) -> list[str]:
+    if image.stack is None:
+        return []
+    unseen = [f"      may be more: {text}" for text in image.stack.unseen]
+    return [f"      deepest: {' > '.join(image.stack.path)}", *unseen]
 
 
 def copied(image: Image, folder: Path) -> dict[str, Path]:

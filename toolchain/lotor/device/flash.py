@@ -10,6 +10,7 @@ from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
 from lotor.device import bossac, emulator, openocd, ssh, uf2
+from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
 from lotor.device.ready import image_for
@@ -112,8 +113,11 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     """Flash an image; return the url of the board's port, and how the board greeted.
 
     Raises:
-        LotorError: flashing failed, or the board does not answer as this image.
+        LotorError: flashing failed, the board does not answer as this image, or it needs more time
+            or stack than its budget: of an emulated board seen before anything is replaced.
     """
+    if board.emulated:
+        check_image(board, image)  # before it replaces anything
     url = METHODS[board.flash.method](board, image)
     hello = _greet(url, board.name)
     if hello.build_id != image.build_id.hex():
@@ -121,6 +125,8 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
             f"board {board.name} on {url} still runs image {hello.build_id[:12]}, not "
             f"{image.build_id.hex()[:12]}: flash it again"
         )
+    if not board.emulated:
+        check_port(board, url)
     return url, hello
 
 
