@@ -231,12 +231,12 @@ def test_what_ticks_say_of_time() -> None:
 
 def test_a_profile_is_held_against_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Profile("m", BOARD.name, [], 1_000_000, "instructions", 1_680_000, 9, 9, 300)
-    monkeypatch.setattr(profiling, "load_board", lambda _: board)
-    board = replace(BOARD, budget=Budget(inference_ms=9, stack_bytes=299))
-    slow, deep = over_budget(found)
+
+    def over(budget: Budget) -> list[str]:
+        monkeypatch.setattr(profiling, "load_board", lambda _: replace(BOARD, budget=budget))
+        return over_budget(found)
+
+    slow, deep = over(Budget(inference_ms=9, stack_bytes=299))
     assert "takes 10.0 ms (1,680,000 estimated cycles at 168 MHz), the budget is 9 ms" in slow
     assert "300 bytes of stack were used, the budget is 299;" in deep
-    board = replace(BOARD, budget=Budget(inference_ms=10, stack_bytes=300))
-    assert over_budget(found) == []
-    board = BOARD
-    assert over_budget(found) == []
+    assert over(Budget(inference_ms=10, stack_bytes=300)) == over(Budget()) == []

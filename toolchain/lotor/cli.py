@@ -248,8 +248,6 @@ def _add_build(commands: _Commands) -> None:
 
 
 def _build(args: argparse.Namespace) -> Result:
-    from dataclasses import replace
-
     from lotor.board import default_board, load_board
     from lotor.device.budget import check_image
     from lotor.device.ready import image_for
@@ -264,7 +262,7 @@ def _build(args: argparse.Namespace) -> Result:
     if board.emulated:
         check_image(board, image)
     if args.output:
-        image = replace(image, **copied(image, args.output))
+        image = copied(image, args.output)
     return Result(as_dict(board, image), as_text(board, image))
 
 

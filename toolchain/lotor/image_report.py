@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,9 @@ def _stack_parts(stack: StackUse) -> dict[str, int]:
 
 
 def _use(region: str, used: int, memory: int, budget: int | None, parts: dict[str, int]) -> Use:
-    budgeted = bool(budget) and (not memory or budget < memory)
-    return Use(region, used, budget if budgeted and budget else memory, memory, budgeted, parts)
+    if budget and (not memory or budget < memory):
+        return Use(region, used, budget, memory, True, parts)
+    return Use(region, used, memory, memory, False, parts)
 
 
 def bars(found: Sequence[Use], columns: int = 80, colour: bool = False) -> str:
@@ -150,11 +151,8 @@ def _stack_lines(image: Image) -> list[str]:
     return [f"      deepest: {' > '.join(image.stack.path)}", *unseen]
 
 
-def copied(image: Image, folder: Path) -> dict[str, Path]:
-    """Copy an image's files to a folder, as BOARD-MODELS.elf, .bin and .uf2.
-
-    Returns:
-        The copies, by suffix.
+def copied(image: Image, folder: Path) -> Image:
+    """Return an image whose files lie in a folder, as BOARD-MODELS.elf, .bin and .uf2.
 
     Raises:
         LotorError: the folder cannot be written.
@@ -162,13 +160,15 @@ def copied(image: Image, folder: Path) -> dict[str, Path]:
     models = "-".join(model["name"] for model in image.models)
     # Cut, because a file's name has a limit.
     name = re.sub(r"[^\w.-]+", "_", f"{image.board}-{models}")[:150]
-    sources = [path for path in (image.elf, image.bin, image.uf2) if path]
-    copies = {path.suffix[1:]: folder / f"{name}{path.suffix}" for path in sources}
+    copy = {
+        path: folder / f"{name}{path.suffix}" for path in (image.elf, image.bin, image.uf2) if path
+    }
     try:
-        write_files({copies[path.suffix[1:]]: path.read_bytes() for path in sources})
+        write_files({copy[path]: path.read_bytes() for path in copy})
     except OSError as error:
         raise LotorError(
             f"cannot write to {folder}: {os.strerror(error.errno or 0)}; give another folder "
             "with -o"
         ) from error
-    return copies
+    uf2 = copy[image.uf2] if image.uf2 else None
+    return replace(image, elf=copy[image.elf], bin=copy[image.bin], uf2=uf2)
