@@ -441,6 +441,16 @@ def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
     if not layers or room <= 0:
         return ""
     layer = layers[0]
+    borders = {
+        kind: sum(int(tensor["bytes"]) for tensor in largest.report[f"{kind}s"])
+        for kind in ("input", "output")
+    }
+    for kind, size in borders.items():
+        if size > room:
+            return (
+                f"no stripes (`--ram`) help, for its {kind} alone has {size} and there is room for "
+                f"{room}; "
+            )
     return (
         f"its {layer['kind']} {short_name(layer['name'])} needs {layer['live_bytes']} at once: "
         f"`--ram {room}` runs it in stripes if that suffices (`lotor inspect` with `--board "

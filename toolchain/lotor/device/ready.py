@@ -47,6 +47,7 @@ def compile_for(
             skip=skip,
             ram=most,
             preference=preference(chosen, optimize),
+            least=ram is not None,  # else the build's own words say what helps
         )
 
     first = compiled(ram)
@@ -54,7 +55,7 @@ def compile_for(
         return first
     try:
         small = in_stripes(chosen, first, compiled)
-    except RamError:  # the build's own words name what else helps
+    except RamError:
         return first
     if small is not first:
         print(
