@@ -13,7 +13,7 @@ SHELL := /bin/bash
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-hil setup-dev demo test test-full train-smoke flash hil bench bench-mcu conformance lint format clean
+.PHONY: help setup setup-hil setup-dev demo test test-full train-smoke image flash hil bench bench-mcu conformance lint format clean
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -40,6 +40,9 @@ test-full: setup-dev  ## the same and the slow ones
 
 train-smoke: setup-dev  ## the whole road: pictures, training, int8, C, a board's bytes; part of `make test`
 	@$(bin)/pytest tests/test_train_smoke.py -q
+
+image: setup  ## build the firmware of BOARD with MODEL (one or more) into build/, without flashing it
+	@$(bin)/lotor build --board $(BOARD) $(foreach model,$(MODEL),--model $(model)) -o build/$(BOARD)
 
 flash: setup  ## build the firmware with MODEL (one or more) and put it on BOARD
 	@$(bin)/lotor flash --board $(BOARD) $(foreach model,$(MODEL),--model $(model))

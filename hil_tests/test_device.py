@@ -73,6 +73,23 @@ def test_the_arena_is_used_as_planned(bench: Bench, board: Session) -> None:
         assert board.statistics().arena_bytes == board.model.arena_bytes
 
 
+@pytest.mark.smoke
+@pytest.mark.parametrize("quick", [False, True])
+def test_two_models_take_turns_in_one_arena(bench: Bench, board: Session, quick: bool) -> None:
+    models = {model.name: model for model in board.greeting.models}
+    assert board.greeting.arena_bytes == max(model.arena_bytes for model in models.values())
+    for turn in range(4):
+        bench.host = (bench.model, bench.small)[turn % 2]
+        mine = models[bench.host.compiled.name]
+        board.select(mine.index, quick)
+        inputs = bench.inputs(turn)
+        bench.load(inputs)
+        board.run()
+        bench.expect(inputs)
+        assert board.statistics().arena_bytes == (None if quick else mine.arena_bytes)
+    bench.check()
+
+
 def test_log_levels(bench: Bench, board: Session) -> None:
     for level in LogLevel:
         assert board.log_level(level) == level

@@ -282,6 +282,7 @@ def test_models_that_go_wrong(tmp_path: Path) -> None:
         Broken("crashes", statement='__asm volatile("udf #0");'),
         Broken("overruns", statement="memory[4096 + 3] = 1;"),
         Broken("fails", statement="return -7;"),
+        TinyModel("large", arena_bytes=8192),
     ]
     url, _ = flash_image(board, build_firmware(board, models, tmp_path))
     with Session.open(url) as session:
@@ -296,6 +297,14 @@ def test_models_that_go_wrong(tmp_path: Path) -> None:
         with pytest.raises(DeviceError) as caught:
             session.run()
         assert caught.value.code == ErrorCode.RUN_FAILED
+        # The same without the paint, right after a model that wrote there.
+        session.select(3)
+        session.infer(DATA)
+        for _ in range(2):
+            session.select(1, quick=True)
+            session.load(0, DATA)
+            with pytest.raises(DeviceError, match="run failed"):
+                session.run()
         session.select(2)
         session.load(0, DATA)
         with pytest.raises(LotorError):
@@ -497,7 +506,7 @@ def test_the_commands(lotor: Lotor, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--board", "netduinoplus2"], "no model to flash: name one with `--model MODEL`"),
+        (["--board", "netduinoplus2"], "no model for the image: name one with `--model MODEL`"),
         (["--board", "mps2-an38", "--model", "x"], "did you mean 'mps2-an38"),
         (["--model", "nonesuch.tflite"], "no model 'nonesuch.tflite'"),
     ],

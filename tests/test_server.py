@@ -144,7 +144,7 @@ class Reference:
         """The payload of one answer; only what does not depend on time."""
         lengths = {
             Request.HELLO: range(1),
-            Request.SELECT: range(1, 2),
+            Request.SELECT: range(1, 3),
             Request.LOAD: range(6, 6 + DATA_BYTES),
             Request.RUN: range(1, 2),
             Request.READ: range(7, 8),
@@ -174,8 +174,10 @@ class Reference:
     def _select(self, p: bytes) -> bytes:
         if p[0] >= len(self.hosts):
             raise Refused(ErrorCode.BAD_INDEX)
+        if len(p) == 2 and p[1] > 1:
+            raise Refused(ErrorCode.OUT_OF_RANGE)
         self.select(p[0])
-        return p
+        return p[:1]
 
     def _load(self, p: bytes) -> bytes:
         index, offset = struct.unpack_from("<BI", p)
@@ -333,6 +335,8 @@ def one_request(draw: st.DrawFn) -> Frame:
     payload = b""
     if kind in (Request.SELECT, Request.LOG_LEVEL):
         payload = bytes([draw(indices | st.integers(0, 255))])
+        if kind == Request.SELECT and draw(st.booleans()):
+            payload += bytes([draw(st.integers(0, 2))])
     elif kind == Request.RUN:
         payload = run(draw).payload
     elif kind == Request.LOAD:

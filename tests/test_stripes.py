@@ -285,3 +285,64 @@ def test_only_the_rows_that_windows_see(
     axis: Axis, size: int, outputs: tuple[int, int], want: tuple[tuple[int, int], tuple[int, int]]
 ) -> None:
     assert axis.rows(size, *outputs) == want
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The effort of every plan that is made."""
+    made: list[int] = []
+    real = compiler._plan
+
+    def counted(*args: Any, **named: Any) -> Any:
+        made.append(1)
+        return real(*args, **named)
+
+    monkeypatch.setattr(compiler, "_plan", counted)
+    return made
+
+
+def test_what_no_stripes_can_do_is_not_searched_for(
+    plans: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layers that could be cut lie before one that cannot, which needs more than there is."""
+    m = ModelBuilder(3)
+    x = m.conv2d(m.input((1, 24, 24, 1), Quant(0.05, -3)), 24, (3, 3), padding="SAME")
+    x = m.mean(m.max_pool2d(x, (4, 4), (4, 4)), (1, 2))
+    m.output(m.fully_connected(m.fully_connected(x, 9000), 2))
+    content = m.build()
+    searched = []
+    for floor in (Regions.floor, lambda _: 0):
+        monkeypatch.setattr(Regions, "floor", floor)
+        for least in (False, True):
+            plans.clear()
+            with pytest.raises(RamError) as caught:
+                compile_model(content, ram=8999, least=least)
+            searched.append(len(plans))
+            assert caught.value.least >= 9000
+    at_once, seeking, in_vain, both = searched
+    assert at_once == 2  # as it is, and once more for the search
+    assert 2 < in_vain <= 62  # not refused at once, but nothing else is looked for
+    assert seeking > 2 and both > in_vain
+    assert compile_model(content, ram=9100, least=False).striped
+
+
+@pytest.mark.parametrize("ending", ["input", "output", "layer"])
+def test_no_stripes_get_below_the_floor(ending: str) -> None:
+    """The input, the output and a layer that cannot be cut lie in the arena whole."""
+    m = ModelBuilder(2)
+    x = m.input((1, 24, 24, 6 if ending == "input" else 1), Quant(0.05, -3))
+    x = m.conv2d(x, 8, (3, 3), padding="SAME")
+    if ending == "layer":
+        x = m.mean(m.conv2d(x, 12, (1, 1)), (1, 2))
+    elif ending == "output":
+        x = m.conv2d(x, 10, (1, 1))
+    else:
+        x = m.max_pool2d(x, (4, 4), (4, 4))
+    m.output(x)
+    content = m.build()
+    graph = optimize(read_model(content, "m"))
+    floor = Regions(graph, compiler._plan(graph, find_target("host"))[2]).floor()
+    assert floor == 24 * 24 * {"input": 6, "output": 10, "layer": 12}[ending]
+    with pytest.raises(RamError) as caught:
+        compile_model(content, ram=1)
+    assert caught.value.least >= floor

@@ -75,7 +75,8 @@ link_error statistics_request(const request *r, writer *answer) {
     put_tagged_u32(answer, 6, server_count.runs);
     put_tagged_u32(answer, 7, (uint32_t)watermark_downwards(stack, stack_bytes));
     put_tagged_u32(answer, 8, stack_bytes);
-    put_tagged_u32(answer, 9, (uint32_t)model_arena_touched());
+    if (model_arena_painted())
+        put_tagged_u32(answer, 9, (uint32_t)model_arena_touched());
     const size_t start = tagged_begin(answer, 10);
     put_u64(answer, hal_ticks());
     tagged_end(answer, start);

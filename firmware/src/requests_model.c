@@ -10,7 +10,7 @@
 #include "server.h"
 #include "watermark.h"
 
-enum { GUARD_BYTES = 16, TRACE = 1 };
+enum { GUARD_BYTES = 16, TRACE = 1, QUICK = 1 };
 
 /* One arena for all models, and bytes behind it that no run may touch. */
 static _Alignas(16) uint8_t arena[LOTOR_ARENA_BYTES + GUARD_BYTES]
@@ -21,6 +21,7 @@ static _Alignas(16) uint8_t arena[LOTOR_ARENA_BYTES + GUARD_BYTES]
 
 static struct {
     uint8_t index;
+    bool painted; /* the whole arena at select, not the guard alone */
     coverage loaded[LOTOR_MAX_INPUTS];
     bool have_outputs;
     bool answered; /* the run below was answered: repeat it rather than run twice */
@@ -50,26 +51,42 @@ static void reset(void) {
         model()->reset(arena);
 }
 
-void model_select(uint8_t index) {
+/* What lies behind a model's arena and must stay as it was painted. */
+static uint8_t *guard(void) { return arena + model()->arena_bytes; }
+
+static size_t guard_bytes(void) {
+    return state.painted ? sizeof arena - model()->arena_bytes : GUARD_BYTES;
+}
+
+void model_select(uint8_t index, bool paint) {
     state.index = index;
+    state.painted = paint;
     state.have_outputs = false;
     state.answered = false;
     forget_loads();
     profile_begin(false);
-    watermark_paint(arena, sizeof arena);
+    if (paint)
+        watermark_paint(arena, sizeof arena);
+    else
+        watermark_paint(guard(), guard_bytes());
     reset();
 }
 
 uint8_t model_selected(void) { return state.index; }
 
+bool model_arena_painted(void) { return state.painted; }
+
 size_t model_arena_touched(void) { return watermark_upwards(arena, sizeof arena); }
 
 link_error select_request(const request *r, writer *answer) {
-    if (r->length != 1)
+    if (r->length != 1 && r->length != 2)
         return ERROR_LENGTH;
+    const uint8_t flags = r->length == 2 ? r->payload[1] : 0;
     if (r->payload[0] >= lotor_model_count)
         return ERROR_INDEX;
-    model_select(r->payload[0]);
+    if (flags & ~QUICK)
+        return ERROR_RANGE;
+    model_select(r->payload[0], !(flags & QUICK));
     put_u8(answer, state.index);
     return ERROR_NONE;
 }
@@ -103,9 +120,9 @@ static link_error run(bool trace) {
     fault_set_layer(-1);
     state.ticks = profile_total();
     server_count.runs++;
-    if (!watermark_intact(arena + model()->arena_bytes, sizeof arena - model()->arena_bytes)) {
+    if (!watermark_intact(guard(), guard_bytes())) {
         log_text(LOG_ERROR, "the model wrote past its arena");
-        watermark_paint(arena + model()->arena_bytes, sizeof arena - model()->arena_bytes);
+        watermark_paint(guard(), guard_bytes());
         return ERROR_RUN;
     }
     state.have_outputs = state.result == 0;

@@ -71,7 +71,7 @@ static void serve(const uint8_t *frame, size_t length) {
 
 void server_init(void) {
     profile_calibrate();
-    model_select(0);
+    model_select(0, true);
     hal_uart_write(&(const uint8_t){0}, 1); /* ends whatever a reset cut off */
     log_text(LOG_INFO, lotor_version);
 }

@@ -56,11 +56,13 @@ link_error read_request(const request *r, writer *answer);
 link_error self_test_request(const request *r, writer *answer);
 link_error profile_request(const request *r, writer *answer);
 
-/* Select a model and forget everything loaded and computed. */
-void model_select(uint8_t index);
+/* Select a model and forget everything loaded and computed. `paint`: the whole arena, to tell later
+   what was touched; that takes a few instructions for every byte of it. */
+void model_select(uint8_t index, bool paint);
 uint8_t model_selected(void);
 
-/* Bytes of the arena written since the selection. */
+/* Bytes of the arena written since the selection, if that painted it. */
+bool model_arena_painted(void);
 size_t model_arena_touched(void);
 
 #endif

@@ -155,11 +155,14 @@ class Openocd:
 class Budget:
     """The most that an image may take, in bytes; the whole memory when absent.
 
-    A program of an operating system has no memories of its own: its board says both.
+    A program of an operating system has no memories of its own: its board says both. `stack_bytes`
+    is the part of the stack that may be used, `inference_ms` the time that a model may take.
     """
 
     flash_bytes: int | None = None
     ram_bytes: int | None = None
+    stack_bytes: int | None = None
+    inference_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,11 @@ class Board:
     def ram_limit(self) -> int:
         """Bytes of RAM an image may take; of a program, what it may write to."""
         return _least(self.budget.ram_bytes, self.memory.ram.bytes)
+
+    @property
+    def stack_limit(self) -> int:
+        """Bytes of stack an image may use."""
+        return _least(self.budget.stack_bytes, self.build.stack_bytes)
 
     @property
     def spared_by_short_frames(self) -> int:
@@ -365,6 +373,8 @@ def _check(board: Board, where: str) -> None:
             "memory.flash.bytes": board.memory.flash.bytes,
             "memory.ram.bytes": board.memory.ram.bytes,
         }
+    budget = dataclasses.asdict(board.budget)
+    numbers |= {f"budget.{key}": value for key, value in budget.items() if value is not None}
     for key, number in numbers.items():
         if number <= 0:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")

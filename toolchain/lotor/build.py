@@ -41,6 +41,8 @@ from lotor.image_sources import (
     linker_script,
 )
 from lotor.resources import cache_dir, resource
+from lotor.stack_usage import FLAGS as STACK_FLAGS
+from lotor.stack_usage import StackUse, stack_use
 from lotor.targets import find_target
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _UF2 = "firmware.uf2"
+_STACK = "stack.json"
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
 # A program also has what the C library of Linux writes to.
 _C_LIBRARY = (
@@ -78,7 +81,6 @@ class Image:
         board: the board's name.
         elf: the linked program, with debug information.
         bin: the bytes that go into flash.
-        uf2: the same as UF2, for a board whose file has a `build.uf2_family`.
         flash_bytes: flash it takes.
         ram_bytes: RAM it takes: stack, arena, buffers.
         arena_bytes: the arena that its models share.
@@ -86,6 +88,8 @@ class Image:
         models: of each model its name, the SHA-256 of its .tflite (`hash`) and of its C
             (`program`), hexadecimal, and its target.
         breakdown: bytes of flash by purpose: weights, code (of the models), other.
+        uf2: the same as `bin` as UF2, for a board whose file has a `build.uf2_family`.
+        stack: the most stack that it can use; None where that is not computed.
     """
 
     board: str
@@ -98,6 +102,7 @@ class Image:
     models: list[dict[str, str]]
     breakdown: dict[str, int]
     uf2: Path | None = None
+    stack: StackUse | None = None
 
 
 def firmware_flash(board: Board) -> int:
@@ -216,7 +221,9 @@ def build_firmware(
             _compile(board, models, folder)
             _finish(board, folder)
             _describe(board, models, build_id, folder)
-        return read_image(folder)
+        image = read_image(folder)
+    _check_stack(board, image)
+    return image
 
 
 def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
@@ -283,7 +290,14 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
     return {
         "prefix": tool_prefix(board),
         "cpu_flags": list(find_target(board.target).flags),
-        "flags": [*WARNINGS, "-g", "-ffunction-sections", "-fdata-sections", "-fno-common"],
+        "flags": [
+            *WARNINGS,
+            "-g",
+            "-ffunction-sections",
+            "-fdata-sections",
+            "-fno-common",
+            *STACK_FLAGS,
+        ],
         "link_flags": link_flags,
         "libraries": libraries,
         "objcopy": objcopy,
@@ -329,6 +343,11 @@ def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
         raise _build_error(board, models, output, folder)
     for name in _KEPT[1:]:
         shutil.move(folder / "out" / board.build.env / name, folder / name)
+    if tool_prefix(board) == PREFIX:  # Linux's C library calls through pointers everywhere
+        usage = (folder / "out").rglob("*.su")
+        groups = (MODELS_GROUP, "image")
+        found = stack_use(folder / "firmware.elf", usage, tool_prefix(board), groups)
+        (folder / _STACK).write_text(json.dumps(asdict(found)), encoding="utf-8")
     shutil.rmtree(core)
     shutil.rmtree(folder / "out")
 
@@ -399,6 +418,20 @@ def _too_large(
     )
 
 
+def _check_stack(board: Board, image: Image) -> None:
+    """Refuse an image that can use more stack than there is, or than the budget has."""
+    use = image.stack
+    if use and use.bytes > board.stack_limit:
+        names = " and ".join(model["name"] for model in image.models)
+        key = "build" if board.stack_limit == board.build.stack_bytes else "budget"
+        raise LotorError(
+            f"{names} does not fit {board.name}: the stack may need {use.bytes} bytes "
+            f"({use.exception_bytes} of them an interrupt's; deepest: {' > '.join(use.path)}), it "
+            f"has {board.stack_limit}; take a smaller model or raise '{key}.stack_bytes' in the "
+            "board file"
+        )
+
+
 def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
     """Return which layer needs most, and how stripes may help."""
     largest = max(models, key=lambda model: int(model.report.get("arena_bytes", 0)))
@@ -408,6 +441,16 @@ def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
     if not layers or room <= 0:
         return ""
     layer = layers[0]
+    borders = {
+        kind: sum(int(tensor["bytes"]) for tensor in largest.report[f"{kind}s"])
+        for kind in ("input", "output")
+    }
+    for kind, size in borders.items():
+        if size > room:
+            return (
+                f"no stripes (`--ram`) help, for its {kind} alone has {size} and there is room for "
+                f"{room}; "
+            )
     return (
         f"its {layer['kind']} {short_name(layer['name'])} needs {layer['live_bytes']} at once: "
         f"`--ram {room}` runs it in stripes if that suffices (`lotor inspect` with `--board "
@@ -465,6 +508,8 @@ def read_image(folder: Path) -> Image:
     about["build_id"] = bytes.fromhex(about["build_id"])
     uf2 = folder / _UF2
     about["uf2"] = uf2 if uf2.exists() else None
+    stack = folder / _STACK
+    about["stack"] = StackUse(**json.loads(stack.read_text())) if stack.exists() else None
     return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
 
 

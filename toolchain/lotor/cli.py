@@ -237,6 +237,35 @@ def _boards(args: argparse.Namespace) -> Result:
     return Result({"boards": [entry.as_dict() for entry in entries]}, as_text(entries))
 
 
+def _add_build(commands: _Commands) -> None:
+    parser = commands.add("build", "build a board's image without flashing it", _build)
+    parser.add_argument("--board", help="the board's name (default: the default board)")
+    parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy its files there")
+    _add_ram(parser)
+    _add_optimize(parser)
+
+
+def _build(args: argparse.Namespace) -> Result:
+    from lotor.board import default_board, load_board
+    from lotor.device.budget import check_image
+    from lotor.device.ready import image_for
+    from lotor.image_report import as_dict, as_text, copied
+    from lotor.progress import Progress
+
+    board, models = load_board(args.board or default_board()), args.model or []
+    with Progress(f"build {board.name}", 2 * len(models) + 1, "steps") as progress:
+        image = image_for(
+            board.name, models, args.target, args.ram, args.optimize, progress.advance
+        )
+    if board.emulated:
+        check_image(board, image)
+    if args.output:
+        image = copied(image, args.output)
+    return Result(as_dict(board, image), as_text(board, image))
+
+
 def _add_compile(commands: _Commands) -> None:
     parser = commands.add("compile", "generate the C files of a model", _compile)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -873,7 +902,7 @@ def _profile(args: argparse.Namespace) -> Result:
     from lotor.profile_compare import as_text as compared_as_text
     from lotor.profile_compare import compare, read
     from lotor.profile_plot import for_terminal, save
-    from lotor.profiling import hot_as_text, profile, summary
+    from lotor.profiling import hot_as_text, over_budget, profile, summary
 
     file = Path(args.plot) if args.plot else None
     if file:
@@ -894,7 +923,9 @@ def _profile(args: argparse.Namespace) -> Result:
         texts.append(compared_as_text(compared, found))
     if args.hot:
         texts.append(hot_as_text(found))
-    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0])
+    data["over_budget"] = over = over_budget(found)
+    texts += over
+    return Result(data, "\n\n".join(texts) if len(texts) > 1 else texts[0], ok=not over)
 
 
 def _add_tune(commands: _Commands) -> None:
@@ -1026,6 +1057,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_benchmark,
     _add_boards,
+    _add_build,
     _add_compile,
     _add_conformance,
     _add_data,

@@ -163,6 +163,7 @@ def compile_model(
     preference: Preference = DEFAULT,
     unknown: float | None = None,
     views: Views | None = None,
+    least: bool = True,
 ) -> Compiled:
     """Compile a .tflite model to C.
 
@@ -177,6 +178,7 @@ def compile_model(
         unknown: mean square of the second output beyond which an input is unlike all known ones:
             the header gets a function that tells it.
         views: what views of a frame are scored for.
+        least: whether a refusal for want of RAM says what would do, which takes long to find.
 
     Raises:
         LotorError: the file is no usable model, the target or the name is wrong.
@@ -200,7 +202,7 @@ def compile_model(
     striped: tuple[Striped, ...] = ()
     if ram is not None and plan.arena_bytes > ram:
         skip = {*skip, "order"}  # the stripes have theirs
-        graph, striped = _striped(graph, chosen, preference, skip, ram, plan)
+        graph, striped = _striped(graph, chosen, preference, skip, ram, plan, least)
         graph, lowered, plan = _plan(graph, chosen, preference, skip, _STRIPES_EFFORT, ram)
     layers = [
         Layer(op, steps, operators()[op.kind].macs(op))
@@ -300,6 +302,7 @@ def _striped(
     skip: Collection[str],
     ram: int,
     plan: Plan,
+    seek: bool,
 ) -> tuple[Graph, tuple[Striped, ...]]:
     """Return a graph whose arena has at most `ram` bytes, and what runs in stripes there."""
     found = fit(
@@ -307,6 +310,7 @@ def _striped(
         plan,
         ram,
         lambda graph: _plan(graph, target, preference, skip, _STRIPES_EFFORT)[2],
+        seek,
     )
     least = found.plan.arena_bytes
     if least <= ram:

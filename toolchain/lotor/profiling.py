@@ -8,6 +8,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.compiler import Compiled
 from lotor.device import emulator
+from lotor.device.budget import Took, milliseconds, missed
 from lotor.device.counting import Counted, count, instructions
 from lotor.device.cycles import TARGETS, Cycles, Program
 from lotor.device.hot_loops import HotLoop, hot_loop, hottest
@@ -107,6 +108,19 @@ def summary(found: Profile) -> str:
         f"{found.model} on {found.board}: {found.ticks:,} {found.tick_unit}, {cycles}"
         f"RAM {found.ram_bytes:,} bytes, stack {found.stack_bytes or 0:,} bytes"
     )
+
+
+def over_budget(found: Profile) -> list[str]:
+    """Return a line for each part of its board's budget that a profile shows more of.
+
+    Estimated cycles count where there are some; the board's own ticks else.
+    """
+    board = load_board(found.board)
+    took = Took(found.model, *milliseconds(board, found.ticks), found.ticks, found.tick_unit)
+    if (cycles := found.cycles_estimate) is not None:
+        ms = 1e3 * cycles / board.clock_hz
+        took = Took(found.model, ms, False, cycles, "estimated cycles")
+    return missed(board, took, found.stack_bytes)
 
 
 def hot_as_text(found: Profile) -> str:

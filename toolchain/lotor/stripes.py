@@ -67,7 +67,7 @@ class Solution:
     plan: Plan
 
 
-def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
+def fit(graph: Graph, plan: Plan, limit: int, planner: Planner, least: bool = True) -> Solution:
     """Return a graph whose arena has at most `limit` bytes; where none is found, the smallest.
 
     Args:
@@ -75,24 +75,27 @@ def fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
         plan: one of this graph; the planner's may be smaller, as it walks backward more often.
         limit: bytes of the arena.
         planner: plans the memory of a graph, its layers in their order.
+        least: whether the smallest is looked for, which takes long; else where none is found, the
+            graph as it is.
     """
     if all(layer is None for layer in _layer_numbers(graph)):
         return Solution(graph, (), plan)
-    most = _PLANS + _GUESSES * _FEW
+    most = _PLANS + _GUESSES * _FEW * least
     with Progress(f"{graph.name}: looking for stripes", most, "plans at most") as progress:
 
         def counted(graph: Graph) -> Plan:
             progress.advance()
             return planner(graph)
 
-        return _fit(graph, plan, limit, counted)
+        return _fit(graph, plan, limit, counted, least)
 
 
-def _fit(graph: Graph, plan: Plan, limit: int, planner: Planner) -> Solution:
+def _fit(graph: Graph, plan: Plan, limit: int, planner: Planner, least: bool) -> Solution:
     whole = Solution(graph, (), min(plan, planner(graph), key=lambda plan: plan.arena_bytes))
-    found = _Search(planner, limit).run(whole)
-    if found is not None:
-        return found
+    possible = Regions(graph, plan).floor() <= limit
+    found = _Search(planner, limit).run(whole) if possible else None
+    if found is not None or not least:
+        return found or whole
     borders = (sum(t.nbytes for t in tensors) for tensors in (graph.inputs, graph.outputs))
     low, best = max(limit, *borders), whole
     for _ in range(_GUESSES):
@@ -182,6 +185,19 @@ class Regions:
         }
         self._layers = _layer_numbers(graph)
         self._stripes: dict[tuple[Op, Rows], Stripe | None] = {}
+
+    def floor(self) -> int:
+        """Return bytes that no stripes get the arena below.
+
+        All inputs are there before the first layer, all outputs after the last one, and a layer
+        that cannot be cut needs all that it reads, and all that it writes.
+        """
+        found = [sum(t.nbytes for t in ts) for ts in (self._graph.inputs, self._graph.outputs)]
+        for op in self._graph.ops:
+            if not self._splits(op):
+                read = {x for x in op.inputs if x is not None and x.data is None}
+                found += [sum(x.nbytes for x in read), sum(y.nbytes for y in op.outputs)]
+        return max(found)
 
     def first_over(self, limit: int) -> int:
         """Return the number of the first operator that needs more than that."""

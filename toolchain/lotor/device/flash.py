@@ -10,15 +10,16 @@ from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
 from lotor.device import bossac, emulator, openocd, ssh, uf2
+from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
-from lotor.device.ready import compile_for
+from lotor.device.ready import image_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
 from lotor.host import load
+from lotor.image_report import as_dict
 from lotor.progress import Progress
 from lotor.targets.preference import Optimize
-from lotor.zoo import find_model
 
 _BOOT_SECONDS = 5.0
 
@@ -43,21 +44,9 @@ class FlashResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `lotor flash --json` prints."""
-        image = self.image
         return {
-            "board": self.board.name,
+            **as_dict(self.board, self.image),
             "url": self.url,
-            "models": image.models,
-            "build_id": image.build_id.hex(),
-            "elf": str(image.elf),
-            "bin": str(image.bin),
-            "uf2": str(image.uf2) if image.uf2 else None,
-            "flash_bytes": image.flash_bytes,
-            "flash_limit": self.board.flash_limit,
-            "ram_bytes": image.ram_bytes,
-            "ram_limit": self.board.ram_limit,
-            "arena_bytes": image.arena_bytes,
-            "breakdown": image.breakdown,
             "emulated": self.board.emulated,
             "seconds": round(self.seconds, 2),
         }
@@ -99,17 +88,8 @@ def flash(
     begun = time.monotonic()
     chosen = load_board(board)
     names = [models] if isinstance(models, str) else models
-    if not names:
-        raise LotorError("no model to flash: name one with `--model MODEL`")
     with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
-        compiled, tests = [], []
-        for name in names:
-            compiled.append(compile_for(board, name, ram, optimize, target))
-            progress.advance()
-            tests.append(self_test(load(str(find_model(name).path))))
-            progress.advance()
-        image = build_firmware(chosen, compiled, tests=tests)
-        progress.advance()
+        image = image_for(board, names, target, ram, optimize, progress.advance)
         url, hello = flash_image(chosen, image)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
@@ -133,8 +113,11 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     """Flash an image; return the url of the board's port, and how the board greeted.
 
     Raises:
-        LotorError: flashing failed, or the board does not answer as this image.
+        LotorError: flashing failed, the board does not answer as this image, or it needs more time
+            or stack than its budget: of an emulated board seen before anything is replaced.
     """
+    if board.emulated:
+        check_image(board, image)  # before it replaces anything
     url = METHODS[board.flash.method](board, image)
     hello = _greet(url, board.name)
     if hello.build_id != image.build_id.hex():
@@ -142,6 +125,8 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
             f"board {board.name} on {url} still runs image {hello.build_id[:12]}, not "
             f"{image.build_id.hex()[:12]}: flash it again"
         )
+    if not board.emulated:
+        check_port(board, url)
     return url, hello
 
 

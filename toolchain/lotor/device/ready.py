@@ -1,13 +1,14 @@
 """A session with a board that runs a given model."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 
 from lotor.board import load_board
-from lotor.build import build_firmware, in_stripes, program_hash, self_test
+from lotor.build import Image, build_firmware, in_stripes, program_hash, self_test
 from lotor.compiler import Compiled, RamError, compile_model
 from lotor.device import emulator
 from lotor.device.session import Session
+from lotor.errors import LotorError
 from lotor.host import HostModel, load
 from lotor.targets.preference import Optimize
 from lotor.tuned import preference
@@ -46,6 +47,7 @@ def compile_for(
             skip=skip,
             ram=most,
             preference=preference(chosen, optimize),
+            least=ram is not None,  # else the build's own words say what helps
         )
 
     first = compiled(ram)
@@ -53,7 +55,7 @@ def compile_for(
         return first
     try:
         small = in_stripes(chosen, first, compiled)
-    except RamError:  # the build's own words name what else helps
+    except RamError:
         return first
     if small is not first:
         print(
@@ -62,6 +64,40 @@ def compile_for(
             file=sys.stderr,
         )
     return small
+
+
+def image_for(
+    board: str,
+    models: Sequence[str],
+    target: str | None = None,
+    ram: int | None = None,
+    optimize: Optimize = "speed",
+    advance: Callable[[], None] = lambda: None,
+) -> Image:
+    """Compile models for a board and build their image, self-tests included.
+
+    Args:
+        board: the board's name.
+        models: names or paths; see `compile_for` for the other arguments.
+        target: another target than the board's own.
+        ram: the most bytes of the arena.
+        optimize: what kernels are chosen for.
+        advance: called after every step, twice for each model and once at the end.
+
+    Raises:
+        LotorError: no model, a wrong name, a tool that is missing, or models that do not fit.
+    """
+    if not models:
+        raise LotorError("no model for the image: name one with `--model MODEL`")
+    chosen, compiled, tests = load_board(board), [], []
+    for name in models:
+        compiled.append(compile_for(board, name, ram, optimize, target))
+        advance()
+        tests.append(self_test(load(str(find_model(name).path))))
+        advance()
+    image = build_firmware(chosen, compiled, tests=tests)
+    advance()
+    return image
 
 
 def load_like(compiled: Compiled, model: str) -> HostModel:
