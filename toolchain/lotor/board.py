@@ -137,10 +137,14 @@ class Flash:
 
 @dataclass(frozen=True)
 class Emulator:
-    """The program that plays the board, and its arguments up to the image and the serial port."""
+    """The program that plays the board, and its arguments up to the image and the serial port.
+
+    A board whose operating system starts first is given `boot_seconds` for that.
+    """
 
     program: str
     args: tuple[str, ...]
+    boot_seconds: int = 0
 
 
 @dataclass(frozen=True)

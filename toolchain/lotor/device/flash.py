@@ -136,7 +136,7 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
         LotorError: flashing failed, or the board does not answer as this image.
     """
     url = METHODS[board.flash.method](board, image)
-    hello = _greet(url, board.name)
+    hello = _greet(url, board)
     if hello.build_id != image.build_id.hex():
         raise LotorError(
             f"board {board.name} on {url} still runs image {hello.build_id[:12]}, not "
@@ -145,17 +145,20 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     return url, hello
 
 
-def _greet(url: str, board: str) -> Hello:
+def _greet(url: str, board: Board) -> Hello:
     """Wait until a board has started, and greet it."""
-    until = time.monotonic() + _BOOT_SECONDS
+    starting = board.emulator.boot_seconds if board.emulator else 0
+    until = time.monotonic() + starting + _BOOT_SECONDS
     while True:
         try:
-            with Session.open(url, timeout=1.0) as session:
+            with Session.open(url, timeout=1.0, greet=False) as session:
+                if starting:  # its operating system would lose what comes meanwhile
+                    session.port.read(starting)
                 return session.hello()
         except (NoAnswer, Busy) as error:
             if time.monotonic() > until:
                 raise LotorError(
-                    f"board {board} was flashed and does not answer: {error}"
+                    f"board {board.name} was flashed and does not answer: {error}"
                 ) from error
 
 
