@@ -1,4 +1,5 @@
 /* Requests about the selected model: load, run, read, self-test, profile. */
+#include "../hal/hal.h"
 #include "coverage.h"
 #include "crc32.h"
 #include "fault.h"
@@ -10,14 +11,18 @@
 #include "server.h"
 #include "watermark.h"
 
-enum { GUARD_BYTES = 16, TRACE = 1 };
+enum { GUARD_BYTES = 16, ARENA_SIZE = LOTOR_ARENA_BYTES + GUARD_BYTES, TRACE = 1 };
 
 /* One arena for all models, and bytes behind it that no run may touch. */
-static _Alignas(16) uint8_t arena[LOTOR_ARENA_BYTES + GUARD_BYTES]
+#if LOTOR_ARENA_OF_HAL
+static uint8_t *arena;
+#else
+static _Alignas(16) uint8_t arena[ARENA_SIZE]
 #ifndef LOTOR_HOST
     __attribute__((section(".arena")))
 #endif
     ;
+#endif
 
 static struct {
     uint8_t index;
@@ -51,18 +56,22 @@ static void reset(void) {
 }
 
 void model_select(uint8_t index) {
+#if LOTOR_ARENA_OF_HAL
+    if (!arena)
+        arena = hal_arena(ARENA_SIZE);
+#endif
     state.index = index;
     state.have_outputs = false;
     state.answered = false;
     forget_loads();
     profile_begin(false);
-    watermark_paint(arena, sizeof arena);
+    watermark_paint(arena, ARENA_SIZE);
     reset();
 }
 
 uint8_t model_selected(void) { return state.index; }
 
-size_t model_arena_touched(void) { return watermark_upwards(arena, sizeof arena); }
+size_t model_arena_touched(void) { return watermark_upwards(arena, ARENA_SIZE); }
 
 link_error select_request(const request *r, writer *answer) {
     if (r->length != 1)
@@ -103,9 +112,9 @@ static link_error run(bool trace) {
     fault_set_layer(-1);
     state.ticks = profile_total();
     server_count.runs++;
-    if (!watermark_intact(arena + model()->arena_bytes, sizeof arena - model()->arena_bytes)) {
+    if (!watermark_intact(arena + model()->arena_bytes, ARENA_SIZE - model()->arena_bytes)) {
         log_text(LOG_ERROR, "the model wrote past its arena");
-        watermark_paint(arena + model()->arena_bytes, sizeof arena - model()->arena_bytes);
+        watermark_paint(arena + model()->arena_bytes, ARENA_SIZE - model()->arena_bytes);
         return ERROR_RUN;
     }
     state.have_outputs = state.result == 0;

@@ -9,7 +9,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, openocd, ssh, uf2
+from lotor.device import bossac, emulator, openocd, platformio, ssh, uf2
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
 from lotor.device.ready import compile_for
@@ -183,6 +183,7 @@ METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
     "openocd": openocd.flash,
+    "platformio": platformio.flash,
     "ssh": ssh.install,
     "uf2": _copy_uf2,
 }
