@@ -77,4 +77,4 @@ format: setup-dev  ## rewrite Python and C in the house style
 
 clean:  ## remove .venv, caches and build results of this checkout
 	@rm -rf .venv .cache build dist out .mypy_cache .pytest_cache .ruff_cache .hypothesis \
-	    toolchain/lotor/device/*/node_modules
+	    toolchain/lotor/device/*/node_modules toolchain/lotor/device/raspi3b/kernel

@@ -43,6 +43,9 @@ _Noreturn void hal_reset(void);
 bool hal_can_provoke(uint8_t reason);
 void hal_provoke(uint8_t reason);
 
+/* Memory for the arena, aligned to 16, where the linker does not place it (LOTOR_ARENA_OF_HAL). */
+void *hal_arena(size_t bytes);
+
 /* The stack: lowest address and size; size 0 when unknown. */
 const void *hal_stack(uint32_t *bytes);
 

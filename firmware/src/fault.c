@@ -5,9 +5,12 @@
 
 #include "../hal/hal.h"
 #include "crc32.h"
+#include "lotor_config.h"
 
 #ifdef LOTOR_HOST
 #define NOINIT
+#elif defined(LOTOR_NOINIT)
+#define NOINIT __attribute__((section(LOTOR_NOINIT)))
 #else
 #define NOINIT __attribute__((section(".noinit")))
 #endif

@@ -1,4 +1,5 @@
 /* Requests about the selected model: load, run, read, self-test, profile. */
+#include "../hal/hal.h"
 #include "coverage.h"
 #include "crc32.h"
 #include "fault.h"
@@ -10,14 +11,23 @@
 #include "server.h"
 #include "watermark.h"
 
-enum { GUARD_BYTES = 16, TRACE = 1, QUICK = 1 };
+enum {
+    GUARD_BYTES = 16,
+    ARENA_SIZE = LOTOR_ARENA_BYTES + GUARD_BYTES,
+    TRACE = 1,
+    QUICK = 1,
+};
 
 /* One arena for all models, and bytes behind it that no run may touch. */
-static _Alignas(16) uint8_t arena[LOTOR_ARENA_BYTES + GUARD_BYTES]
+#if LOTOR_ARENA_OF_HAL
+static uint8_t *arena;
+#else
+static _Alignas(16) uint8_t arena[ARENA_SIZE]
 #ifndef LOTOR_HOST
     __attribute__((section(".arena")))
 #endif
     ;
+#endif
 
 static struct {
     uint8_t index;
@@ -55,10 +65,14 @@ static void reset(void) {
 static uint8_t *guard(void) { return arena + model()->arena_bytes; }
 
 static size_t guard_bytes(void) {
-    return state.painted ? sizeof arena - model()->arena_bytes : GUARD_BYTES;
+    return state.painted ? ARENA_SIZE - model()->arena_bytes : GUARD_BYTES;
 }
 
 void model_select(uint8_t index, bool paint) {
+#if LOTOR_ARENA_OF_HAL
+    if (!arena)
+        arena = hal_arena(ARENA_SIZE);
+#endif
     state.index = index;
     state.painted = paint;
     state.have_outputs = false;
@@ -66,7 +80,7 @@ void model_select(uint8_t index, bool paint) {
     forget_loads();
     profile_begin(false);
     if (paint)
-        watermark_paint(arena, sizeof arena);
+        watermark_paint(arena, ARENA_SIZE);
     else
         watermark_paint(guard(), guard_bytes());
     reset();
@@ -76,7 +90,7 @@ uint8_t model_selected(void) { return state.index; }
 
 bool model_arena_painted(void) { return state.painted; }
 
-size_t model_arena_touched(void) { return watermark_upwards(arena, sizeof arena); }
+size_t model_arena_touched(void) { return watermark_upwards(arena, ARENA_SIZE); }
 
 link_error select_request(const request *r, writer *answer) {
     if (r->length != 1 && r->length != 2)

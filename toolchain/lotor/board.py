@@ -17,14 +17,15 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
-TESTED = ("emulated", "built", "hardware")
+TESTED = ("emulated", "unbuilt", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
-FLASH_METHODS = ("bossac", "emulator", "openocd", "ssh", "uf2")
-TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "clock", "emulator")
-_WAKES = ("dwt", "systick")  # interrupts now and then, also while the board sleeps
+FLASH_METHODS = ("bossac", "emulator", "openocd", "platformio", "ssh", "uf2")
+TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "ccount", "clock", "emulator")
+_WAKES = ("dwt", "systick", "ccount")  # interrupts now and then, also while the board sleeps
 BOOT_BYTES = 256  # of the RP2040's second stage
 TICK_UNITS = ("instructions", "cycles", "nanoseconds")
 _LINUX = "linux"  # the family whose images are programs of an operating system
+_ARDUINO = "arduino"  # the family whose images are built with that framework
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,15 @@ class Region:
 class Memory:
     """The memories that an image uses; empty where an operating system finds a place for it.
 
-    A chip whose boot ROM looks for a second stage has `boot`, the flash before the program's.
+    A chip whose boot ROM looks for a second stage has `boot`, the flash before the program's. One
+    with memory outside of the chip has `psram`, where arenas of more than `arena_bytes` lie.
     """
 
     flash: Region = Region(0, 0)
     ram: Region = Region(0, 0)
     boot: Region | None = None
+    psram: Region | None = None
+    arena_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,10 +141,14 @@ class Flash:
 
 @dataclass(frozen=True)
 class Emulator:
-    """The program that plays the board, and its arguments up to the image and the serial port."""
+    """The program that plays the board, and its arguments up to the image and the serial port.
+
+    A board whose operating system starts first is given `boot_seconds` for that.
+    """
 
     program: str
     args: tuple[str, ...]
+    boot_seconds: int = 0
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,11 @@ class Board:
         return self.hal.name == _LINUX
 
     @property
+    def framework(self) -> bool:
+        """Whether its image is built with a framework, which has the start-up and the linking."""
+        return self.hal.name == _ARDUINO
+
+    @property
     def flash_limit(self) -> int:
         """Bytes of flash an image may take; of a program, the file."""
         return _least(self.budget.flash_bytes, self.memory.flash.bytes)
@@ -206,7 +219,13 @@ class Board:
     @property
     def ram_limit(self) -> int:
         """Bytes of RAM an image may take; of a program, what it may write to."""
-        return _least(self.budget.ram_bytes, self.memory.ram.bytes)
+        outside = self.memory.psram.bytes if self.memory.psram else 0
+        return _least(self.budget.ram_bytes, self.memory.ram.bytes + outside)
+
+    def arena_outside(self, arena_bytes: int) -> bool:
+        """Whether an arena lies in the memory outside of the chip."""
+        most = self.memory.arena_bytes
+        return self.memory.psram is not None and most is not None and arena_bytes > most
 
     @property
     def stack_limit(self) -> int:
@@ -361,6 +380,7 @@ def _check(board: Board, where: str) -> None:
             f"{where}: the key 'hal.uart_pins' is missing: boards of this family differ"
         )
     _check_uf2(board, where)
+    _check_framework(board, where)
     numbers = {
         "clock_hz": board.clock_hz,
         "serial.baud": board.serial.baud,
@@ -368,13 +388,13 @@ def _check(board: Board, where: str) -> None:
     }
     if not board.linux:
         numbers |= {
-            "hal.irqs": board.hal.irqs,
-            "hal.uart_clock_hz": board.hal.uart_clock_hz,
             "memory.flash.bytes": board.memory.flash.bytes,
             "memory.ram.bytes": board.memory.ram.bytes,
         }
     budget = dataclasses.asdict(board.budget)
     numbers |= {f"budget.{key}": value for key, value in budget.items() if value is not None}
+    if not board.linux and not board.framework:
+        numbers |= {"hal.irqs": board.hal.irqs, "hal.uart_clock_hz": board.hal.uart_clock_hz}
     for key, number in numbers.items():
         if number <= 0:
             raise LotorError(f"{where}: '{key}' must be more than 0, not {number}")
@@ -414,6 +434,23 @@ def _check_uf2(board: Board, where: str) -> None:
         raise LotorError(
             f"{where}: 'memory.boot' must have {BOOT_BYTES} bytes, and 'memory.flash' follow it"
         )
+
+
+def _check_framework(board: Board, where: str) -> None:
+    """Check what goes with the family of the Arduino framework, and only with it."""
+    uses = board.framework
+    together = {
+        'flash.method = "platformio"': board.flash.method == "platformio",
+        'ticks.source = "ccount"': board.ticks.source == "ccount",
+        "target = xtensa-...": board.target.startswith("xtensa-"),
+    }
+    for key, given in together.items():
+        if given != uses:
+            raise LotorError(f'{where}: hal.name = "{_ARDUINO}" and {key} go together')
+    if (board.memory.psram is None) != (board.memory.arena_bytes is None):
+        raise LotorError(f"{where}: 'memory.psram' and 'memory.arena_bytes' go together")
+    if board.memory.psram and not uses:
+        raise LotorError(f"{where}: 'memory.psram' is for hal.name = \"{_ARDUINO}\" only")
 
 
 def _check_family(board: Board, where: str) -> None:

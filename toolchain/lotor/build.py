@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lotor import framework
 from lotor.board import Board, list_boards, load_board
 from lotor.boot2 import seal
 from lotor.device.uf2 import Uf2
@@ -59,6 +60,7 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble
 # About what the firmware itself takes, flash and RAM (the link's buffers and the C library).
 _FIRMWARE = 9_000, 5_300
 _PROGRAM = 610_000, 99_000  # the same with the C library of Linux
+_FRAMEWORK = 400_000, 65_536  # estimates, with Arduino's, its tasks and stacks
 _LAYER_RAM = 12  # of the profile's table
 _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 # What is left of a build; the first is written last.
@@ -107,13 +109,17 @@ class Image:
 
 def firmware_flash(board: Board) -> int:
     """Return about how many bytes of flash an image takes beside its models."""
-    return (_PROGRAM if board.linux else _FIRMWARE)[0]
+    return _own(board)[0]
 
 
 def firmware_ram(board: Board, layers: int = 0) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
-    least = (_PROGRAM if board.linux else _FIRMWARE)[1] - board.spared_by_short_frames
+    least = _own(board)[1] - board.spared_by_short_frames
     return least + _LAYER_RAM * layers
+
+
+def _own(board: Board) -> tuple[int, int]:
+    return _FRAMEWORK if board.framework else _PROGRAM if board.linux else _FIRMWARE
 
 
 def arena_room(board: Board, models: Sequence[ImageModel]) -> int:
@@ -209,6 +215,8 @@ def build_firmware(
     files = _files(board, models)
     build_id = _key(board, models, files, tests)[:20]
     files["image/lotor_image.c"] = image_source(models, tests, build_id, board)
+    if board.framework:
+        files = framework.source_tree(board, files)
     folder = image_folder(board.name, build_id, build_dir)
     root = folder.parent
     with _locked(root / f"{folder.name}.lock"):
@@ -228,7 +236,9 @@ def build_firmware(
 
 def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
     """Return the files of an image that are written for it, but for those that need its id."""
-    files = {"image/lotor_config.h": config_header(models, board), "image.ld": linker_script(board)}
+    files = {"image/lotor_config.h": config_header(models, board)}
+    if not board.framework:
+        files["image.ld"] = linker_script(board)
     for model in models:
         files[f"models/{model.name}.c"] = model.source
         files[f"models/{model.name}.h"] = model.header
@@ -247,11 +257,12 @@ def _key(
     parts = {name: text.encode() for name, text in files.items()} | {
         path.relative_to(firmware).as_posix(): path.read_bytes()
         for path in sorted(firmware.rglob("*"))
-        if path.suffix in {".c", ".h", ".py", ".json", ".ini"} and ".pio" not in path.parts
+        if path.suffix in {".c", ".cpp", ".h", ".py", ".json", ".ini"} and ".pio" not in path.parts
     }
     parts["board"] = json.dumps(asdict(board), sort_keys=True).encode()
     parts["tests"] = repr(tests).encode()
-    parts["compiler"] = _compiler_version(tool_prefix(board)).encode()
+    if not board.framework:  # the platform's, which platformio.ini pins
+        parts["compiler"] = _compiler_version(tool_prefix(board)).encode()
     parts["flags"] = repr(_description(board, models, Path("image"))).encode()
     for name, data in sorted(parts.items()):
         key.update(f"{name} {len(data)}\n".encode() + data)
@@ -311,7 +322,22 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
     }
 
 
+def _compile_with_framework(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
+    flags = sorted({str(model.report.get("compiler_flag", "-O3")) for model in models})
+    framework.write_description(board, folder, flags[:1])
+    try:
+        framework.run(board, folder)
+    except subprocess.CalledProcessError as error:
+        (folder / "build.log").write_text(error.output, encoding="utf-8")
+        raise _build_error(board, models, error.output, folder) from error
+    for name in _KEPT[1:]:
+        shutil.copy(folder / "out" / board.build.env / name, folder / name)
+
+
 def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
+    if board.framework:
+        _compile_with_framework(board, models, folder)
+        return
     description = folder / "build.json"
     description.write_text(
         json.dumps(_description(board, models, folder), indent=2), encoding="utf-8"
@@ -460,7 +486,10 @@ def _stripes(board: Board, models: Sequence[ImageModel], missing: int) -> str:
 
 def _describe(board: Board, models: Sequence[ImageModel], build_id: bytes, folder: Path) -> None:
     """Write image.json; it is the last file, and says that the folder is complete."""
-    sizes = _sections(folder / "firmware.elf", tool_prefix(board))
+    if board.framework:
+        sizes = framework.sections(board, folder, arena_bytes(models))
+    else:
+        sizes = _sections(folder / "firmware.elf", tool_prefix(board))
     flash = (folder / "firmware.bin").stat().st_size
     ram = sum(sizes.get(name, 0) for name in (*_RAM_SECTIONS, *_C_LIBRARY))
     # A program's limits are none of the linker's.
@@ -528,7 +557,7 @@ def _sections(elf: Path, prefix: str) -> dict[str, int]:
 
 def _check_tools(board: Board) -> None:
     compiler = tool_prefix(board) + "gcc"
-    if not shutil.which(compiler):
+    if not board.framework and not shutil.which(compiler):
         packages = COMPILER_PACKAGES.get(compiler, compiler)
         raise LotorError(f"{compiler} is missing: `sudo apt-get install {packages}`")
     for module in ("platformio", "SCons"):

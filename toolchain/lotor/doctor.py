@@ -93,7 +93,7 @@ def examine(board: str | None = None) -> list[Check]:
     chosen = None if board is None else load_board(board)
     needed = {"gcc"}
     if chosen:
-        needed |= {find_target(chosen.target).compiler}
+        needed |= set() if chosen.framework else {find_target(chosen.target).compiler}
         needed |= {chosen.emulator.program} if chosen.emulator else set()
     checks = [_python(), *_packages({"", "flash"} if chosen else {""})]
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]

@@ -137,6 +137,12 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
             "LOTOR_WATCHDOG": int(board.hal.watchdog),
             "LOTOR_PLL": int(board.hal.pll),
         }
+        if board.framework:
+            values |= {
+                "LOTOR_STACK_BYTES": board.build.stack_bytes,
+                "LOTOR_ARENA_OF_HAL": 1,
+                "LOTOR_ARENA_PSRAM": int(board.arena_outside(arena_bytes(models))),
+            }
         for source in TICK_SOURCES:
             values[f"LOTOR_TICKS_{source.upper()}"] = int(board.ticks.source == source)
         if uart := board.hal.uart:
@@ -155,6 +161,8 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
     # Compared with an int layer number; sizes that enums make others of.
     plain = ("LAYERS", "LOTOR_IRQS", "LOTOR_DATA_BYTES")
     lines = [line[:-1] if any(name in line for name in plain) else line for line in lines]
+    if board and board.framework:
+        lines.append('#define LOTOR_NOINIT ".rtc_noinit"')  # ESP-IDF's linker scripts know it
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     head = "/* Sizes and options of this image; written by the build. */"

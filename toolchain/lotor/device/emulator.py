@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lotor.board import Board, Emulator
 from lotor.build import Image
-from lotor.device import emulator_programs, user_mode
+from lotor.device import emulator_programs, raspi3b_machine, user_mode
 from lotor.device.ports import Lock
 from lotor.errors import LotorError
 from lotor.files import write_files
@@ -136,7 +136,9 @@ def _spawn(
         output = stack.enter_context(log.open("wb"))
         number = listener.fileno()
         files = [number]
-        if board.linux:
+        if emulator.program == raspi3b_machine.PROGRAM:
+            command = raspi3b_machine.command(emulator, elf, _line(number), arguments)
+        elif board.linux:
             counter = user_mode.open_counter()
             stack.callback(os.close, counter)
             files.append(counter)
@@ -154,6 +156,11 @@ def _spawn(
         return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"
 
 
+def _line(number: int) -> list[str]:
+    """Return QEMU's options for its device `uart`: a socket that listens, by its number."""
+    return ["-chardev", f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on"]
+
+
 def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) -> list[str]:
     """Return an emulator's arguments; `number` is the socket that the board's UART listens on."""
     if emulator.program == "node":
@@ -168,8 +175,7 @@ def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) 
     return [
         *(*emulator.args, *more),
         *("-nodefaults", "-nographic", "-monitor", "none"),
-        *("-kernel", str(elf), "-serial", "chardev:uart", "-chardev"),
-        f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on",
+        *("-kernel", str(elf), "-serial", "chardev:uart", *_line(number)),
     ]
 
 

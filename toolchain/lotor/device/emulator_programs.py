@@ -5,9 +5,14 @@ import shutil
 from pathlib import Path
 
 from lotor.board import Emulator
+from lotor.device import raspi3b_machine
 
 SCRIPTS = Path(__file__).parent  # where the scripts of `node` lie
-_PACKAGES = {"qemu-aarch64": "qemu-user", "node": "nodejs npm"}  # others have the program's name
+_PACKAGES = {  # others have the program's name
+    "qemu-aarch64": "qemu-user",
+    "qemu-system-aarch64": "qemu-system-arm",
+    "node": "nodejs npm",
+}
 
 
 def missing(emulator: Emulator) -> tuple[str, str] | None:
@@ -15,6 +20,8 @@ def missing(emulator: Emulator) -> tuple[str, str] | None:
     if not shutil.which(emulator.program):
         package = _PACKAGES.get(emulator.program, emulator.program)
         return emulator.program, f"sudo apt-get install {package}"
+    if emulator.program == raspi3b_machine.PROGRAM:
+        return raspi3b_machine.missing()
     if emulator.program != "node":
         return None
     folder = (SCRIPTS / emulator.args[0]).parent

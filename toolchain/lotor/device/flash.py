@@ -9,7 +9,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, openocd, ssh, uf2
+from lotor.device import bossac, emulator, openocd, platformio, ssh, uf2
 from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
@@ -119,7 +119,7 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     if board.emulated:
         check_image(board, image)  # before it replaces anything
     url = METHODS[board.flash.method](board, image)
-    hello = _greet(url, board.name)
+    hello = _greet(url, board)
     if hello.build_id != image.build_id.hex():
         raise LotorError(
             f"board {board.name} on {url} still runs image {hello.build_id[:12]}, not "
@@ -130,17 +130,20 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     return url, hello
 
 
-def _greet(url: str, board: str) -> Hello:
+def _greet(url: str, board: Board) -> Hello:
     """Wait until a board has started, and greet it."""
-    until = time.monotonic() + _BOOT_SECONDS
+    starting = board.emulator.boot_seconds if board.emulator else 0
+    until = time.monotonic() + starting + _BOOT_SECONDS
     while True:
         try:
-            with Session.open(url, timeout=1.0) as session:
+            with Session.open(url, timeout=1.0, greet=False) as session:
+                if starting:  # its operating system would lose what comes meanwhile
+                    session.port.read(starting)
                 return session.hello()
         except (NoAnswer, Busy) as error:
             if time.monotonic() > until:
                 raise LotorError(
-                    f"board {board} was flashed and does not answer: {error}"
+                    f"board {board.name} was flashed and does not answer: {error}"
                 ) from error
 
 
@@ -165,6 +168,7 @@ METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
     "openocd": openocd.flash,
+    "platformio": platformio.flash,
     "ssh": ssh.install,
     "uf2": _copy_uf2,
 }

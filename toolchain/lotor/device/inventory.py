@@ -44,9 +44,11 @@ class Entry:
     def hardware(self) -> str:
         """Say on what the board's file was tried."""
         tested = self.board.tested or ("emulated" if self.board.emulated else "built")
-        return {"built": "not yet run on hardware", "hardware": "run on hardware"}.get(
-            tested, tested
-        )
+        return {
+            "unbuilt": "not built here, not yet run on hardware",
+            "built": "not yet run on hardware",
+            "hardware": "run on hardware",
+        }.get(tested, tested)
 
     @property
     def state(self) -> str:

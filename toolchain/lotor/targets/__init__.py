@@ -43,6 +43,11 @@ def _cortex_a(name: str) -> Target:
     return Target(name, "aarch64-linux-gnu-gcc", (f"-mcpu={name}",), machine="aarch64")
 
 
+def _xtensa(name: str, chip: str) -> Target:
+    # The compilers of Espressif's Arduino framework; PlatformIO has them, not PATH.
+    return Target(name, f"xtensa-{chip}-elf-gcc", ("-mlongcalls",))
+
+
 _NATIVE = ("-mcpu=native",) if platform.machine() == "aarch64" else ("-march=native",)
 _HARD_FLOAT = ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 
@@ -64,6 +69,8 @@ TARGETS: dict[str, Target] = {
         _cortex_a("cortex-a53"),
         _cortex_a("cortex-a72"),
         _cortex_a("cortex-a76"),
+        _xtensa("xtensa-lx6", "esp32"),
+        _xtensa("xtensa-lx7", "esp32s3"),
         Target("x86-64-v3", "cc", ("-march=x86-64-v3",), machine="x86_64", cpu_flag="avx2"),
         Target("x86-64-v4", "cc", ("-march=x86-64-v4",), machine="x86_64", cpu_flag="avx512bw"),
     )

@@ -1,0 +1,154 @@
+"""Images of boards whose start-up, C library and linker script are the Arduino framework's.
+
+PlatformIO builds them with an upstream platform, which `firmware/platformio.ini` pins. It fetches
+that once, into its own folder (PLATFORMIO_CORE_DIR, else ~/.platformio), as for any project of
+PlatformIO. Its project of an image is the folder of the image: firmware, models and description,
+copied together; they stay, so that an upload finds everything built.
+"""
+
+import configparser
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from lotor.board import Board
+from lotor.errors import LotorError
+from lotor.resources import resource
+
+_SOURCE = "source"
+_FAILED_TO_FETCH = r"HTTPClientError|InternetConnectionError|InternetIsOffline|UnknownPackageError"
+_DATA = (".dram0.data", ".dram0.bss", ".noinit", ".rtc_noinit", ".data", ".bss")
+
+
+def source_tree(board: Board, files: dict[str, str]) -> dict[str, str]:
+    """Return the files of an image's project, by their names in the image's folder.
+
+    Args:
+        board: whose family's files are taken.
+        files: what is written for this image: `image/...` and `models/...`.
+    """
+    firmware = resource("firmware")
+    family = f"hal/{board.hal.name}"
+    kept = [*firmware.glob("src/*"), *firmware.glob(f"{family}/*"), firmware / "hal/hal.h"]
+    tree = {path.relative_to(firmware).as_posix(): path.read_text("utf-8") for path in kept}
+    return {f"{_SOURCE}/{name}": text for name, text in (tree | files).items()}
+
+
+def description(flags: list[str], folder: Path) -> dict[str, Any]:
+    """Return what `firmware/platform/arduino.py` wants to know.
+
+    Args:
+        flags: of the C compiler, for the models.
+        folder: the image's.
+    """
+    tree = folder / _SOURCE
+    include = [str(resource("firmware", "include").absolute())]
+    return {"flags": flags, "include": [*include, str(tree / "image"), str(tree / "models")]}
+
+
+def run(board: Board, folder: Path, *arguments: str) -> str:
+    """Run PlatformIO on an image's project; return what it said.
+
+    Args:
+        board: whose environment is built.
+        folder: the image's, with `build.json`.
+        arguments: of `pio run`, e.g. `-t upload`.
+
+    Raises:
+        LotorError: the platform cannot be fetched.
+        subprocess.CalledProcessError: it failed otherwise; `output` has what it said.
+    """
+    environment = os.environ | {
+        "LOTOR_IMAGE": str(folder / "build.json"),
+        "PLATFORMIO_SRC_DIR": str(folder / _SOURCE),
+        "PLATFORMIO_WORKSPACE_DIR": str(folder / "work"),
+        "PLATFORMIO_BUILD_DIR": str(folder / "out"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "platformio", "run", "-e", board.build.env, *arguments]
+    done = subprocess.run(
+        command,
+        cwd=resource("firmware"),
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode and re.search(_FAILED_TO_FETCH, done.stdout):
+        raise LotorError(
+            f"board {board.name} needs PlatformIO's platform '{platform_of(board)}', which is not "
+            "here and cannot be fetched: internet is needed once"
+        )
+    done.check_returncode()
+    return done.stdout
+
+
+def platform_of(board: Board) -> str:
+    """Return the platform of a board with its version, as `platformio.ini` pins it."""
+    project = configparser.ConfigParser(interpolation=None)
+    project.read(resource("firmware", "platformio.ini"), encoding="utf-8")
+    section = project[f"env:{board.build.env}"]
+    while "platform" not in section:
+        section = project[section["extends"]]
+    return section["platform"]
+
+
+def sections(board: Board, folder: Path, arena_bytes: int) -> dict[str, int]:
+    """Return the bytes of an image's sections, under the names of our own linker scripts.
+
+    Stack and arena are blocks of the heap. What the linker dropped of a model is counted, too.
+    """
+    program: dict[str, int] = {}
+    models: dict[str, int] = {}
+    text = (folder / "out" / board.build.env / "sizes.txt").read_text(encoding="utf-8")
+    for name, body in re.findall(r"^(\S+)\s*:\n(.*?)^Total", text, re.M | re.S):
+        found = re.findall(r"^([._]\S+)\s+(\d+)", body, re.M)
+        into = models if name.endswith(".o") else program
+        for section, size in found:
+            into[section] = into.get(section, 0) + int(size)
+    return {
+        ".weights": sum(n for name, n in models.items() if name.startswith(".rodata")),
+        ".kernels": sum(n for name, n in models.items() if name.startswith((".text", ".literal"))),
+        ".data": sum(program.get(name, 0) for name in _DATA),
+        ".stack": board.build.stack_bytes,
+        ".arena": arena_bytes,
+    }
+
+
+def upload(board: Board, folder: Path, port: str) -> None:
+    """Write a built image into a board's flash.
+
+    Args:
+        board: which board.
+        folder: the image's.
+        port: its serial port.
+
+    Raises:
+        LotorError: PlatformIO or its uploader failed; says what it said last.
+    """
+    try:
+        run(board, folder, "-t", "upload", "--upload-port", port)
+    except subprocess.CalledProcessError as error:
+        log = folder / "upload.log"
+        log.write_text(error.output, encoding="utf-8")
+        fatal = re.findall(r"^.*(?:fatal error|[Ee]rror:).*$", error.output, re.M)
+        last = (fatal or error.output.split("\n"))[-1].strip()[:200] or "nothing"
+        raise LotorError(
+            f"board {board.name} on {port} was not flashed; PlatformIO said: {last}; hold the boot "
+            f"button while you press reset, then flash again; all of it is in {log}"
+        ) from error
+
+
+def write_description(board: Board, folder: Path, flags: list[str]) -> None:
+    """Write `build.json`, which `run` needs."""
+    (folder / "build.json").write_text(json.dumps(description(flags, folder), indent=2), "utf-8")
