@@ -43,6 +43,10 @@ _Noreturn void hal_reset(void);
 bool hal_can_provoke(uint8_t reason);
 void hal_provoke(uint8_t reason);
 
+/* Outputs of boards whose file has some: a pin that is driven, at first to `level`. */
+void hal_output_init(uint32_t pin, bool level);
+void hal_output_set(uint32_t pin, bool level);
+
 /* The stack: lowest address and size; size 0 when unknown. */
 const void *hal_stack(uint32_t *bytes);
 

@@ -112,6 +112,17 @@ static link_error run(bool trace) {
     return ERROR_NONE;
 }
 
+#ifdef LOTOR_CAMERA
+
+uint8_t *model_arena(void) { return arena; }
+
+bool model_run(void) {
+    state.answered = false;
+    return run(false) == ERROR_NONE && state.result == 0;
+}
+
+#endif
+
 link_error run_request(const request *r, writer *answer) {
     if (r->length != 1)
         return ERROR_LENGTH;

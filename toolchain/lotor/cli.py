@@ -254,9 +254,9 @@ def _add_compile(commands: _Commands) -> None:
 
 
 def _compile(args: argparse.Namespace) -> Result:
-    from lotor.codegen.views import Views
     from lotor.compiler import compile_model, memory_saved
     from lotor.decision import read_chosen
+    from lotor.device.ready import frame_views
     from lotor.sizes import code_bytes
     from lotor.zoo import find_model
 
@@ -269,7 +269,7 @@ def _compile(args: argparse.Namespace) -> Result:
         ram=args.ram,
         preference=Preference(args.optimize, args.flash),
         unknown=read_chosen(found).unknown,
-        views=Views(found.recipe, read_chosen(found, views=True).alarm),
+        views=frame_views(found),
     )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)

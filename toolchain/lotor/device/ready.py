@@ -5,13 +5,15 @@ from collections.abc import Collection
 
 from lotor.board import load_board
 from lotor.build import build_firmware, in_stripes, program_hash, self_test
+from lotor.codegen.views import Views
 from lotor.compiler import Compiled, RamError, compile_model
+from lotor.decision import read_chosen
 from lotor.device import emulator
 from lotor.device.session import Session
 from lotor.host import HostModel, load
 from lotor.targets.preference import Optimize
 from lotor.tuned import preference
-from lotor.zoo import find_model
+from lotor.zoo import ModelFile, find_model
 
 
 def compile_for(
@@ -46,6 +48,7 @@ def compile_for(
             skip=skip,
             ram=most,
             preference=preference(chosen, optimize),
+            views=frame_views(found) if chosen.camera else None,
         )
 
     first = compiled(ram)
@@ -62,6 +65,12 @@ def compile_for(
             file=sys.stderr,
         )
     return small
+
+
+def frame_views(model: ModelFile) -> Views:
+    """Return what training chose for a model that watches a camera's frames."""
+    full = read_chosen(model)
+    return Views(model.recipe, read_chosen(model, views=True).alarm, full.alarm, full.unknown)
 
 
 def load_like(compiled: Compiled, model: str) -> HostModel:
