@@ -82,8 +82,8 @@ class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
     A family whose chips differ in where the UART is takes `uart` and its receive interrupt, one
-    that can have it on any pins `uart_pins`. `leds` is the address of the register of user LEDs. With `pll` the core runs at `clock_hz`, else at what
-    it starts with.
+    that can have it on any pins `uart_pins`. `leds` is the address of the
+    register of user LEDs. With `pll` the core runs at `clock_hz`, else at what it starts with.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """A session with a board that runs a given model."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lotor.board import load_board
 from lotor.build import build_firmware, in_stripes, program_hash, self_test
@@ -98,16 +98,25 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
     Raises:
         LotorError: no such board, no answer, a busy port, or a real board without the model.
     """
+    return open_with_models(board, [(model, compiled)])
+
+
+def open_with_models(board: str, models: Sequence[tuple[str, Compiled]]) -> Session:
+    """Open a session with a board that runs several models; the first one is selected.
+
+    As `open_with_model` does for one: `models` has names or paths with what was compiled of them.
+    """
     chosen = load_board(board)
-    if chosen.emulated and not _runs(board, compiled):
+    if chosen.emulated and not all(_runs(board, compiled) for _, compiled in models):
         from lotor.device.flash import flash_image  # which compiles for boards, too
 
-        print(f"flashing {board} with {compiled.name}", file=sys.stderr)
-        test = self_test(load(str(find_model(model).path)))
-        flash_image(chosen, build_firmware(chosen, [compiled], tests=[test]))
+        print(f"flashing {board} with {', '.join(c.name for _, c in models)}", file=sys.stderr)
+        tests = [self_test(load(str(find_model(model).path))) for model, _ in models]
+        flash_image(chosen, build_firmware(chosen, [c for _, c in models], tests=tests))
     session = Session.open(board)
     try:
-        session.require_model(compiled)
+        for _, compiled in reversed(models):
+            session.require_model(compiled)
     except BaseException:
         session.close()
         raise
