@@ -9,6 +9,9 @@
 #include "profile.h"
 #include "server.h"
 #include "watermark.h"
+#ifdef LOTOR_CAMERA
+#include "../watch/watch.h"
+#endif
 
 enum { GUARD_BYTES = 16, TRACE = 1 };
 
@@ -69,6 +72,9 @@ link_error select_request(const request *r, writer *answer) {
         return ERROR_LENGTH;
     if (r->payload[0] >= lotor_model_count)
         return ERROR_INDEX;
+#ifdef LOTOR_CAMERA
+    watch_stop();
+#endif
     model_select(r->payload[0]);
     put_u8(answer, state.index);
     return ERROR_NONE;

@@ -69,8 +69,8 @@ static void serve(const uint8_t *frame, size_t length) {
     else if (!handle)
         error = ERROR_UNKNOWN_REQUEST;
 #ifdef LOTOR_CAMERA
-    else if (watch_running() && type >= 0x02 && type <= 0x07)
-        error = ERROR_BUSY; /* the loop has the arena */
+    else if (watch_running() && type >= 0x03 && type <= 0x07)
+        error = ERROR_BUSY; /* the loop has the arena, until it is stopped or a model selected */
 #endif
     else
         error = handle(&r, &answer);

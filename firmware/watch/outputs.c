@@ -5,6 +5,8 @@
 #include "lotor_camera.h"
 #include "lotor_watch.h"
 
+uint8_t outputs_count(void) { return LOTOR_OUTPUTS; }
+
 #if LOTOR_OUTPUTS
 
 static struct {

@@ -9,6 +9,8 @@
 /* Switch everything off; outputs then rest, so that a reset is no way around it. */
 void outputs_init(void);
 
+uint8_t outputs_count(void);
+
 /* Switch one on for `ms`, at most its max_on_ms; false when it is on, rests or does not exist. */
 bool outputs_on(uint8_t index, uint32_t ms);
 

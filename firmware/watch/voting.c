@@ -45,10 +45,10 @@ bool voting_decide(voting *v, uint64_t time_ms, const int16_t *scores, const int
     memset(decision, 0, sizeof *decision);
     decision->alarm = decision->enough = VOTING_NONE;
     for (unsigned frame = 0; frame < v->frames; frame++) {
-        const unsigned at = (v->first + frame) % VOTING_FRAMES;
-        decision->vetoed_by |= v->recent[at].vetoes;
+        const unsigned at = (v->first + frame) % VOTING_FRAMES, votes = v->recent[at].votes;
+        decision->vetoed_by = (uint8_t)(decision->vetoed_by | v->recent[at].vetoes);
         for (unsigned i = 0; i < rule->labels; i++)
-            decision->votes[i] = (uint8_t)(decision->votes[i] + (v->recent[at].votes >> i & 1u));
+            decision->votes[i] = (uint8_t)(decision->votes[i] + (votes >> i & 1u));
     }
     for (int8_t i = 0; i < (int8_t)rule->labels; i++) {
         const int8_t best = decision->enough;

@@ -84,7 +84,7 @@ watch_refusal watch_start(const watch_settings *given) {
             s.veto_from = lotor_watchers[s.veto].veto_from;
         rule.veto_from[rule.vetoes++] = s.veto_from;
     }
-    if (s.output != WATCH_NO_INDEX && s.output >= LOTOR_OUTPUTS)
+    if (s.output != WATCH_NO_INDEX && s.output >= outputs_count())
         return WATCH_WRONG_INDEX;
     if (s.threshold < 0 || (s.veto != WATCH_NO_INDEX && s.veto_from < 0) ||
         (s.flags & ~(WATCH_VIEWS | WATCH_EVERY)) || !voting_start(&state.votes, &rule))
@@ -193,7 +193,7 @@ static void decide(event *e) {
     }
     e->votes = d.votes[0];
     const bool voted = score != VOTING_UNKNOWN && score >= state.settings.threshold;
-    const unsigned by_own = own ? d.vetoed_by & 1u : 0, by_second = d.vetoed_by >> own & 1u;
+    const unsigned by = d.vetoed_by, by_own = own ? by & 1u : 0, by_second = by >> own & 1u;
     e->flags = (uint8_t)(e->flags | (voted ? VOTED : 0) | (by_own ? PERSON : 0) |
                          (by_second ? SECOND : 0) | (d.cooling ? COOLING : 0));
     if (d.enough != VOTING_NONE) {

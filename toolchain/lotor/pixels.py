@@ -20,7 +20,7 @@ def to_rgb(raw: bytes, pixel_format: str, height: int, width: int) -> Image:
     if pixel_format == "rgb888":
         return data.reshape(height, width, 3).copy()
     if pixel_format == "grey":
-        return np.repeat(data.reshape(height, width, 1), 3, axis=2)
+        return np.asarray(np.repeat(data.reshape(height, width, 1), 3, axis=2))
     if pixel_format == "yuyv":
         return _from_yuyv(data).reshape(height, width, 3)
     words = data.view(">u2" if pixel_format == "rgb565" else "<u2").astype(np.int64)

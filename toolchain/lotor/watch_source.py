@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from lotor.data.sequences import FRAMES, read_sequences
 from lotor.detect import find_images
@@ -47,7 +48,7 @@ class Clip:
                     good, image = video.retrieve()
                     if not good:
                         break
-                    yield round(1000 * taken / self.rate), image
+                    yield round(1000 * taken / self.rate), np.asarray(image, np.uint8)
                     taken += 1
                 place += 1
             if not taken:

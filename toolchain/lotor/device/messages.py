@@ -184,7 +184,8 @@ class OutputInfo:
     @classmethod
     def parse(cls, payload: bytes) -> Self:
         """Read one output of a hello."""
-        return cls(*_unpack("<BII", payload[:9]), _text(payload[9:]))
+        index, most, rest = _unpack("<BII", payload[:9])
+        return cls(index, most, rest, _text(payload[9:]))
 
 
 @dataclass(frozen=True)
