@@ -1,7 +1,6 @@
 """Pixels of cameras: C and Python turn them into the same RGB888, also where they lie."""
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import numpy as np

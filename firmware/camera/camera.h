@@ -6,17 +6,7 @@
 #include <stdint.h>
 
 #include "lotor_camera.h"
-
-/* Why a camera does not give frames; numbers on the link. */
-typedef enum {
-    CAMERA_OK,
-    CAMERA_NO_ANSWER, /* nobody acknowledges the sensor's address */
-    CAMERA_WRONG_ID,  /* somebody does, and is another sensor */
-    CAMERA_NO_RESET,  /* its reset did not end */
-    CAMERA_NO_MODE,   /* it has no such size or format */
-    CAMERA_BUS,       /* a register could not be written or read */
-    CAMERA_NO_FRAME,  /* its clock, lines or frames do not come */
-} camera_error;
+#include "sensor.h"
 
 /* A frame: when it was taken, since the camera was started, and its number. */
 typedef struct {
