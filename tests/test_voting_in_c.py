@@ -71,7 +71,8 @@ class Both:
 
     def check(self, time_ms: int, scores: list[int], vetoes: list[int]) -> Decision:
         python, c = self.decide(time_ms, scores, vetoes)
-        index = {None: -1, **{name: i for i, name in enumerate(self.names)}}
+        index: dict[str | None, int] = {name: i for i, name in enumerate(self.names)}
+        index[None] = -1
         assert (c.alarm, c.enough) == (index[python.alarm], index[python.enough])
         assert {n: c.votes[i] for i, n in enumerate(self.names) if c.votes[i]} == python.votes
         by = tuple(n for i, n in enumerate(self.vetoes) if c.vetoed_by >> i & 1)

@@ -6,8 +6,10 @@ Every event must be the one that Python expects, whatever happens to the line.
 import dataclasses
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -32,6 +34,7 @@ from watched import (
 
 CAMERA = Camera("synthetic", 80, 60, "rgb565")
 Models = tuple[ModelFile, ModelFile]
+Said = TypeVar("Said")
 
 
 @pytest.fixture(scope="module")
@@ -153,21 +156,26 @@ def test_a_damaged_line_loses_no_event(models: Models, program: Path) -> None:
         line = Damaged(server, 5)
         session = Session(line, "the server", 0.3, 0.6)  # type: ignore[arg-type]
         watching, came, seen = Watching(session), list[Event](), []
-        first = _persistent(lambda: watching.start(settings).events)
+        first = _persistent(partial(watching.start, settings)).events
         for number, image in enumerate(images):
             raw, rgb = fed(image, "yuyv")
-            _persistent(lambda n=number, r=raw: watching.feed(n, 700 * n, r, "yuyv"))
+            _persistent(partial(watching.feed, number, 700 * number, raw, "yuyv"))
             seen.append((number, 700 * number, rgb))
-            upto = _persistent(lambda: watching.state().events)
-            came += _persistent(lambda u=upto: list(watching.events(u)))
+            upto = _persistent(watching.state).events
+            _persistent(partial(_append_events, watching, upto, came))
         assert (watching.missed, len(came)) == (0, len(images))
         assert came == expected_events(*models, settings, seen, first)
     assert line.flips > 30
     assert watching.fetched > 0
 
 
-def _persistent(ask):  # type: ignore[no-untyped-def]
-    """Ask again what a damaged line refused: a frame or a state are asked for any number of times."""
+def _append_events(watching: Watching, upto: int, came: list[Event]) -> None:
+    for event in watching.events(upto):
+        came.append(event)  # what was handed out stays, even if the next one cannot be fetched
+
+
+def _persistent(ask: Callable[[], Said]) -> Said:
+    """Ask again where a damaged line refused: all that is asked here may be asked again."""
     for _ in range(20):
         try:
             return ask()
@@ -249,7 +257,7 @@ def test_settings_without_sense_are_refused(models: Models, session: Session) ->
     good = usual(models, pictures(3))
     watching = Watching(session)
     watching.start(good)
-    wrong = {
+    wrong: dict[ErrorCode, list[dict[str, Any]]] = {
         ErrorCode.BAD_INDEX: [
             {"model": 2}, {"veto": 2}, {"veto": 0}, {"output": 0}, {"model": 1, "veto": 0},
         ],

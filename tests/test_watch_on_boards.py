@@ -211,7 +211,7 @@ def test_the_command(board: str, models: Models, lotor: Lotor, tmp_path: Path) -
         cv2.imwrite(str(tmp_path / f"{number}.png"), image[:, :, ::-1])
     paths = [str(model.path) for model in models]
     command = ["watch", "--board", board, "--model", paths[0], "--model", paths[1]]
-    command += ["--source", tmp_path, "--threshold", "0.3", "--votes", "1/2"]
+    command += ["--source", str(tmp_path), "--threshold", "0.3", "--votes", "1/2"]
     done = lotor(*command, "--views", "--json", "--limit", "2")
     assert done.returncode == 0, done.stderr
     *lines, last = [json.loads(line) for line in done.stdout.splitlines()]

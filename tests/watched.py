@@ -10,6 +10,7 @@ import numpy as np
 from camera import draw
 from lotor.classifier import HostClassifier
 from lotor.compiler import Compiled, compile_model
+from lotor.detect import Box
 from lotor.device.ready import frame_views
 from lotor.device.watch import Action, Event, Settings
 from lotor.integer_views import score
@@ -84,7 +85,7 @@ def middle(model: ModelFile, images: Sequence[Image], share: float, views: bool)
     """Return a score in half steps that this share of the frames does not reach."""
     classifier = HostClassifier(model)
     target = classifier.labels.index(model.recipe["target"])
-    crops = None if views else []
+    crops: list[Box] | None = None if views else []
     found = [int(score(classifier, i[:, :, ::-1], target, crops)[0][target]) for i in images]
     return sorted(found)[int(share * len(found))]
 

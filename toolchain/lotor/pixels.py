@@ -35,7 +35,8 @@ def _from_yuyv(data: npt.NDArray[np.uint8]) -> Image:
     y = pairs[:, (0, 2)] * 65536 + 32768
     cb, cr = pairs[:, 1:2] - 128, pairs[:, 3:4] - 128
     channels = [y + 91881 * cr, y - 22554 * cb - 46802 * cr, y + 116130 * cb]
-    return np.clip(np.stack(channels, axis=2) >> 16, 0, 255).astype(np.uint8)
+    clipped = np.clip(np.stack(channels, axis=2) >> 16, 0, 255)
+    return np.asarray(clipped, np.uint8)
 
 
 def from_rgb(rgb: Image, pixel_format: str) -> bytes:
