@@ -8,10 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lotor.board_camera import Camera
 from lotor.build import WARNINGS
 from lotor.errors import LotorError
 from lotor.image_sources import ImageModel, SelfTest, check_models, config_header, image_source
 from lotor.resources import resource
+from lotor.watch_sources import watch_files
 
 
 def build_host_server(
@@ -19,6 +21,7 @@ def build_host_server(
     build_dir: Path,
     sanitize: bool = False,
     tests: Sequence[SelfTest] | None = None,
+    camera: Camera | None = None,
 ) -> Path:
     """Build the firmware's server as a program of this machine, to test and to fuzz it.
 
@@ -29,6 +32,7 @@ def build_host_server(
         build_dir: where to build.
         sanitize: with AddressSanitizer and UndefinedBehaviorSanitizer; a mistake ends it.
         tests: the self-test of each model; none when None.
+        camera: a synthetic one that it has.
 
     Returns:
         The program.
@@ -41,18 +45,22 @@ def build_host_server(
         "lotor_config.h": config_header(models, None),
         "lotor_image.c": image_source(models, tests, bytes(20), None),
     }
+    if camera:
+        texts |= watch_files(models, camera, {}, 1_000_000_000)
     for model in models:
         texts |= {f"{model.name}.c": model.source, f"{model.name}.h": model.header}
     for name, text in texts.items():
         (build_dir / name).write_text(text, encoding="utf-8")
     program = build_dir / "lotor-server"
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if sanitize else []
+    parts = ["src", "camera", "watch"] if camera else ["src"]
     sources = [
-        *sorted(firmware.glob("src/*.c")),
+        *(path for part in parts for path in sorted(firmware.glob(f"{part}/*.c"))),
         firmware / "hal/host/hal.c",
         *sorted(build_dir / name for name in texts if name.endswith(".c")),
     ]
     flags = [*WARNINGS, "-D_GNU_SOURCE", "-DLOTOR_HOST", "-DLOTOR_PROFILE", "-O1", "-g", *checks]
+    flags += ["-DLOTOR_CAMERA"] if camera else []
     include = [f"-I{firmware / 'include'}", f"-I{build_dir}"]
     command = ["cc", *flags, *include, *map(str, sources), "-lm", "-o", str(program)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

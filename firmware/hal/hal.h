@@ -46,6 +46,10 @@ void hal_provoke(uint8_t reason);
 /* Memory for the arena, aligned to 16, where the linker does not place it (LOTOR_ARENA_OF_HAL). */
 void *hal_arena(size_t bytes);
 
+/* Outputs of boards whose file has some: a pin that is driven, at first to `level`. */
+void hal_output_init(uint32_t pin, bool level);
+void hal_output_set(uint32_t pin, bool level);
+
 /* The stack: lowest address and size; size 0 when unknown. */
 const void *hal_stack(uint32_t *bytes);
 

@@ -7,6 +7,9 @@
 #include "crc32.h"
 #include "fault.h"
 #include "lotor_config.h"
+#ifdef LOTOR_CAMERA
+#include "../watch/outputs.h"
+#endif
 
 void lotor_layer_done(int layer, const void *output, size_t bytes);
 
@@ -63,5 +66,8 @@ __attribute__((noinline)) void lotor_layer_done(int layer, const void *output, s
     }
     fault_set_layer(layer + 1);
     hal_watchdog_feed();
+#ifdef LOTOR_CAMERA
+    outputs_poll();
+#endif
     state.mark = hal_ticks();
 }

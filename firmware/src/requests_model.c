@@ -10,6 +10,9 @@
 #include "profile.h"
 #include "server.h"
 #include "watermark.h"
+#ifdef LOTOR_CAMERA
+#include "../watch/watch.h"
+#endif
 
 enum {
     GUARD_BYTES = 16,
@@ -100,6 +103,9 @@ link_error select_request(const request *r, writer *answer) {
         return ERROR_INDEX;
     if (flags & ~QUICK)
         return ERROR_RANGE;
+#ifdef LOTOR_CAMERA
+    watch_stop();
+#endif
     model_select(r->payload[0], !(flags & QUICK));
     put_u8(answer, state.index);
     return ERROR_NONE;
@@ -142,6 +148,17 @@ static link_error run(bool trace) {
     state.have_outputs = state.result == 0;
     return ERROR_NONE;
 }
+
+#ifdef LOTOR_CAMERA
+
+uint8_t *model_arena(void) { return arena; }
+
+bool model_run(void) {
+    state.answered = false;
+    return run(false) == ERROR_NONE && state.result == 0;
+}
+
+#endif
 
 link_error run_request(const request *r, writer *answer) {
     if (r->length != 1)

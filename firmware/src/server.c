@@ -7,18 +7,29 @@
 #include "lotor_config.h"
 #include "lotor_image.h"
 #include "profile.h"
+#ifdef LOTOR_CAMERA
+#include "../watch/requests_watch.h"
+#include "../watch/watch.h"
+#include "lotor_camera.h"
+#endif
 
 enum { ANSWER = 0x80, ERROR_TYPE = 0xFF, NO_SEQ = 0xFFFF };
 
 typedef link_error (*handler)(const request *, writer *);
 
 static const handler handlers[] = {
-    [0x01] = hello_request,   [0x02] = select_request,     [0x03] = load_request,
-    [0x04] = run_request,     [0x05] = read_request,       [0x06] = self_test_request,
-    [0x07] = profile_request, [0x08] = statistics_request, [0x09] = log_level_request,
-    [0x0A] = reset_request,   [0x0B] = echo_request,
+    [0x01] = hello_request,        [0x02] = select_request,      [0x03] = load_request,
+    [0x04] = run_request,          [0x05] = read_request,        [0x06] = self_test_request,
+    [0x07] = profile_request,      [0x08] = statistics_request,  [0x09] = log_level_request,
+    [0x0A] = reset_request,        [0x0B] = echo_request,
 #ifdef LOTOR_TEST_FAULTS
     [0x0C] = fault_request,
+#endif
+#ifdef LOTOR_CAMERA
+#if LOTOR_CAMERA_SYNTHETIC
+    [0x14] = camera_frame_request, [0x15] = camera_data_request,
+#endif
+    [0x16] = watch_request,        [0x17] = events_request,
 #endif
 };
 
@@ -57,8 +68,16 @@ static void serve(const uint8_t *frame, size_t length) {
         error = ERROR_VERSION;
     else if (!handle)
         error = ERROR_UNKNOWN_REQUEST;
+#ifdef LOTOR_CAMERA
+    else if (watch_running() && type >= 0x03 && type <= 0x07)
+        error = ERROR_BUSY; /* the loop has the arena, until it is stopped or a model selected */
+#endif
     else
         error = handle(&r, &answer);
+#ifdef LOTOR_CAMERA
+    if (handle == hello_request && !error)
+        put_camera(&answer);
+#endif
     if (error == ERROR_UNKNOWN_REQUEST || error == ERROR_VERSION)
         server_count.unknown++;
     if (error) {
@@ -67,6 +86,9 @@ static void serve(const uint8_t *frame, size_t length) {
     }
     frame_send(&answer);
     device_after_answer();
+#ifdef LOTOR_CAMERA
+    watch_poll(); /* before the next request, which may begin the next frame */
+#endif
 }
 
 void server_init(void) {

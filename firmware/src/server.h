@@ -61,6 +61,12 @@ link_error profile_request(const request *r, writer *answer);
 void model_select(uint8_t index, bool paint);
 uint8_t model_selected(void);
 
+#ifdef LOTOR_CAMERA
+/* The arena, and a run of the selected model over what lies in it; false when that failed. */
+uint8_t *model_arena(void);
+bool model_run(void);
+#endif
+
 /* Bytes of the arena written since the selection, if that painted it. */
 bool model_arena_painted(void);
 size_t model_arena_touched(void);

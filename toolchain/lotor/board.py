@@ -8,10 +8,12 @@ import dataclasses
 import re
 import tomllib
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from lotor.board_camera import Camera, Output, check_camera, check_outputs
 from lotor.errors import LotorError
 from lotor.resources import resource
 from lotor.suggest import did_you_mean
@@ -84,8 +86,8 @@ class Hal:
     """The chip family (a folder of `firmware/hal`), its interrupts, UART, watchdog.
 
     A family whose chips differ in where the UART is takes `uart` and its receive interrupt, one
-    that can have it on any pins `uart_pins`. With `pll` the core runs at `clock_hz`, else at what
-    it starts with.
+    that can have it on any pins `uart_pins`. `leds` is the address of the
+    register of user LEDs. With `pll` the core runs at `clock_hz`, else at what it starts with.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Hal:
     uart: Peripheral | None = None
     pll: bool = False
     uart_pins: Pins | None = None
+    leds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +194,8 @@ class Board:
     emulator: Emulator | None = None
     openocd: Openocd | None = None
     budget: Budget = field(default_factory=Budget)
+    camera: Camera | None = None
+    outputs: Mapping[str, Output] = field(default_factory=dict)
     default: bool = False
     test_faults: bool = False
     test_model: str = "raccoon"
@@ -326,6 +331,11 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
         if not isinstance(value, dict):
             raise LotorError(f"{where}: '{key}' must be a table, not {value!r}")
         return _parse(hint, value, key + ".", where)
+    if get_origin(hint) is Mapping:
+        if not isinstance(value, dict):
+            raise LotorError(f"{where}: '{key}' must be a table, not {value!r}")
+        each = get_args(hint)[1]
+        return {name: _value(each, part, f"{key}.{name}", where) for name, part in value.items()}
     if get_origin(hint) is tuple:
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise LotorError(f"{where}: '{key}' must be a list of strings, not {value!r}")
@@ -405,6 +415,13 @@ def _check(board: Board, where: str) -> None:
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
     _check_usb(board, where)
+    if board.camera:
+        check_camera(board.camera, board.hal.name, where)
+    check_outputs(board.outputs, board.hal.name, where)
+    if board.outputs and board.hal.name == "cmsdk" and board.hal.leds is None:
+        raise LotorError(f"{where}: the key 'hal.leds' is missing: outputs are the board's LEDs")
+    if board.outputs and not board.camera:
+        raise LotorError(f"{where}: [outputs] go with a [camera]: its alarms switch them")
 
 
 def _check_usb(board: Board, where: str) -> None:

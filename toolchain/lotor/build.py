@@ -45,6 +45,7 @@ from lotor.resources import cache_dir, resource
 from lotor.stack_usage import FLAGS as STACK_FLAGS
 from lotor.stack_usage import StackUse, stack_use
 from lotor.targets import find_target
+from lotor.watch_sources import camera_ram, watch_files
 
 if TYPE_CHECKING:
     from lotor.compiler import Compiled
@@ -115,7 +116,7 @@ def firmware_flash(board: Board) -> int:
 def firmware_ram(board: Board, layers: int = 0) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
     least = _own(board)[1] - board.spared_by_short_frames
-    return least + _LAYER_RAM * layers
+    return least + _LAYER_RAM * layers + camera_ram(board.camera)
 
 
 def _own(board: Board) -> tuple[int, int]:
@@ -242,7 +243,17 @@ def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
     for model in models:
         files[f"models/{model.name}.c"] = model.source
         files[f"models/{model.name}.h"] = model.header
+    if board.camera:
+        second = ticks_per_second(board)
+        found = watch_files(models, board.camera, board.outputs, second)
+        files |= {f"image/{name}": text for name, text in found.items()}
     return files
+
+
+def ticks_per_second(board: Board) -> int:
+    """Return how many of a board's ticks are a second; an emulated instruction takes 128 ns."""
+    each = {"instructions": 7_812_500, "nanoseconds": 1_000_000_000}
+    return each.get(board.ticks.unit, board.clock_hz)
 
 
 def _key(
@@ -283,6 +294,8 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
         "image": (folder / "image", small),
         MODELS_GROUP: (folder / "models", quick),
     }
+    if board.camera:
+        sources |= {name: (firmware / name, small) for name in ("camera", "watch")}
     link_flags = [
         "-nostartfiles",
         "-Wl,--gc-sections",
@@ -430,7 +443,10 @@ def _too_large(
     board: Board, models: Sequence[ImageModel], region: str, need: int, limit: int
 ) -> LotorError:
     names = " and ".join(model.name for model in models)
-    detail = f" ({arena_bytes(models)} of them the arena)" if region == "ram" else ""
+    detail = ""
+    if region == "ram":
+        frame = f", {board.camera.frame_bytes} a camera's frame" if board.camera else ""
+        detail = f" ({arena_bytes(models)} of them the arena{frame})"
     fits = [
         other.name
         for other in map(load_board, list_boards())

@@ -283,9 +283,9 @@ def _add_compile(commands: _Commands) -> None:
 
 
 def _compile(args: argparse.Namespace) -> Result:
-    from lotor.codegen.views import Views
     from lotor.compiler import compile_model, memory_saved
     from lotor.decision import read_chosen
+    from lotor.device.ready import frame_views
     from lotor.sizes import code_bytes
     from lotor.zoo import find_model
 
@@ -298,7 +298,7 @@ def _compile(args: argparse.Namespace) -> Result:
         ram=args.ram,
         preference=Preference(args.optimize, args.flash),
         unknown=read_chosen(found).unknown,
-        views=Views(found.recipe, read_chosen(found, views=True).alarm),
+        views=frame_views(found),
     )
     compiled.report["code_bytes"] = code_bytes(compiled)
     compiled.report["ram_saved"] = memory_saved(found.path, compiled)
@@ -1053,6 +1053,48 @@ def _visits(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found), ok=not wrong)
 
 
+def _add_watch(commands: _Commands) -> None:
+    parser = commands.add("watch", "let a board with a camera watch; its events", _watch)
+    parser.add_argument("--board", required=True, help="a board with a camera")
+    parser.add_argument(
+        "--model", action="append", required=True, help="that votes; again: one that forbids alarms"
+    )
+    parser.add_argument(
+        "--source", action="append", type=Path, default=[], metavar="FILE|FOLDER",
+        help="photographs, a folder, sequences or a video, for a synthetic camera; again for more",
+    )  # fmt: skip
+    parser.add_argument("--views", action="store_true", help="score nine crops of each frame too")
+    parser.add_argument("--threshold", type=float, help="0..1; default: chosen on val")
+    parser.add_argument("--votes", default="3/5", help="of the last frames; default: 3/5")
+    parser.add_argument("--rate", type=float, default=1.0, help="frames a second; default: 1")
+    parser.add_argument("--cooldown", type=float, default=60.0, help="seconds; default: 60")
+    parser.add_argument("--output", metavar="NAME", help="what an alarm switches on")
+    parser.add_argument("--on-ms", type=int, default=1000, help="for how long; default: 1000")
+    parser.add_argument("--limit", type=int, help="frames; default: all")
+    parser.add_argument("--every", action="store_true", help="also show frames without an alarm")
+
+
+def _watch(args: argparse.Namespace) -> Result:
+    from lotor.device.watch import Event, Kind
+    from lotor.visits import Options
+    from lotor.watch import Wish, describe, summary, watch
+
+    def told(clip: str, event: Event) -> None:
+        if args.json:
+            _print(json.dumps({"clip": clip, **event.as_dict()}))
+        elif args.every or event.kind is not Kind.FRAME:
+            _print(f"{clip}: {describe(event)}" if clip else describe(event))
+
+    options = Options(args.views, args.rate, args.votes, args.cooldown)
+    wish = Wish(args.threshold, args.output, args.on_ms, args.limit)
+    found = watch(args.board, args.model, args.source, options, wish, told)
+    wrong = found.get("mismatches") or found["missed"]
+    if args.json:  # a line for each event, and the last one for all
+        _print(json.dumps({"summary": found}))
+        return Result(None, "", ok=not wrong)
+    return Result(found, summary(found), ok=not wrong)
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_benchmark,
@@ -1078,6 +1120,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_tune,
     _add_verify,
     _add_visits,
+    _add_watch,
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from lotor import __version__
 from lotor.codegen.c import Layer, Program, identifier, render_header, render_source
 from lotor.codegen.share import Step, sharing_key
-from lotor.codegen.views import Views, render_views
+from lotor.codegen.views import Views, render_views, watch_report
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.frontend.tflite import check_magic, read_model
@@ -247,6 +247,7 @@ def _compiled(
             "extra_macs": sum(part.extra_macs for part in striped),
             "optimize": preference.optimize,
             "compiler_flag": _flag(program.layers, target, preference),
+            **({"watch": watch_report(program, views)} if views else {}),
         },
         program.model_hash,
         ram,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lotor import __version__
 from lotor.board import TICK_SOURCES, Board
+from lotor.board_camera import hello_bytes
 from lotor.device.link import DATA_BYTES
 from lotor.errors import LotorError
 from lotor.targets import Target
@@ -93,6 +94,7 @@ def check_models(models: Sequence[ImageModel], board: Board | None) -> None:
         + 16
         - _HELLO_NUMBERS
         - sum(len(t.encode()) for t in _texts(board).values())
+        - (hello_bytes(board.camera, board.outputs) if board else 0)
     )
     if listed > room:
         raise LotorError(
@@ -151,6 +153,8 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
             values |= {"LOTOR_UART_TX": pins.tx, "LOTOR_UART_RX": pins.rx}
         if timer := board.ticks.timer:
             values |= {"LOTOR_TIMER": timer.address, "LOTOR_TIMER_IRQ": timer.irq}
+        if board.hal.leds is not None:
+            values["LOTOR_LEDS"] = board.hal.leds
         if board.ticks.clock_hz:
             each = Fraction(board.ticks.clock_hz * _INSTRUCTION_NS, 10**9)
             values |= {
@@ -165,6 +169,8 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
         lines.append('#define LOTOR_NOINIT ".rtc_noinit"')  # ESP-IDF's linker scripts know it
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
+    if board and board.camera:
+        lines.append("#define LOTOR_CAMERA 1")
     head = "/* Sizes and options of this image; written by the build. */"
     return "\n".join(
         [head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""]

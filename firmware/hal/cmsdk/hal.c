@@ -141,6 +141,19 @@ void hal_uart_flush(void) {}
 
 uint32_t hal_uart_overruns(void) { return received.overruns; }
 
+#ifdef LOTOR_LEDS
+
+/* Pins are the board's user LEDs: Arm AN386 and its like, FPGA system control, register LED0. */
+#define FPGAIO_LED REGISTER(LOTOR_LEDS)
+
+void hal_output_set(uint32_t pin, bool level) {
+    FPGAIO_LED = (FPGAIO_LED & ~(1u << pin)) | (uint32_t)level << pin;
+}
+
+void hal_output_init(uint32_t pin, bool level) { hal_output_set(pin, level); }
+
+#endif
+
 hal_cause hal_reset_cause(void) { return HAL_CAUSE_UNKNOWN; }
 
 void hal_watchdog_start(void) {}

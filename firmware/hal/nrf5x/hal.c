@@ -217,6 +217,18 @@ void hal_uart_write(const uint8_t *data, size_t bytes) {
     }
 }
 
+void hal_output_set(uint32_t pin, bool level) {
+    if (level)
+        GPIO_OUTSET(pin) = 1u << (pin % 32u);
+    else
+        REGISTER(GPIO(pin) + 0x50C) = 1u << (pin % 32u); /* OUTCLR */
+}
+
+void hal_output_init(uint32_t pin, bool level) {
+    hal_output_set(pin, level); /* before it is driven */
+    GPIO_PIN_CNF(pin) = 3;      /* output, no input buffer */
+}
+
 uint32_t hal_uart_overruns(void) { return received.overruns; }
 
 /* RESETREAS: none of its bits means that power came or sagged. */

@@ -23,10 +23,14 @@ class Views:
     Attributes:
         recipe: the model's: its target, and how pixels become its input.
         alarm: the target's score on views from which on to alarm; None where none was chosen.
+        full: likewise, where the full frame alone is looked at.
+        unknown: mean square of the second output beyond which a frame is unlike all known ones.
     """
 
     recipe: Mapping[str, Any] = field(default_factory=dict)
     alarm: float | None = None
+    full: float | None = None
+    unknown: float | None = None
 
 
 def render_views(program: Program, views: Views) -> str:
@@ -95,6 +99,53 @@ extern "C" {{
 
 #endif
 """
+
+
+def watch_report(program: Program, views: Views) -> dict[str, Any] | None:
+    """Return what firmware needs to watch frames with a model; None where it has no views.
+
+    Returns:
+        `target`; `labels`, their number; `person`, the index of a label `person` that is not the
+        target, else None; `height` and `width` of the input; `steps`, the input for each value of
+        a pixel, None for 128 less; scores in half steps from which on (None: nothing was chosen)
+        `alarm` and `alarm_full` count as votes, with views and without, `person_from` an own
+        person forbids them and `veto_from` this model forbids another's; `known_limit`, the largest
+        sum of squares of the second output of what is known, None where nothing is unknown.
+    """
+    steps = _steps(program, views.recipe)
+    if steps is None:
+        return None
+    from lotor.ood import steps_within
+    from lotor.veto import PERSON, PERSON_SCORE
+
+    outputs, target = program.graph.outputs, views.recipe["target"]
+    scale = float(outputs[0].q.scale)
+
+    def halves(threshold: float | None) -> int | None:
+        # Where it is cheapest never to alarm, that is above 1, which no score reaches either.
+        return None if threshold is None else half_steps(min(threshold, 1.0), scale)
+
+    own = target != PERSON and PERSON in program.labels
+    limit = None
+    if len(outputs) > 1 and views.unknown is not None:
+        limit = steps_within(views.unknown, outputs[1].elements, outputs[1].q.scale)
+    height, width = program.graph.inputs[0].shape[1:3]
+    return {
+        "target": program.labels.index(target),
+        "labels": len(program.labels),
+        "person": program.labels.index(PERSON) if own else None,
+        "height": height,
+        "width": width,
+        "steps": None if (steps == np.arange(-128, 128)).all() else steps.tolist(),
+        "alarm": halves(views.alarm),
+        "alarm_full": halves(views.full),
+        "person_from": halves(PERSON_SCORE),
+        "veto_from": halves(PERSON_SCORE if views.full is None else views.full)
+        if target == PERSON
+        else None,
+        "known_limit": limit,
+        "known_zero_point": outputs[1].q.zero_point if limit is not None else 0,
+    }
 
 
 def half_steps(threshold: float, scale: float) -> int:

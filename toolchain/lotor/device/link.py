@@ -26,6 +26,7 @@ NO_SEQUENCE = 0xFFFF  # in answers to frames that could not be read
 
 ANSWER = 0x80  # an answer's type is its request's type with this bit
 LOG = 0xC0
+EVENT = 0xC1
 ERROR = 0xFF
 
 
@@ -44,6 +45,10 @@ class Request(IntEnum):
     RESET = 0x0A
     ECHO = 0x0B
     FAULT = 0x0C
+    CAMERA_FRAME = 0x14
+    CAMERA_DATA = 0x15
+    WATCH = 0x16
+    EVENTS = 0x17
 
 
 class ErrorCode(IntEnum):

@@ -7,7 +7,7 @@ Unknown tags are skipped, so that an older host reads a newer board.
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self
+from typing import Any, Self
 
 from lotor.device.link import ErrorCode, FrameError, tlv_items
 
@@ -157,6 +157,38 @@ def cfsr_bits(cfsr: int) -> list[str]:
 
 
 @dataclass(frozen=True)
+class CameraInfo:
+    """The board's camera: kind and format of its pixels by their numbers, size in pixels."""
+
+    kind: int
+    format: int
+    width: int
+    height: int
+    frame_bytes: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the camera of a hello."""
+        return cls(*_unpack("<BBHHI", payload))
+
+
+@dataclass(frozen=True)
+class OutputInfo:
+    """An output that an alarm may switch on: milliseconds on at most, and off at least."""
+
+    index: int
+    max_on_ms: int
+    rest_ms: int
+    name: str
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read one output of a hello."""
+        index, most, rest = _unpack("<BII", payload[:9])
+        return cls(index, most, rest, _text(payload[9:]))
+
+
+@dataclass(frozen=True)
 class Hello:
     """Who answers: the board, its image and its models.
 
@@ -178,11 +210,14 @@ class Hello:
     fault: Fault | None = None
     resets: int = 0
     reset_reason: int = 0
+    camera: CameraInfo | None = None
+    outputs: tuple[OutputInfo, ...] = ()
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
         """Read the answer to hello."""
-        values: dict[str, str | int | bytes | Fault | tuple[ModelInfo, ...] | None] = {}
+        values: dict[str, Any] = {}
+        outputs: list[OutputInfo] = []
         models: list[ModelInfo] = []
         texts = {1: "board", 2: "chip", 3: "version", 6: "tick_unit"}
         words = {5: "clock", 7: "arena_bytes", 8: "max_payload", 12: "resets", 13: "reset_reason"}
@@ -200,7 +235,11 @@ class Hello:
                 models.append(ModelInfo.parse(value))
             elif tag == 11:
                 values["fault"] = Fault.parse(value)
-        return cls(**values, models=tuple(models))  # type: ignore[arg-type]  # checked above
+            elif tag == 30:
+                values["camera"] = CameraInfo.parse(value)
+            elif tag == 31:
+                outputs.append(OutputInfo.parse(value))
+        return cls(**values, models=tuple(models), outputs=tuple(outputs))
 
 
 @dataclass(frozen=True)

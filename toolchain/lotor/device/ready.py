@@ -5,14 +5,16 @@ from collections.abc import Callable, Collection, Sequence
 
 from lotor.board import load_board
 from lotor.build import Image, build_firmware, in_stripes, program_hash, self_test
+from lotor.codegen.views import Views
 from lotor.compiler import Compiled, RamError, compile_model
+from lotor.decision import read_chosen
 from lotor.device import emulator
 from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.host import HostModel, load
 from lotor.targets.preference import Optimize
 from lotor.tuned import preference
-from lotor.zoo import find_model
+from lotor.zoo import ModelFile, find_model
 
 
 def compile_for(
@@ -48,6 +50,7 @@ def compile_for(
             ram=most,
             preference=preference(chosen, optimize),
             least=ram is not None,  # else the build's own words say what helps
+            views=frame_views(found) if chosen.camera else None,
         )
 
     first = compiled(ram)
@@ -100,6 +103,12 @@ def image_for(
     return image
 
 
+def frame_views(model: ModelFile) -> Views:
+    """Return what training chose for a model that watches a camera's frames."""
+    full = read_chosen(model)
+    return Views(model.recipe, read_chosen(model, views=True).alarm, full.alarm, full.unknown)
+
+
 def load_like(compiled: Compiled, model: str) -> HostModel:
     """Return a model on this machine, in the stripes in which it runs on a board.
 
@@ -125,16 +134,25 @@ def open_with_model(board: str, model: str, compiled: Compiled) -> Session:
     Raises:
         LotorError: no such board, no answer, a busy port, or a real board without the model.
     """
+    return open_with_models(board, [(model, compiled)])
+
+
+def open_with_models(board: str, models: Sequence[tuple[str, Compiled]]) -> Session:
+    """Open a session with a board that runs several models; the first one is selected.
+
+    As `open_with_model` does for one: `models` has names or paths with what was compiled of them.
+    """
     chosen = load_board(board)
-    if chosen.emulated and not _runs(board, compiled):
+    if chosen.emulated and not all(_runs(board, compiled) for _, compiled in models):
         from lotor.device.flash import flash_image  # which compiles for boards, too
 
-        print(f"flashing {board} with {compiled.name}", file=sys.stderr)
-        test = self_test(load(str(find_model(model).path)))
-        flash_image(chosen, build_firmware(chosen, [compiled], tests=[test]))
+        print(f"flashing {board} with {', '.join(c.name for _, c in models)}", file=sys.stderr)
+        tests = [self_test(load(str(find_model(model).path))) for model, _ in models]
+        flash_image(chosen, build_firmware(chosen, [c for _, c in models], tests=tests))
     session = Session.open(board)
     try:
-        session.require_model(compiled)
+        for _, compiled in reversed(models):
+            session.require_model(compiled)
     except BaseException:
         session.close()
         raise

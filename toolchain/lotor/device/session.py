@@ -15,6 +15,7 @@ from lotor.device.link import (
     ANSWER,
     DATA_BYTES,
     ERROR,
+    EVENT,
     LOG,
     NO_SEQUENCE,
     Decoder,
@@ -61,6 +62,10 @@ _REPEATABLE = {
     Request.STATISTICS,
     Request.LOG_LEVEL,
     Request.ECHO,
+    Request.CAMERA_FRAME,
+    Request.CAMERA_DATA,
+    Request.WATCH,
+    Request.EVENTS,
 }
 _MENDS: dict[int, str] = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
@@ -97,7 +102,7 @@ class Session:
 
     Every request has a time-out. A request that may be repeated without harm is repeated up to
     `RETRIES` times; `retries` counts those. Answers that come too late are ignored by their
-    sequence number; log lines go to `on_log`.
+    sequence number; log lines go to `on_log`, events of a camera's loop to `on_event`.
 
     Args:
         port: an open port, closed with the session.
@@ -109,6 +114,7 @@ class Session:
     Attributes:
         retries: how often a request was sent again.
         stale: how many answers came that nobody waited for.
+        on_event: called with the payload of every event; None drops them.
         progress: whether a long load says on stderr how far it is; for a person's single load.
     """
 
@@ -122,6 +128,7 @@ class Session:
     ) -> None:
         self.port, self.where = port, where
         self.timeout, self.run_timeout, self.on_log = timeout, run_timeout, on_log
+        self.on_event: Callable[[bytes], None] | None = None
         self.retries = self.stale = 0
         self.progress = False
         self._decoder = Decoder()
@@ -233,11 +240,15 @@ class Session:
         return None
 
     def next_frame(self, timeout: float) -> Frame | None:
-        """Return the next frame that is no log line, or None when none comes in time."""
+        """Return the next frame that was asked for, or None when none comes in time."""
         until = time.monotonic() + timeout
         while True:
             while self._frames:
                 frame = self._frames.pop(0)
+                if frame.type == EVENT:
+                    if self.on_event:
+                        self.on_event(frame.payload)
+                    continue
                 if frame.type != LOG:
                     return frame
                 line = LogLine.parse(frame.payload)

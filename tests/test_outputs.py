@@ -1,0 +1,135 @@
+"""Outputs of a board: on for no longer, off for no shorter than the board file says."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lotor.board_camera import Camera, Output
+from lotor.build import WARNINGS
+from lotor.resources import resource
+from lotor.watch_sources import watch_files
+
+TICKS = 7_812_500  # a second
+OUTPUTS = {"lamp": Output(3, 500, 2000), "siren": Output(40, 100, 1, "low")}
+
+CHIP = """
+#include <stdio.h>
+#include "hal/hal.h"
+#include "watch/outputs.h"
+static uint64_t now;
+uint64_t hal_ticks(void) { return now; }
+static void say(const char *what, uint32_t pin, bool level) {
+    printf("%s %u %d %llu\\n", what, (unsigned)pin, (int)level, (unsigned long long)now);
+}
+void hal_output_init(uint32_t pin, bool level) { say("init", pin, level); }
+void hal_output_set(uint32_t pin, bool level) { say("set", pin, level); }
+int main(void) {
+    outputs_init();
+    char what;
+    unsigned long long first, second;
+    while (scanf(" %c %llu %llu", &what, &first, &second) == 3) {
+        if (what == 't') now += first, outputs_poll();
+        if (what == 'o') printf("on %d\\n", (int)outputs_on((uint8_t)first, (uint32_t)second));
+        if (what == 'f') outputs_all_off();
+        if (what == 'l') printf("lit %u\\n", (unsigned)outputs_lit());
+    }
+    printf("longest %u\\n", (unsigned)outputs_longest_ms());
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder, firmware = tmp_path_factory.mktemp("outputs"), resource("firmware")
+    camera = Camera("synthetic", 16, 16, "grey")
+    texts = watch_files([], camera, OUTPUTS, TICKS)
+    # Without a model its table would be empty, which C does not have.
+    texts["lotor_watch.c"] = texts["lotor_watch.c"].replace("{\n};", "{{.labels = 0}};", 1)
+    for name, text in {**texts, "chip.c": CHIP}.items():
+        (folder / name).write_text(text)
+    sources = [folder / "chip.c", folder / "lotor_watch.c", firmware / "watch/outputs.c"]
+    flags = [*WARNINGS, "-fsanitize=address,undefined", f"-I{folder}", f"-I{firmware}"]
+    flags += [f"-I{firmware / 'include'}"]
+    subprocess.run(["cc", *flags, *map(str, sources), "-o", folder / "chip"], check=True)
+    return folder / "chip"
+
+
+def run(chip: Path, *lines: str) -> list[list[str]]:
+    done = subprocess.run(
+        [chip], input="\n".join(lines), capture_output=True, text=True, check=True
+    )
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+def ms(milliseconds: float) -> int:
+    return round(milliseconds * TICKS / 1000)
+
+
+def test_an_output_goes_off_by_itself(chip: Path) -> None:
+    said = run(
+        chip, f"t {ms(2000)} 0", "o 0 200", f"t {ms(199)} 0", "l 0 0", f"t {ms(1)} 0", "l 0 0"
+    )
+    assert said == [
+        ["init", "3", "0", "0"],
+        ["init", "40", "1", "0"],
+        ["set", "3", "1", str(ms(2000))],
+        ["on", "1"],
+        ["lit", "1"],
+        ["set", "3", "0", str(ms(2200))],
+        ["lit", "0"],
+        ["longest", "200"],
+    ]
+
+
+def test_no_longer_than_its_board_says(chip: Path) -> None:
+    said = run(chip, f"t {ms(2000)} 0", "o 0 4294967295", f"t {ms(500)} 0", "l 0 0")
+    assert said[-3:] == [["set", "3", "0", str(ms(2500))], ["lit", "0"], ["longest", "500"]]
+
+
+def test_it_rests_after_a_start_and_after_it_was_on(chip: Path) -> None:
+    lines = ["o 0 100", f"t {ms(1999)} 0", "o 0 100", f"t {ms(1)} 0", "o 0 100", "o 0 100"]
+    lines += [f"t {ms(100)} 0", "o 0 100", f"t {ms(1999)} 0", "o 0 100", f"t {ms(1)} 0", "o 0 100"]
+    answers = [line[1] for line in run(chip, *lines) if line[0] == "on"]
+    assert answers == ["0", "0", "1", "0", "0", "0", "1"]
+
+
+def test_switching_off_early_is_no_way_around_the_rest(chip: Path) -> None:
+    lines = [f"t {ms(2000)} 0", "o 0 400", f"t {ms(10)} 0", "f 0 0", "o 0 400", f"t {ms(1999)} 0"]
+    answers = [line[1] for line in run(chip, *lines, "o 0 400") if line[0] == "on"]
+    assert answers == ["1", "0", "0"]
+
+
+def test_an_output_that_is_on_at_low(chip: Path) -> None:
+    said = run(chip, f"t {ms(10)} 0", "o 1 50", f"t {ms(50)} 0", "o 2 50", "o 7 50", "o 1 0")
+    levels = [line[2] for line in said if line[:2] in (["set", "40"], ["init", "40"])]
+    assert levels == ["1", "0", "1"]
+    assert [line for line in said if line[0] == "on"] == [["on", "1"], *[["on", "0"]] * 3]
+
+
+def test_whatever_is_asked_of_it(chip: Path) -> None:
+    """Random requests at random times: no time on too long, no rest too short."""
+    rng, step = np.random.default_rng(2), ms(7)
+    lines = []
+    for _ in range(4000):
+        what = rng.random()
+        if what < 0.7:
+            lines.append(f"t {int(rng.integers(1, step))} 0")
+        elif what < 0.98:
+            lines.append(f"o {int(rng.integers(4))} {int(rng.choice([0, 1, 30, 600, 2**32 - 1]))}")
+        else:
+            lines.append("f 0 0")
+    said = [line for line in run(chip, *lines) if line[0] in ("set", "init")]
+    for output in OUTPUTS.values():
+        own = [(level, int(at)) for _, pin, level, at in said if int(pin) == output.pin]
+        high = output.active == "high"
+        lit, off, times = None, 0, 0
+        for level, at in own[1:]:
+            if (level == "1") == high:
+                assert lit is None and at - off >= ms(output.rest_ms)
+                lit, times = at, times + 1
+            else:
+                assert lit is not None and at - lit < ms(output.max_on_ms) + step
+                lit, off = None, at
+        assert times > 2

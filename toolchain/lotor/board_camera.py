@@ -1,0 +1,171 @@
+"""A board's camera and outputs: what `[camera]` and `[outputs.NAME]` of its file may say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lotor.errors import LotorError
+from lotor.suggest import did_you_mean
+
+FORMATS = ("rgb888", "rgb565", "rgb565le", "yuyv", "grey")
+"""Of the pixels that a camera hands over, as numbers on the link: their places here."""
+FORMAT_BYTES = {"rgb888": 3, "rgb565": 2, "rgb565le": 2, "yuyv": 2, "grey": 1}
+KINDS = ("synthetic", "ov7670", "ov2640", "hm01b0")
+"""Likewise. A synthetic camera is fed over the link."""
+CAPTURES: tuple[str, ...] = ()
+"""Families of chips that can take a frame off a sensor's parallel bus."""
+SWITCHES = ("cmsdk", "nrf5x")
+"""Families of chips that can switch an output."""
+MOST_OUTPUTS = 8
+
+_LARGEST = 1024  # pixels in a side
+_BUS = ("sda", "scl", "xclk", "pclk", "vsync", "href", *(f"d{bit}" for bit in range(8)))
+_OPTIONAL = ("reset", "pwdn")
+# What a kind can be set to: sizes (None: any), formats, pins that it needs and may have.
+_SIZES = {kind: ((160, 120), (320, 240)) for kind in KINDS[1:]}
+_FORMATS = {
+    "synthetic": FORMATS,
+    "ov7670": ("rgb565", "yuyv"),
+    "ov2640": ("rgb565", "yuyv"),
+    "hm01b0": ("grey",),
+}
+_PINS = {
+    "synthetic": ((), ()),
+    "ov7670": (_BUS, _OPTIONAL),
+    "ov2640": (_BUS, _OPTIONAL),
+    "hm01b0": (_BUS, ()),  # it has neither: it is reset over its bus
+}
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera: its kind, the size of its frames in pixels, their format, its pins by name."""
+
+    kind: str
+    width: int
+    height: int
+    format: str
+    pins: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of RAM of a frame, which the firmware holds as RGB888."""
+        return 3 * self.width * self.height
+
+
+@dataclass(frozen=True)
+class Output:
+    """A pin that an alarm switches on.
+
+    Attributes:
+        pin: its number, as the family counts.
+        max_on_ms: milliseconds that it is on at most.
+        rest_ms: milliseconds that it is off at least, afterwards and after a start.
+        active: the level that is on, "high" or "low".
+    """
+
+    pin: int
+    max_on_ms: int
+    rest_ms: int
+    active: str = "high"
+
+
+def hello_bytes(camera: Camera | None, outputs: Mapping[str, Output]) -> int:
+    """Return what they take of the answer to hello: see docs/link.md."""
+    return (13 if camera else 0) + sum(12 + len(name) for name in outputs)
+
+
+def check_camera(camera: Camera, family: str, where: str) -> None:
+    """Check what types cannot say of a camera.
+
+    Args:
+        camera: as the file has it.
+        family: of the chip: `hal.name`.
+        where: the file, for messages.
+
+    Raises:
+        LotorError: names the key.
+    """
+    choose(where, "camera.kind", camera.kind, KINDS)
+    kind = camera.kind
+    choose(where, "camera.format", camera.format, _FORMATS[kind], f" for {kind}")
+    size = camera.width, camera.height
+    for key, side in zip(("width", "height"), size, strict=True):
+        if not 1 <= side <= _LARGEST:
+            raise LotorError(f"{where}: 'camera.{key}' is {side}; it may be 1 to {_LARGEST} pixels")
+    if size not in _SIZES.get(kind, (size,)):
+        known = " or ".join(f"{w} x {h}" for w, h in _SIZES[kind])
+        raise LotorError(f"{where}: a frame of {size[0]} x {size[1]}; {kind} gives {known}")
+    if camera.format == "yuyv" and camera.width % 2:
+        raise LotorError(f"{where}: 'camera.width' is {size[0]}; yuyv has pixels in pairs")
+    _check_pins(camera, where)
+    if kind != "synthetic" and family not in CAPTURES:
+        raise LotorError(
+            f"{where}: 'camera.kind' is '{kind}', and family {family} takes no frames off a bus "
+            "yet (docs/cameras.md); 'synthetic' is fed over the link"
+        )
+
+
+def _check_pins(camera: Camera, where: str) -> None:
+    needed, more = _PINS[camera.kind]
+    for name, pin in camera.pins.items():
+        if not needed:
+            raise LotorError(f"{where}: 'camera.pins.{name}': a {camera.kind} camera has no pins")
+        choose(where, "camera.pins", name, (*needed, *more), f" for {camera.kind}")
+        if not 0 <= pin < 256:
+            raise LotorError(f"{where}: 'camera.pins.{name}' is {pin}; it may be 0 to 255")
+    if missing := [name for name in needed if name not in camera.pins]:
+        raise LotorError(f"{where}: the key 'camera.pins.{missing[0]}' is missing")
+    places = list(camera.pins.items())
+    for at, (name, pin) in enumerate(places):
+        for other, its in places[:at]:
+            if its == pin:
+                raise LotorError(f"{where}: 'camera.pins.{name}' and '{other}' are both {pin}")
+
+
+def check_outputs(outputs: Mapping[str, Output], family: str, where: str) -> None:
+    """Check what types cannot say of outputs.
+
+    Raises:
+        LotorError: names the key.
+    """
+    if outputs and family not in SWITCHES:
+        raise LotorError(
+            f"{where}: [outputs]: family {family} switches none yet; {' and '.join(SWITCHES)} do"
+        )
+    if len(outputs) > MOST_OUTPUTS:
+        raise LotorError(f"{where}: {len(outputs)} outputs; a board has at most {MOST_OUTPUTS}")
+    pins: dict[int, str] = {}
+    for name, output in outputs.items():
+        if not (name.isascii() and name.isidentifier() and len(name) <= 24):
+            raise LotorError(
+                f"{where}: 'outputs.{name}': a name has at most 24 letters, digits and _"
+            )
+        choose(where, f"outputs.{name}.active", output.active, ("high", "low"))
+        if not 0 <= output.pin < 256:
+            raise LotorError(f"{where}: 'outputs.{name}.pin' is {output.pin}; it may be 0 to 255")
+        if output.pin in pins:
+            raise LotorError(
+                f"{where}: 'outputs.{name}' and '{pins[output.pin]}' are both on pin {output.pin}"
+            )
+        pins[output.pin] = name
+        for key, value, most in (
+            ("max_on_ms", output.max_on_ms, 600_000),
+            ("rest_ms", output.rest_ms, 86_400_000),
+        ):
+            if not 1 <= value <= most:
+                raise LotorError(
+                    f"{where}: 'outputs.{name}.{key}' is {value}; it may be 1 to {most}"
+                )
+
+
+def choose(where: str, key: str, value: str, known: tuple[str, ...], whose: str = "") -> None:
+    """Refuse a value that is not among those known.
+
+    Raises:
+        LotorError: names the key, and what was probably meant.
+    """
+    if value not in known:
+        raise LotorError(
+            f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
+            f"{' or '.join(known)}{whose}"
+        )
