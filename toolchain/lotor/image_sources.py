@@ -247,7 +247,7 @@ SECTIONS {{{boot_section}
     .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
     .data : {{
         __data_start = .;
-        *(.data .data.*)
+        *(.data .data.* .in_ram)
         . = ALIGN(4);
         __data_end = .;
     }} > RAM AT > FLASH :data
