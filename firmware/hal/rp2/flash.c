@@ -7,17 +7,11 @@
 #include <string.h>
 
 #include "../flash.h"
+#include "../flash_limits.h"
 #include "flash_bus.h"
 
 enum { PAGE = 256, SECTOR = 4096, STATUS_BUSY = 1 };
 enum { PAGE_PROGRAM = 0x02, READ_STATUS = 0x05, WRITE_ENABLE = 0x06, SECTOR_ERASE = 0x20 };
-
-/* How large the flash is only the board's file says. What lies below stays: without it nothing
-   starts. */
-static bool ours(uint32_t address, uint32_t bytes) {
-    const uint32_t end = LOTOR_SLOT_ADDRESS + 2 * LOTOR_SLOT_BYTES;
-    return address >= LOTOR_STATE_ADDRESS && address <= end && bytes <= end - address;
-}
 
 /* One command that changes `bytes` from here on; `data` is in RAM. The core's ticks stand still
    when SysTick wraps more than once meanwhile, and the UART keeps what its FIFO takes. */
@@ -48,7 +42,7 @@ command(uint8_t code, uint32_t address, const uint8_t *data, uint32_t bytes) {
 }
 
 uint32_t hal_flash_page(uint32_t address) {
-    return address % SECTOR == 0 && ours(address, SECTOR) ? SECTOR : 0;
+    return address % SECTOR == 0 && flash_writable(address, SECTOR) ? SECTOR : 0;
 }
 
 /* Serial flash tells no errors: both look what has become of it. */
@@ -64,7 +58,7 @@ int hal_flash_erase(uint32_t address) {
 }
 
 int hal_flash_write(uint32_t address, const void *data, uint32_t bytes) {
-    if (address % LOTOR_FLASH_UNIT || bytes % LOTOR_FLASH_UNIT || !ours(address, bytes))
+    if (!flash_writable(address, bytes))
         return -1;
     const uint8_t *from = data;
     while (bytes) {
