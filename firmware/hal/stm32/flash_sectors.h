@@ -62,7 +62,7 @@ int hal_flash_write(uint32_t address, const void *data, uint32_t bytes) {
     if (!flash_writable(address, bytes) || flash_begin(&caches))
         return -1;
     FLASH_CR = CR_PSIZE_WORD | CR_PG;
-    for (uint32_t i = 0; i < bytes && !(FLASH_SR & FLASH_SR_ERRORS); i += 4) {
+    for (uint32_t i = 0; i < bytes; i += 4) {
         uint32_t word;
         memcpy(&word, (const uint8_t *)data + i, sizeof word);
         REGISTER(address + i) = word;

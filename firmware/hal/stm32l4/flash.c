@@ -26,7 +26,7 @@
 
 #define FLASH_MEMORY 0x08000000u
 
-enum { BANK_BYTES = 1 << 20, CR_PER = 1u << 1, CR_PNB = 3, CR_BKER = 1u << 11 };
+enum { BANK_BYTES = 1 << 20, CR_PER = 1u << 1, CR_PNB = 3 };
 enum { ECCR_ADDRESS = 0x1FFFFF, ECCR_BANK = 1u << 21, ECCR_SYSTEM = 1u << 22 };
 #define ECCR_ECCD (1u << 31 | 1u << 29) /* ECCD, and ECCD2 of a single bank */
 
@@ -44,9 +44,7 @@ int hal_flash_erase(uint32_t address) {
     const uint32_t bytes = hal_flash_page(address), offset = address - FLASH_MEMORY;
     if (!bytes || flash_begin(&caches))
         return -1;
-    const bool second = two_banks() && offset >= BANK_BYTES;
-    const uint32_t number = (second ? offset - BANK_BYTES : offset) / bytes;
-    FLASH_CR = (second ? CR_BKER : 0u) | number << CR_PNB | CR_PER;
+    FLASH_CR = offset / bytes << CR_PNB | CR_PER; /* BKER, the bank, is the number's ninth bit */
     FLASH_CR |= CR_STRT;
     BARRIER();
     return flash_end(caches);
@@ -57,7 +55,7 @@ int hal_flash_write(uint32_t address, const void *data, uint32_t bytes) {
     if (!flash_writable(address, bytes) || flash_begin(&caches))
         return -1;
     FLASH_CR = CR_PG;
-    for (uint32_t i = 0; i < bytes && !(FLASH_SR & FLASH_SR_ERRORS); i += 8) {
+    for (uint32_t i = 0; i < bytes; i += 8) {
         uint32_t words[2];
         memcpy(words, (const uint8_t *)data + i, sizeof words);
         REGISTER(address + i) = words[0]; /* waits for its other half */
@@ -74,7 +72,7 @@ bool flash_torn(uint32_t from, uint32_t to) {
     if (!(flags & ECCR_ECCD) || flags & ECCR_SYSTEM)
         return false;
     uint32_t address = FLASH_MEMORY + (flags & ECCR_ADDRESS);
-    if (two_banks() && flags & ECCR_BANK)
+    if (flags & ECCR_BANK) /* of two */
         address += BANK_BYTES;
     if (address >= from && address < to)
         return false;
