@@ -19,3 +19,10 @@ void sodium_memzero(void *const at, const size_t bytes) {
 int sodium_memcmp(const void *const a, const void *const b, size_t bytes) {
     return memcmp(a, b, bytes) ? -1 : 0; /* nothing secret is compared */
 }
+
+int sodium_is_zero(const unsigned char *bytes, const size_t number) {
+    unsigned char any = 0;
+    for (size_t i = 0; i < number; i++)
+        any |= bytes[i];
+    return any == 0;
+}

@@ -7,10 +7,6 @@
 #include "layout.h"
 #include "lotor_model.h"
 
-extern const uint32_t __vectors[]; /* of the linker script: the image lies where it was linked */
-
-uint32_t trial_running(void) { return (uint32_t)(uintptr_t)__vectors >= slot_address(1); }
-
 int trial_pending(void) { return state_read().trial == trial_running(); }
 
 /* The first model whose self-test fails, or their number. */

@@ -4,6 +4,7 @@
 function for each model) and the linker script.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from lotor.targets import Target
 # script knows them by it.
 MODELS_GROUP = "lotor-models"
 
+FAULT_STACK_BYTES = 512
 _INSTRUCTION_NS = 128  # what an emulated instruction takes: QEMU's -icount shift=7
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
@@ -157,10 +159,40 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
     lines = [line[:-1] if any(name in line for name in plain) else line for line in lines]
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
+    if board:
+        lines += update_config(board)
     head = "/* Sizes and options of this image; written by the build. */"
     return "\n".join(
         [head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""]
     )
+
+
+def update_config(board: Board, public_key: bytes | None = None) -> list[str]:
+    """Return the lines of `lotor_config.h` about updates; none for a board without.
+
+    Args:
+        board: the board.
+        public_key: what a boot loader takes signatures of, 32 bytes; images need none.
+    """
+    if board.update is None:
+        return []
+    # The boot loader finds there what handles an exception, on a core without VTOR.
+    forward = board.memory.ram.origin + board.build.stack_bytes + FAULT_STACK_BYTES
+    values = {
+        "LOTOR_FLASH_UNIT": board.update.write_bytes,
+        "LOTOR_BOOT_ADDRESS": board.memory.flash.origin,
+        "LOTOR_STATE_ADDRESS": board.state_address(0),
+        "LOTOR_STATE_BYTES": board.update.state_bytes,
+        "LOTOR_SLOT_ADDRESS": board.slot_address(0),
+        "LOTOR_SLOT_BYTES": board.update.slot_bytes,
+        "LOTOR_FORWARD": forward,
+    }
+    lines = ["#define LOTOR_UPDATE 1", *(f"#define {k} {v:#x}u" for k, v in values.items())]
+    name = hashlib.sha256(board.name.encode()).digest()
+    lines.append(f"#define LOTOR_BOARD_HASH {{{_bytes(name)}}}")
+    if public_key:
+        lines.append(f"#define LOTOR_UPDATE_KEY {{{_bytes(public_key)}}}")
+    return lines
 
 
 def image_source(
