@@ -53,7 +53,7 @@ static const struct {
    are saved already, LR (EXC_RETURN) and the stack stay as they are. */
 __attribute__((naked, used)) void Forward_Handler(void) {
     __asm volatile("mrs r0, ipsr\n"
-                   "lsls r0, r0, #2\n"
+                   "lsl r0, #2\n"
                    "ldr r1, =%c0\n"
                    "ldr r1, [r1]\n"
                    "ldr r0, [r1, r0]\n"

@@ -12,15 +12,15 @@
 
 enum { GUARD_BYTES = 16, TRACE = 1 };
 
-#ifdef LOTOR_UPDATE
-enum { SCRATCH_BYTES = 4096 }; /* of stack, for checking a signature */
+/* With updates at least a stack for checking a signature. */
+#if defined LOTOR_UPDATE && LOTOR_ARENA_BYTES < 4096
+enum { BUFFER_BYTES = 4096 + GUARD_BYTES };
 #else
-enum { SCRATCH_BYTES = 0 };
+enum { BUFFER_BYTES = LOTOR_ARENA_BYTES + GUARD_BYTES };
 #endif
 
 /* One arena for all models, and bytes behind it that no run may touch. */
-enum { NEEDED_BYTES = LOTOR_ARENA_BYTES + GUARD_BYTES };
-static _Alignas(16) uint8_t arena[NEEDED_BYTES > SCRATCH_BYTES ? NEEDED_BYTES : SCRATCH_BYTES]
+static _Alignas(16) uint8_t arena[BUFFER_BYTES]
 #ifndef LOTOR_HOST
     __attribute__((section(".arena")))
 #endif

@@ -7,6 +7,7 @@
 #include "../update/receive.h"
 #include "../update/slot.h"
 #include "../update/trial.h"
+#include "frame.h"
 #include "server.h"
 
 /* The last piece taken: its repetition is answered again. */

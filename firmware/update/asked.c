@@ -5,7 +5,9 @@
 #include "boot_api.h"
 
 static const boot_api *api(void) {
-    const uint32_t *vectors = flash_at(LOTOR_BOOT_ADDRESS);
+    uint32_t boot = LOTOR_BOOT_ADDRESS;
+    __asm("" : "+r"(boot)); /* or the compiler takes an address of 0 for none */
+    const uint32_t *vectors = flash_at(boot);
     const boot_api *found = flash_at(vectors[BOOT_API_WORD]);
     LOTOR_ASSERT(found->magic == BOOT_API_MAGIC && found->version == BOOT_API_VERSION);
     return found;

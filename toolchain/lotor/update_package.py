@@ -1,9 +1,9 @@
 """Packages of updates: one image, linked for each slot, behind headers that may be signed.
 
-The header is `slot_header` of firmware/update/layout.h, little-endian: magic, format, SHA-256 of the
-board's name, version, flags, address of the image, its bytes, build id, SHA-256 of the image, zeros,
-Ed25519 signature (RFC 8032) over all before it, CRC-32. A package is a zip file of both slots and
-`package.json`.
+The header is `slot_header` of firmware/update/layout.h, little-endian: magic, format, SHA-256 of
+the board's name, version, flags, address of the image, its bytes, build id, SHA-256 of the image,
+zeros, Ed25519 signature (RFC 8032) over all before it, CRC-32. A package is a zip file of both
+slots and `package.json`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same package gives the same bytes
 
 @dataclass(frozen=True)
 class Slot:
-    """An image for one slot: its header (512 bytes), and the image, a multiple of the write unit."""
+    """An image for one slot: its header, 512 bytes, and a multiple of the unit of writing."""
 
     header: bytes
     image: bytes
