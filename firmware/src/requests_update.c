@@ -10,9 +10,9 @@
 #include "frame.h"
 #include "server.h"
 
-/* The last piece taken: its repetition is answered again. */
+/* The last piece or end taken: its repetition is answered again. */
 static struct {
-    bool any;
+    enum { NOTHING, PIECE, END } kind;
     uint16_t seq;
     uint32_t offset, next;
 } last;
@@ -35,12 +35,12 @@ link_error update_data_request(const request *r, writer *answer) {
     if (r->length < HEAD || r->length > HEAD + FRAME_MAX_DATA)
         return ERROR_LENGTH;
     const uint32_t offset = get_u32(r->payload);
-    if (!last.any || last.seq != r->seq || last.offset != offset) {
+    if (last.kind != PIECE || last.seq != r->seq || last.offset != offset) {
         const receive_fault fault =
             receive_data(offset, r->payload + HEAD, (uint32_t)(r->length - HEAD));
         if (fault)
             return error_of(fault);
-        last.any = true;
+        last.kind = PIECE;
         last.seq = r->seq;
         last.offset = offset;
         last.next = receive_next();
@@ -53,8 +53,12 @@ link_error update_finish_request(const request *r, writer *answer) {
     (void)answer;
     if (r->length)
         return ERROR_LENGTH;
-    last.any = false;
-    return error_of(receive_finish());
+    if (last.kind == END && last.seq == r->seq)
+        return ERROR_NONE;
+    const receive_fault fault = receive_finish();
+    last.kind = fault ? NOTHING : END;
+    last.seq = r->seq;
+    return error_of(fault);
 }
 
 void put_update(writer *answer) {

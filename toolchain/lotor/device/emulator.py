@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lotor.board import Board, Emulator
@@ -246,6 +246,14 @@ def running(board: str) -> Running | None:
             _path(board).unlink(missing_ok=True)
             state = None
     return state
+
+
+def now_runs(board: str, elf: Path, models: list[dict[str, str]], build_id: str) -> None:
+    """Note that an emulated board took another image by itself; see `Running`."""
+    with _held(board):
+        state = _read(board)
+        if state is not None and _alive(state):
+            _write(replace(state, elf=elf, models=models, build_id=build_id))
 
 
 def stop(board: str) -> bool:
