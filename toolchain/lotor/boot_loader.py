@@ -144,7 +144,11 @@ def _description(board: Board, folder: Path, sodium: Path) -> dict[str, Any]:
 
 
 def _linker_script(board: Board) -> str:
-    """Return the linker script: nothing that images call may have a place in RAM."""
+    """Return the linker script: nothing that images call may have a place in RAM.
+
+    libsodium's variables without a value are zeros that it only reads, to hinder the compiler: they
+    lie in flash.
+    """
     flash, ram, stage = board.memory.flash, board.memory.ram, board.memory.boot
     low = ram.origin + board.build.stack_bytes + FAULT_STACK_BYTES + FORWARD_BYTES + NOINIT_BYTES
     stage_memory = stage_section = ""
@@ -163,11 +167,12 @@ SECTIONS {{{stage_section}
     .text : {{
         KEEP(*(.vectors)) KEEP(*(.image_def))
         *(.text .text.* .rodata .rodata.*)
+        */sodium/*.o(.bss .bss.* COMMON)
         . = ALIGN(4);
     }} > FLASH
     .shared_data : {{
         */boot/*.o(.data .data.* .bss .bss.* COMMON)
-        */sodium/*.o(.data .data.* .bss .bss.* COMMON)
+        */sodium/*.o(.data .data.*)
     }} > RAM
     .data : {{
         __data_start = .;

@@ -291,9 +291,7 @@ class Hello:
     @classmethod
     def parse(cls, payload: bytes) -> Self:
         """Read the answer to hello."""
-        values: dict[
-            str, str | int | bytes | Fault | UpdateState | tuple[ModelInfo, ...] | None
-        ] = {}
+        values: dict[str, Any] = {}
         models: list[ModelInfo] = []
         texts = {1: "board", 2: "chip", 3: "version", 6: "tick_unit"}
         words = {5: "clock", 7: "arena_bytes", 8: "max_payload", 12: "resets", 13: "reset_reason"}
