@@ -12,8 +12,15 @@
 
 enum { GUARD_BYTES = 16, TRACE = 1 };
 
+/* With updates at least a stack for checking a signature. */
+#if defined LOTOR_UPDATE && LOTOR_ARENA_BYTES < 4096
+enum { BUFFER_BYTES = 4096 + GUARD_BYTES };
+#else
+enum { BUFFER_BYTES = LOTOR_ARENA_BYTES + GUARD_BYTES };
+#endif
+
 /* One arena for all models, and bytes behind it that no run may touch. */
-static _Alignas(16) uint8_t arena[LOTOR_ARENA_BYTES + GUARD_BYTES]
+static _Alignas(16) uint8_t arena[BUFFER_BYTES]
 #ifndef LOTOR_HOST
     __attribute__((section(".arena")))
 #endif
@@ -163,22 +170,40 @@ static void fill_inputs(uint32_t x) {
     }
 }
 
-link_error self_test_request(const request *r, writer *answer) {
-    if (r->length)
-        return ERROR_LENGTH;
-    if (!model()->self_test_seed)
-        return ERROR_NOT_READY;
+/* Run on the fixed input; the CRC-32 over all outputs. */
+static link_error self_test(uint32_t *crc) {
     state.have_outputs = false;
     state.answered = false;
     fill_inputs(model()->self_test_seed);
     reset();
     const link_error error = run(false);
     reset();
+    *crc = 0;
+    for (uint8_t i = 0; i < model()->outputs; i++)
+        *crc = crc32_update(*crc, arena + model()->output[i].offset, model()->output[i].bytes);
+    return error;
+}
+
+#ifdef LOTOR_UPDATE
+bool model_self_test(uint8_t index) {
+    uint32_t crc = 0;
+    model_select(index);
+    return !model()->self_test_seed ||
+           (!self_test(&crc) && !state.result && crc == model()->self_test_crc);
+}
+
+void *model_scratch_top(void) { return arena + sizeof arena / 8 * 8; }
+#endif
+
+link_error self_test_request(const request *r, writer *answer) {
+    if (r->length)
+        return ERROR_LENGTH;
+    if (!model()->self_test_seed)
+        return ERROR_NOT_READY;
+    uint32_t crc = 0;
+    const link_error error = self_test(&crc);
     if (error)
         return error;
-    uint32_t crc = 0;
-    for (uint8_t i = 0; i < model()->outputs; i++)
-        crc = crc32_update(crc, arena + model()->output[i].offset, model()->output[i].bytes);
     put_u32(answer, crc);
     put_u32(answer, model()->self_test_crc);
     put_u32(answer, (uint32_t)state.result);

@@ -15,9 +15,11 @@ from lotor.device.ports import Busy, locate, port_lock
 from lotor.device.ready import compile_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
+from lotor.flash_content import FIRST_VERSION, with_boot_loader
 from lotor.host import load
 from lotor.progress import Progress
 from lotor.targets.preference import Optimize
+from lotor.update_key import Key, read_key
 from lotor.zoo import find_model
 
 _BOOT_SECONDS = 5.0
@@ -82,6 +84,8 @@ def flash(
     target: str | None = None,
     ram: int | None = None,
     optimize: Optimize = "speed",
+    key: Key | None = None,
+    version: int = FIRST_VERSION,
 ) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
@@ -91,6 +95,8 @@ def flash(
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
         optimize: what kernels are chosen for.
+        key: see `flash_image`.
+        version: see `flash_image`.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -102,17 +108,30 @@ def flash(
     if not names:
         raise LotorError("no model to flash: name one with `--model MODEL`")
     with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
-        compiled, tests = [], []
-        for name in names:
-            compiled.append(compile_for(board, name, ram, optimize, target))
-            progress.advance()
-            tests.append(self_test(load(str(find_model(name).path))))
-            progress.advance()
-        image = build_firmware(chosen, compiled, tests=tests)
-        progress.advance()
-        url, hello = flash_image(chosen, image)
+        image = built(chosen, names, progress, ram, optimize, target)
+        url, hello = flash_image(chosen, image, key, version)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
+
+
+def built(
+    board: Board,
+    names: Sequence[str],
+    progress: Progress,
+    ram: int | None = None,
+    optimize: Optimize = "speed",
+    target: str | None = None,
+) -> Image:
+    """Compile models and build their image, in `2 * len(names) + 1` steps; see `flash`."""
+    compiled, tests = [], []
+    for name in names:
+        compiled.append(compile_for(board.name, name, ram, optimize, target))
+        progress.advance()
+        tests.append(self_test(load(str(find_model(name).path))))
+        progress.advance()
+    image = build_firmware(board, compiled, tests=tests)
+    progress.advance()
+    return image
 
 
 def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, Hello]:
@@ -129,12 +148,21 @@ def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, H
     return flash_image(board, build_firmware(board, [compiled], tests=[self_test(load(str(path)))]))
 
 
-def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
+def flash_image(
+    board: Board, image: Image, key: Key | None = None, version: int = FIRST_VERSION
+) -> tuple[str, Hello]:
     """Flash an image; return the url of the board's port, and how the board greeted.
+
+    Args:
+        board: the board; one with updates also gets its boot loader.
+        image: for this board.
+        key: of a board with updates, whose key it takes from now on.
+        version: of the image on a board with updates.
 
     Raises:
         LotorError: flashing failed, or the board does not answer as this image.
     """
+    image = with_boot_loader(board, image, key or read_key(None), version)
     url = METHODS[board.flash.method](board, image)
     hello = _greet(url, board.name)
     if hello.build_id != image.build_id.hex():

@@ -44,6 +44,9 @@ class Request(IntEnum):
     RESET = 0x0A
     ECHO = 0x0B
     FAULT = 0x0C
+    UPDATE_BEGIN = 0x0D
+    UPDATE_DATA = 0x0E
+    UPDATE_FINISH = 0x0F
 
 
 class ErrorCode(IntEnum):
@@ -59,6 +62,21 @@ class ErrorCode(IntEnum):
     BUSY = 8
     BAD_CRC = 9
     OVERSIZED = 10
+    UPDATE_HEADER = 11
+    UPDATE_WRONG_BOARD = 12
+    UPDATE_WRONG_ADDRESS = 13
+    UPDATE_TOO_LARGE = 14
+    UPDATE_OLDER = 15
+    UPDATE_UNSIGNED = 16
+    UPDATE_BAD_SIGNATURE = 17
+    UPDATE_BUSY = 18
+    UPDATE_ON_TRIAL = 19
+    UPDATE_NOT_BEGUN = 20
+    UPDATE_REPEATED = 21
+    UPDATE_OUT_OF_ORDER = 22
+    UPDATE_TRUNCATED = 23
+    UPDATE_DAMAGED = 24
+    UPDATE_FLASH_FAILED = 25
 
 
 class FrameError(LotorError):
