@@ -3,17 +3,14 @@
 A bare program on the firmware's HAL reads requests from the line; the tests drive it.
 """
 
-import json
 import shutil
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,9 +23,10 @@ from lotor.device.uf2 import write as write_uf2
 from lotor.image_sources import config_header, linker_script
 from lotor.resources import resource
 from lotor.targets import find_target
+from pico_power import Power
 from tiny_model import TinyModel
 
-BOARD = load_board("pico")
+BOARD = replace(load_board("pico"), update=None)  # a program that starts by itself
 FLASH, SECTOR, PAGE = 0x1000_0000, 4096, 256
 FIRST, END = FLASH + 0x10_0000, FLASH + 0x11_0000  # what the bare program may write
 FREE = 0x1001_0000  # flash that nobody has written
@@ -150,7 +148,7 @@ class Chip:
     """The program's line, and the socket that has power over its chip."""
 
     line: socket.socket
-    power: socket.socket
+    control: Power
 
     def get(self, count: int) -> bytes:
         data = b""
@@ -171,15 +169,6 @@ class Chip:
     def write(self, address: int, data: bytes) -> int:
         return self.ask("w", address, len(data), data)
 
-    def control(self, *request: object) -> Any:
-        self.power.sendall(json.dumps(request).encode() + b"\n")
-        text = b""
-        while not text.endswith(b"\n"):
-            text += self.power.recv(1 << 16)
-        answer = json.loads(text)
-        assert "error" not in answer, answer
-        return answer["ok"]
-
     def skip(self, elf: Path) -> None:
         """Pass over what it has said so far, and is just saying."""
         self.line.sendall(b"r" + struct.pack("<2I", FLASH, 64))
@@ -193,12 +182,10 @@ def running(elf: Path, folder: Path, *arguments: str) -> Iterator[Chip]:
     path = folder / "power"
     with emulator.private(BOARD, elf, folder, "--control", str(path), *arguments) as url:
         port = int(url.rpartition(":")[2])
-        line = socket.create_connection(("127.0.0.1", port), timeout=60)
-        power = socket.socket(socket.AF_UNIX)
-        power.settimeout(60)
-        with line, power:
-            while power.connect_ex(str(path)):  # it has not made it yet
-                time.sleep(0.01)
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=60) as line,
+            Power(path) as power,
+        ):
             chip = Chip(line, power)
             chip.skip(elf)
             yield chip
@@ -381,6 +368,5 @@ def test_a_file_keeps_flash(elf: Path, tmp_path: Path) -> None:
 
 def test_the_control_socket_answers_nonsense(chip: Chip) -> None:
     for request in (["jump"], ["cut", 0, "before"], ["cut", 1, "soon"], ["load", "/nowhere"], "x"):
-        chip.power.sendall(json.dumps(request).encode() + b"\n")
-        assert "error" in json.loads(chip.power.recv(1 << 16))
+        assert "error" in chip.control.answer(request)
     assert chip.ask("p", FIRST) == SECTOR
