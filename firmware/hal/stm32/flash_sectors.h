@@ -24,7 +24,7 @@ enum { CR_SER = 1u << 1, CR_SNB = 3, CR_PSIZE_WORD = 2u << 8 }; /* 32 bits at on
 _Static_assert(LOTOR_FLASH_UNIT % 4 == 0, "words are written");
 
 /* The sector that begins here and its number: four of the first size, one four times as large, then
-   all eight times as large; 0 when none begins here. */
+   all eight times as large; 0 when none begins here. The last slot may end within its last one. */
 static uint32_t sector_at(uint32_t address, uint32_t *number) {
     const uint32_t offset = address - FLASH_MEMORY;
     uint32_t bytes = 8 * SECTOR_BYTES;
@@ -36,7 +36,7 @@ static uint32_t sector_at(uint32_t address, uint32_t *number) {
         bytes = 4 * SECTOR_BYTES;
         *number = 4;
     }
-    return offset % bytes == 0 && flash_writable(address, bytes) ? bytes : 0;
+    return offset % bytes == 0 && flash_writable(address, LOTOR_FLASH_UNIT) ? bytes : 0;
 }
 
 uint32_t hal_flash_page(uint32_t address) {
