@@ -10,7 +10,7 @@ import random
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from lotor.flash_content import with_boot_loader
 from lotor.update_key import Key
 
 PAGE = 1024
+
 
 class Tracer(Probe):
     """A probe that also stops the board where it is told to."""
@@ -126,12 +127,14 @@ def machine(board: Board, image: Image, folder: Path, key: Key | None = None) ->
 
 
 def trace(
-    machine: Machine, image: Image, update: "Sequence[object]", key: Key | None = None
+    machine: Machine, image: Image, update: Callable[[Session], object], key: Key | None = None
 ) -> list[Change]:
-    """Do what `update` (functions of a session) says; return every change of flash."""
+    """Do what `update` does in a session; return every change of flash."""
     elves = [image.elf, image.elf.with_name("firmware1.elf")]
     elves.append(build_boot_loader(machine.board, key.public if key else None).elf)
-    stores, erasures = zip(*(symbols(elf, "store", "hal_flash_erase") for elf in elves), strict=True)
+    stores, erasures = zip(
+        *(symbols(elf, "store", "hal_flash_erase") for elf in elves), strict=True
+    )
     for address in (*stores, *erasures):
         machine.probe.breakpoint(address)
     done = threading.Event()
@@ -139,8 +142,7 @@ def trace(
 
     def work() -> None:
         try:
-            for step in update:
-                step(machine.session)  # type: ignore[operator]
+            update(machine.session)
         except Exception as error:
             errors.append(error)
         done.set()
@@ -167,3 +169,59 @@ def trace(
     if errors:
         raise errors[0]
     return changes
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A moment: before `changes[index]`, or in it."""
+
+    index: int
+    torn: bool
+
+
+def play(
+    machine: Machine, before: bytes, changes: Sequence[Change], cuts: Iterable[Cut]
+) -> Iterator[tuple[Cut, Hello]]:
+    """Play cuts, in their order; yield how the board greets after each. It stands still meanwhile.
+
+    Args:
+        machine: the board.
+        before: its flash before the first change.
+        changes: see `trace`.
+        cuts: when.
+    """
+    board, origin = machine.board, machine.origin
+    state = slice(board.state_address(0) - origin, board.slot_address(0) - origin)
+    ideal, applied = bytearray(before), 0
+    machine.probe.write(origin, before)
+    for cut in cuts:
+        touched = [state]
+        while applied < cut.index:
+            touched.append(changes[applied].apply(ideal, origin))
+            applied += 1
+        content = bytearray(ideal)
+        if cut.torn:
+            torn = changes[cut.index].apply(content, origin, random.Random(cut.index))
+            touched.append(torn)
+        for where in touched:
+            machine.probe.write(origin + where.start, bytes(content[where]))
+        yield cut, machine.start()
+        if cut.torn:
+            machine.probe.write(origin + torn.start, bytes(ideal[torn]))
+
+
+def cuts_of(board: Board, changes: Sequence[Change], every: int) -> list[Cut]:
+    """Return cuts before and in each change of the state and each erasure, and each so-manyth.
+
+    Args:
+        board: whose state.
+        changes: see `trace`.
+        every: of the other words, each so-manyth.
+    """
+    state = range(board.state_address(0), board.slot_address(0))
+    return [
+        Cut(index, torn)
+        for index, change in enumerate(changes)
+        if change.address in state or change.word is None or index % every == 0
+        for torn in (False, True)
+    ]
