@@ -6,7 +6,7 @@ The C is the one of the boards, with libsodium's SHA-256 and, with a key, its Ed
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ typedef struct {
     int16_t layer;
     uint32_t version, pc, reserved, crc;
 } update_state;
-int model_begin(void);
+void model_begin(void);
 uint8_t *model_flash(void);
 void model_cut(long at, int into, uint64_t seed);
 long model_done(void);
@@ -50,14 +50,15 @@ int model_append(const update_state *state);
 def model_board(unit: int = 4, page: int = 256) -> Board:
     """Return a board of little flash, so that every cut can be tried."""
     update = Update(
-        boot_bytes=512,
+        boot_bytes=max(512, page),
         state_bytes=max(512, page),
-        slot_bytes=2048,
+        slot_bytes=max(2048, page),
         write_bytes=unit,
         erase_bytes=(page,),
         development=True,
     )
-    flash = Region(0x1000_0000, 512 + 2 * update.state_bytes + 2 * update.slot_bytes)
+    size = update.boot_bytes + 2 * update.state_bytes + 2 * update.slot_bytes
+    flash = Region(0x1000_0000, size)
     board = load_board("microbit")
     return replace(board, memory=replace(board.memory, flash=flash), update=update)
 
@@ -124,7 +125,6 @@ def _library(unit: int, page: int, public: bytes | None) -> tuple[Any, FFI]:
     config += [
         f"#define LOTOR_ERASE_BYTES {page}u",
         f"#define LOTOR_FLASH_ORIGIN {board.flash_origin:#x}u",
-        f"#define LOTOR_FLASH_BYTES {board.memory.flash.bytes}u",
         "#define LOTOR_DATA_BYTES 512",
     ]
     (folder / "lotor_config.h").write_text("#pragma once\n" + "\n".join(config) + "\n")
@@ -148,17 +148,10 @@ def _library(unit: int, page: int, public: bytes | None) -> tuple[Any, FFI]:
     return lib, ffi
 
 
-_mapped: dict[int, bool] = {}
-
-
 def flash_of(unit: int = 4, page: int = 256, key: Key | None = None) -> Flash:
     """Return a board in RAM, with image 1 in slot 0."""
     lib, ffi = _library(unit, page, key.public if key else None)
-    if id(lib) not in _mapped:
-        # All of them lie at the same place: the largest is mapped once.
-        if not _mapped and lib.model_begin() != 0:
-            raise RuntimeError("no memory at the address of the model's flash")
-        _mapped[id(lib)] = True
+    lib.model_begin()
     flash = Flash(model_board(unit, page), lib, ffi, key)
     flash.erase(flash.image(1, 0))
     return flash
@@ -174,6 +167,9 @@ class Count:
     wrong: int = 0
     failed_updates: int = 0
 
+    def __add__(self, other: "Count") -> "Count":
+        return Count(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
     @property
     def good(self) -> bool:
         """Whether every cut was survived."""
@@ -188,13 +184,14 @@ def records(flash: Flash, number: int) -> None:
 
 
 def cut_everywhere(
-    flash: Flash, behaviour: int = GOOD, nested: bool = True, step: int = 1
+    flash: Flash, behaviour: int = GOOD, nested: bool = True, last: int | None = None
 ) -> Iterator[Count]:
     """Cut an update, its trial and confirmation or rollback at every operation; yield each count.
 
     The board runs image 1. Image 2 is sent; after the cut the board must run 1 or (if it is good)
     2, whole; then image 3 must be taken, confirmed and run. Each cut falls before an operation,
-    and in three random ways into it. With `nested` the recovery is cut everywhere, too.
+    and in three random ways into it. With `nested` the recovery is cut everywhere, too; with
+    `last` only the last operations of the update are.
     """
     old, other = int(flash.lib.trial_running()), 1 - int(flash.lib.trial_running())
     image = flash.image(2, other, behaviour)
@@ -208,7 +205,7 @@ def cut_everywhere(
     total = int(flash.lib.model_done())
     assert whole == (2 if behaviour == GOOD else 1), whole
     allowed = {1, 2} if behaviour == GOOD else {1}
-    for at in range(0, total, step):
+    for at in range(total - min(last or total, total), total):
         for seed in range(4):
             count = Count(cuts=1)
             flash.content = before

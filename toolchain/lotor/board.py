@@ -235,6 +235,12 @@ class Board:
         """Return where slot 0 or 1 of a board with updates begins, its header first."""
         return self.state_address(2) + slot * self._update.slot_bytes
 
+    def image_address(self, slot: int = 0) -> int:
+        """Return where an image begins; on a board with updates in one of its slots."""
+        if self.update is None:
+            return self.memory.flash.origin
+        return self.slot_address(slot) + SLOT_HEADER_BYTES
+
     @property
     def _update(self) -> Update:
         if self.update is None:

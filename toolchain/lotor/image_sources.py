@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 from lotor import __version__
-from lotor.board import SLOT_HEADER_BYTES, TICK_SOURCES, Board
+from lotor.board import TICK_SOURCES, Board
 from lotor.device.link import DATA_BYTES
 from lotor.errors import LotorError
 from lotor.targets import Target
@@ -259,12 +259,11 @@ def linker_script(board: Board, slot: int = 0) -> str:
     cache. The models' constants and code have sections of their own, so that their sizes can be
     told.
     """
-    flash, ram, boot = board.memory.flash.origin, board.memory.ram, board.memory.boot
+    flash, ram, boot = board.image_address(slot), board.memory.ram, board.memory.boot
     models = f"*/{MODELS_GROUP}/*.o"
     forward = noinit_check = ""
     if board.update:
         boot = None  # before the boot loader
-        flash = board.slot_address(slot) + SLOT_HEADER_BYTES
         forward = f"\n        . += {FORWARD_BYTES};"
         noinit_check = (
             f'\n    ASSERT(SIZEOF(.noinit) <= {NOINIT_BYTES}, "the boot loader uses the rest")'

@@ -158,7 +158,7 @@ def make_slot(
         hashlib.sha256(board.name.encode()).digest(),
         version,
         _ALLOW_OLDER * allow_older,
-        board.slot_address(number) + SLOT_HEADER_BYTES,
+        board.image_address(number),
         len(image),
         build_id,
         hashlib.sha256(image).digest(),

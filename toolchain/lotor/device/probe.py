@@ -33,7 +33,10 @@ class Probe:
             raise LotorError(f"the emulator's debug port does not answer: {error}") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._read = b""
-        self.ask("?")
+        # A board that ran stops, and says so unasked: its thread is told last.
+        answer = self.ask("qC")
+        while not answer.startswith("QC"):
+            answer = self.answer()
 
     def ask(self, packet: str) -> str:
         """Send a packet; return the answer.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lotor.board import Board, load_board
+from lotor.board import Board
 from lotor.build import Image
 from lotor.device import emulator
 from lotor.device.link import ErrorCode
@@ -137,31 +137,36 @@ def update(board: str, package: Package, image: Image | None = None) -> UpdateRe
     Raises:
         LotorError: the board refused it (the running image is untouched) or does not answer.
     """
-    begun = time.monotonic()
-    load_board(board)
     with Session.open(board) as session:
-        slot = 1 - _state(session.greeting, board).slot
-        try:
-            send(session, package)
-        except DeviceError as error:
-            mend = _MENDS.get(ErrorCode(error.code)) if error.code in set(ErrorCode) else None
-            raise LotorError(f"{error}" + (f": {mend}" if mend else "")) from error
-        try:
-            hello = session.reset()
-        except NoAnswer as error:
-            raise LotorError(
-                f"board {board} does not answer with version {package.version}: reset it or cut "
-                "its power, and it goes back to the version before"
-            ) from error
-    state = _state(hello, board)
+        done = try_out(session, package)
+    if done.confirmed:
+        _note(board, package, image, _state(done.hello, board).slot)
+    return done
+
+
+def try_out(session: Session, package: Package) -> UpdateResult:
+    """Do what `update` does, in a session."""
+    begun, board = time.monotonic(), package.board
+    slot = 1 - _state(session.greeting, session.where).slot
+    try:
+        send(session, package)
+    except DeviceError as error:
+        mend = _MENDS.get(ErrorCode(error.code)) if error.code in set(ErrorCode) else None
+        raise LotorError(f"{error}" + (f": {mend}" if mend else "")) from error
+    try:
+        hello = session.reset()
+    except NoAnswer as error:
+        raise LotorError(
+            f"{session.where} does not answer with version {package.version}: reset it or cut "
+            "its power, and it goes back to the version before"
+        ) from error
+    state = _state(hello, session.where)
     confirmed = (
         state.slot == slot
         and state.outcome == UpdateOutcome.CONFIRMED
         and hello.build_id == package.build_id.hex()
     )
     reason = "" if confirmed else state.why([model["name"] for model in package.models])
-    if confirmed:
-        _note(board, package, image, slot)
     size = len(package.slots[slot].image)
     seconds = time.monotonic() - begun
     return UpdateResult(board, package.version, size, confirmed, reason, hello, seconds)
