@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from lotor import libsodium
 from lotor.board import load_board
 from lotor.build import Image, SelfTest, build_firmware
 from lotor.device import emulator, emulator_programs
@@ -22,24 +21,16 @@ from lotor.device.link import Request
 from lotor.device.messages import Hello, LogLine, UpdateOutcome, UpdateState
 from lotor.device.session import Session
 from lotor.device.update import package_of, send
-from lotor.errors import LotorError
 from lotor.flash_content import with_boot_loader
 from lotor.update_package import Package
 from pico_power import Power
+from played import needs_libsodium
 from tiny_model import INPUT_BYTES, TinyModel
 
 BOARD = load_board("pico")
 DATA = bytes(i * 31 % 256 for i in range(INPUT_BYTES))
 OLD, NEW = TinyModel("tiny"), TinyModel("tiny", delta=5)
 MOMENTS = ("before", "during", "after")
-
-
-def _lacks_libsodium() -> str:
-    try:
-        libsodium.find()
-    except LotorError as error:
-        return str(error)
-    return ""
 
 
 pytestmark = [
@@ -52,7 +43,7 @@ pytestmark = [
         ),
         reason="needs node and `make setup-dev`",
     ),
-    pytest.mark.skipif(bool(_lacks_libsodium()), reason=_lacks_libsodium()),
+    needs_libsodium,
 ]
 
 
