@@ -39,7 +39,7 @@ def test_an_image_lies_where_the_chip_starts_it(name: str, images: dict[str, Ima
     assert image.flash_bytes < board.flash_limit and image.ram_bytes < board.ram_limit
     stack, start = struct.unpack("<II", image.bin.read_bytes()[:8])
     assert stack == board.memory.ram.origin + board.build.stack_bytes
-    assert start & 1 and 0 < start - board.memory.flash.origin < image.flash_bytes
+    assert start & 1 and 0 < start - board.image_address() < image.flash_bytes
 
 
 def test_registers_that_only_hardware_sees(images: dict[str, Image]) -> None:

@@ -8,6 +8,10 @@
 #include "../watch/watch.h"
 #endif
 
+#ifdef LOTOR_UPDATE
+#include "../update/trial.h"
+#endif
+
 int main(void) {
     hal_init();
 #ifdef LOTOR_CAMERA
@@ -16,6 +20,9 @@ int main(void) {
     fault_boot();
     server_init();
     hal_watchdog_start();
+#ifdef LOTOR_UPDATE
+    trial_start();
+#endif
     for (;;) {
         server_poll();
         hal_watchdog_feed();

@@ -57,6 +57,9 @@ link_error hello_request(const request *r, writer *answer) {
     put_tagged_u32(answer, 13, fault_reset_reason());
     if (fault_last())
         put_fault(answer, fault_last());
+#ifdef LOTOR_UPDATE
+    put_update(answer);
+#endif
     for (uint32_t i = 0; i < lotor_model_count; i++)
         put_model(answer, (uint8_t)i);
     return ERROR_NONE;

@@ -14,18 +14,20 @@
 #include "../watch/watch.h"
 #endif
 
-enum {
-    GUARD_BYTES = 16,
-    ARENA_SIZE = LOTOR_ARENA_BYTES + GUARD_BYTES,
-    TRACE = 1,
-    QUICK = 1,
-};
+enum { GUARD_BYTES = 16, TRACE = 1, QUICK = 1 };
+
+/* With updates at least a stack for checking a signature. */
+#if defined LOTOR_UPDATE && LOTOR_ARENA_BYTES < 4096
+enum { BUFFER_BYTES = 4096 + GUARD_BYTES };
+#else
+enum { BUFFER_BYTES = LOTOR_ARENA_BYTES + GUARD_BYTES };
+#endif
 
 /* One arena for all models, and bytes behind it that no run may touch. */
 #if LOTOR_ARENA_OF_HAL
 static uint8_t *arena;
 #else
-static _Alignas(16) uint8_t arena[ARENA_SIZE]
+static _Alignas(16) uint8_t arena[BUFFER_BYTES]
 #ifndef LOTOR_HOST
     __attribute__((section(".arena")))
 #endif
@@ -68,13 +70,13 @@ static void reset(void) {
 static uint8_t *guard(void) { return arena + model()->arena_bytes; }
 
 static size_t guard_bytes(void) {
-    return state.painted ? ARENA_SIZE - model()->arena_bytes : GUARD_BYTES;
+    return state.painted ? BUFFER_BYTES - model()->arena_bytes : GUARD_BYTES;
 }
 
 void model_select(uint8_t index, bool paint) {
 #if LOTOR_ARENA_OF_HAL
     if (!arena)
-        arena = hal_arena(ARENA_SIZE);
+        arena = hal_arena(BUFFER_BYTES);
 #endif
     state.index = index;
     state.painted = paint;
@@ -83,7 +85,7 @@ void model_select(uint8_t index, bool paint) {
     forget_loads();
     profile_begin(false);
     if (paint)
-        watermark_paint(arena, ARENA_SIZE);
+        watermark_paint(arena, BUFFER_BYTES);
     else
         watermark_paint(guard(), guard_bytes());
     reset();
@@ -93,7 +95,7 @@ uint8_t model_selected(void) { return state.index; }
 
 bool model_arena_painted(void) { return state.painted; }
 
-size_t model_arena_touched(void) { return watermark_upwards(arena, ARENA_SIZE); }
+size_t model_arena_touched(void) { return watermark_upwards(arena, BUFFER_BYTES); }
 
 link_error select_request(const request *r, writer *answer) {
     if (r->length != 1 && r->length != 2)
@@ -211,22 +213,40 @@ static void fill_inputs(uint32_t x) {
     }
 }
 
-link_error self_test_request(const request *r, writer *answer) {
-    if (r->length)
-        return ERROR_LENGTH;
-    if (!model()->self_test_seed)
-        return ERROR_NOT_READY;
+/* Run on the fixed input; the CRC-32 over all outputs. */
+static link_error self_test(uint32_t *crc) {
     state.have_outputs = false;
     state.answered = false;
     fill_inputs(model()->self_test_seed);
     reset();
     const link_error error = run(false);
     reset();
+    *crc = 0;
+    for (uint8_t i = 0; i < model()->outputs; i++)
+        *crc = crc32_update(*crc, arena + model()->output[i].offset, model()->output[i].bytes);
+    return error;
+}
+
+#ifdef LOTOR_UPDATE
+bool model_self_test(uint8_t index) {
+    uint32_t crc = 0;
+    model_select(index);
+    return !model()->self_test_seed ||
+           (!self_test(&crc) && !state.result && crc == model()->self_test_crc);
+}
+
+void *model_scratch_top(void) { return arena + sizeof arena / 8 * 8; }
+#endif
+
+link_error self_test_request(const request *r, writer *answer) {
+    if (r->length)
+        return ERROR_LENGTH;
+    if (!model()->self_test_seed)
+        return ERROR_NOT_READY;
+    uint32_t crc = 0;
+    const link_error error = self_test(&crc);
     if (error)
         return error;
-    uint32_t crc = 0;
-    for (uint8_t i = 0; i < model()->outputs; i++)
-        crc = crc32_update(crc, arena + model()->output[i].offset, model()->output[i].bytes);
     put_u32(answer, crc);
     put_u32(answer, model()->self_test_crc);
     put_u32(answer, (uint32_t)state.result);

@@ -30,6 +30,9 @@ static const handler handlers[] = {
     [0x14] = camera_frame_request, [0x15] = camera_data_request,
 #endif
     [0x16] = watch_request,        [0x17] = events_request,
+
+#ifdef LOTOR_UPDATE
+    [0x0D] = update_begin_request, [0x0E] = update_data_request, [0x0F] = update_finish_request,
 #endif
 };
 
@@ -44,6 +47,23 @@ static const char *const error_text[] = {
     [ERROR_BUSY] = "busy",
     [ERROR_CRC] = "damaged frame",
     [ERROR_OVERSIZED] = "oversized frame",
+#ifdef LOTOR_UPDATE
+    [ERROR_UPDATE_HEADER] = "no header of an update",
+    [ERROR_UPDATE_BOARD] = "the update is for another board",
+    [ERROR_UPDATE_ADDRESS] = "the image is linked for another slot",
+    [ERROR_UPDATE_TOO_LARGE] = "the image does not fit into the slot",
+    [ERROR_UPDATE_OLDER] = "the image is older than the one that runs",
+    [ERROR_UPDATE_UNSIGNED] = "the update is not signed",
+    [ERROR_UPDATE_SIGNATURE] = "the signature is not by this board's key",
+    [ERROR_UPDATE_BUSY] = "another update is under way",
+    [ERROR_UPDATE_ON_TRIAL] = "the running image is not confirmed",
+    [ERROR_UPDATE_NOT_BEGUN] = "no update is under way",
+    [ERROR_UPDATE_REPEATED] = "this piece was written before",
+    [ERROR_UPDATE_OUT_OF_ORDER] = "pieces before this one are missing",
+    [ERROR_UPDATE_TRUNCATED] = "the piece or the image is cut short",
+    [ERROR_UPDATE_DAMAGED] = "flash does not hold the image that the header names",
+    [ERROR_UPDATE_FLASH] = "flash cannot be erased or written",
+#endif
 };
 
 server_counters server_count;

@@ -17,6 +17,21 @@ typedef enum {
     ERROR_BUSY,
     ERROR_CRC,
     ERROR_OVERSIZED,
+    ERROR_UPDATE_HEADER, /* from here on: the faults of update/receive.h, in their order */
+    ERROR_UPDATE_BOARD,
+    ERROR_UPDATE_ADDRESS,
+    ERROR_UPDATE_TOO_LARGE,
+    ERROR_UPDATE_OLDER,
+    ERROR_UPDATE_UNSIGNED,
+    ERROR_UPDATE_SIGNATURE,
+    ERROR_UPDATE_BUSY,
+    ERROR_UPDATE_ON_TRIAL,
+    ERROR_UPDATE_NOT_BEGUN,
+    ERROR_UPDATE_REPEATED,
+    ERROR_UPDATE_OUT_OF_ORDER,
+    ERROR_UPDATE_TRUNCATED,
+    ERROR_UPDATE_DAMAGED,
+    ERROR_UPDATE_FLASH,
 } link_error;
 
 /* A request: its sequence number and payload. */
@@ -56,6 +71,12 @@ link_error read_request(const request *r, writer *answer);
 link_error self_test_request(const request *r, writer *answer);
 link_error profile_request(const request *r, writer *answer);
 
+/* Requests of an update, and its item of hello (requests_update.c). */
+link_error update_begin_request(const request *r, writer *answer);
+link_error update_data_request(const request *r, writer *answer);
+link_error update_finish_request(const request *r, writer *answer);
+void put_update(writer *answer);
+
 /* Select a model and forget everything loaded and computed. `paint`: the whole arena, to tell later
    what was touched; that takes a few instructions for every byte of it. */
 void model_select(uint8_t index, bool paint);
@@ -66,6 +87,13 @@ uint8_t model_selected(void);
 uint8_t *model_arena(void);
 bool model_run(void);
 #endif
+
+/* Of boards with updates: select a model and test it as self_test does; true for one without a
+ * self-test. */
+bool model_self_test(uint8_t index);
+
+/* The end of the arena, as a stack for somebody else; select a model afterwards. */
+void *model_scratch_top(void);
 
 /* Bytes of the arena written since the selection, if that painted it. */
 bool model_arena_painted(void);

@@ -25,6 +25,8 @@ FLASH_METHODS = ("bossac", "emulator", "openocd", "platformio", "ssh", "uf2")
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "ccount", "clock", "emulator")
 _WAKES = ("dwt", "systick", "ccount")  # interrupts now and then, also while the board sleeps
 BOOT_BYTES = 256  # of the RP2040's second stage
+SLOT_HEADER_BYTES = 512  # before an image in its slot: docs/updates.md
+_WRITE_BYTES = (4, 8, 16, 32, 256)  # units of writing that firmware/update can deal with
 TICK_UNITS = ("instructions", "cycles", "nanoseconds")
 _LINUX = "linux"  # the family whose images are programs of an operating system
 _ARDUINO = "arduino"  # the family whose images are built with that framework
@@ -177,6 +179,23 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Update:
+    """How flash is divided on a board that takes updates over the line, in bytes.
+
+    From its first byte on (a boot stage's included): the boot loader, two areas of state, two
+    slots for images. `erase_bytes` are the units of erasure from there on, the last of them
+    repeated; `write_bytes` is the unit of writing. A board in `development` needs no key.
+    """
+
+    boot_bytes: int
+    state_bytes: int
+    slot_bytes: int
+    write_bytes: int
+    erase_bytes: tuple[int, ...]
+    development: bool = False
+
+
+@dataclass(frozen=True)
 class Board:
     """One board, as its file describes it."""
 
@@ -196,6 +215,7 @@ class Board:
     budget: Budget = field(default_factory=Budget)
     camera: Camera | None = None
     outputs: Mapping[str, Output] = field(default_factory=dict)
+    update: Update | None = None
     default: bool = False
     test_faults: bool = False
     test_model: str = "raccoon"
@@ -219,7 +239,34 @@ class Board:
     @property
     def flash_limit(self) -> int:
         """Bytes of flash an image may take; of a program, the file."""
-        return _least(self.budget.flash_bytes, self.memory.flash.bytes)
+        slot = self.update.slot_bytes - SLOT_HEADER_BYTES if self.update else None
+        return _least(self.budget.flash_bytes, slot or self.memory.flash.bytes)
+
+    @property
+    def flash_origin(self) -> int:
+        """Address of the first byte of flash that is programmed, a boot stage's included."""
+        return (self.memory.boot or self.memory.flash).origin
+
+    def state_address(self, area: int) -> int:
+        """Return where the state area 0 or 1 of a board with updates begins."""
+        update = self._update
+        return self.flash_origin + update.boot_bytes + area * update.state_bytes
+
+    def slot_address(self, slot: int) -> int:
+        """Return where slot 0 or 1 of a board with updates begins, its header first."""
+        return self.state_address(2) + slot * self._update.slot_bytes
+
+    def image_address(self, slot: int = 0) -> int:
+        """Return where an image begins; on a board with updates in one of its slots."""
+        if self.update is None:
+            return self.memory.flash.origin
+        return self.slot_address(slot) + SLOT_HEADER_BYTES
+
+    @property
+    def _update(self) -> Update:
+        if self.update is None:
+            raise LotorError(f"board {self.name} takes no updates: its file has no table [update]")
+        return self.update
 
     @property
     def ram_limit(self) -> int:
@@ -337,8 +384,10 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
         each = get_args(hint)[1]
         return {name: _value(each, part, f"{key}.{name}", where) for name, part in value.items()}
     if get_origin(hint) is tuple:
-        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise LotorError(f"{where}: '{key}' must be a list of strings, not {value!r}")
+        kind = get_args(hint)[0]
+        if not isinstance(value, list) or not all(type(part) is kind for part in value):
+            what = "strings" if kind is str else "whole numbers"
+            raise LotorError(f"{where}: '{key}' must be a list of {what}, not {value!r}")
         return tuple(value)
     if type(value) is not hint:  # a bool is no number here
         names = {str: "a string", int: "a whole number", bool: "true or false"}
@@ -422,6 +471,48 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f"{where}: the key 'hal.leds' is missing: outputs are the board's LEDs")
     if board.outputs and not board.camera:
         raise LotorError(f"{where}: [outputs] go with a [camera]: its alarms switch them")
+    if board.update:
+        _check_update(board, board.update, where)
+
+
+def _check_update(board: Board, update: Update, where: str) -> None:
+    """Check that boot loader, state and slots fit into flash and begin where it can be erased."""
+    if board.linux:
+        raise LotorError(f"{where}: a table [update] is for microcontrollers only")
+    units = update.erase_bytes
+    if not units or any(unit <= 0 or unit % SLOT_HEADER_BYTES for unit in units):
+        raise LotorError(
+            f"{where}: 'update.erase_bytes' must list multiples of {SLOT_HEADER_BYTES}, the last "
+            f"repeats, not {list(units)}"
+        )
+    if update.write_bytes not in _WRITE_BYTES:
+        choices = ", ".join(map(str, _WRITE_BYTES))
+        raise LotorError(f"{where}: 'update.write_bytes' may be one of {choices}")
+    places = {
+        "boot_bytes": (0, board.state_address(0)),
+        "state_bytes": (board.state_address(0), board.state_address(1)),
+        "slot_bytes": (board.slot_address(0), board.slot_address(1)),
+    }
+    end = board.memory.flash.origin + board.memory.flash.bytes
+    for key, (begin, following) in places.items():
+        if begin >= following:
+            raise LotorError(f"{where}: 'update.{key}' must be more than 0")
+        at = board.flash_origin
+        for unit in units:
+            if at < following:
+                at += unit
+        at += max(0, -(-(following - at) // units[-1])) * units[-1]
+        if at != following and following < end:
+            raise LotorError(
+                f"{where}: 'update.{key}' ends at {following:#x}, inside a unit of erasure that "
+                f"ends at {at:#x}: see 'update.erase_bytes'"
+            )
+    need = board.slot_address(2) - board.flash_origin
+    if board.slot_address(2) > end:
+        raise LotorError(
+            f"{where}: boot loader, state and slots of [update] take {need} bytes of flash, which "
+            f"has {end - board.flash_origin}: make 'update.slot_bytes' smaller"
+        )
 
 
 def _check_usb(board: Board, where: str) -> None:

@@ -5,18 +5,14 @@ same thing is found and not made again, and two builds give the same bytes. Plat
 on the operating system's `arm-none-eabi-gcc` and SCons from PyPI: a build needs no network.
 """
 
-import fcntl
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -24,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lotor import framework
+from lotor import framework, platformio
 from lotor.board import Board, list_boards, load_board
 from lotor.boot2 import seal
 from lotor.device.uf2 import Uf2
 from lotor.device.uf2 import write as write_uf2
 from lotor.errors import LotorError
+from lotor.files import locked
 from lotor.graph import short_name
 from lotor.image_sources import (
     MODELS_GROUP,
@@ -68,6 +65,7 @@ _TRIES = 3  # every stripe is a layer more, and these take RAM, too
 _KEPT = ("image.json", "firmware.elf", "firmware.bin")
 _UF2 = "firmware.uf2"
 _STACK = "stack.json"
+_SECOND = ("firmware1.elf", "firmware1.bin")  # the image linked for the other slot
 _RAM_SECTIONS = (".stack", ".data", ".bss", ".noinit", ".arena")
 # A program also has what the C library of Linux writes to.
 _C_LIBRARY = (
@@ -93,6 +91,8 @@ class Image:
         breakdown: bytes of flash by purpose: weights, code (of the models), other.
         uf2: the same as `bin` as UF2, for a board whose file has a `build.uf2_family`.
         stack: the most stack that it can use; None where that is not computed.
+        second: the bytes of the image linked for slot 1; `elf` and `bin` are those for slot 0.
+            None for a board without updates.
     """
 
     board: str
@@ -106,6 +106,7 @@ class Image:
     breakdown: dict[str, int]
     uf2: Path | None = None
     stack: StackUse | None = None
+    second: Path | None = None
 
 
 def firmware_flash(board: Board) -> int:
@@ -220,7 +221,7 @@ def build_firmware(
         files = framework.source_tree(board, files)
     folder = image_folder(board.name, build_id, build_dir)
     root = folder.parent
-    with _locked(root / f"{folder.name}.lock"):
+    with locked(root / f"{folder.name}.lock"):
         if not all((folder / name).exists() for name in _kept(board)):
             shutil.rmtree(folder, ignore_errors=True)
             for name, text in files.items():
@@ -240,6 +241,8 @@ def _files(board: Board, models: Sequence[ImageModel]) -> dict[str, str]:
     files = {"image/lotor_config.h": config_header(models, board)}
     if not board.framework:
         files["image.ld"] = linker_script(board)
+    if board.update:
+        files["image1.ld"] = linker_script(board, slot=1)
     for model in models:
         files[f"models/{model.name}.c"] = model.source
         files[f"models/{model.name}.h"] = model.header
@@ -305,6 +308,8 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
     # The C library's functions for memory are larger than need be, for speed.
     libraries = ["c_nano" if wanted[0] == "-Os" else "c", "m", "gcc"]
     objcopy = ["-O", "binary"]
+    if board.update:
+        sources["update"] = (firmware / "update", small)
     if board.linux:
         del sources["core"]
         sources["server"] = (firmware / "src", [*small, "-Dmain=lotor_main"])
@@ -327,6 +332,7 @@ def _description(board: Board, models: Sequence[ImageModel], folder: Path) -> di
         "objcopy": objcopy,
         "include": [str(firmware / "include"), str(folder / "image"), str(folder / "models")],
         "linker_script": str(folder / "image.ld"),
+        **({"second_linker_script": str(folder / "image1.ld")} if board.update else {}),
         "sources": {
             group: {"folder": str(path), "flags": flags, "filter": "+<*.c>"}
             for group, (path, flags) in sources.items()
@@ -351,56 +357,37 @@ def _compile(board: Board, models: Sequence[ImageModel], folder: Path) -> None:
     if board.framework:
         _compile_with_framework(board, models, folder)
         return
-    description = folder / "build.json"
-    description.write_text(
-        json.dumps(_description(board, models, folder), indent=2), encoding="utf-8"
+
+    def examine(objects: Path) -> None:
+        if tool_prefix(board) == PREFIX:  # Linux's C library calls through pointers everywhere
+            usage, groups = objects.rglob("*.su"), (MODELS_GROUP, "image")
+            found = stack_use(objects / "firmware.elf", usage, PREFIX, groups)
+            (folder / _STACK).write_text(json.dumps(asdict(found)), encoding="utf-8")
+
+    status, output = platformio.build(
+        folder, board.build.env, _description(board, models, folder), _linked(board), examine
     )
-    core = folder / "pio"
-    _provide_scons(core)
-    environment = os.environ | {
-        "LOTOR_IMAGE": str(description),
-        "PLATFORMIO_CORE_DIR": str(core),
-        "PLATFORMIO_WORKSPACE_DIR": str(folder / "pio/work"),
-        "PLATFORMIO_BUILD_DIR": str(folder / "out"),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
-        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
-        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "platformio", "run", "-e", board.build.env],
-        cwd=resource("firmware"),
-        env=environment,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    (folder / "build.log").write_text(output, encoding="utf-8")
-    if done.returncode:
+    if status:
         raise _build_error(board, models, output, folder)
-    for name in _KEPT[1:]:
-        shutil.move(folder / "out" / board.build.env / name, folder / name)
-    if tool_prefix(board) == PREFIX:  # Linux's C library calls through pointers everywhere
-        usage = (folder / "out").rglob("*.su")
-        groups = (MODELS_GROUP, "image")
-        found = stack_use(folder / "firmware.elf", usage, tool_prefix(board), groups)
-        (folder / _STACK).write_text(json.dumps(asdict(found)), encoding="utf-8")
-    shutil.rmtree(core)
-    shutil.rmtree(folder / "out")
+
+
+def _linked(board: Board) -> tuple[str, ...]:
+    """Return the files that linking makes."""
+    return _KEPT[1:] if board.update is None else (*_KEPT[1:], *_SECOND)
 
 
 def _kept(board: Board) -> tuple[str, ...]:
-    return _KEPT if board.build.uf2_family is None else (*_KEPT, _UF2)
+    # With updates UF2 also holds the boot loader: see `flash_content`.
+    uf2 = () if board.build.uf2_family is None or board.update else (_UF2,)
+    return (*_KEPT[:1], *_linked(board), *uf2)
 
 
 def _finish(board: Board, folder: Path) -> None:
     """Write what linking leaves open: the CRC-32 of a boot stage, and the image as UF2."""
     elf, binary = folder / "firmware.elf", folder / "firmware.bin"
-    if board.memory.boot:
+    if board.memory.boot and not board.update:
         seal(elf, binary, PREFIX + "objdump")
-    if board.build.uf2_family is not None:
+    if board.build.uf2_family is not None and not board.update:
         first = board.memory.boot or board.memory.flash
         content = Uf2(board.build.uf2_family, first.origin, binary.read_bytes())
         (folder / _UF2).write_bytes(write_uf2(content))
@@ -555,6 +542,8 @@ def read_image(folder: Path) -> Image:
     about["uf2"] = uf2 if uf2.exists() else None
     stack = folder / _STACK
     about["stack"] = StackUse(**json.loads(stack.read_text())) if stack.exists() else None
+    second = folder / _SECOND[1]
+    about["second"] = second if second.exists() else None
     return Image(elf=folder / "firmware.elf", bin=folder / "firmware.bin", **about)
 
 
@@ -586,40 +575,3 @@ def _compiler_version(prefix: str) -> str:
     return subprocess.run(
         [prefix + "gcc", "--version"], capture_output=True, text=True, check=True
     ).stdout.splitlines()[0]
-
-
-def _provide_scons(core: Path) -> None:
-    """Make PlatformIO's package `tool-scons` out of the SCons that pip installed.
-
-    PlatformIO takes a package as installed when its folder holds a `.piopm` file of the wanted
-    version and owner; ours only imports the installed SCons.
-    """
-    import SCons
-    from platformio.dependencies import get_core_dependencies
-
-    version = get_core_dependencies()["tool-scons"].lstrip("~^=")
-    package = core / "packages" / "tool-scons"
-    package.mkdir(parents=True, exist_ok=True)
-    spec = {"owner": "platformio", "id": None, "name": "tool-scons", "requirements": None}
-    meta = {"name": "tool-scons", "version": version}
-    files = {
-        "package.json": json.dumps(meta | {"description": "SCons from PyPI", "system": "*"}),
-        ".piopm": json.dumps(meta | {"type": "tool", "spec": spec | {"uri": None}}),
-        ".piokeep": "",
-        "scons.py": (
-            f"import sys\nsys.path.insert(0, {str(Path(SCons.__file__).parents[1])!r})\n"
-            "import SCons.Script\n"
-            'if __name__ == "__main__":\n    SCons.Script.main()\n'
-        ),
-    }
-    for name, text in files.items():
-        (package / name).write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

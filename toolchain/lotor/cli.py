@@ -766,12 +766,24 @@ def _add_flash(commands: _Commands) -> None:
     _add_ram(parser)
     _add_optimize(parser)
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
+    _add_key(parser)
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", metavar="FILE", help="signs updates (default: what LOTOR_UPDATE_KEY names)"
+    )
+    parser.add_argument(
+        "--image-version", type=_count, metavar="N", help="of the image, for boards with updates"
+    )
 
 
 def _flash(args: argparse.Namespace) -> Result:
     from lotor.board import default_board, load_board
     from lotor.device.emulator import stop
     from lotor.device.flash import flash
+    from lotor.flash_content import FIRST_VERSION
+    from lotor.update_key import read_key
 
     board = load_board(args.board or default_board())
     if args.stop:
@@ -780,8 +792,70 @@ def _flash(args: argparse.Namespace) -> Result:
         stopped = stop(board.name)
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
-    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize)
+    key, version = read_key(args.key), args.image_version or FIRST_VERSION
+    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize, key, version)
     return Result(done.as_dict(), str(done))
+
+
+def _add_update(commands: _Commands) -> None:
+    parser = commands.add("update", "give a board a new image over its serial line", _update)
+    parser.add_argument("--board", help="the board's name (default: the default board)")
+    parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    _add_ram(parser)
+    _add_optimize(parser)
+    _add_key(parser)
+    parser.add_argument(
+        "--allow-older", action="store_true", help="boards that run a newer version take it, too"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", type=Path, metavar="FILE", help="only write the package")
+    where.add_argument("--package", type=Path, metavar="FILE", help="send a package")
+
+
+def _update(args: argparse.Namespace) -> Result:
+    from lotor.board import default_board, load_board
+    from lotor.device.ready import image_for
+    from lotor.device.update import next_version, package_of, update
+    from lotor.progress import Progress
+    from lotor.update_key import read_key
+    from lotor.update_package import Package
+
+    board = load_board(args.board or default_board())
+    if args.package:
+        if args.model or args.key or args.image_version or args.allow_older:
+            raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
+        done = update(board.name, Package.read(args.package))
+        return Result(done.as_dict(), str(done), ok=done.confirmed)
+    if not args.model:
+        raise LotorError("no model for the update: name one with `--model MODEL`")
+    if args.output and not args.image_version:
+        raise LotorError("a package needs a version, higher than the boards': `--image-version N`")
+    key = read_key(args.key)
+    version = args.image_version or next_version(board.name)
+    with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
+        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
+    package = package_of(board, image, version, args.allow_older, key)
+    if args.output:
+        package.write(args.output)
+        data = {"package": str(args.output), "board": board.name, "version": version}
+        data |= {"signed": package.signed, "build_id": image.build_id.hex()}
+        kind = "signed" if package.signed else "unsigned"
+        return Result(data, f"{args.output}: version {version} for {board.name}, {kind}")
+    done = update(board.name, package, image)
+    return Result(done.as_dict(), str(done), ok=done.confirmed)
+
+
+def _add_update_key(commands: _Commands) -> None:
+    parser = commands.add("update-key", "make a key that signs updates", _update_key)
+    parser.add_argument("file", type=Path, help="where to write it; it must not exist")
+
+
+def _update_key(args: argparse.Namespace) -> Result:
+    from lotor.update_key import key_id, make_key
+
+    public = make_key(args.file).public
+    data = {"file": str(args.file), "public": public.hex(), "id": key_id(public)}
+    return Result(data, f"{args.file}: key {data['id']}; keep it safe, and out of any repository")
 
 
 def _add_hil(commands: _Commands) -> None:
@@ -1108,6 +1182,8 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_doctor,
     _add_evaluate,
     _add_flash,
+    _add_update,
+    _add_update_key,
     _add_hil,
     _add_inspect,
     _add_monitor,

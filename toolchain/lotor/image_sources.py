@@ -4,6 +4,7 @@
 function for each model) and the linker script.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,15 @@ from lotor.targets import Target
 # script knows them by it.
 MODELS_GROUP = "lotor-models"
 
+FAULT_STACK_BYTES = 512
+FORWARD_BYTES = 8  # with updates: the word by which a Cortex-M0 finds its handlers
+NOINIT_BYTES = 512  # that a boot loader leaves alone
+_WITHOUT_VTOR = ("nrf5x",)  # families with an Armv6-M that has none: a Cortex-M0
 _INSTRUCTION_NS = 128  # what an emulated instruction takes: QEMU's -icount shift=7
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
 _HELLO_NUMBERS = 177  # with a fault record and its longest note, and the heads of four texts
+_HELLO_UPDATE = 44  # what it says of updates
 
 
 class ImageModel(Protocol):
@@ -89,10 +95,11 @@ def check_models(models: Sequence[ImageModel], board: Board | None) -> None:
         + len(m.name.encode())
         for m in models
     )
+    numbers = _HELLO_NUMBERS + (_HELLO_UPDATE if board and board.update else 0)
     room = (
         _data_bytes(board)
         + 16
-        - _HELLO_NUMBERS
+        - numbers
         - sum(len(t.encode()) for t in _texts(board).values())
         - (hello_bytes(board.camera, board.outputs) if board else 0)
     )
@@ -171,10 +178,56 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     if board and board.camera:
         lines.append("#define LOTOR_CAMERA 1")
-    head = "/* Sizes and options of this image; written by the build. */"
+    if board:
+        lines += update_config(board)
+    return _header("Sizes and options of this image", lines)
+
+
+def _header(what: str, lines: Sequence[str]) -> str:
+    head = f"/* {what}; written by the build. */"
     return "\n".join(
         [head, "#ifndef LOTOR_CONFIG_H", "#define LOTOR_CONFIG_H", *lines, "#endif", ""]
     )
+
+
+def update_config(board: Board, public_key: bytes | None = None) -> list[str]:
+    """Return the lines of `lotor_config.h` about updates; none for a board without.
+
+    Args:
+        board: the board.
+        public_key: what a boot loader takes signatures of, 32 bytes; images need none.
+    """
+    if board.update is None:
+        return []
+    values = {
+        "LOTOR_FLASH_UNIT": board.update.write_bytes,
+        "LOTOR_BOOT_ADDRESS": board.memory.flash.origin,
+        "LOTOR_STATE_ADDRESS": board.state_address(0),
+        "LOTOR_STATE_BYTES": board.update.state_bytes,
+        "LOTOR_SLOT_ADDRESS": board.slot_address(0),
+        "LOTOR_SLOT_BYTES": board.update.slot_bytes,
+    }
+    if board.hal.name in _WITHOUT_VTOR and board.target == "cortex-m0plus":
+        # The boot loader finds there what handles an exception.
+        values["LOTOR_FORWARD"] = (
+            board.memory.ram.origin + board.build.stack_bytes + FAULT_STACK_BYTES
+        )
+    lines = ["#define LOTOR_UPDATE 1", *(f"#define {k} {v:#x}u" for k, v in values.items())]
+    name = hashlib.sha256(board.name.encode()).digest()
+    lines.append(f"#define LOTOR_BOARD_HASH {{{_bytes(name)}}}")
+    if public_key:
+        lines.append(f"#define LOTOR_UPDATE_KEY {{{_bytes(public_key)}}}")
+    return lines
+
+
+def boot_config(board: Board, public_key: bytes | None) -> str:
+    """Return `lotor_config.h` of a boot loader; see `update_config`."""
+    lines = [
+        f"#define LOTOR_IRQS {board.hal.irqs}",
+        f"#define LOTOR_CLOCK_HZ {board.clock_hz}u",
+        *update_config(board, public_key),
+    ]
+    return _header("Sizes of this boot loader", lines)
 
 
 def image_source(
@@ -216,8 +269,8 @@ def image_source(
     return "\n".join(lines)
 
 
-def linker_script(board: Board) -> str:
-    """Return the linker script of a board.
+def linker_script(board: Board, slot: int = 0) -> str:
+    """Return the linker script of a board; of one with updates, for one of its slots.
 
     The stack lies at the bottom of RAM: outgrowing it leaves the memory and faults at once instead
     of overwriting data. What survives a reset (.noinit) and the arena are in no segment of the
@@ -225,8 +278,16 @@ def linker_script(board: Board) -> str:
     cache. The models' constants and code have sections of their own, so that their sizes can be
     told.
     """
-    flash, ram, boot = board.memory.flash, board.memory.ram, board.memory.boot
+    flash, ram, boot = board.image_address(slot), board.memory.ram, board.memory.boot
     models = f"*/{MODELS_GROUP}/*.o"
+    forward = noinit_check = ""
+    if board.update:
+        boot = None  # before the boot loader
+        forward = f"\n        . += {FORWARD_BYTES};"
+        noinit_check = (
+            f'\n    ASSERT(SIZEOF(.noinit) <= {NOINIT_BYTES}, "the boot loader uses the rest")'
+            '\n    ASSERT(ADDR(.vectors) % 512 == 0, "the vector table must be aligned")'
+        )
     if board.linux:
         return _program_script(board, models)
     boot_memory = boot_section = ""
@@ -238,7 +299,7 @@ def linker_script(board: Board) -> str:
     return f"""/* Memory of {board.name}; written by the build. */
 ENTRY(Reset_Handler)
 MEMORY {{{boot_memory}
-    FLASH (rx) : ORIGIN = {flash.origin:#x}, LENGTH = {board.flash_limit}
+    FLASH (rx) : ORIGIN = {flash:#x}, LENGTH = {board.flash_limit}
     RAM (rwx) : ORIGIN = {ram.origin:#x}, LENGTH = {board.ram_limit}
 }}
 PHDRS {{
@@ -255,13 +316,13 @@ SECTIONS {{{boot_section}
         __stack_limit = .;
         . += {board.build.stack_bytes};
         __stack_top = .;
-        . += 512;
-        __fault_stack_top = .;
+        . += {FAULT_STACK_BYTES};
+        __fault_stack_top = .;{forward}
     }} > RAM :none
     .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
     .data : {{
         __data_start = .;
-        *(.data .data.*)
+        *(.data .data.* .in_ram)
         . = ALIGN(4);
         __data_end = .;
     }} > RAM AT > FLASH :data
@@ -276,7 +337,7 @@ SECTIONS {{{boot_section}
     /DISCARD/ : {{ *(.ARM.exidx*) *(.ARM.extab*) *(.comment) }}
     ASSERT(ADDR(.vectors) == ORIGIN(FLASH), "the vector table must be at the start of flash")
     ASSERT(__stack_limit == ORIGIN(RAM), "the stack must be at the bottom of RAM")
-    ASSERT(__stack_top % 8 == 0, "the stack must be aligned to 8")
+    ASSERT(__stack_top % 8 == 0, "the stack must be aligned to 8"){noinit_check}
 }}
 """
 

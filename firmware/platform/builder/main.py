@@ -2,7 +2,7 @@
 
 Keys: `prefix` of the tools, `cpu_flags`, `libraries`, `objcopy` (options: how the binary is made),
 `sources` (group -> folder, flags), `include`, `linker_script`, `prefix_map` (folder -> name in
-messages and debug information).
+messages and debug information), `second_linker_script` (links the same objects once more).
 """
 
 import json
@@ -54,4 +54,12 @@ for group, source in image["sources"].items():
     )
 elf = env.Program(os.path.join("$BUILD_DIR", "${PROGNAME}"), objects)
 binary = env.ElfToBin(os.path.join("$BUILD_DIR", "${PROGNAME}"), elf)
-Default([elf, binary])
+made = [elf, binary]
+if second := image.get("second_linker_script"):
+    again = env.Clone()
+    again.Replace(
+        LINKFLAGS=[*image["cpu_flags"], *image["link_flags"], "-T", second],
+    )
+    other = again.Program(os.path.join("$BUILD_DIR", "${PROGNAME}1"), objects)
+    made += [other, again.ElfToBin(os.path.join("$BUILD_DIR", "${PROGNAME}1"), other)]
+Default(made)

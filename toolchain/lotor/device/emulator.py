@@ -13,16 +13,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lotor.board import Board, Emulator
-from lotor.build import Image
+from lotor.build import Image, read_image
 from lotor.device import emulator_programs, raspi3b_machine, user_mode
 from lotor.device.ports import Lock
+from lotor.device.probe import Probe
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.resources import run_dir
+from lotor.update_key import read_key
 
 _START_SECONDS = 0.15
 _STOP_SECONDS = 3.0
@@ -67,7 +69,7 @@ def start(board: Board, image: Image) -> Running:
     with _held(board.name):
         _stop(board.name)
         log = run_dir() / f"{board.name}.log"
-        process, url = _spawn(board, emulator, image.elf, log)
+        process, url, _ = _spawn(board, emulator, _programmed(board, image), log)
         # Written at once: who interrupts us leaves an emulator that can be found and stopped.
         state = Running(
             board.name,
@@ -106,15 +108,42 @@ def private(board: Board, elf: Path, folder: Path, *arguments: str) -> Iterator[
     Raises:
         LotorError: see `start`.
     """
+    with played(board, _programmed(board, elf), folder, *arguments) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def played(
+    board: Board, program: Path, folder: Path, *arguments: str
+) -> Iterator[tuple[str, tuple[str, int]]]:
+    """Run what is to be programmed; like `private`, and yield the address of a debug port, too.
+
+    Args:
+        board: whose emulator.
+        program: the image; for a board with updates all of its flash, see `flash_content`.
+        folder: for the emulator's log.
+        arguments: for the emulator, after the board's own.
+    """
     log = folder / f"{board.name}.log"
     emulator = _emulator(board)
-    process, url = _spawn(board, emulator, elf, log, *arguments)
+    process, url, debug = _spawn(board, emulator, program, log, *arguments)
     try:
         _see_that_it_stays(process, log, f"{emulator.program} for board {board.name}")
-        yield url
+        yield url, debug
     finally:
         process.kill()
         process.wait()
+
+
+def _programmed(board: Board, image: Image | Path) -> Path:
+    """Return the file that an emulator starts with."""
+    if board.update is None:
+        return image if isinstance(image, Path) else image.elf
+    if isinstance(image, Path):
+        from lotor.flash_content import with_boot_loader
+
+        image = with_boot_loader(board, read_image(image.parent), read_key(None))
+    return image.bin
 
 
 def _emulator(board: Board) -> Emulator:
@@ -126,25 +155,32 @@ def _emulator(board: Board) -> Emulator:
 
 
 def _spawn(
-    board: Board, emulator: Emulator, elf: Path, log: Path, *arguments: str
-) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the emulator's process; return it and the url of the board's serial port."""
+    board: Board, emulator: Emulator, program: Path, log: Path, *arguments: str
+) -> tuple[subprocess.Popen[bytes], str, tuple[str, int]]:
+    """Start the emulator's process; return it, the serial port's url, the debug port's address."""
     # The emulator inherits a socket that listens already: no other program can take the port
     # in between, and whoever connects early waits instead of being refused.
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         output = stack.enter_context(log.open("wb"))
+        debug = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         number = listener.fileno()
         files = [number]
+        probed = False
         if emulator.program == raspi3b_machine.PROGRAM:
-            command = raspi3b_machine.command(emulator, elf, _line(number), arguments)
+            command = raspi3b_machine.command(emulator, program, _line(number), arguments)
         elif board.linux:
             counter = user_mode.open_counter()
             stack.callback(os.close, counter)
             files.append(counter)
-            command = user_mode.command(emulator, elf, number, counter, arguments)
+            command = user_mode.command(emulator, program, number, counter, arguments)
+        elif board.update is not None and emulator.program != "node":
+            probed = True
+            files.append(debug.fileno())
+            more = (*_debug_arguments(debug.fileno()), *arguments)
+            command = [emulator.program, *_arguments(emulator, None, number, more)]
         else:
-            command = [emulator.program, *_arguments(emulator, elf, number, arguments)]
+            command = [emulator.program, *_arguments(emulator, program, number, arguments)]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -153,7 +189,11 @@ def _spawn(
             pass_fds=files,
             start_new_session=True,
         )
-        return process, f"socket://127.0.0.1:{listener.getsockname()[1]}"
+        if probed:
+            with Probe(debug.getsockname()) as probe:
+                probe.write(board.flash_origin, program.read_bytes())
+                probe.reset()
+        return process, f"socket://127.0.0.1:{listener.getsockname()[1]}", debug.getsockname()
 
 
 def _line(number: int) -> list[str]:
@@ -161,13 +201,24 @@ def _line(number: int) -> list[str]:
     return ["-chardev", f"socket,id=uart,fd={number},server=on,wait=off,nodelay=on"]
 
 
-def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) -> list[str]:
-    """Return an emulator's arguments; `number` is the socket that the board's UART listens on."""
+def _debug_arguments(number: int) -> list[str]:
+    """Return the arguments by which QEMU waits for a probe on a socket."""
+    port = f"socket,id=debug,fd={number},server=on,wait=off,nodelay=on"
+    return ["-S", "-chardev", port, "-gdb", "chardev:debug"]
+
+
+def _arguments(
+    emulator: Emulator, program: Path | None, number: int, more: Sequence[str]
+) -> list[str]:
+    """Return an emulator's arguments; `number` is the socket that the board's UART listens on.
+
+    Without a program flash is empty.
+    """
     if emulator.program == "node":
         script, *rest = emulator.args
         return [
             str(emulator_programs.SCRIPTS / script),
-            str(elf.with_suffix(".uf2")),
+            str(program.with_suffix(".uf2")) if program else "",
             str(number),
             *rest,
             *more,
@@ -175,7 +226,8 @@ def _arguments(emulator: Emulator, elf: Path, number: int, more: Sequence[str]) 
     return [
         *(*emulator.args, *more),
         *("-nodefaults", "-nographic", "-monitor", "none"),
-        *("-kernel", str(elf), "-serial", "chardev:uart", *_line(number)),
+        *(("-kernel", str(program)) if program else ()),
+        *("-serial", "chardev:uart", *_line(number)),
     ]
 
 
@@ -200,6 +252,14 @@ def running(board: str) -> Running | None:
             _path(board).unlink(missing_ok=True)
             state = None
     return state
+
+
+def now_runs(board: str, elf: Path, models: list[dict[str, str]], build_id: str) -> None:
+    """Note that an emulated board took another image by itself; see `Running`."""
+    with _held(board):
+        state = _read(board)
+        if state is not None and _alive(state):
+            _write(replace(state, elf=elf, models=models, build_id=build_id))
 
 
 def stop(board: str) -> bool:

@@ -16,10 +16,12 @@ from lotor.device.ports import Busy, locate, port_lock
 from lotor.device.ready import image_for
 from lotor.device.session import NoAnswer, Session
 from lotor.errors import LotorError
+from lotor.flash_content import FIRST_VERSION, with_boot_loader
 from lotor.host import load
 from lotor.image_report import as_dict
 from lotor.progress import Progress
 from lotor.targets.preference import Optimize
+from lotor.update_key import Key, read_key
 
 _BOOT_SECONDS = 5.0
 
@@ -71,6 +73,8 @@ def flash(
     target: str | None = None,
     ram: int | None = None,
     optimize: Optimize = "speed",
+    key: Key | None = None,
+    version: int = FIRST_VERSION,
 ) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
@@ -80,6 +84,8 @@ def flash(
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
         optimize: what kernels are chosen for.
+        key: see `flash_image`.
+        version: see `flash_image`.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -90,7 +96,7 @@ def flash(
     names = [models] if isinstance(models, str) else models
     with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
         image = image_for(board, names, target, ram, optimize, progress.advance)
-        url, hello = flash_image(chosen, image)
+        url, hello = flash_image(chosen, image, key, version)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
 
@@ -109,8 +115,16 @@ def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, H
     return flash_image(board, build_firmware(board, [compiled], tests=[self_test(load(str(path)))]))
 
 
-def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
+def flash_image(
+    board: Board, image: Image, key: Key | None = None, version: int = FIRST_VERSION
+) -> tuple[str, Hello]:
     """Flash an image; return the url of the board's port, and how the board greeted.
+
+    Args:
+        board: the board; one with updates also gets its boot loader.
+        image: for this board.
+        key: of a board with updates, whose key it takes from now on.
+        version: of the image on a board with updates.
 
     Raises:
         LotorError: flashing failed, the board does not answer as this image, or it needs more time
@@ -118,6 +132,7 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     """
     if board.emulated:
         check_image(board, image)  # before it replaces anything
+    image = with_boot_loader(board, image, key or read_key(None), version)
     url = METHODS[board.flash.method](board, image)
     hello = _greet(url, board)
     if hello.build_id != image.build_id.hex():

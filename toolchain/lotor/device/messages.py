@@ -5,6 +5,7 @@ Unknown tags are skipped, so that an older host reads a newer board.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Self
@@ -156,6 +157,113 @@ def cfsr_bits(cfsr: int) -> list[str]:
     return [_CFSR.get(bit, f"bit {bit}") for bit in range(32) if cfsr >> bit & 1]
 
 
+class UpdateOutcome(IntEnum):
+    """How the last update ended."""
+
+    NONE = 0
+    CONFIRMED = 1
+    ROLLED_BACK = 2
+    FELL_BACK = 3
+
+
+class UpdateReason(IntEnum):
+    """Why a board gave an image up."""
+
+    UNKNOWN = 0
+    FAULT = 1
+    WATCHDOG = 2
+    POWER = 3
+    PIN = 4
+    RESET = 5
+    SELF_TEST = 6
+    DAMAGED = 7
+    SIGNATURE = 8
+
+
+_REASONS = {
+    UpdateReason.UNKNOWN: "nobody knows why",
+    UpdateReason.WATCHDOG: "the watchdog reset it before it confirmed",
+    UpdateReason.POWER: "the power was cut before it confirmed",
+    UpdateReason.PIN: "the board was reset by its pin before it confirmed",
+    UpdateReason.RESET: "the board was reset before it confirmed",
+    UpdateReason.DAMAGED: "flash did not hold what its header says",
+    UpdateReason.SIGNATURE: "its signature is not by the board's key",
+}
+
+
+@dataclass(frozen=True)
+class UpdateState:
+    """What a board that takes updates says of them.
+
+    Attributes:
+        slot: the slot that runs, 0 or 1.
+        on_trial: whether its image has yet to confirm.
+        version: of the running image.
+        address: where an image for the free slot must be linked.
+        capacity: bytes an image may have.
+        unit: pieces of an update are multiples of so many bytes.
+        key_id: of the key whose signatures it takes, hexadecimal; zeros: it takes any image.
+        outcome: of the last update, an `UpdateOutcome`.
+        last_version: of the image that the outcome speaks of.
+        reason: why that image was given up, an `UpdateReason`.
+        detail: a fault's reason, or the index of the model whose self-test failed.
+        layer: that ran when a fault stopped it, or -1.
+        pc: where a fault stopped it.
+    """
+
+    slot: int
+    on_trial: bool
+    version: int
+    address: int
+    capacity: int
+    unit: int
+    key_id: str
+    outcome: int
+    last_version: int
+    reason: int
+    detail: int
+    layer: int
+    pc: int
+
+    _FORM = struct.Struct("<BBIIII8sBIBBhI")
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read the item of a hello."""
+        if len(payload) != cls._FORM.size:
+            raise FrameError(f"{len(payload)} bytes about updates; {cls._FORM.size} belong there")
+        values = list(cls._FORM.unpack(payload))
+        values[1], values[6] = bool(values[1]), values[6].hex()
+        return cls(*values)
+
+    @property
+    def takes_unsigned(self) -> bool:
+        """Whether the board takes images without a signature."""
+        return not int(self.key_id, 16)
+
+    def why(self, models: Sequence[str] = ()) -> str:
+        """Say why the last image was given up; `models` are the names of those in it."""
+        if self.reason == UpdateReason.FAULT:
+            layer = f" in layer {self.layer}" if self.layer >= 0 else ""
+            return f"{_name(FaultReason, self.detail)}{layer} at pc 0x{self.pc:08x}"
+        if self.reason == UpdateReason.WATCHDOG and self.layer >= 0:
+            return f"{_REASONS[UpdateReason.WATCHDOG]}, in layer {self.layer}"
+        if self.reason == UpdateReason.SELF_TEST:
+            known = self.detail < len(models)
+            model = models[self.detail] if known else f"model {self.detail}"
+            return f"the self-test of {model} failed"
+        if self.reason in set(UpdateReason):
+            return _REASONS[UpdateReason(self.reason)]
+        return f"reason {self.reason}"
+
+    def __str__(self) -> str:
+        now = "on trial" if self.on_trial else "confirmed"
+        text = f"version {self.version} in slot {self.slot}, {now}"
+        if self.outcome in (UpdateOutcome.ROLLED_BACK, UpdateOutcome.FELL_BACK):
+            text += f"; version {self.last_version} was given up: {self.why()}"
+        return text
+
+
 @dataclass(frozen=True)
 class CameraInfo:
     """The board's camera: kind and format of its pixels by their numbers, size in pixels."""
@@ -212,6 +320,7 @@ class Hello:
     reset_reason: int = 0
     camera: CameraInfo | None = None
     outputs: tuple[OutputInfo, ...] = ()
+    update: UpdateState | None = None
 
     @classmethod
     def parse(cls, payload: bytes) -> Self:
@@ -235,6 +344,8 @@ class Hello:
                 models.append(ModelInfo.parse(value))
             elif tag == 11:
                 values["fault"] = Fault.parse(value)
+            elif tag == 14:
+                values["update"] = UpdateState.parse(value)
             elif tag == 30:
                 values["camera"] = CameraInfo.parse(value)
             elif tag == 31:

@@ -60,10 +60,12 @@ def arguments(board: Board, image: Image, serial_number: str | None) -> list[str
     """Return OpenOCD's arguments; without a serial number it takes the first probe."""
     if board.openocd is None:
         raise LotorError(f"board {board.name} is not flashed with OpenOCD")
+    # With updates flash holds more than the image.
+    what = f"{{{image.bin}}} {board.flash_origin:#x}" if board.update else f"{{{image.elf}}}"
     probe = ["-c", f"adapter serial {serial_number}"] if serial_number else []
     return [
         *("-f", board.openocd.interface, *probe, "-f", board.openocd.target),
-        *("-c", f"program {{{image.elf}}} verify reset exit"),
+        *("-c", f"program {what} verify reset exit"),
     ]
 
 

@@ -50,6 +50,7 @@ Array = np.ndarray[Any, Any]
 Data = bytes | Array
 
 RETRIES = 2
+_ERASE_SECONDS = 10.0  # the largest sector of a chip
 # Asking for these twice is asking once; a run counts because a board answers a repeated sequence
 # number from its memory.
 _REPEATABLE = {
@@ -62,6 +63,9 @@ _REPEATABLE = {
     Request.STATISTICS,
     Request.LOG_LEVEL,
     Request.ECHO,
+    Request.UPDATE_BEGIN,
+    Request.UPDATE_DATA,
+    Request.UPDATE_FINISH,
     Request.CAMERA_FRAME,
     Request.CAMERA_DATA,
     Request.WATCH,
@@ -529,6 +533,27 @@ class Session:
         """
         self.request(Request.FAULT, bytes([reason]))
         return self._await_reset()
+
+    def update_begin(self, header: bytes) -> int:
+        """Begin an update, or go on with it; return where its next piece belongs.
+
+        Args:
+            header: 512 bytes, see `lotor.update_package`.
+        """
+        (at,) = self._ask(
+            Request.UPDATE_BEGIN, struct.Struct("<I").unpack, header, self.run_timeout
+        )
+        return int(at)
+
+    def update_data(self, offset: int, piece: bytes) -> int:
+        """Send a piece of the image; return where the next one belongs."""
+        payload = struct.pack("<I", offset) + piece
+        (at,) = self._ask(Request.UPDATE_DATA, struct.Struct("<I").unpack, payload, _ERASE_SECONDS)
+        return int(at)
+
+    def update_finish(self) -> None:
+        """End an update: the image is on trial at the next reset."""
+        self.request(Request.UPDATE_FINISH, timeout=self.run_timeout)
 
     def fault(self) -> Fault | None:
         """Return the record of the last fault, or None when there was none since power-up."""

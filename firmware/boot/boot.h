@@ -1,0 +1,10 @@
+/* Which slot starts. */
+#ifndef LOTOR_BOOT_H
+#define LOTOR_BOOT_H
+
+#include <stdint.h>
+
+/* The slot to start, or SLOT_NONE; notes in flash what that means. */
+uint32_t boot_choose(void);
+
+#endif
