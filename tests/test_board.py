@@ -25,10 +25,10 @@ def test_values_arrive() -> None:
 
 def test_what_a_board_was_tried_on(tmp_path: Path) -> None:
     assert Entry(load_board("netduinoplus2"), None).hardware == "emulated"
-    real = Entry(load_board("nucleo-l4r5zi"), None)
+    real = Entry(load_board("nucleo-f446re"), None)
     assert real.hardware == "not yet run on hardware"
     line = as_text([real]).splitlines()[1].split()
-    assert line[:7] == ["nucleo-l4r5zi", "STM32L4R5ZI", "cortex-m4", "2048", "KiB", "640", "KiB"]
+    assert line[:7] == ["nucleo-f446re", "STM32F446RE", "cortex-m4", "512", "KiB", "128", "KiB"]
     assert line[7:] == ["openocd", "not", "yet", "run", "on", "hardware"]
     path = edited(tmp_path, 'tested = "built"', 'tested = "hardware"', "nucleo-l4r5zi")
     assert Entry(read_board(path), None).hardware == "run on hardware"

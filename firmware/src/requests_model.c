@@ -230,12 +230,12 @@ static link_error self_test(uint32_t *crc) {
 #ifdef LOTOR_UPDATE
 bool model_self_test(uint8_t index) {
     uint32_t crc = 0;
-    model_select(index);
+    model_select(index, false);
     return !model()->self_test_seed ||
            (!self_test(&crc) && !state.result && crc == model()->self_test_crc);
 }
 
-void *model_scratch_top(void) { return arena + sizeof arena / 8 * 8; }
+void *model_scratch_top(void) { return arena + BUFFER_BYTES / 8 * 8; }
 #endif
 
 link_error self_test_request(const request *r, writer *answer) {

@@ -22,7 +22,7 @@ static uint32_t verify(const void *header) { return (uint32_t)api()->verify(head
 /* The arena is its stack: an image's own is too small for it. */
 signature crypto_verify(const slot_header *header) {
     const signature found = (signature)on_stack(verify, header, model_scratch_top());
-    model_select(model_selected());
+    model_select(model_selected(), true);
     return found;
 }
 

@@ -14,7 +14,7 @@ static uint32_t first_failing(void) {
     uint32_t index = 0;
     while (index < lotor_model_count && model_self_test((uint8_t)index))
         index++;
-    model_select(0);
+    model_select(0, true);
     return index;
 }
 
