@@ -11,14 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lotor.build import _provide_scons
+from lotor.platformio import provide_scons
 
 _STANDIN = Path(__file__).with_name("espressif")
 
 
 def provide_platform(core: Path, version: str = "6.12.0") -> None:
     """Install the stand-in into a folder that PlatformIO then takes for its own."""
-    _provide_scons(core)
+    provide_scons(core)
     for kind, name, source, number in (
         ("platform", "espressif32", "platform", version),
         ("framework", "framework-arduinoespressif32", "framework", "3.20017.0"),

@@ -8,13 +8,12 @@ copied together; they stay, so that an upload finds everything built.
 
 import configparser
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from lotor import platformio
 from lotor.board import Board
 from lotor.errors import LotorError
 from lotor.resources import resource
@@ -62,28 +61,9 @@ def run(board: Board, folder: Path, *arguments: str) -> str:
         LotorError: the platform cannot be fetched.
         subprocess.CalledProcessError: it failed otherwise; `output` has what it said.
     """
-    environment = os.environ | {
-        "LOTOR_IMAGE": str(folder / "build.json"),
-        "PLATFORMIO_SRC_DIR": str(folder / _SOURCE),
-        "PLATFORMIO_WORKSPACE_DIR": str(folder / "work"),
-        "PLATFORMIO_BUILD_DIR": str(folder / "out"),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
-        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
-        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [sys.executable, "-m", "platformio", "run", "-e", board.build.env, *arguments]
-    done = subprocess.run(
-        command,
-        cwd=resource("firmware"),
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    variables = {"PLATFORMIO_SRC_DIR": str(folder / _SOURCE)}
+    env = board.build.env
+    done = platformio.run(env, folder / "build.json", folder / "work", variables, *arguments)
     if done.returncode and re.search(_FAILED_TO_FETCH, done.stdout):
         raise LotorError(
             f"board {board.name} needs PlatformIO's platform '{platform_of(board)}', which is not "

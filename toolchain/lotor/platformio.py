@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,38 +34,55 @@ def build(
     path = folder / "build.json"
     path.write_text(json.dumps(description, indent=2), encoding="utf-8")
     core = folder / "pio"
-    _provide_scons(core)
-    variables = os.environ | {
-        "LOTOR_IMAGE": str(path),
-        "PLATFORMIO_CORE_DIR": str(core),
-        "PLATFORMIO_WORKSPACE_DIR": str(folder / "pio/work"),
-        "PLATFORMIO_BUILD_DIR": str(folder / "out"),
-        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
-        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
-        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-m", "platformio", "run", "-e", environment],
-        cwd=resource("firmware"),
-        env=variables,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    output = done.stdout + done.stderr
-    (folder / "build.log").write_text(output, encoding="utf-8")
+    provide_scons(core)
+    done = run(environment, path, folder / "pio/work", {"PLATFORMIO_CORE_DIR": str(core)})
+    (folder / "build.log").write_text(done.stdout, encoding="utf-8")
     if not done.returncode:
         examine(folder / "out" / environment)
         for name in kept:
             shutil.move(folder / "out" / environment / name, folder / name)
         shutil.rmtree(core)
         shutil.rmtree(folder / "out")
-    return done.returncode, output
+    return done.returncode, done.stdout
 
 
-def _provide_scons(core: Path) -> None:
+def run(
+    environment: str, description: Path, work: Path, variables: Mapping[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `pio run` on the firmware; what it and the compiler said is in `stdout`.
+
+    Args:
+        environment: of `firmware/platformio.ini`.
+        description: `build.json`, for the scripts of the environment; what is built lies beside it,
+            in `out`.
+        work: a folder for PlatformIO's own files.
+        variables: more of PlatformIO's variables.
+        arguments: e.g. `-t upload`.
+    """
+    variables = {
+        "LOTOR_IMAGE": str(description),
+        "PLATFORMIO_WORKSPACE_DIR": str(work),
+        "PLATFORMIO_BUILD_DIR": str(description.parent / "out"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "platformio", "run", "-e", environment, *arguments],
+        cwd=resource("firmware"),
+        env=os.environ | variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+def provide_scons(core: Path) -> None:
     """Make PlatformIO's package `tool-scons` out of the SCons that pip installed.
 
     PlatformIO takes a package as installed when its folder holds a `.piopm` file of the wanted
