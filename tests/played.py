@@ -2,8 +2,22 @@
 
 import pytest
 
+from lotor import libsodium
 from lotor.board import list_boards, load_board
 from lotor.device.emulator_programs import missing
+from lotor.errors import LotorError
+
+
+def _lacks_libsodium() -> str:
+    try:
+        libsodium.find()
+    except LotorError as error:
+        return str(error)
+    return ""
+
+
+# What boots boards with updates.
+needs_libsodium = pytest.mark.skipif(bool(_lacks_libsodium()), reason=_lacks_libsodium())
 
 
 def skip_unless_played(request: pytest.FixtureRequest) -> None:

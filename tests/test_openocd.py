@@ -1,6 +1,7 @@
 """Flashing with OpenOCD: a program on PATH that notes its arguments and fails on demand."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from lotor.device import openocd
 from lotor.device.ports import Busy, port_lock
 from lotor.errors import LotorError
 
-BOARD = load_board("nucleo-l4r5zi")
+BOARD = replace(load_board("nucleo-l4r5zi"), update=None)
 Plug = Callable[..., None]
 
 
@@ -75,6 +76,9 @@ def test_what_openocd_is_asked(image: Image, plug: Plug, said: Callable[..., lis
     plug(None)  # a probe without a number is the only one
     openocd.flash(BOARD, image)
     assert "adapter" not in " ".join(said())
+    # With updates the bytes of all of flash, which say not where they belong.
+    openocd.flash(load_board("nucleo-l4r5zi"), image)
+    assert said()[-1] == f"program {{{image.bin}}} 0x8000000 verify reset exit"
 
 
 def test_one_of_two(

@@ -59,7 +59,7 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
         "lotor/py.typed",
         "lotor/_data/boards/netduinoplus2.toml",
         "lotor/_data/models/raccoon/raccoon.tflite",
-        "lotor/device/rp2040/run.mjs",
+        *(f"lotor/device/rp2040/{name}.mjs" for name in ("control", "nor", "run", "xip")),
         "lotor/device/rp2040/package-lock.json",
     ):
         assert expected in names

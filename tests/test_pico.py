@@ -4,14 +4,15 @@ import json
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from lotor import boot2
 from lotor.board import load_board
+from lotor.boot_loader import build_boot_loader
 from lotor.build import Image, build_firmware
 from lotor.device import emulator, emulator_programs, uf2
 from lotor.device.flash import flash_image
@@ -19,6 +20,8 @@ from lotor.device.link import Request
 from lotor.device.session import Crashed, Session
 from lotor.doctor import examine
 from lotor.errors import LotorError
+from lotor.flash_content import with_boot_loader
+from played import needs_libsodium
 from tiny_model import INPUT_BYTES, TinyModel
 
 EMULATED, REAL = load_board("pico"), load_board("raspberrypi-pico")
@@ -30,15 +33,25 @@ pytestmark = [
     pytest.mark.xdist_group("pico"),
     pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc"),
 ]
-emulated = pytest.mark.skipif(
+needs_node = pytest.mark.skipif(
     not (shutil.which("node") and (FOLDER / "node_modules").is_dir()),
     reason="needs node and `make setup-dev`",
 )
 
 
+def emulated(test: Callable[..., None]) -> Callable[..., None]:
+    return needs_node(needs_libsodium(test))
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return build_firmware(EMULATED, [MODEL], tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="module")
+def full(image: Image) -> Image:
+    """The image with its boot loader."""
+    return with_boot_loader(EMULATED, image)
 
 
 @pytest.fixture(autouse=True)
@@ -55,51 +68,61 @@ def test_the_checksum() -> None:
     assert boot2.checksum(bytes(252)) != boot2.checksum(bytes(251))
 
 
-def test_the_boot_stage_is_what_the_boot_rom_wants(image: Image) -> None:
-    flash = image.bin.read_bytes()
+@needs_libsodium
+def test_the_boot_stage_is_what_the_boot_rom_wants(full: Image) -> None:
+    flash = full.bin.read_bytes()
     assert struct.unpack_from("<I", flash, 252)[0] == boot2.checksum(flash[:252])
     assert any(flash[:252])
     # The ELF, which a debugger writes, has the same.
-    dump = image.elf.with_name("boot2")
-    command = ["arm-none-eabi-objcopy", "-Obinary", "-j.boot2", str(image.elf), str(dump)]
+    dump, elf = full.elf.with_name("boot2"), build_boot_loader(EMULATED, None).elf
+    command = ["arm-none-eabi-objcopy", "-Obinary", "-j.boot2", str(elf), str(dump)]
     subprocess.run(command, check=True)
     assert dump.read_bytes() == flash[:256]
 
 
-def test_the_vector_table_follows(image: Image) -> None:
-    flash, ram = image.bin.read_bytes(), EMULATED.memory.ram
+@needs_libsodium
+def test_the_vector_tables_follow(full: Image) -> None:
+    """The boot loader's right behind the boot stage, the image's in its slot."""
+    flash, ram = full.bin.read_bytes(), EMULATED.memory.ram
     stack, reset = struct.unpack_from("<2I", flash, 256)
-    assert stack == ram.origin + EMULATED.build.stack_bytes
-    assert reset & 1 and 0x10000100 < reset < 0x10000000 + len(flash)
+    assert stack == ram.origin + ram.bytes
+    assert reset & 1 and 0x10000100 < reset < EMULATED.state_address(0)
+    image = EMULATED.image_address() - 0x10000000
+    stack, reset = struct.unpack_from("<2I", flash, image)
+    assert image % 256 == 0 and stack == ram.origin + EMULATED.build.stack_bytes
+    assert reset & 1 and image < reset - 0x10000000 < len(flash)
 
 
-def test_the_uf2_is_the_image(image: Image) -> None:
-    assert image.uf2
-    found, flash = uf2.read(image.uf2.read_bytes()), image.bin.read_bytes()
+@needs_libsodium
+def test_the_uf2_is_all_of_it(full: Image) -> None:
+    assert full.uf2
+    found, flash = uf2.read(full.uf2.read_bytes()), full.bin.read_bytes()
     assert (found.family, found.origin) == (0xE48BFF56, 0x10000000)
     assert found.data[: len(flash)] == flash and len(found.data) - len(flash) < 256
 
 
+@needs_libsodium
 def test_a_pico_2_has_an_image_definition(tmp_path: Path) -> None:
     """RP2350 datasheet, 5.9.5.1: what its boot ROM takes; vectors come first."""
     board = load_board("pico2")
-    image = build_firmware(board, [MODEL], tmp_path)
+    image = with_boot_loader(board, build_firmware(board, [MODEL], tmp_path))
     flash = image.bin.read_bytes()
     block = struct.pack("<5I", 0xFFFFDED3, 0x10210142, 0x000001FF, 0, 0xAB123579)
-    assert flash.count(block) == 1 and flash.index(block) < 4096 and flash.index(block) % 4 == 0
+    assert flash.index(block) < 4096 and flash.index(block) % 4 == 0
     stack, reset = struct.unpack_from("<2I", flash)
-    assert stack == board.memory.ram.origin + board.build.stack_bytes
-    assert reset & 1 and 0x10000000 < reset < 0x10000000 + len(flash)
+    assert stack == board.memory.ram.origin + board.memory.ram.bytes
+    assert reset & 1 and 0x10000000 < reset < board.state_address(0)
     assert image.uf2
     found = uf2.read(image.uf2.read_bytes())
     assert (found.family, found.origin) == (0xE48BFF59, 0x10000000)
 
 
 def test_an_image_that_lost_its_uf2_is_built_again(tmp_path: Path) -> None:
-    image = build_firmware(REAL, [MODEL], tmp_path)
+    board = replace(REAL, update=None)  # with updates UF2 has the boot loader, too
+    image = build_firmware(board, [MODEL], tmp_path)
     assert image.uf2
     image.uf2.unlink()
-    again = build_firmware(REAL, [MODEL], tmp_path)
+    again = build_firmware(board, [MODEL], tmp_path)
     assert again.uf2 and again.uf2.is_file()
 
 
@@ -180,19 +203,20 @@ def test_the_file_that_is_copied_is_the_one_that_runs(
     volume.mkdir()
     (volume / "INFO_UF2.TXT").write_text("Board-ID: RPI-RP2\n")
     monkeypatch.setenv("LOTOR_UF2", str(volume))
-    with emulator.private(EMULATED, real.elf, tmp_path) as url:
+    with emulator.played(EMULATED, with_boot_loader(REAL, real).bin, tmp_path) as (url, _):
         monkeypatch.setenv("LOTOR_PORT", url)
         found, hello = flash_image(REAL, real)
     assert found == url and hello.board == "raspberrypi-pico"
-    assert real.uf2 and (volume / "firmware.uf2").read_bytes() == real.uf2.read_bytes()
+    copied = with_boot_loader(REAL, real).uf2
+    assert copied and (volume / copied.name).read_bytes() == copied.read_bytes()
 
 
 @emulated
 @pytest.mark.parametrize("offset", [0, 512 + 4, 512 + 28, 2 * 512 - 1])
-def test_a_damaged_uf2_does_not_start(image: Image, tmp_path: Path, offset: int) -> None:
+def test_a_damaged_uf2_does_not_start(full: Image, tmp_path: Path, offset: int) -> None:
     """A magic number at either end, or the family of another chip."""
-    assert image.uf2
-    data = bytearray(image.uf2.read_bytes())
+    assert full.uf2
+    data = bytearray(full.uf2.read_bytes())
     data[offset] ^= 1
     file = tmp_path / "damaged.uf2"
     file.write_bytes(data)

@@ -15,6 +15,8 @@ extern uint8_t __stack_top[];
 typedef void (*vector)(void);
 
 void Reset_Handler(void);
+void Fault_Handler(void);
+void Nmi_Handler(void);
 void Forward_Handler(void);
 
 static const boot_api api = {BOOT_API_MAGIC, BOOT_API_VERSION, crypto_sha256, crypto_verify,
@@ -27,14 +29,20 @@ static void start_again(void) {
         __asm volatile("dsb");
 }
 
-#if __ARM_ARCH >= 7
-#define OTHERS start_again
-#else
+/* What the NMI of a chip's family goes on to (its nmi.c), and what stands for it elsewhere. */
+__attribute__((alias("start_again"))) void Fault_Handler(void);
+__attribute__((weak, alias("start_again"))) void Nmi_Handler(void);
+
+#ifdef LOTOR_FORWARD
+#define NMI Forward_Handler
 #define OTHERS Forward_Handler
-#endif
 
 /* Core exceptions before an image has started. */
 static const vector own[16] = {[0 ... 15] = start_again};
+#else
+#define NMI Nmi_Handler
+#define OTHERS start_again
+#endif
 
 static const struct {
     const void *stack;
@@ -43,12 +51,12 @@ static const struct {
     vector rest[16 - BOOT_API_WORD - 1 + LOTOR_IRQS];
 } vectors __attribute__((section(".vectors"), used)) = {
     __stack_top,
-    {Reset_Handler, [1 ... BOOT_API_WORD - 2] = OTHERS},
+    {Reset_Handler, NMI, [2 ... BOOT_API_WORD - 2] = OTHERS},
     &api,
     {[0 ... 16 - BOOT_API_WORD - 2 + LOTOR_IRQS] = OTHERS},
 };
 
-#if __ARM_ARCH < 7
+#ifdef LOTOR_FORWARD
 /* A Cortex-M0 takes all exceptions here: on to the table that the word in RAM points to. r0 to r3
    are saved already, LR (EXC_RETURN) and the stack stay as they are. */
 __attribute__((naked, used)) void Forward_Handler(void) {
@@ -63,20 +71,18 @@ __attribute__((naked, used)) void Forward_Handler(void) {
 
 static void take_exceptions_to(const void *table) {
     const uint32_t address = (uint32_t)(uintptr_t)table;
-#if __ARM_ARCH >= 7
-    SCB_VTOR = address;
-#else
+#ifdef LOTOR_FORWARD
     REGISTER(LOTOR_FORWARD) = address;
+#else
+    SCB_VTOR = address;
 #endif
     __asm volatile("dsb\n isb" ::: "memory");
 }
 
 /* Used: the vector table names it only to the linker. */
 __attribute__((used, noreturn)) void Reset_Handler(void) {
-#if __ARM_ARCH < 7
+#ifdef LOTOR_FORWARD
     take_exceptions_to(own);
-#else
-    (void)own;
 #endif
     memcpy(__data_start, __data_load, (size_t)((uint8_t *)__data_end - (uint8_t *)__data_start));
     memset(__bss_start, 0, (size_t)((uint8_t *)__bss_end - (uint8_t *)__bss_start));

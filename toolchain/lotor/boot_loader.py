@@ -112,7 +112,7 @@ def _description(board: Board, folder: Path, sodium: Path) -> dict[str, Any]:
     strict = ["-std=c11", "-Os", *warnings, *libsodium.DEFINES]
     theirs = ["-std=gnu99", "-Os", "-w", *libsodium.DEFINES]
     # Of the chip's family: its flash, and what its boot ROM looks for.
-    family = "+<flash.c> +<boot2.c> +<image_def.c>"
+    family = "+<flash.c> +<nmi.c> +<boot2.c> +<image_def.c>"
     sources = {
         "boot": (firmware / "boot", strict, "+<*.c>"),
         "update": (firmware / "update", strict, "+<state.c> +<slot.c>"),
@@ -165,6 +165,7 @@ MEMORY {{{stage_memory}
 }}
 SECTIONS {{{stage_section}
     .text : {{
+        __vectors = .;
         KEEP(*(.vectors)) KEEP(*(.image_def))
         *(.text .text.* .rodata .rodata.*)
         */sodium/*.o(.bss .bss.* COMMON)
@@ -176,7 +177,7 @@ SECTIONS {{{stage_section}
     }} > RAM
     .data : {{
         __data_start = .;
-        *(.data .data.*)
+        *(.data .data.* .in_ram)
         . = ALIGN(4);
         __data_end = .;
     }} > RAM AT > FLASH

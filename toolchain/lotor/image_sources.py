@@ -24,6 +24,7 @@ MODELS_GROUP = "lotor-models"
 FAULT_STACK_BYTES = 512
 FORWARD_BYTES = 8  # with updates: the word by which a Cortex-M0 finds its handlers
 NOINIT_BYTES = 512  # that a boot loader leaves alone
+_WITHOUT_VTOR = ("nrf5x",)  # families with an Armv6-M that has none: a Cortex-M0
 _INSTRUCTION_NS = 128  # what an emulated instruction takes: QEMU's -icount shift=7
 
 # The hello answer holds all models: its size bounds their number (see docs/link.md).
@@ -179,8 +180,6 @@ def update_config(board: Board, public_key: bytes | None = None) -> list[str]:
     """
     if board.update is None:
         return []
-    # The boot loader finds there what handles an exception, on a core without VTOR.
-    forward = board.memory.ram.origin + board.build.stack_bytes + FAULT_STACK_BYTES
     values = {
         "LOTOR_FLASH_UNIT": board.update.write_bytes,
         "LOTOR_BOOT_ADDRESS": board.memory.flash.origin,
@@ -188,8 +187,12 @@ def update_config(board: Board, public_key: bytes | None = None) -> list[str]:
         "LOTOR_STATE_BYTES": board.update.state_bytes,
         "LOTOR_SLOT_ADDRESS": board.slot_address(0),
         "LOTOR_SLOT_BYTES": board.update.slot_bytes,
-        "LOTOR_FORWARD": forward,
     }
+    if board.hal.name in _WITHOUT_VTOR and board.target == "cortex-m0plus":
+        # The boot loader finds there what handles an exception.
+        values["LOTOR_FORWARD"] = (
+            board.memory.ram.origin + board.build.stack_bytes + FAULT_STACK_BYTES
+        )
     lines = ["#define LOTOR_UPDATE 1", *(f"#define {k} {v:#x}u" for k, v in values.items())]
     name = hashlib.sha256(board.name.encode()).digest()
     lines.append(f"#define LOTOR_BOARD_HASH {{{_bytes(name)}}}")
@@ -300,7 +303,7 @@ SECTIONS {{{boot_section}
     .noinit (NOLOAD) : {{ *(.noinit) }} > RAM :none
     .data : {{
         __data_start = .;
-        *(.data .data.*)
+        *(.data .data.* .in_ram)
         . = ALIGN(4);
         __data_end = .;
     }} > RAM AT > FLASH :data

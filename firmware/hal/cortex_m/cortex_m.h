@@ -8,6 +8,7 @@
 
 #ifndef REGISTER /* a test may put something else in its place */
 #define REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+#define BARRIER() __asm volatile("dsb\n isb" ::: "memory")
 #endif
 
 #define SYST_CSR REGISTER(0xE000E010) /* B3.3.3 */

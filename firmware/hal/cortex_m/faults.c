@@ -55,6 +55,9 @@ __attribute__((naked)) void Fault_Handler(void) {
                    "bl fault_capture\n");
 }
 
+/* Weak: a chip whose flash raises it when updates were cut has its own. */
+__attribute__((weak, alias("Fault_Handler"))) void Nmi_Handler(void);
+
 #ifdef LOTOR_TEST_FAULTS
 
 #if LOTOR_WATCHDOG

@@ -12,6 +12,7 @@ extern uint8_t __stack_limit[], __stack_top[];
 
 int main(void);
 void Reset_Handler(void);
+void Nmi_Handler(void);
 void Fault_Handler(void);
 static void Systick_Handler(void);
 static void Irq_Handler(void);
@@ -24,7 +25,7 @@ static struct {
     vector irq[LOTOR_IRQS];
 } const vectors __attribute__((section(".vectors"), used)) = {
     __stack_top,
-    {Reset_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler,
+    {Reset_Handler, Nmi_Handler, Fault_Handler, Fault_Handler, Fault_Handler, Fault_Handler,
      [14 - 1] = Fault_Handler, [15 - 1] = Systick_Handler},
     {[0 ... LOTOR_IRQS - 1] = Irq_Handler},
 };

@@ -18,11 +18,6 @@
 #define TIM2 0x40000000u  /* 18.4 */
 #define TIM5 0x40000C00u
 
-#define RCC_AHB1ENR REGISTER(RCC + 0x30)
-#define RCC_APB2ENR REGISTER(RCC + 0x44)
-#define RCC_CSR REGISTER(RCC + 0x74) /* 7.3.21 */
-#define CSR_RMVF (1u << 24)
-#define CSR_POWER (1u << 27 | 1u << 25) /* PORRSTF, BORRSTF */
 #define TIM_CR1 0x00u
 #define TIM_EGR 0x14u
 #define TIM_CNT 0x24u

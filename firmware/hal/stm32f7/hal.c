@@ -9,11 +9,6 @@
 
 #define GPIOA 0x40020000u
 #define GPIOB 0x40020400u
-#define RCC_AHB1ENR REGISTER(RCC + 0x30)
-#define RCC_APB2ENR REGISTER(RCC + 0x44)
-#define RCC_CSR REGISTER(RCC + 0x74)
-#define CSR_RMVF (1u << 24)
-#define CSR_POWER (1u << 27 | 1u << 25) /* PORRSTF, BORRSTF */
 
 #include "../cortex_m/ticks_dwt.h"
 #include "../stm32/iwdg.h"

@@ -1,14 +1,22 @@
-// node run.mjs FIRMWARE.uf2 FD: an RP2040 that runs a UF2 file, its UART0 on the listening socket FD.
+// node run.mjs FIRMWARE.uf2 FD [--flash FILE] [--control SOCKET]: an RP2040 that runs a UF2 file, its
+// UART0 on the listening socket FD. FILE keeps what flash holds, and is read instead of the UF2 file
+// where it exists; SOCKET is made, see control.mjs.
 //
 // rp2040js has no boot ROM, so that the boot stage in flash is entered as the ROM does. What a chip
 // faults on, rp2040js reports to its logger; here that becomes a hard fault.
 import fs from 'node:fs';
 import net from 'node:net';
+import { parseArgs } from 'node:util';
 import { RP2040 } from 'rp2040js';
+import { serve } from './control.mjs';
+import { Nor, PowerCut, noise } from './nor.mjs';
+import { Xip } from './xip.mjs';
 
 const FLASH = 0x10000000;
+const FLASH_BYTES = 2 << 20; // a Pico's
 const FAMILY = 0xe48bff56;
 const STACK = 0x20041f00; // where the boot ROM's stack ends, under its copy of the boot stage
+const RAM = 0x20000000;
 const HARD_FAULT = 3;
 const SLICE = 50_000; // instructions between two looks at the socket
 const TO_ITSELF = 0xe7fe; // the instruction `b .`
@@ -16,11 +24,25 @@ const TO_ITSELF = 0xe7fe; // the instruction `b .`
 class Fault extends Error {}
 class Reset extends Error {}
 
-// Armv6-M takes no unaligned access; of those here rp2040js says nothing.
+// Armv6-M takes no unaligned access; of those here rp2040js says nothing, nor of flash that is closed.
+// It lets stores reach flash: datasheet 2.6.3.6 (ERR_BADWRITE) says what becomes of them.
 class Chip extends RP2040 {
+  readUint8(address) {
+    if (address >>> 26 === FLASH >>> 26) this.see(address);
+    return super.readUint8(address);
+  }
   readUint16(address) {
     if (address & 1) complain('RP2040', `unaligned read at ${address.toString(16)}`);
+    if (address >>> 26 === FLASH >>> 26) this.see(address);
     return super.readUint16(address);
+  }
+  readUint32(address) {
+    if (address >>> 26 === FLASH >>> 26) this.see(address);
+    return super.readUint32(address);
+  }
+  see(address) {
+    if (this.xip.closed && this.xip.refuses())
+      complain('RP2040', `flash is no memory now, read at ${address.toString(16)}`);
   }
   writeUint16(address, value) {
     if (address & 1) complain('RP2040', `unaligned write at ${address.toString(16)}`);
@@ -28,12 +50,17 @@ class Chip extends RP2040 {
   }
   writeUint32(address, value) {
     if (address & 3) complain('RP2040', `unaligned write at ${address.toString(16)}`);
-    super.writeUint32(address, value);
+    if (address >>> 26 !== FLASH >>> 26) super.writeUint32(address, value);
+    else if (address >>> 24 !== FLASH >>> 24)
+      complain('RP2040', `write to flash at ${address.toString(16)}`);
   }
 }
 
-function load(path, flash) {
+// What flash holds after a UF2 file, or by a file of all its bytes.
+function load(path) {
   const file = fs.readFileSync(path);
+  if (file.length === FLASH_BYTES && file.readUInt32LE(0) !== 0x0a324655) return file;
+  const flash = new Uint8Array(FLASH_BYTES).fill(0xff);
   if (!file.length || file.length % 512) throw new Error(`${path} is no UF2 file`);
   for (let at = 0; at < file.length; at += 512) {
     const word = (offset) => file.readUInt32LE(at + offset);
@@ -43,6 +70,7 @@ function load(path, flash) {
       throw new Error(`${path}: block ${at / 512} is damaged, or for another chip`);
     flash.set(file.subarray(at + 32, at + 32 + size), address);
   }
+  return flash;
 }
 
 // Registers that rp2040js lacks.
@@ -52,6 +80,8 @@ const chipReset = { // datasheet 2.12.8: HAD_POR, also after a reset by the watc
 };
 
 let chip, clock, faulting;
+const nor = new Nor(FLASH_BYTES, () => clock.nanos);
+const board = { nor, cuts: 0, powerCycle, load: reload };
 
 // A chip that starts: after power-up, or after its watchdog reset all but RAM and flash.
 function start(before) {
@@ -59,22 +89,64 @@ function start(before) {
   clock = chip.clock;
   faulting = false;
   next = 0;
+  nor.powerUp(); // what it was at is done before the boot ROM gives up
+  chip.xip = new Xip(nor, chip.flash);
   const watchdog = chip.peripherals[0x40058];
   if (before) {
-    chip.flash.set(before.flash);
     chip.sram.set(before.sram);
     const old = before.peripherals[0x40058];
     watchdog.reason = old.reason;
     watchdog.scratchData.set(old.scratchData);
+  } else {
+    const random = noise(board.cuts + 1); // whatever a RAM wakes up with
+    new Uint32Array(chip.sram.buffer).forEach((_, i, words) => { words[i] = random(); });
   }
   watchdog.onWatchdogTrigger = () => { throw new Reset(); };
+  Object.assign(chip.peripherals, chip.xip.peripherals);
   chip.peripherals[0x40064] = chipReset;
   chip.onBreak = () => { throw new Fault('undefined instruction'); };
   chip.logger = { debug() {}, info() {}, warn: complain, error: complain };
   chip.uart[0].onByte = (byte) => sent.push(byte);
+  boot();
+}
+
+// Datasheet 2.8.1.3: what a boot ROM does with the first 256 bytes of flash.
+function boot() {
+  const stage = nor.content.subarray(0, 256);
+  let crc = 0xffffffff; // most significant bit first
+  for (const byte of stage.subarray(0, 252)) {
+    crc ^= byte << 24;
+    for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc < 0 ? 0x04c11db7 : 0);
+  }
+  const good = crc >>> 0 === new DataView(nor.content.buffer).getUint32(252, true);
+  chip.sram.set(stage, STACK - RAM);
   chip.core.SP = STACK;
   chip.core.LR = 0;
-  chip.core.PC = FLASH;
+  chip.core.PC = STACK;
+  if (good) return;
+  console.error('flash holds no boot stage with a right CRC-32: it would wait for a UF2 file');
+  stop();
+}
+
+// It executes nothing more.
+function stop() {
+  chip.core.waiting = true;
+  chip.core.enabledInterrupts = 0;
+}
+
+function powerCycle() {
+  received.length = 0;
+  at = 0;
+  start(null);
+  wake();
+}
+
+function reload(path) {
+  nor.content.set(load(path));
+  nor.kept(0, FLASH_BYTES);
+  nor.forget();
+  board.cuts = 0;
+  powerCycle();
 }
 
 // Of peripherals rp2040js reports only that they lack a register.
@@ -90,8 +162,7 @@ function hardFault(pc, message) {
   core.PC = pc;
   if (core.IPSR === HARD_FAULT || core.IPSR === 2) {
     console.error(`locked up at ${pc.toString(16)}: ${message}`);
-    core.waiting = true;
-    core.enabledInterrupts = 0;
+    stop();
     return;
   }
   faulting = true;
@@ -140,7 +211,10 @@ function slice() {
     }
   } catch (error) {
     if (error instanceof Reset) start(chip);
-    else if (error instanceof Fault) hardFault(pc, error.message);
+    else if (error instanceof PowerCut) {
+      board.cuts++;
+      powerCycle();
+    } else if (error instanceof Fault) hardFault(pc, error.message);
     else throw error;
   }
   return true;
@@ -162,23 +236,37 @@ function wake() {
   scheduled = true;
 }
 
-const [, , path, descriptor] = process.argv;
-start(null);
+// What the program writes is in the file at once: it outlives this process however it ends.
+function keep(path) {
+  const file = fs.openSync(path, fs.existsSync(path) ? 'r+' : 'w+');
+  nor.kept = (start, end) => fs.writeSync(file, nor.content, start, end - start, start);
+  nor.kept(0, FLASH_BYTES);
+}
+
+function listen(descriptor) {
+  net.createServer((client) => {
+    socket?.destroy();
+    socket = client;
+    client.setNoDelay(true);
+    client.on('data', (data) => {
+      received.push(data);
+      wake();
+    });
+    client.on('error', () => {});
+    client.on('close', () => { if (socket === client) socket = null; });
+  }).listen({ fd: descriptor });
+}
+
 try {
-  load(path, chip.flash);
+  const options = { flash: { type: 'string' }, control: { type: 'string' } };
+  const { values, positionals: [path, descriptor] } = parseArgs({ options, allowPositionals: true });
+  nor.content.set(load(values.flash && fs.existsSync(values.flash) ? values.flash : path));
+  if (values.flash) keep(values.flash);
+  start(null);
+  if (values.control) serve(values.control, board);
+  listen(Number(descriptor));
 } catch (error) {
   console.error(error.message);
   process.exit(1);
 }
-net.createServer((client) => {
-  socket?.destroy();
-  socket = client;
-  client.setNoDelay(true);
-  client.on('data', (data) => {
-    received.push(data);
-    wake();
-  });
-  client.on('error', () => {});
-  client.on('close', () => { if (socket === client) socket = null; });
-}).listen({ fd: Number(descriptor) });
 wake();
