@@ -1,12 +1,12 @@
 """No power cut bricks a board: the boards' own code of updates on flash in RAM (power_cuts.py)."""
 
 import random
+from typing import Any
 
 import pytest
 
-from lotor import libsodium
-from lotor.errors import LotorError
 from lotor.update_key import Key
+from played import needs_libsodium
 from power_cuts import (
     CONFIRMED,
     CRASHES,
@@ -23,12 +23,7 @@ from power_cuts import (
     records,
 )
 
-try:
-    libsodium.find()
-    MISSING = ""
-except LotorError as error:
-    MISSING = str(error)
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+pytestmark = needs_libsodium
 
 FAULT, SELF_TEST, DAMAGED = 1, 6, 7
 OK, OLDER, UNSIGNED, BAD_SIGNATURE, REPEATED, OUT_OF_ORDER = 0, 5, 6, 7, 11, 12
@@ -89,7 +84,7 @@ def test_a_record_cut_while_it_is_written_does_not_count() -> None:
         before = flash.lib.model_state()
         kept = flash.content
         flash.lib.model_cut(draw.randrange(8), 1, seed)
-        state = flash.ffi.new("update_state *", before)
+        state: Any = flash.ffi.new("update_state *", before)
         state.confirmed, state.trial, state.version = draw.randrange(2), draw.randrange(3), seed
         done = flash.lib.model_append(state)
         after = flash.lib.model_state()
