@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from lotor import libsodium
 from lotor.board import load_board
 from lotor.build import Image, build_firmware
 from lotor.device.link import ErrorCode, Frame, Request, encode
@@ -23,16 +22,12 @@ from lotor.image_sources import SelfTest
 from lotor.update_key import Key
 from lotor.update_package import Package, make_package
 from microbit_cuts import Machine, cuts_of, machine, play, symbols, trace
+from played import needs_libsodium
 from tiny_model import TinyModel
 
-try:
-    libsodium.find()
-    MISSING = ""
-except LotorError as error:
-    MISSING = str(error)
 pytestmark = [
     pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="needs qemu-system-arm"),
-    pytest.mark.skipif(bool(MISSING), reason=MISSING),
+    needs_libsodium,
     pytest.mark.xdist_group("update"),
 ]
 
