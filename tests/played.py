@@ -25,5 +25,7 @@ def skip_unless_played(request: pytest.FixtureRequest) -> None:
     call = getattr(request.node, "callspec", None)
     for value in call.params.values() if call else ():
         emulator = load_board(value).emulator if value in list_boards() else None
+        if emulator and load_board(value).update and _lacks_libsodium():
+            pytest.skip(f"{value}: {_lacks_libsodium()}")
         if emulator and (lacking := missing(emulator)):
             pytest.skip(f"{value} needs {lacking[0]}: {lacking[1]}")

@@ -251,6 +251,7 @@ def _judge(
         count.wrong += 1
         return
     kept = flash.content
+    count.wrong += flash.start() != running  # it stays so
     flash.lib.model_cut(-1, 0, 1)
     third = flash.image(3, 1 - int(flash.lib.trial_running()))
     good = _update(flash, third) == 3 and flash.start() == 3

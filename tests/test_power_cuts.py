@@ -1,12 +1,12 @@
 """No power cut bricks a board: the boards' own code of updates on flash in RAM (power_cuts.py)."""
 
 import random
+from typing import Any
 
 import pytest
 
-from lotor import libsodium
-from lotor.errors import LotorError
 from lotor.update_key import Key
+from played import needs_libsodium
 from power_cuts import (
     CONFIRMED,
     CRASHES,
@@ -23,12 +23,7 @@ from power_cuts import (
     records,
 )
 
-try:
-    libsodium.find()
-    MISSING = ""
-except LotorError as error:
-    MISSING = str(error)
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+pytestmark = needs_libsodium
 
 FAULT, SELF_TEST, DAMAGED = 1, 6, 7
 OK, OLDER, UNSIGNED, BAD_SIGNATURE, REPEATED, OUT_OF_ORDER = 0, 5, 6, 7, 11, 12
@@ -52,13 +47,18 @@ def test_power_is_cut_at_every_operation_and_in_the_recovery(behaviour: int) -> 
 
 @pytest.mark.parametrize(("unit", "page"), [(4, 256), (8, 2048), (256, 4096)])
 def test_wherever_the_journal_changes_its_area(unit: int, page: int) -> None:
-    """A record more before the update moves the erasure through all that the update writes."""
+    """A record more before the update moves the erasure through all that the update writes.
+
+    The good image lies in slot 1, so that a journal that is lost starts the other one.
+    """
     tried = Count()
     for before in range(max(512, page) // max(unit, 32) + 1):
         for behaviour in (GOOD, CRASHES):
             flash = flash_of(unit, page)
+            flash.start()
+            assert flash.send(flash.image(1, 1)) == OK and flash.start() == 1
+            assert flash.lib.trial_running() == 1
             records(flash, before)
-            assert flash.start() == 1
             # Its records, the end of its header: what comes before does not touch the journal.
             count = total(flash, behaviour, nested=before % 15 == 0, last=140 // unit)
             assert count.good, (before, behaviour, count)
@@ -84,7 +84,7 @@ def test_a_record_cut_while_it_is_written_does_not_count() -> None:
         before = flash.lib.model_state()
         kept = flash.content
         flash.lib.model_cut(draw.randrange(8), 1, seed)
-        state = flash.ffi.new("update_state *", before)
+        state: Any = flash.ffi.new("update_state *", before)
         state.confirmed, state.trial, state.version = draw.randrange(2), draw.randrange(3), seed
         done = flash.lib.model_append(state)
         after = flash.lib.model_state()
@@ -129,6 +129,33 @@ def test_a_damaged_slot_gives_way_to_the_other() -> None:
     state = flash.lib.model_state()
     assert (state.result, state.reason, state.version) == (FELL_BACK, DAMAGED, 2)
     assert flash.send(flash.image(3, 1)) == OK and flash.start() == 3
+
+
+def test_what_was_damaged_after_it_was_sent_is_not_tried() -> None:
+    flash = flash_of()
+    flash.start()
+    assert flash.send(flash.image(2, 1)) == OK
+    damaged = bytearray(flash.content)
+    damaged[flash.board.image_address(1) - flash.board.flash_origin + 100] ^= 1
+    flash.content = bytes(damaged)
+    assert flash.start() == 1
+    state = flash.lib.model_state()
+    assert (state.result, state.reason, state.version) == (ROLLED_BACK, DAMAGED, 2)
+
+
+def test_a_header_that_was_cut_is_none() -> None:
+    """Its image is whole, only bits of the version are missing, and nothing else could start."""
+    flash = flash_of()
+    flash.start()
+    slot = flash.image(0x7F, 1)
+    at, first = (flash.board.slot_address(n) - flash.board.flash_origin for n in (1, 0))
+    for version, expected in ((0x7F, 0x7F), (0x3F, 0)):
+        content = bytearray(flash.content)
+        content[first : first + 512] = bytes(512)
+        content[at : at + len(slot.header + slot.image)] = slot.header + slot.image
+        content[at + 40] = version
+        flash.content = bytes(content)
+        assert flash.start() == expected
 
 
 def test_both_damaged_start_nothing() -> None:

@@ -69,6 +69,8 @@ __attribute__((naked, used)) void Forward_Handler(void) {
 }
 #endif
 
+__attribute__((weak)) void boot_clock(void) {}
+
 static void take_exceptions_to(const void *table) {
     const uint32_t address = (uint32_t)(uintptr_t)table;
 #ifdef LOTOR_FORWARD
@@ -86,6 +88,7 @@ __attribute__((used, noreturn)) void Reset_Handler(void) {
 #endif
     memcpy(__data_start, __data_load, (size_t)((uint8_t *)__data_end - (uint8_t *)__data_start));
     memset(__bss_start, 0, (size_t)((uint8_t *)__bss_end - (uint8_t *)__bss_start));
+    boot_clock();
     const uint32_t slot = boot_choose();
     if (slot == SLOT_NONE)
         for (;;) /* nothing to start: it takes a cable */

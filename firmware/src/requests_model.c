@@ -221,10 +221,12 @@ static link_error self_test(uint32_t *crc) {
     reset();
     const link_error error = run(false);
     reset();
+    if (error)
+        return error;
     *crc = 0;
     for (uint8_t i = 0; i < model()->outputs; i++)
         *crc = crc32_update(*crc, arena + model()->output[i].offset, model()->output[i].bytes);
-    return error;
+    return ERROR_NONE;
 }
 
 #ifdef LOTOR_UPDATE
