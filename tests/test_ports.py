@@ -11,6 +11,7 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
@@ -231,7 +232,7 @@ def test_an_adapter_leaves_reset_and_boot_pins_alone(
     opened = []
     real = serial.serial_for_url
 
-    def remember(*arguments: object, **options: object) -> serial.SerialBase:
+    def remember(*arguments: Any, **options: Any) -> serial.SerialBase:
         opened.append(real(*arguments, **options))
         return opened[-1]
 
