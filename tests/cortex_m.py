@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,13 +114,22 @@ _RUN = """
 """
 
 
-def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> list[list[Array]]:
+Execute = Callable[[Compiled, str, str, bytes, Path], bytes]
+
+
+def run(
+    compiled: Compiled,
+    inputs: Sequence[Sequence[Array]],
+    folder: Path,
+    on: Execute | None = None,
+) -> list[list[Array]]:
     """Return the outputs for each of several inputs.
 
     Args:
         compiled: for a Cortex-M target that has a machine here.
         inputs: one array for each of the model's inputs.
         folder: an empty one, for the files.
+        on: runs the program, as `execute` does, which it is when None.
     """
     named = borders(compiled.graph)
     arguments, at = ["arena"], {"input": 0, "output": 0}
@@ -138,7 +147,7 @@ def run(compiled: Compiled, inputs: Sequence[Sequence[Array]], folder: Path) -> 
         reset=f"{compiled.name}_reset(arena);" if compiled.plan.variables else "",
     )
     data = b"".join(a.tobytes() + bytes(-a.nbytes % 8) for one in inputs for a in one)
-    rest = execute(compiled, f'#include "{compiled.name}.h"', work, data, folder)
+    rest = (on or execute)(compiled, f'#include "{compiled.name}.h"', work, data, folder)
     found: list[list[Array]] = []
     for _ in inputs:
         outputs = []

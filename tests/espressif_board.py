@@ -1,7 +1,6 @@
 """Boards of Espressif played by this machine: a stand-in of their platform, and of a board."""
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -51,7 +50,8 @@ class PlayedBoard:
                 line, _ = self._listener.accept()
                 line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 with line:
-                    self._process = subprocess.Popen([self._flash], stdin=line, stdout=line)
+                    number = line.fileno()
+                    self._process = subprocess.Popen([self._flash], stdin=number, stdout=number)
                 self._process.wait()
 
     def __enter__(self) -> Self:
@@ -68,8 +68,3 @@ class PlayedBoard:
         if self._process and self._process.poll() is None:
             self._process.kill()
         self._thread.join(10)
-
-
-def environment(core: Path, flash: Path) -> dict[str, str]:
-    """Return the environment in which PlatformIO takes the stand-in, and uploads to a file."""
-    return os.environ | {"PLATFORMIO_CORE_DIR": str(core), "STANDIN_FLASH": str(flash)}

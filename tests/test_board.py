@@ -1,5 +1,6 @@
 """Board files: what is right in them, and how each mistake is named."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,25 @@ def test_a_budget_lowers_the_limit(tmp_path: Path) -> None:
     path = edited(tmp_path, "[serial]", "[budget]\nram_bytes = 65_536\n\n[serial]")
     board = read_board(path)
     assert (board.ram_limit, board.flash_limit) == (65_536, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('method = "platformio"', 'method = "bossac"', 'flash.method = "platformio" go together'),
+        ('source = "ccount"', 'source = "dwt"', 'ticks.source = "ccount" go together'),
+        ('target = "xtensa-lx6"', 'target = "cortex-m4"', "target = xtensa-... go together"),
+        ("arena_bytes = 98_304\n", "", "'memory.psram' and 'memory.arena_bytes' go together"),
+    ],
+)
+def test_what_a_board_of_a_framework_must_say(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    with pytest.raises(LotorError, match=re.escape(message)):
+        read_board(edited(tmp_path, old, new, "esp32cam"))
+
+
+def test_what_was_never_built_says_so() -> None:
+    for name in ("esp32cam", "esp32s3"):
+        entry = Entry(load_board(name), None)
+        assert entry.hardware == "not built here, not yet run on hardware"

@@ -11,6 +11,7 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
@@ -221,3 +222,23 @@ def test_a_real_board_is_found_by_its_usb_identity(monkeypatch: pytest.MonkeyPat
 )
 def test_a_port_is_told_from_a_board(text: str, url: bool) -> None:
     assert is_url(text) is url
+
+
+def test_an_adapter_leaves_reset_and_boot_pins_alone(
+    pty_pair: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DTR and RTS rest for adapters that boards of Espressif have; others get both, as ever."""
+    _, path = pty_pair
+    opened = []
+    real = serial.serial_for_url
+
+    def remember(*arguments: Any, **options: Any) -> serial.SerialBase:
+        opened.append(real(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(serial, "serial_for_url", remember)
+    for vid, pid, lines in ((0x1A86, 0x7523, False), (0x10C4, 0xEA60, False), (0x2341, 1, True)):
+        here = [info("/dev/ttyUSB9", 0x1A86, 0x7523, None), info(path, vid, pid, None)]
+        monkeypatch.setattr(list_ports, "comports", lambda here=here: here)
+        Port(path).close()
+        assert (opened[-1].dtr, opened[-1].rts) == (lines, lines)

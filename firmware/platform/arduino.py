@@ -16,6 +16,9 @@ image = json.loads(Path(env.GetProjectOption("custom_image")).read_text())
 env.Append(CPPPATH=image["include"])
 
 
+_DEFINED = ("-DLOTOR_PROFILE", "-DLOTOR_RTC_MEMORY", "-Dmain=lotor_main")
+
+
 def _ours(build: Any, node: Any, *flags: str) -> Any:
     """Compile one file of ours; later flags win over the framework's."""
     if not node.get_path().endswith(".c"):
@@ -23,7 +26,7 @@ def _ours(build: Any, node: Any, *flags: str) -> Any:
     return build.Object(
         node,
         CFLAGS=[*build["CFLAGS"], "-std=gnu11"],
-        CCFLAGS=[*build["CCFLAGS"], "-DLOTOR_PROFILE", "-Dmain=lotor_main", *flags],
+        CCFLAGS=[*build["CCFLAGS"], *_DEFINED, *flags],
     )
 
 

@@ -5,12 +5,11 @@
 
 #include "../hal/hal.h"
 #include "crc32.h"
-#include "lotor_config.h"
 
 #ifdef LOTOR_HOST
 #define NOINIT
-#elif defined(LOTOR_NOINIT)
-#define NOINIT __attribute__((section(LOTOR_NOINIT)))
+#elif defined(LOTOR_RTC_MEMORY) /* of ESP-IDF's linker scripts */
+#define NOINIT __attribute__((section(".rtc_noinit")))
 #else
 #define NOINIT __attribute__((section(".noinit")))
 #endif

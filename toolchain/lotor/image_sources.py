@@ -172,8 +172,6 @@ def config_header(models: Sequence[ImageModel], board: Board | None) -> str:
     # Compared with an int layer number; sizes that enums make others of.
     plain = ("LAYERS", "LOTOR_IRQS", "LOTOR_DATA_BYTES")
     lines = [line[:-1] if any(name in line for name in plain) else line for line in lines]
-    if board and board.framework:
-        lines.append('#define LOTOR_NOINIT ".rtc_noinit"')  # ESP-IDF's linker scripts know it
     if board and board.test_faults:
         lines.append("#define LOTOR_TEST_FAULTS 1")
     if board and board.camera:

@@ -20,40 +20,42 @@ extern bool g_panic_abort; /* ESP-IDF's: abort() was called */
 /* Exception causes: Xtensa Instruction Set Architecture Reference Manual, table 4-64. */
 static const struct {
     uint8_t cause, reason;
-    char name[24];
 } causes[] = {
-    {0, FAULT_USAGE, "IllegalInstruction"},
-    {2, FAULT_BUS, "InstructionFetchError"},
-    {3, FAULT_BUS, "LoadStoreError"},
-    {6, FAULT_USAGE, "IntegerDivideByZero"},
-    {8, FAULT_USAGE, "Privileged"},
-    {9, FAULT_USAGE, "LoadStoreAlignment"},
-    {12, FAULT_BUS, "InstrPIFDataError"},
-    {13, FAULT_BUS, "LoadStorePIFDataError"},
-    {14, FAULT_BUS, "InstrPIFAddrError"},
-    {15, FAULT_BUS, "LoadStorePIFAddrError"},
-    {20, FAULT_MEMORY, "InstFetchProhibited"},
-    {28, FAULT_MEMORY, "LoadProhibited"},
-    {29, FAULT_MEMORY, "StoreProhibited"},
+    {0, FAULT_USAGE},   /* illegal instruction */
+    {2, FAULT_BUS},     /* error of a fetch */
+    {3, FAULT_BUS},     /* of a load or store */
+    {6, FAULT_USAGE},   /* division by zero */
+    {8, FAULT_USAGE},   /* privileged instruction */
+    {9, FAULT_USAGE},   /* unaligned load or store */
+    {12, FAULT_BUS},    /* data of a fetch */
+    {13, FAULT_BUS},    /* of a load or store */
+    {14, FAULT_BUS},    /* address of a fetch */
+    {15, FAULT_BUS},    /* of a load or store */
+    {20, FAULT_MEMORY}, /* prohibited fetch */
+    {28, FAULT_MEMORY}, /* load */
+    {29, FAULT_MEMORY}, /* store */
 };
 
 enum { CANARY_BYTES = 16 }; /* FreeRTOS's, in the colour of our watermark */
 
 static fault_record record;
 
-static void note_exception(const XtExcFrame *frame) {
+static void note(const char *text) { strncpy(record.note, text, FAULT_NOTE_BYTES - 1); }
+
+/* In ESP-IDF's words, and the address that was accessed. */
+static void note_exception(const panic_info_t *info) {
     static const char middle[] = " at 0x";
+    const XtExcFrame *const frame = info->frame;
     record.reason = FAULT_HARD;
-    char *at = record.note;
-    for (size_t i = 0; i < sizeof causes / sizeof *causes; i++) {
-        if (causes[i].cause != (uint32_t)frame->exccause)
-            continue;
-        record.reason = causes[i].reason;
-        memcpy(at, causes[i].name, strlen(causes[i].name));
-        at += strlen(causes[i].name);
-    }
-    if (record.reason != FAULT_MEMORY && record.reason != FAULT_BUS)
+    for (size_t i = 0; !info->pseudo_excause && i < sizeof causes / sizeof *causes; i++)
+        if (causes[i].cause == (uint32_t)frame->exccause)
+            record.reason = causes[i].reason;
+    note(info->reason);
+    const size_t length = strlen(record.note);
+    if ((record.reason != FAULT_MEMORY && record.reason != FAULT_BUS) ||
+        length + sizeof middle + 8 > sizeof record.note)
         return;
+    char *at = record.note + length;
     memcpy(at, middle, sizeof middle - 1);
     at += sizeof middle - 1;
     const uint32_t address = (uint32_t)frame->excvaddr;
@@ -62,8 +64,6 @@ static void note_exception(const XtExcFrame *frame) {
     /* Where a Cortex-M has MMFAR and BFAR. */
     record.status[record.reason == FAULT_MEMORY ? 2 : 3] = address;
 }
-
-static void note(const char *text) { memcpy(record.note, text, strlen(text)); }
 
 /* a2 to a5, a1 (the stack pointer), a0, pc, ps. */
 static void read_registers(const XtExcFrame *frame) {
@@ -84,11 +84,11 @@ void __wrap_esp_panic_handler(panic_info_t *info) {
         record.reason = FAULT_WATCHDOG;
         note(hint == ESP_RST_TASK_WDT ? "task watchdog" : "interrupt watchdog");
     } else if (g_panic_abort) {
-        const bool overflow = !watermark_intact(stack, CANARY_BYTES);
+        const bool overflow = stack && !watermark_intact(stack, CANARY_BYTES);
         record.reason = overflow ? FAULT_STACK : FAULT_HARD;
         note(overflow ? "the loop task's stack" : "abort");
     } else {
-        note_exception(info->frame);
+        note_exception(info);
     }
     fault_store(&record);
 }

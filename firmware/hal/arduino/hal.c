@@ -24,6 +24,7 @@ enum { IN_USE_BYTES = 1024 };
 
 static uint8_t input[256];
 static size_t have, at;
+static uint8_t *stack; /* the loop task's */
 
 static struct {
     uint64_t microseconds;
@@ -42,13 +43,13 @@ uint64_t hal_ticks(void) {
 
 const void *hal_stack(uint32_t *bytes) {
     *bytes = LOTOR_STACK_BYTES;
-    return pxTaskGetStackStart(NULL);
+    return stack;
 }
 
 void hal_init(void) {
     base.microseconds = (uint64_t)esp_timer_get_time();
     base.cycles = cpu_hal_get_cycle_count();
-    uint8_t *const stack = pxTaskGetStackStart(NULL);
+    stack = pxTaskGetStackStart(NULL);
     const uint8_t *const frame = __builtin_frame_address(0);
     watermark_paint(stack, (size_t)(frame - stack) - IN_USE_BYTES);
     line_open(LOTOR_BAUD, RING_BYTES);

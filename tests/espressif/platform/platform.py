@@ -3,5 +3,5 @@
 from platformio.public import PlatformBase
 
 
-class Espressif32Platform(PlatformBase):
+class Espressif32Platform(PlatformBase):  # type: ignore[misc]  # PlatformIO has no types
     """A platform whose compiler is this machine's."""

@@ -19,6 +19,9 @@ from lotor.errors import LotorError
 from lotor.resources import run_dir
 
 BAUDRATE = 115200
+# USB adapters (CH340, CP2102, FT232R). On an ESP32's board their DTR and RTS lead to the chip's
+# reset and boot pins, and must rest while the port is open; elsewhere they lead nowhere.
+_ADAPTERS = ("1a86:7523", "10c4:ea60", "0403:6001")
 
 
 class Busy(LotorError):
@@ -168,9 +171,13 @@ def _opened(url: str, baudrate: int) -> Any:
         from lotor.device.ssh import SshLine  # which knows boards, as we do not
 
         return SshLine(url)
-    return serial.serial_for_url(
-        url, baudrate=baudrate, timeout=0, write_timeout=5.0, exclusive=True
+    port = serial.serial_for_url(
+        url, baudrate=baudrate, timeout=0, write_timeout=5.0, exclusive=True, do_not_open=True
     )
+    if any(adapter.device == url for adapter in usb_ports(_ADAPTERS)):
+        port.dtr = port.rts = False
+    port.open()
+    return port
 
 
 def _open_error(url: str, error: Exception) -> LotorError:

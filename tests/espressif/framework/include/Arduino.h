@@ -1,5 +1,6 @@
 /* Arduino's serial port, over stdin and stdout. */
 #pragma once
+#ifdef __cplusplus
 #include <cstddef>
 #include <cstdint>
 
@@ -24,3 +25,5 @@ class HardwareSerial {
 };
 
 extern HardwareSerial Serial;
+
+#endif

@@ -114,7 +114,11 @@ static void caught(int number, siginfo_t *signal_info, void *context) {
     frame.exccause = number == SIGSEGV ? STORE_PROHIBITED : number == SIGFPE ? DIVIDE : ILLEGAL;
     hint = number == SIGPROF ? ESP_RST_TASK_WDT : ESP_RST_PANIC;
     g_panic_abort = number == SIGABRT || number == SIGPROF;
-    panic_info_t info = {.exception = PANIC_EXCEPTION_FAULT, .reason = "signal", .frame = &frame};
+    panic_info_t info = {
+        .exception = PANIC_EXCEPTION_FAULT,
+        .reason = number == SIGSEGV ? "StoreProhibited" : "IllegalInstruction",
+        .frame = &frame,
+    };
     esp_panic_handler(&info);
     _exit(5);
 }
