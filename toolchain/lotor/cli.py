@@ -613,15 +613,36 @@ def _detect(args: argparse.Namespace) -> Result:
 
 def _add_doctor(commands: _Commands) -> None:
     parser = commands.add("doctor", "what is installed, what is missing, how to get it", _doctor)
-    parser.add_argument("--board", help="also require what this board takes")
+    parser.add_argument("--board", help="also require what this board takes, and go to the board")
+    parser.add_argument(
+        "--write-rule",
+        type=Path,
+        metavar="FILE",
+        help="write the udev rule that lets users open the board",
+    )
 
 
 def _doctor(args: argparse.Namespace) -> Result:
+    from lotor.board import load_board
+    from lotor.device import udev
+    from lotor.device.walk import walk
     from lotor.doctor import describe, examine
 
+    if args.write_rule:
+        if not args.board:
+            raise LotorError("--write-rule needs `--board BOARD`: whose rule")
+        command = udev.write(load_board(args.board), args.write_rule)
+        rule = {"file": str(args.write_rule), "install": command}
+        return Result(rule, f"{args.write_rule} is written; now\n  {command}")
     checks = examine(args.board)
-    data = {"checks": [asdict(check) for check in checks]}
-    return Result(data, describe(checks), ok=all(c.ok for c in checks if c.needed))
+    data, text = {"checks": [asdict(check) for check in checks]}, describe(checks)
+    ok = all(c.ok for c in checks if c.needed)
+    if args.board:
+        steps = walk(args.board)
+        data["steps"] = [asdict(step) for step in steps]
+        text += "\n\n" + "\n".join(map(str, steps))
+        ok = ok and all(step.state != "failed" for step in steps)
+    return Result(data, text, ok=ok)
 
 
 def _add_evaluate(commands: _Commands) -> None:
