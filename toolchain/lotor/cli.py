@@ -786,6 +786,7 @@ def _add_flash(commands: _Commands) -> None:
     parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
     _add_optimize(parser)
+    parser.add_argument("--method", help="one of the board file's methods; default: its first")
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
 
 
@@ -801,7 +802,7 @@ def _flash(args: argparse.Namespace) -> Result:
         stopped = stop(board.name)
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
-    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize)
+    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize, args.method)
     return Result(done.as_dict(), str(done))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, openocd, ssh, uf2
+from lotor.device import bossac, emulator, nrfutil, openocd, picotool, pyocd, ssh, uf2
 from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
@@ -19,6 +19,7 @@ from lotor.errors import LotorError
 from lotor.host import load
 from lotor.image_report import as_dict
 from lotor.progress import Progress
+from lotor.suggest import did_you_mean
 from lotor.targets.preference import Optimize
 
 _BOOT_SECONDS = 5.0
@@ -71,6 +72,7 @@ def flash(
     target: str | None = None,
     ram: int | None = None,
     optimize: Optimize = "speed",
+    method: str | None = None,
 ) -> FlashResult:
     """Compile models, build their image, flash it and wait until the board greets.
 
@@ -80,6 +82,7 @@ def flash(
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
         optimize: what kernels are chosen for.
+        method: how it is flashed, one of the board's methods; its usual one when None.
 
     Raises:
         LotorError: a wrong name, a model that does not fit, a tool that is missing, a board that
@@ -87,10 +90,11 @@ def flash(
     """
     begun = time.monotonic()
     chosen = load_board(board)
+    _check_method(chosen, method)
     names = [models] if isinstance(models, str) else models
     with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
         image = image_for(board, names, target, ram, optimize, progress.advance)
-        url, hello = flash_image(chosen, image)
+        url, hello = flash_image(chosen, image, method)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
 
@@ -109,8 +113,11 @@ def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, H
     return flash_image(board, build_firmware(board, [compiled], tests=[self_test(load(str(path)))]))
 
 
-def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
-    """Flash an image; return the url of the board's port, and how the board greeted.
+def flash_image(board: Board, image: Image, method: str | None = None) -> tuple[str, Hello]:
+    """Flash an image by the board's usual method or another one of its file.
+
+    Returns:
+        The url of the board's port, and how the board greeted.
 
     Raises:
         LotorError: flashing failed, the board does not answer as this image, or it needs more time
@@ -118,7 +125,8 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     """
     if board.emulated:
         check_image(board, image)  # before it replaces anything
-    url = METHODS[board.flash.method](board, image)
+    _check_method(board, method)
+    url = METHODS[method or board.flash.method](board, image)
     hello = _greet(url, board.name)
     if hello.build_id != image.build_id.hex():
         raise LotorError(
@@ -128,6 +136,15 @@ def flash_image(board: Board, image: Image) -> tuple[str, Hello]:
     if not board.emulated:
         check_port(board, url)
     return url, hello
+
+
+def _check_method(board: Board, method: str | None) -> None:
+    if method is not None and method not in board.flash.methods:
+        raise LotorError(
+            f"board {board.name} is not flashed by '{method}'"
+            f"{did_you_mean(method, board.flash.methods)}: its file has "
+            f"{' and '.join(board.flash.methods)}"
+        )
 
 
 def _greet(url: str, board: str) -> Hello:
@@ -164,7 +181,10 @@ def _copy_uf2(board: Board, image: Image) -> str:
 METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
+    "nrfutil": nrfutil.flash,
     "openocd": openocd.flash,
+    "picotool": picotool.flash,
+    "pyocd": pyocd.flash,
     "ssh": ssh.install,
     "uf2": _copy_uf2,
 }

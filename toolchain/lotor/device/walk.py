@@ -12,7 +12,19 @@ from pathlib import Path
 from typing import Literal
 
 from lotor.board import Board, load_board
-from lotor.device import bossac, emulator, emulator_programs, openocd, ssh, tool, udev, uf2
+from lotor.device import (
+    bossac,
+    emulator,
+    emulator_programs,
+    nrfutil,
+    openocd,
+    picotool,
+    pyocd,
+    ssh,
+    tool,
+    udev,
+    uf2,
+)
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, usb_ports
 from lotor.device.session import Session
@@ -20,6 +32,15 @@ from lotor.errors import LotorError
 
 State = Literal["ok", "failed", "not reached"]
 _GREET_SECONDS = 1.0
+# What flashes by a method, and how to get it.
+_PROGRAMS = {
+    "bossac": ("bossac", bossac.INSTALL),
+    "nrfutil": ("adafruit-nrfutil", nrfutil.INSTALL),
+    "openocd": ("openocd", openocd.INSTALL),
+    "picotool": ("picotool", picotool.INSTALL),
+    "pyocd": ("pyocd", pyocd.INSTALL),
+    "ssh": ("ssh", ssh.INSTALL),
+}
 
 
 @dataclass(frozen=True)
@@ -105,10 +126,9 @@ class _Way:
             if lacking := emulator_programs.missing(board.emulator):
                 raise LotorError(f"{lacking[0]} is missing; `{lacking[1]}`")
             return board.emulator.program
-        install = {"openocd": openocd.INSTALL, "bossac": bossac.INSTALL, "ssh": ssh.INSTALL}
-        if board.flash.method not in install:
+        if board.flash.method not in _PROGRAMS:
             return f"{board.flash.method} needs no program"
-        return tool.find(board.flash.method, install[board.flash.method])
+        return tool.find(*_PROGRAMS[board.flash.method])
 
     def port(self) -> str:
         """Find the port of the board's link; several are an error that lists them."""
@@ -134,7 +154,9 @@ class _Way:
             return f"process {state.pid} plays it"
         if board.flash.method == "openocd":
             return openocd.check_probe(board, self._url)
-        if board.flash.method == "bossac":
+        if board.flash.method == "pyocd":
+            return f"pyocd sees {pyocd.probe(board, self._url)}"
+        if board.flash.method in ("bossac", "nrfutil"):
             found = usb_ports(board.flash.boot_usb)
             if len(found) > 1:
                 bossac.port_of(board, board.flash.boot_usb)  # lists them
@@ -143,7 +165,7 @@ class _Way:
                     "no boot loader waits; to flash, press the reset button twice quickly"
                 )
             return "the boot loader waits" if found else "a sketch runs that starts it"
-        if board.flash.method == "uf2":
+        if "uf2" in board.flash.methods:
             try:
                 return f"its volume is {uf2.find_volume(board.name, str(board.flash.volume))}"
             except LotorError as error:
@@ -158,7 +180,7 @@ class _Way:
         paths: list[Path] = []
         if "://" not in self._url:
             paths.append(Path(os.path.realpath(self._url)))
-        if board.flash.method == "openocd":
+        if board.flash.method in ("openocd", "pyocd"):
             paths += udev.nodes(udev.identities(board))
         for path in paths:
             if why := udev.closed(path):
