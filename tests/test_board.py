@@ -159,6 +159,24 @@ def test_a_board_without_an_emulator(tmp_path: Path) -> None:
         read_board(path)
 
 
+@pytest.mark.parametrize(
+    ("board", "old", "new", "message"),
+    [
+        ("pico2", '"picotool", "pyocd"', '"picotol", "pyocd"', r"alternatives\[0\]'.*'picotool'"),
+        ("pico2", '"picotool", "pyocd"', '"picotool", "uf2"', "may not have 'uf2'"),
+        ("pico2", '"picotool", "pyocd"', '"ssh"', "may not have 'ssh'"),
+        ("pico2", '["picotool", "pyocd"]', '["picotool"]', r"\[pyocd\] go together"),
+        ("pico2", '[pyocd]\ntarget = "rp2350"\n', "", r"\[pyocd\] go together"),
+        ("nano33ble", 'method = "bossac"', 'method = "picotool"', "'flash.boot_usb' go together"),
+        ("microbit", "[serial]", "[budget]\ninference_ms = 0\n[serial]", "'budget.inference_ms'"),
+    ],
+)
+def test_other_ways_to_flash(tmp_path: Path, board: str, old: str, new: str, message: str) -> None:
+    assert load_board("pico2").flash.methods == ("uf2", "picotool", "pyocd")
+    with pytest.raises(LotorError, match=message):
+        read_board(edited(tmp_path, old, new, board))
+
+
 def test_a_budget_lowers_the_limit(tmp_path: Path) -> None:
     path = edited(tmp_path, "[serial]", "[budget]\nram_bytes = 65_536\n\n[serial]")
     board = read_board(path)

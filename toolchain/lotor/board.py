@@ -8,7 +8,7 @@ import dataclasses
 import re
 import tomllib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -21,7 +21,10 @@ from lotor.targets import TARGETS
 
 TESTED = ("emulated", "unbuilt", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
-FLASH_METHODS = ("bossac", "emulator", "openocd", "platformio", "ssh", "uf2")
+FLASH_METHODS = (
+    *("bossac", "emulator", "nrfutil", "openocd", "picotool", "platformio", "pyocd", "ssh", "uf2"),
+)
+_BY_BOOT_LOADER = frozenset({"bossac", "nrfutil"})
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "ccount", "clock", "emulator")
 _WAKES = ("dwt", "systick", "ccount")  # interrupts now and then, also while the board sleeps
 BOOT_BYTES = 256  # of the RP2040's second stage
@@ -129,19 +132,25 @@ class Serial:
 
 @dataclass(frozen=True)
 class Flash:
-    """How an image gets onto the board.
+    """How an image gets onto the board: by `method`, or when asked for by one of `alternatives`.
 
-    For `bossac` the USB identities of a running sketch (`usb`) and of the boot loader, for `uf2`
-    the name of the boot ROM's volume. For `ssh` the board's `host`, if it is always the same, and
-    the serial device (`line`) that its program serves where a cable is used.
+    For `bossac` and `nrfutil` the USB identities of a running sketch (`usb`) and of the boot
+    loader, for `uf2` the name of the boot ROM's volume. For `ssh` the board's `host`, if it is
+    always the same, and the serial device (`line`) that its program serves where a cable is used.
     """
 
     method: str
+    alternatives: tuple[str, ...] = ()
     usb: tuple[str, ...] = ()
     boot_usb: tuple[str, ...] = ()
     volume: str | None = None
     host: str | None = None
     line: str | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All ways to flash the board, the usual one first."""
+        return (self.method, *self.alternatives)
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,13 @@ class Openocd:
     """OpenOCD's scripts of the probe and of the chip, as its option `-f` takes them."""
 
     interface: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Pyocd:
+    """What pyOCD calls the chip, as in `pyocd list --targets`."""
+
     target: str
 
 
@@ -212,6 +228,7 @@ class Board:
     memory: Memory = field(default_factory=Memory)
     emulator: Emulator | None = None
     openocd: Openocd | None = None
+    pyocd: Pyocd | None = None
     budget: Budget = field(default_factory=Budget)
     camera: Camera | None = None
     outputs: Mapping[str, Output] = field(default_factory=dict)
@@ -398,9 +415,13 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
 def _check(board: Board, where: str) -> None:
     """Check what types cannot say."""
     families = {path.parent.name for path in resource("firmware", "hal").glob("*/hal.c")}
-    choices = {
+    choices: dict[str, tuple[str, Sequence[str]]] = {
         "hal.name": (board.hal.name, sorted(families - {"host"})),
         "flash.method": (board.flash.method, FLASH_METHODS),
+        **{
+            f"flash.alternatives[{i}]": (method, FLASH_METHODS)
+            for i, method in enumerate(board.flash.alternatives)
+        },
         "ticks.source": (board.ticks.source, TICK_SOURCES),
         "ticks.unit": (board.ticks.unit, TICK_UNITS),
         "target": (board.target, tuple(TARGETS)),
@@ -412,6 +433,9 @@ def _check(board: Board, where: str) -> None:
                 f"{where}: '{key}' is '{value}'{did_you_mean(value, known)}; it may be "
                 f"{' or '.join(known)}"
             )
+    for method in board.flash.alternatives:
+        if method in ("emulator", "ssh") or board.flash.methods.count(method) > 1:
+            raise LotorError(f"{where}: 'flash.alternatives' may not have '{method}'")
     _check_family(board, where)
     if board.hal.watchdog and not board.linux and board.ticks.source not in _WAKES:
         raise LotorError(
@@ -429,8 +453,9 @@ def _check(board: Board, where: str) -> None:
     for key, found in needed.items():
         if board.hal.name == "cmsdk" and not found:
             raise LotorError(f"{where}: the key '{key}' is missing: chips of this family differ")
-    for method, given in (("emulator", board.emulator), ("openocd", board.openocd)):
-        if (board.flash.method == method) != (given is not None):
+    tables = {"emulator": board.emulator, "openocd": board.openocd, "pyocd": board.pyocd}
+    for method, given in tables.items():
+        if (method in board.flash.methods) != (given is not None):
             raise LotorError(
                 f'{where}: flash.method = "{method}" and a table [{method}] go together'
             )
@@ -516,8 +541,10 @@ def _check_update(board: Board, update: Update, where: str) -> None:
 
 
 def _check_usb(board: Board, where: str) -> None:
-    if (board.flash.method == "bossac") != bool(board.flash.boot_usb):
-        raise LotorError(f"{where}: flash.method = \"bossac\" and 'flash.boot_usb' go together")
+    if bool(_BY_BOOT_LOADER & {*board.flash.methods}) != bool(board.flash.boot_usb):
+        raise LotorError(
+            f'{where}: flash.method = "bossac" or "nrfutil" and \'flash.boot_usb\' go together'
+        )
     for key, identities in {
         "serial.usb": board.serial.usb,
         "flash.usb": board.flash.usb,
@@ -529,12 +556,15 @@ def _check_usb(board: Board, where: str) -> None:
 
 
 def _check_uf2(board: Board, where: str) -> None:
-    uses = board.flash.method == "uf2"
+    uses = "uf2" in board.flash.methods
     if uses != (board.flash.volume is not None):
         raise LotorError(f"{where}: flash.method = \"uf2\" and 'flash.volume' go together")
     family = board.build.uf2_family
-    if uses and family is None:
-        raise LotorError(f"{where}: flash.method = \"uf2\" needs 'build.uf2_family', the chip's id")
+    for method in {"uf2", "picotool"} & {*board.flash.methods}:
+        if family is None:
+            raise LotorError(
+                f"{where}: flash.method = \"{method}\" needs 'build.uf2_family', the chip's id"
+            )
     if family is not None and not 0 <= family < 1 << 32:
         raise LotorError(f"{where}: 'build.uf2_family' must have 32 bits, not {family:#x}")
     boot, flash = board.memory.boot, board.memory.flash

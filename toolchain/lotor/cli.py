@@ -613,15 +613,36 @@ def _detect(args: argparse.Namespace) -> Result:
 
 def _add_doctor(commands: _Commands) -> None:
     parser = commands.add("doctor", "what is installed, what is missing, how to get it", _doctor)
-    parser.add_argument("--board", help="also require what this board takes")
+    parser.add_argument("--board", help="also require what this board takes, and go to the board")
+    parser.add_argument(
+        "--write-rule",
+        type=Path,
+        metavar="FILE",
+        help="write the udev rule that lets users open the board",
+    )
 
 
 def _doctor(args: argparse.Namespace) -> Result:
+    from lotor.board import load_board
+    from lotor.device import udev
+    from lotor.device.walk import walk
     from lotor.doctor import describe, examine
 
+    if args.write_rule:
+        if not args.board:
+            raise LotorError("--write-rule needs `--board BOARD`: whose rule")
+        command = udev.write(load_board(args.board), args.write_rule)
+        rule = {"file": str(args.write_rule), "install": command}
+        return Result(rule, f"{args.write_rule} is written; now\n  {command}")
     checks = examine(args.board)
-    data = {"checks": [asdict(check) for check in checks]}
-    return Result(data, describe(checks), ok=all(c.ok for c in checks if c.needed))
+    data, text = {"checks": [asdict(check) for check in checks]}, describe(checks)
+    ok = all(c.ok for c in checks if c.needed)
+    if args.board:
+        steps = walk(args.board)
+        data["steps"] = [asdict(step) for step in steps]
+        text += "\n\n" + "\n".join(map(str, steps))
+        ok = ok and all(step.state != "failed" for step in steps)
+    return Result(data, text, ok=ok)
 
 
 def _add_evaluate(commands: _Commands) -> None:
@@ -765,6 +786,7 @@ def _add_flash(commands: _Commands) -> None:
     parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
     _add_optimize(parser)
+    parser.add_argument("--method", help="one of the board file's methods; default: its first")
     parser.add_argument("--stop", action="store_true", help="stop an emulated board instead")
     _add_key(parser)
 
@@ -793,7 +815,8 @@ def _flash(args: argparse.Namespace) -> Result:
         text = f"{board.name} is stopped" if stopped else f"{board.name} was not running"
         return Result({"board": board.name, "stopped": stopped}, text)
     key, version = read_key(args.key), args.image_version or FIRST_VERSION
-    done = flash(board.name, args.model or [], args.target, args.ram, args.optimize, key, version)
+    names, method = args.model or [], args.method
+    done = flash(board.name, names, args.target, args.ram, args.optimize, method, key, version)
     return Result(done.as_dict(), str(done))
 
 

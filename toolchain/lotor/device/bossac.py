@@ -5,8 +5,6 @@ A running sketch starts the boot loader when somebody opens its USB port at 1200
 """
 
 import os
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
@@ -14,10 +12,15 @@ import serial
 
 from lotor.board import Board
 from lotor.build import Image
+from lotor.device import tool
 from lotor.device.ports import described, locate, usb_ports
 from lotor.errors import LotorError
 
 VARIABLE = "LOTOR_FLASH_PORT"
+INSTALL = (
+    "put the one of Arduino's package for this board (1.9.1-arduino2 or later, which knows the "
+    "nRF52) on PATH"
+)
 _TOUCH_BAUD = 1200
 _BOOT_SECONDS = 10.0
 _FLASH_SECONDS = 120.0
@@ -36,12 +39,7 @@ def flash(board: Board, image: Image) -> str:
         LotorError: no `bossac`, no port or several of one kind, or bossac failed; names the next
             step.
     """
-    program = shutil.which("bossac")
-    if program is None:
-        raise LotorError(
-            "bossac is missing: put the one of Arduino's package for this board (1.9.1-arduino2 or "
-            "later, which knows the nRF52) on PATH"
-        )
+    program = tool.find("bossac", INSTALL)
     url, _ = locate(board.name)  # before anything is changed
     port = os.environ.get(VARIABLE) or _boot_loader(board)
     _run(program, board, port, image.bin)
@@ -50,14 +48,14 @@ def flash(board: Board, image: Image) -> str:
 
 def _boot_loader(board: Board) -> str:
     """Return the port of the boot loader; a sketch that runs is asked to start it."""
-    port = _port(board, board.flash.boot_usb + board.flash.usb)
+    port = port_of(board, board.flash.boot_usb + board.flash.usb)
     if usb_ports(board.flash.boot_usb):
         return port
     _touch(port)
     until = time.monotonic() + _BOOT_SECONDS
     while time.monotonic() < until:
         if usb_ports(board.flash.boot_usb):
-            return _port(board, board.flash.boot_usb)
+            return port_of(board, board.flash.boot_usb)
         time.sleep(0.1)
     raise LotorError(
         f"board {board.name} on {port} did not start its boot loader in {_BOOT_SECONDS:.0f} s: "
@@ -65,7 +63,7 @@ def _boot_loader(board: Board) -> str:
     )
 
 
-def _port(board: Board, identities: tuple[str, ...]) -> str:
+def port_of(board: Board, identities: tuple[str, ...]) -> str:
     """Return the one port with one of some USB identities."""
     found = usb_ports(identities)
     if not found:
@@ -94,27 +92,15 @@ def _touch(port: str) -> None:
 def _run(program: str, board: Board, port: str, image: Path) -> None:
     # Erase, write and reset, as Arduino's own recipe does; bossac wants the name without /dev/.
     command = [program, f"--port={Path(port).name}", "-U", "-i", "-e", "-w", str(image), "-R"]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_FLASH_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+    done = tool.run(
+        command,
+        _FLASH_SECONDS,
+        f"bossac did not flash board {board.name} on {port} in {_FLASH_SECONDS:.0f} s: press its "
+        "reset button twice quickly, then flash again",
+    )
+    if done.status:
         raise LotorError(
-            f"bossac did not flash board {board.name} on {port} in {_FLASH_SECONDS:.0f} s: press "
-            "its reset button twice quickly, then flash again"
-        ) from error
-    except OSError as error:
-        raise LotorError(f"{program} does not start: {error}; install it anew") from error
-    if done.returncode:
-        said = " ".join((done.stdout + done.stderr).split()) or "nothing"
-        raise LotorError(
-            f"bossac did not flash board {board.name} on {port} (status {done.returncode}); it "
-            f"said: {said[-200:]}; one that does not know the nRF52, as Debian's 1.9.1, cannot: "
+            f"bossac did not flash board {board.name} on {port} (status {done.status}); it said: "
+            f"{done.words[-200:]}; one that does not know the nRF52, as Debian's 1.9.1, cannot: "
             "take Arduino's 1.9.1-arduino2"
         )

@@ -9,7 +9,7 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, openocd, platformio, ssh, uf2
+from lotor.device import bossac, emulator, nrfutil, openocd, picotool, platformio, pyocd, ssh, uf2
 from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
@@ -20,6 +20,7 @@ from lotor.flash_content import FIRST_VERSION, with_boot_loader
 from lotor.host import load
 from lotor.image_report import as_dict
 from lotor.progress import Progress
+from lotor.suggest import did_you_mean
 from lotor.targets.preference import Optimize
 from lotor.update_key import Key, read_key
 
@@ -73,6 +74,7 @@ def flash(
     target: str | None = None,
     ram: int | None = None,
     optimize: Optimize = "speed",
+    method: str | None = None,
     key: Key | None = None,
     version: int = FIRST_VERSION,
 ) -> FlashResult:
@@ -84,6 +86,7 @@ def flash(
         target: what to compile for; the board's own target when None.
         ram: bytes that the arena may take: layers run in stripes where it would take more.
         optimize: what kernels are chosen for.
+        method: how it is flashed, one of the board's methods; its usual one when None.
         key: see `flash_image`.
         version: see `flash_image`.
 
@@ -93,10 +96,11 @@ def flash(
     """
     begun = time.monotonic()
     chosen = load_board(board)
+    _check_method(chosen, method)
     names = [models] if isinstance(models, str) else models
     with Progress(f"flash {board}", 2 * len(names) + 2, "steps") as progress:
         image = image_for(board, names, target, ram, optimize, progress.advance)
-        url, hello = flash_image(chosen, image, key, version)
+        url, hello = flash_image(chosen, image, method, key, version)
         progress.advance()
     return FlashResult(chosen, image, url, hello, time.monotonic() - begun)
 
@@ -116,13 +120,18 @@ def flash_compiled(board: Board, compiled: Compiled, path: Path) -> tuple[str, H
 
 
 def flash_image(
-    board: Board, image: Image, key: Key | None = None, version: int = FIRST_VERSION
+    board: Board,
+    image: Image,
+    method: str | None = None,
+    key: Key | None = None,
+    version: int = FIRST_VERSION,
 ) -> tuple[str, Hello]:
     """Flash an image; return the url of the board's port, and how the board greeted.
 
     Args:
         board: the board; one with updates also gets its boot loader.
         image: for this board.
+        method: one of the board's methods; its usual one when None.
         key: of a board with updates, whose key it takes from now on.
         version: of the image on a board with updates.
 
@@ -130,10 +139,11 @@ def flash_image(
         LotorError: flashing failed, the board does not answer as this image, or it needs more time
             or stack than its budget: of an emulated board seen before anything is replaced.
     """
+    _check_method(board, method)
     if board.emulated:
         check_image(board, image)  # before it replaces anything
     image = with_boot_loader(board, image, key or read_key(None), version)
-    url = METHODS[board.flash.method](board, image)
+    url = METHODS[method or board.flash.method](board, image)
     hello = _greet(url, board)
     if hello.build_id != image.build_id.hex():
         raise LotorError(
@@ -143,6 +153,15 @@ def flash_image(
     if not board.emulated:
         check_port(board, url)
     return url, hello
+
+
+def _check_method(board: Board, method: str | None) -> None:
+    if method is not None and method not in board.flash.methods:
+        raise LotorError(
+            f"board {board.name} is not flashed by '{method}'"
+            f"{did_you_mean(method, board.flash.methods)}: its file has "
+            f"{' and '.join(board.flash.methods)}"
+        )
 
 
 def _greet(url: str, board: Board) -> Hello:
@@ -182,8 +201,11 @@ def _copy_uf2(board: Board, image: Image) -> str:
 METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
+    "nrfutil": nrfutil.flash,
     "openocd": openocd.flash,
+    "picotool": picotool.flash,
     "platformio": platformio.flash,
+    "pyocd": pyocd.flash,
     "ssh": ssh.install,
     "uf2": _copy_uf2,
 }

@@ -19,6 +19,7 @@ from lotor.build import Image
 from lotor.errors import LotorError
 from lotor.targets import find_target
 
+INSTALL = "`sudo apt-get install openssh-client`"
 _FOLDER = ".local/lib/lotor"
 _CONNECT_SECONDS = 10
 _COPY_SECONDS = 120
@@ -195,7 +196,7 @@ class SshLine:
 
 
 def _no_ssh() -> LotorError:
-    return LotorError("ssh is missing: `sudo apt-get install openssh-client`")
+    return LotorError(f"ssh is missing: {INSTALL}")
 
 
 def _explained(host: str, status: int, said: str) -> str:
