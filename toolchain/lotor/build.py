@@ -42,7 +42,7 @@ from lotor.image_sources import (
 )
 from lotor.resources import cache_dir, resource
 from lotor.targets import find_target
-from lotor.watch_sources import camera_ram, watch_files
+from lotor.watch_sources import FLASH_BYTES, camera_ram, watch_files
 
 if TYPE_CHECKING:
     from lotor.compiler import Compiled
@@ -103,7 +103,8 @@ class Image:
 
 def firmware_flash(board: Board) -> int:
     """Return about how many bytes of flash an image takes beside its models."""
-    return (_PROGRAM if board.linux else _FIRMWARE)[0]
+    watching = FLASH_BYTES if board.camera else 0
+    return (_PROGRAM if board.linux else _FIRMWARE)[0] + watching
 
 
 def firmware_ram(board: Board, layers: int = 0) -> int:
