@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -115,8 +117,11 @@ def test_a_sensor_needs_a_family_that_takes_frames() -> None:
     assert "stm32f4" not in CAPTURES
     for kind in KINDS[1:]:
         camera = Camera(kind, 160, 120, "grey" if kind == "hm01b0" else "yuyv", PINS)
-        with pytest.raises(LotorError, match="family stm32f4 takes no frames off a bus yet"):
+        with pytest.raises(LotorError, match="family stm32f4 takes no frames of one yet"):
             check_camera(camera, "stm32f4", "here")
+    check_camera(Camera("ov7670", 160, 120, "yuyv", PINS), "nrf5x", "here")
+    with pytest.raises(LotorError, match="'ov2640', and family nrf5x takes no frames of one"):
+        check_camera(Camera("ov2640", 160, 120, "yuyv", PINS), "nrf5x", "here")
 
 
 def without(board: Board) -> Board:
@@ -264,3 +269,20 @@ def test_the_table_of_a_model(tmp_path: Path) -> None:
     assert person["veto_from"] / 512 == read_chosen(found["person"]).alarm
     assert raccoon["veto_from"] is None
     assert (raccoon["person"], person["person"]) == (3, None)
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")
+def test_a_board_with_a_sensor_is_built(tmp_path: Path) -> None:
+    """Its loop, its sensor and what takes frames are in the image; what feeds one is not."""
+    board = load_board("nano33ble-ov7670")
+    image = build_firmware(board, [TinyModel("one")], tmp_path)
+    listed = subprocess.run(
+        ["arm-none-eabi-nm", image.elf], capture_output=True, text=True, check=True
+    ).stdout
+    names = {line.split()[-1] for line in listed.splitlines()}
+    assert {"hal_camera_capture", "ov7670", "watch_poll", "sccb_bus"} <= names
+    assert not names & {"synthetic_begin", "camera_data_request"}
+    layer = ["arm-none-eabi-objdump", "-d", "--disassemble=lotor_layer_done", image.elf]
+    code = subprocess.run(layer, capture_output=True, text=True, check=True).stdout
+    assert "<outputs_poll>" in code  # what is on goes off within a run, too
+    assert board.camera is not None and image.ram_bytes > board.camera.frame_bytes

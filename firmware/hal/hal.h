@@ -50,6 +50,19 @@ void *hal_arena(size_t bytes);
 void hal_output_init(uint32_t pin, bool level);
 void hal_output_set(uint32_t pin, bool level);
 
+/* Image sensors on a parallel bus, of families that take frames off one: open-drain pins with a
+   pull-up for their registers (released or low), a wait, pins and clock, the clock off. */
+void hal_wire_set(uint32_t pin, bool released);
+bool hal_wire_get(uint32_t pin);
+void hal_wait_us(uint32_t us);
+void hal_camera_init(void);
+void hal_camera_stop(void);
+
+/* Take the next frame: rows of so many bytes, after some rows, and in each after some bytes, that
+   are left out. False when it does not come. */
+bool hal_camera_capture(uint8_t *to, uint32_t rows, uint32_t row_bytes, uint32_t skip_rows,
+                        uint32_t skip_bytes);
+
 /* The stack: lowest address and size; size 0 when unknown. */
 const void *hal_stack(uint32_t *bytes);
 

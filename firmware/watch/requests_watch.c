@@ -7,9 +7,9 @@
 #include "lotor_watch.h"
 #include "watch.h"
 
-static uint64_t get_u64(const uint8_t *at) { return get_u32(at) | (uint64_t)get_u32(at + 4) << 32; }
-
 #if LOTOR_CAMERA_SYNTHETIC
+
+static uint64_t get_u64(const uint8_t *at) { return get_u32(at) | (uint64_t)get_u32(at + 4) << 32; }
 
 link_error camera_frame_request(const request *r, writer *answer) {
     if (r->length != 17)

@@ -11,8 +11,11 @@ FORMATS = ("rgb888", "rgb565", "rgb565le", "yuyv", "grey")
 FORMAT_BYTES = {"rgb888": 3, "rgb565": 2, "rgb565le": 2, "yuyv": 2, "grey": 1}
 KINDS = ("synthetic", "ov7670", "ov2640", "hm01b0")
 """Likewise. A synthetic camera is fed over the link."""
-CAPTURES: tuple[str, ...] = ()
-"""Families of chips that can take a frame off a sensor's parallel bus."""
+CAPTURES = {"nrf5x": ("ov7670",)}
+"""Families of chips that take frames off a sensor's parallel bus, and of which sensors.
+
+An nRF52 looks at every byte by itself, which is too slow for what the others send.
+"""
 SWITCHES = ("cmsdk", "nrf5x")
 """Families of chips that can switch an output."""
 MOST_OUTPUTS = 8
@@ -98,10 +101,10 @@ def check_camera(camera: Camera, family: str, where: str) -> None:
     if camera.format == "yuyv" and camera.width % 2:
         raise LotorError(f"{where}: 'camera.width' is {size[0]}; yuyv has pixels in pairs")
     _check_pins(camera, where)
-    if kind != "synthetic" and family not in CAPTURES:
+    if kind != "synthetic" and kind not in CAPTURES.get(family, ()):
         raise LotorError(
-            f"{where}: 'camera.kind' is '{kind}', and family {family} takes no frames off a bus "
-            "yet (docs/cameras.md); 'synthetic' is fed over the link"
+            f"{where}: 'camera.kind' is '{kind}', and family {family} takes no frames of one yet "
+            "(docs/cameras.md); 'synthetic' is fed over the link"
         )
 
 

@@ -42,7 +42,7 @@ from lotor.resources import cache_dir, resource
 from lotor.stack_usage import FLAGS as STACK_FLAGS
 from lotor.stack_usage import StackUse, stack_use
 from lotor.targets import find_target
-from lotor.watch_sources import camera_ram, watch_files
+from lotor.watch_sources import FLASH_BYTES, camera_ram, watch_files
 
 if TYPE_CHECKING:
     from lotor.compiler import Compiled
@@ -111,7 +111,7 @@ class Image:
 
 def firmware_flash(board: Board) -> int:
     """Return about how many bytes of flash an image takes beside its models."""
-    return _own(board)[0]
+    return _own(board)[0] + (FLASH_BYTES if board.camera else 0)
 
 
 def firmware_ram(board: Board, layers: int = 0) -> int:

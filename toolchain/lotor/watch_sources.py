@@ -8,6 +8,8 @@ from lotor.board_camera import FORMATS, KINDS, Camera, Output
 from lotor.image_sources import ImageModel
 from lotor.resources import resource
 
+FLASH_BYTES = 6_500
+"""About what the loop takes of flash."""
 RAM_BYTES = 3_700
 """About what the loop takes beside the frame: events that are kept, and votes."""
 

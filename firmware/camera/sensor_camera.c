@@ -1,0 +1,64 @@
+/* A camera whose frames come from an image sensor on a parallel bus. */
+#include "../hal/hal.h"
+#include "camera.h"
+#include "sccb.h"
+
+#if !LOTOR_CAMERA_SYNTHETIC
+
+/* 16 MHz / 6, and by 4 more for a small frame: an nRF52 has 96 cycles for each byte. Slower, and a
+   row would last longer than the UART's FIFO. */
+enum { DIVIDER = 6, KIND_OV7670 = 1, KIND_OV2640, KIND_HM01B0 };
+
+uint8_t camera_frame[3 * CAMERA_PIXELS];
+
+static struct {
+    uint64_t started; /* ticks */
+    uint32_t frames;
+} state;
+
+static sccb_wires wires = {LOTOR_CAMERA_SDA, LOTOR_CAMERA_SCL};
+
+static const sensor *own_sensor(void) {
+    switch (LOTOR_CAMERA_KIND) {
+    case KIND_OV7670:
+        return &ov7670;
+    case KIND_OV2640:
+        return &ov2640;
+    default:
+        return &hm01b0;
+    }
+}
+
+camera_error camera_start(void) {
+    const sensor_mode mode = {.width = LOTOR_CAMERA_WIDTH,
+                              .height = LOTOR_CAMERA_HEIGHT,
+                              .format = (pixel_format)LOTOR_CAMERA_FORMAT,
+                              .divider = DIVIDER};
+    hal_camera_init(); /* without a clock a sensor does not answer */
+    const sensor_bus bus = sccb_bus(&wires);
+    state.started = hal_ticks();
+    state.frames = 0;
+    return own_sensor()->start(&bus, &mode);
+}
+
+void camera_stop(void) { hal_camera_stop(); }
+
+bool camera_poll(camera_stamp *stamp, camera_error *error) {
+    const uint32_t pixel = pixels_bytes((pixel_format)LOTOR_CAMERA_FORMAT);
+    /* An HM01B0 sends two rows and pixels more on each side of QVGA, one of QQVGA. */
+    const uint32_t around = own_sensor()->has_rows_around ? (LOTOR_CAMERA_WIDTH > 160 ? 2 : 1) : 0;
+    uint8_t *const raw = camera_frame + sizeof camera_frame - pixel * CAMERA_PIXELS;
+    *error = CAMERA_OK;
+    stamp->number = state.frames;
+    stamp->time_ms = (hal_ticks() - state.started) * 1000u / LOTOR_TICKS_PER_SECOND;
+    if (!hal_camera_capture(raw, LOTOR_CAMERA_HEIGHT, LOTOR_CAMERA_WIDTH * pixel, around,
+                            around * pixel)) {
+        *error = CAMERA_NO_FRAME;
+        return false;
+    }
+    state.frames++;
+    pixels_to_rgb((pixel_format)LOTOR_CAMERA_FORMAT, raw, CAMERA_PIXELS, camera_frame);
+    return true;
+}
+
+#endif
