@@ -40,7 +40,8 @@ needs_node = pytest.mark.skipif(
 
 
 def emulated(test: Callable[..., None]) -> Callable[..., None]:
-    return needs_node(needs_libsodium(test))
+    both: Callable[..., None] = needs_node(needs_libsodium(test))
+    return both
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from lotor.board import load_board
-from lotor.build import Image, SelfTest, build_firmware
+from lotor.build import Image, build_firmware
 from lotor.device import emulator, emulator_programs
 from lotor.device.link import Request
 from lotor.device.messages import Hello, LogLine, UpdateOutcome, UpdateState
 from lotor.device.session import Session
 from lotor.device.update import package_of, send
 from lotor.flash_content import with_boot_loader
+from lotor.image_sources import SelfTest
 from lotor.update_package import Package
 from pico_power import Power
 from played import needs_libsodium
@@ -89,14 +90,15 @@ class Pico:
                 hello = self.restart()
             except Restarted:
                 hello = self.settle()
-            assert hello.fault is None and hello.update and not hello.update.on_trial
+            state = hello.update
+            assert hello.fault is None and state and not state.on_trial
             new = hello.build_id == self.new.build_id.hex()
             assert new or hello.build_id == self.old.build_id.hex()
             assert self.session.infer(DATA) == [(NEW if new else OLD).expected(DATA)]
             if new:
                 break
-        assert (hello.update.outcome, hello.update.last_version) == (UpdateOutcome.CONFIRMED, 2)
-        return hello.update
+        assert (state.outcome, state.last_version) == (UpdateOutcome.CONFIRMED, 2)
+        return state
 
     def cut(self, number: int, how: str, file: Path | None = None) -> None:
         """Update while power fails at an operation; it must have failed."""
