@@ -97,7 +97,7 @@ def test_a_bad_crc(bench: Bench, place: int) -> None:
     bench.undisturbed(action)
 
 
-@pytest.mark.parametrize("kind", [0x00, 0x0D, 0x3F, 0x40, 0x7F])
+@pytest.mark.parametrize("kind", [0x00, 0x10, 0x3F, 0x40, 0x7F])
 def test_unknown_requests(bench: Bench, kind: int) -> None:
     def action(session: Session) -> None:
         before = session.statistics()

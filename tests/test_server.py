@@ -329,7 +329,7 @@ def run(draw: st.DrawFn) -> Frame:
 
 def one_request(draw: st.DrawFn) -> Frame:
     """A request that need not make sense."""
-    kind = draw(st.sampled_from([*Request, 0, 0x0D, 0x3F, 0x40, 0x7F]))
+    kind = draw(st.sampled_from([*Request, 0, 0x10, 0x3F, 0x40, 0x7F]))
     payload = b""
     if kind in (Request.SELECT, Request.LOG_LEVEL):
         payload = bytes([draw(indices | st.integers(0, 255))])

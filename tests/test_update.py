@@ -1,5 +1,6 @@
 """Updates of the microbit in QEMU: real image, boot loader, flash controller and serial line."""
 
+import json
 import random
 import shutil
 import struct
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import Lotor
 from lotor.board import load_board
 from lotor.build import Image, build_firmware
+from lotor.device import emulator
 from lotor.device.link import ErrorCode, Frame, Request, encode
 from lotor.device.messages import FaultReason, UpdateOutcome, UpdateReason
 from lotor.device.session import DeviceError, Session
@@ -347,13 +350,39 @@ def survive(board: Machine, image: Image, package: Package, every: int, whole: i
 
 
 def test_no_power_cut_bricks_it(signed: Machine, image: Image) -> None:
-    survive(signed, image, package_of(BOARD, image, 2, key=KEY), every=100, whole=20)
+    survive(signed, image, package_of(BOARD, image, 2, key=KEY), every=100, whole=40)
 
 
 def test_no_power_cut_of_a_rollback_bricks_it(signed: Machine, image: Image) -> None:
-    survive(signed, image, patched(image, {"tiny_run": TRAP}), every=400, whole=20)
+    survive(signed, image, patched(image, {"tiny_run": TRAP}), every=400, whole=40)
 
 
 @pytest.mark.slow
 def test_no_power_cut_anywhere_bricks_it(signed: Machine, image: Image) -> None:
     survive(signed, image, package_of(BOARD, image, 2, key=KEY), every=1, whole=100)
+
+
+def test_by_the_commands(lotor: Lotor, tmp_path: Path) -> None:
+    """Flashed with a key, updated from a package in a file, found again by other commands."""
+    key, package = tmp_path / "garden.key", tmp_path / "two.update"
+    models = Path(__file__).parents[1] / "hil_tests"
+    assert lotor("update-key", key).returncode == 0
+    arguments = ("--board", "microbit", "--key", key, "--model")
+    assert lotor("flash", *arguments, models / "hil_tiny.tflite").returncode == 0
+    try:
+        second = (*arguments, models / "hil_small.tflite", "--image-version", 2)
+        made = lotor("update", *second, "-o", package, "--json")
+        assert made.returncode == 0 and json.loads(made.stdout)["signed"]
+        done = lotor("update", "--board", "microbit", "--package", package, "--json")
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert (said["outcome"], said["running_version"], said["running_slot"]) == (
+            "confirmed", 2, 1,
+        )  # fmt: skip
+        running = emulator.running("microbit")
+        assert running and [m["name"] for m in running.models] == ["hil_small"]
+        unsigned = lotor("update", "--board", "microbit", *second[4:])
+        assert unsigned.returncode == 2 and unsigned.stderr.count("refused update_begin") == 1
+        assert "the update is not signed (error 16): `--key FILE` signs it" in unsigned.stderr
+    finally:
+        emulator.stop("microbit")
