@@ -84,6 +84,7 @@ class Pico:
 
     def update(self, package: Package | None = None) -> UpdateState:
         """Update, and once more if power failed meanwhile; return what the board says then."""
+        state: UpdateState | None = None
         for _ in range(3):
             try:
                 send(self.session, package or self.new)
@@ -97,7 +98,7 @@ class Pico:
             assert self.session.infer(DATA) == [(NEW if new else OLD).expected(DATA)]
             if new:
                 break
-        assert (state.outcome, state.last_version) == (UpdateOutcome.CONFIRMED, 2)
+        assert state and (state.outcome, state.last_version) == (UpdateOutcome.CONFIRMED, 2)
         return state
 
     def cut(self, number: int, how: str, file: Path | None = None) -> None:

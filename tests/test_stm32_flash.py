@@ -231,9 +231,9 @@ FIRST = MEMORY + 0x8000  # what the drivers may touch: up to the end
 class Chip:
     """A driver with its simulated chip, as a program of this machine."""
 
-    def __init__(self, series: Series, folder: Path) -> None:
+    def __init__(self, series: Series, folder: Path, left: int = 0) -> None:
         self.series, self.program = series, folder / "chip"
-        slots = (MEMORY + series.size - FIRST) // 2
+        slots = (MEMORY + series.size - left - FIRST) // 2
         (folder / "lotor_config.h").write_text(
             f"#define LOTOR_FLASH_UNIT {series.unit}u\n#define LOTOR_STATE_ADDRESS {FIRST:#x}u\n"
             f"#define LOTOR_SLOT_ADDRESS {FIRST:#x}u\n#define LOTOR_SLOT_BYTES {slots:#x}u\n"
@@ -314,6 +314,18 @@ def test_every_sector(chip: Chip, series: Series) -> None:
         assert found[3] == "00" * 8 + "ff" * 8 and found[4] == "ff" * 8
         assert found[5:-1] in ([], ["00" * 8])
         assert found[-1].startswith("locked 1 busy 0 ")
+
+
+@pytest.mark.parametrize("series", [F4, F7], ids=names[:2])
+def test_the_last_slot_may_end_within_a_sector(series: Series, tmp_path: Path) -> None:
+    size = series.sectors[-1]
+    last = MEMORY + series.size - size
+    chip = Chip(series, tmp_path, left=size // 2)
+    found = chip.results(
+        *(("page", last), ("erase", last), ("write", last + size // 2 - 8, 16)),
+        *(("write", last + size // 2 - 8, 8), ("read", last + size - 4, 4)),
+    )
+    assert found == [f"{size:x}", "0", "-1", "0", "ffffffff"]
 
 
 @every
