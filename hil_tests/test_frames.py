@@ -147,7 +147,7 @@ def test_requests_of_a_wrong_length(bench: Bench, board: Session) -> None:
     wrong = [
         (Request.HELLO, b"x"),
         (Request.SELECT, b""),
-        (Request.SELECT, b"\0\0"),
+        (Request.SELECT, b"\0\0\0"),
         (Request.LOAD, b""),
         (Request.LOAD, struct.pack("<BI", 0, 0)),
         (Request.LOAD, struct.pack("<BI", 0, 0) + bytes(board.data_bytes + 1)),
@@ -175,6 +175,7 @@ def test_indices_and_ranges_that_do_not_exist(bench: Bench, board: Session) -> N
     size_in, size_out = model.inputs[0], model.outputs[0]
     wrong = [
         (Request.SELECT, bytes([len(board.greeting.models)]), ErrorCode.BAD_INDEX),
+        (Request.SELECT, b"\0\2", ErrorCode.OUT_OF_RANGE),
         (Request.SELECT, b"\xff", ErrorCode.BAD_INDEX),
         (Request.LOAD, struct.pack("<BI", len(model.inputs), 0) + b"x", ErrorCode.BAD_INDEX),
         (Request.LOAD, struct.pack("<BI", 0, size_in) + b"x", ErrorCode.OUT_OF_RANGE),

@@ -21,6 +21,7 @@ CHIPS = {
     "nRF51822": (Region(0, 256 * KIB), Region(0x20000000, 16 * KIB)),
     "nRF52840": (Region(0, 1024 * KIB), Region(0x20000000, 256 * KIB)),
     "STM32F100RB": (Region(0x08000000, 128 * KIB), Region(0x20000000, 8 * KIB)),
+    "STM32F205RF": (Region(0x08000000, 768 * KIB), Region(0x20000000, 128 * KIB)),
     "STM32F405RG": (Region(0x08000000, 1024 * KIB), Region(0x20000000, 128 * KIB)),
     "STM32F446RE": (Region(0x08000000, 512 * KIB), Region(0x20000000, 128 * KIB)),
     "STM32F746NG": (Region(0x08000000, 1024 * KIB), Region(0x20000000, 320 * KIB)),

@@ -167,7 +167,7 @@ def test_a_board_without_an_emulator(tmp_path: Path) -> None:
         ("pico2", '"picotool", "pyocd"', '"ssh"', "may not have 'ssh'"),
         ("pico2", '["picotool", "pyocd"]', '["picotool"]', r"\[pyocd\] go together"),
         ("pico2", '[pyocd]\ntarget = "rp2350"\n', "", r"\[pyocd\] go together"),
-        ("nano33ble", 'method = "bossac"', 'method = "picotool"', "'flash.boot_usb' go together"),
+        ("nano33ble", 'boot_usb = ["2341:005a"]\n', "", "'flash.boot_usb' go together"),
         ("microbit", "[serial]", "[budget]\ninference_ms = 0\n[serial]", "'budget.inference_ms'"),
     ],
 )

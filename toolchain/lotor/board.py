@@ -5,6 +5,7 @@ optional. `docs/boards.md` says what each key means.
 """
 
 import dataclasses
+import os
 import re
 import tomllib
 import types
@@ -19,6 +20,7 @@ from lotor.resources import resource
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
+VARIABLE = "LOTOR_BOARDS"
 TESTED = ("emulated", "unbuilt", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 FLASH_METHODS = (
@@ -312,9 +314,54 @@ def _least(budget: int | None, memory: int) -> int:
     return min(budget or memory, memory or budget or 0)
 
 
+def board_files() -> dict[str, Path]:
+    """Return the files of all boards by name, sorted: Lotor's own, and those of $LOTOR_BOARDS.
+
+    That names files, and folders of files, with colons between them.
+
+    Raises:
+        LotorError: it names something that is not there, or a board that there is already.
+    """
+    found = {path.stem: path for path in resource("boards").glob("*.toml")}
+    for text in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        place = Path(text)
+        if not place.exists():
+            raise LotorError(f"{text} (${VARIABLE}) is not there: correct ${VARIABLE}")
+        for path in [place] if place.is_file() else sorted(place.glob("*.toml")):
+            known = found.setdefault(path.stem, path)
+            if known.resolve() != path.resolve():
+                raise LotorError(
+                    f"{path} (${VARIABLE}) is called like {known}, and a file's name is the "
+                    "board's: rename it"
+                )
+    return dict(sorted(found.items()))
+
+
+def use_board_file(text: str) -> str:
+    """Make a board file outside of Lotor known to this process and those it starts.
+
+    Args:
+        text: its path, which ends in .toml.
+
+    Returns:
+        The board's name.
+
+    Raises:
+        LotorError: there is no such file, or there is such a board already.
+    """
+    path = Path(text).absolute()
+    if not path.is_file():
+        raise LotorError(f"there is no board file {text}: `lotor new-board` makes one")
+    places = os.environ.get(VARIABLE, "")
+    if all(known.resolve() != path.resolve() for known in board_files().values()):
+        os.environ[VARIABLE] = f"{places}{os.pathsep if places else ''}{path}"
+        board_files()
+    return path.stem
+
+
 def list_boards() -> list[str]:
     """Return the names of all boards, sorted."""
-    return sorted(path.stem for path in resource("boards").glob("*.toml"))
+    return list(board_files())
 
 
 def default_board() -> str:
@@ -323,17 +370,17 @@ def default_board() -> str:
 
 
 def load_board(name: str) -> Board:
-    """Read boards/NAME.toml.
+    """Read the file of a board; see `board_files`.
 
     Raises:
         LotorError: no such board, or its file is wrong; names file and key.
     """
-    known = list_boards()
+    known = board_files()
     if name not in known:
         raise LotorError(
             f"there is no board '{name}'{did_you_mean(name, known)}; boards: {', '.join(known)}"
         )
-    return read_board(resource("boards", f"{name}.toml"))
+    return read_board(known[name])
 
 
 def read_board(path: Path) -> Board:

@@ -97,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     args = _parser().parse_args(argv)
     try:
+        if str(getattr(args, "board", "")).endswith(".toml"):
+            args.board = _board_file(args.board)
         result: Result = args.run(args)
         if result.data is not None:
             _print(json.dumps(result.data, indent=2) if args.json else result.text)
@@ -110,6 +112,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the result or the progress left
         return 1
     return 0 if result.ok else 1
+
+
+def _board_file(text: str) -> str:
+    from lotor.board import use_board_file
+
+    return use_board_file(text)
 
 
 def _print(text: str) -> None:
@@ -950,6 +958,58 @@ def _monitor(args: argparse.Namespace) -> Result:
     return Result(None, "")
 
 
+def _add_new_board(commands: _Commands) -> None:
+    parser = commands.add("new-board", "begin a board file, with what each key means", _new_board)
+    parser.add_argument("name", help="of the board, and of its file")
+    parser.add_argument("--from", dest="like", metavar="BOARD", help="take its values")
+    parser.add_argument("--family", help="take what boards of this chip family share")
+    parser.add_argument("--chip", help="its name")
+    parser.add_argument("--target", help="the core, e.g. cortex-m4")
+    parser.add_argument("--clock-hz", type=_number, metavar="HZ", help="of the core")
+    parser.add_argument("--uart-clock-hz", type=_number, metavar="HZ", help="of the UART's divider")
+    parser.add_argument("--flash", type=_region, metavar="ORIGIN:BYTES", help="for the program")
+    parser.add_argument("--ram", type=_region, metavar="ORIGIN:BYTES", help="one block")
+    parser.add_argument("--irqs", type=_number, help="interrupts in the vector table")
+    parser.add_argument("--usb", action="append", metavar="VID:PID", help="of the link's port")
+    parser.add_argument("--machine", help="what QEMU calls it, as `-machine help` lists them")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="default: boards/ of the checkout, else ."
+    )
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number") from None
+
+
+def _region(text: str) -> Any:
+    from lotor.board import Region
+
+    origin, _, size = text.partition(":")
+    return Region(_number(origin), _number(size))
+
+
+def _new_board(args: argparse.Namespace) -> Result:
+    from lotor.new_board import new_board, own_boards
+
+    options = {
+        "chip": args.chip,
+        "target": args.target,
+        "clock_hz": args.clock_hz,
+        "memory.flash": args.flash,
+        "memory.ram": args.ram,
+        "hal.irqs": args.irqs,
+        "hal.uart_clock_hz": args.uart_clock_hz,
+        "serial.usb": args.usb and tuple(args.usb),
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    folder = args.output or own_boards()
+    made = new_board(args.name, args.like, args.family, given, folder, args.machine)
+    return Result(asdict(made) | {"file": str(made.file)}, str(made))
+
+
 def _add_operators(commands: _Commands) -> None:
     parser = commands.add("operators", "every operator that can be compiled", _operators)
     parser.add_argument("--markdown", action="store_true", help="print the table of the docs")
@@ -1211,6 +1271,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_inspect,
     _add_monitor,
     _add_networks,
+    _add_new_board,
     _add_operators,
     _add_profile,
     _add_quantize,

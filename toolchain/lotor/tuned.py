@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from lotor.board import Board
+from lotor.board import Board, board_files
 from lotor.build import firmware_flash, firmware_ram
 from lotor.errors import LotorError
 from lotor.files import write_files
@@ -30,8 +30,9 @@ def preference(board: Board, optimize: Optimize = "speed") -> Preference:
 
 
 def table(board: str) -> Path:
-    """Return the file of a board's table, which may be missing."""
-    return resource("boards", "tuned", f"{board}.toml")
+    """Return the file of a board's table, which may be missing: beside the board's own file."""
+    file = board_files().get(board) or resource("boards", board)
+    return file.parent / "tuned" / f"{board}.toml"
 
 
 def load_costs(board: str) -> Costs:
