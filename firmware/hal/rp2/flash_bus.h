@@ -31,7 +31,10 @@ INLINE uint32_t bus_open(void) {
 
 /* The SSI would deselect the flash whenever it has nothing to send: OUTOVER drives the pin. */
 INLINE void bus_select(void) { QSPI_SS_CTRL = 2u << 8; }
-INLINE void bus_deselect(void) { QSPI_SS_CTRL = 3u << 8; }
+INLINE void bus_deselect(void) {
+    QSPI_SS_CTRL = 3u << 8;
+    (void)QSPI_SS_CTRL; /* for 50 ns at least: W25Q16JV, tSHSL2 */
+}
 
 INLINE uint8_t bus_exchange(uint8_t byte) {
     SSI_DR0 = byte;
@@ -79,7 +82,10 @@ INLINE uint32_t bus_open(void) {
 }
 
 INLINE void bus_select(void) { QMI_DIRECT_CSR |= CSR_ASSERT_CS0N; }
-INLINE void bus_deselect(void) { QMI_DIRECT_CSR &= ~(uint32_t)CSR_ASSERT_CS0N; }
+INLINE void bus_deselect(void) {
+    QMI_DIRECT_CSR &= ~(uint32_t)CSR_ASSERT_CS0N;
+    (void)QMI_DIRECT_CSR; /* for 50 ns at least: W25Q16JV, tSHSL2 */
+}
 
 INLINE uint8_t bus_exchange(uint8_t byte) {
     QMI_DIRECT_TX = byte; /* 8 bits, one at a time */
