@@ -11,6 +11,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from conftest import Lotor
+from lotor import doctor, libsodium
 from lotor.board import Board, load_board, read_board
 from lotor.device.messages import Hello, UpdateState
 from lotor.errors import LotorError
@@ -175,3 +176,12 @@ def test_update_key_by_the_command(lotor: Lotor, tmp_path: Path) -> None:
     }
     again = lotor("update-key", path)
     assert again.returncode == 2 and "exists and is left alone" in again.stderr
+
+
+def test_doctor_looks_for_libsodium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(libsodium.VARIABLE, str(tmp_path))
+    checks = {check.name: check for check in doctor.examine("microbit")}
+    assert not checks["libsodium"].ok and checks["libsodium"].mend == "tools/get-libsodium"
+    assert "libsodium" not in {check.name for check in doctor.examine("netduinoplus2")}
+    with pytest.raises(LotorError, match=r"libsodium's sources.*`tools/get-libsodium`"):
+        libsodium.find()

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from platform import machine
 
+from lotor import libsodium
 from lotor.board import Emulator, check_boards, list_boards, load_board
 from lotor.device.emulator_programs import missing
 from lotor.errors import LotorError
@@ -99,6 +100,8 @@ def examine(board: str | None = None) -> list[Check]:
     checks += [_tool(tool, tool.command in needed) for tool in TOOLS]
     if chosen and chosen.openocd:
         checks.append(_tool(_OPENOCD, True))
+    if chosen and chosen.update:
+        checks.append(_libsodium(chosen.name))
     checks += [_boards(), _folder("cache", cache_dir), _folder("run folder", run_dir)]
     if chosen and chosen.emulator:
         checks.append(_emulator(chosen.name, chosen.emulator))
@@ -196,6 +199,14 @@ def _folder(name: str, locate: Callable[[], Path]) -> Check:
         mend = f"export {variable}=a folder that you may write to"
         return Check(name, False, str(error), purpose, mend, True)
     return Check(name, True, str(folder), purpose, "", True)
+
+
+def _libsodium(board: str) -> Check:
+    try:
+        found, mend = str(libsodium.find()), ""
+    except LotorError:
+        found, mend = "not found", "tools/get-libsodium"
+    return Check("libsodium", not mend, found, f"the boot loader of board {board}", mend, True)
 
 
 def _emulator(board: str, emulator: Emulator) -> Check:

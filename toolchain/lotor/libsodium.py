@@ -1,4 +1,4 @@
-"""Where libsodium's C lies, which boot loaders are built with: in the sdist of PyNaCl.
+"""Where libsodium's C lies, which boot loaders are built with: in PyNaCl's source distribution.
 
 Set-up unpacks it beside the Python environment (tools/get-libsodium); nothing of it is in Lotor.
 """
@@ -36,7 +36,7 @@ def find() -> Path:
     if not all((sources / name).exists() for name in SOURCES):
         raise LotorError(
             f"libsodium's sources, for the boot loader, are not in {folder}: "
-            "`tools/get-libsodium` gets them"
+            f"`tools/get-libsodium` of a checkout gets them, or {VARIABLE} names their folder"
         )
     return sources
 

@@ -136,9 +136,10 @@ class _Watch:
 def describe(hello: Hello) -> str:
     """Return one line about a board that answered."""
     models = ", ".join(model.name for model in hello.models) or "no model"
+    update = f"; {hello.update}" if hello.update else ""
     return (
         f"{hello.board} ({hello.chip}), firmware {hello.version}, build {hello.build_id[:12]}, "
-        f"models: {models}; reset {hello.resets} since power-up"
+        f"models: {models}; reset {hello.resets} since power-up{update}"
     )
 
 
