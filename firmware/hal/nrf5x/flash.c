@@ -7,6 +7,7 @@
 
 #include "../cortex_m/cortex_m.h"
 #include "../flash.h"
+#include "../flash_limits.h"
 
 #define NVMC 0x4001E000u
 #define NVMC_READY REGISTER(NVMC + 0x400)
@@ -41,7 +42,7 @@ __attribute__((noinline)) static void store(uint32_t address, uint32_t word) {
 uint32_t hal_flash_page(uint32_t address) { return address % PAGE_BYTES ? 0 : PAGE_BYTES; }
 
 int hal_flash_erase(uint32_t address) {
-    if (address % PAGE_BYTES)
+    if (address % PAGE_BYTES || !flash_writable(address, PAGE_BYTES))
         return -1;
     configure(ERASE);
     NVMC_ERASEPAGE = address;
@@ -51,7 +52,7 @@ int hal_flash_erase(uint32_t address) {
 }
 
 int hal_flash_write(uint32_t address, const void *data, uint32_t bytes) {
-    if (address % 4 || bytes % 4)
+    if (!flash_writable(address, bytes))
         return -1;
     const uint8_t *at = data;
     configure(WRITE);
