@@ -42,7 +42,7 @@ static bool takes(unsigned byte) {
         return false;
     }
 }
-static bool giving;
+static bool giving, late;
 static void rises(void) {
     clocks++, bits++;
     shift = (shift << 1 | sda()) & 0x1FF;
@@ -61,7 +61,10 @@ static void falls(void) {
 void hal_wire_set(uint32_t pin, bool released) {
     if (pin == SCL && released != host_scl) {
         host_scl = released;
-        if (released) rises(); else falls();
+        if (released && held) late = true; /* rises when it was asked about often enough */
+        else if (released) rises();
+        else if (late) late = false; /* a clock that never came */
+        else falls();
     } else if (pin == SDA && released != host_sda) {
         const bool before = sda();
         host_sda = released;
@@ -72,7 +75,8 @@ void hal_wire_set(uint32_t pin, bool released) {
         abort();
 }
 bool hal_wire_get(uint32_t pin) {
-    if (pin == SCL) return held > 0 ? (held--, false) : host_scl;
+    if (pin == SCL && late && --held == 0) late = false, rises();
+    if (pin == SCL) return host_scl && !late;
     return sda();
 }
 static unsigned long long waited;

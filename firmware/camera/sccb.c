@@ -3,6 +3,8 @@
 
 #include "../hal/hal.h"
 
+#ifndef LOTOR_HOST /* which has no pins */
+
 enum { HALF_US = 5, STRETCH_TRIES = 200 };
 
 static void set(uint32_t pin, bool high) {
@@ -92,3 +94,5 @@ sensor_bus sccb_bus(sccb_wires *wires) {
     hal_wire_set(wires->scl, true);
     return (sensor_bus){wires, write, read, delay_ms};
 }
+
+#endif
