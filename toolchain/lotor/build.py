@@ -54,6 +54,7 @@ COMPILER_PACKAGES = {
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
 # About what the firmware itself takes, flash and RAM (the link's buffers and the C library).
 _FIRMWARE = 9_000, 5_300
+_UPDATES = 3_200, 560  # more of both on a board that takes updates
 _PROGRAM = 610_000, 99_000  # the same with the C library of Linux
 _LAYER_RAM = 12  # of the profile's table
 _TRIES = 3  # every stripe is a layer more, and these take RAM, too
@@ -104,12 +105,13 @@ class Image:
 
 def firmware_flash(board: Board) -> int:
     """Return about how many bytes of flash an image takes beside its models."""
-    return (_PROGRAM if board.linux else _FIRMWARE)[0]
+    return (_PROGRAM if board.linux else _FIRMWARE)[0] + (_UPDATES[0] if board.update else 0)
 
 
 def firmware_ram(board: Board, layers: int = 0) -> int:
     """Return about how many bytes of RAM an image takes beside the arena and the stack."""
     least = (_PROGRAM if board.linux else _FIRMWARE)[1] - board.spared_by_short_frames
+    least += _UPDATES[1] if board.update else 0
     return least + _LAYER_RAM * layers
 
 
