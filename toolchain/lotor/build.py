@@ -57,6 +57,7 @@ COMPILER_PACKAGES = {
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wdouble-promotion")
 # About what the firmware itself takes, flash and RAM (the link's buffers and the C library).
 _FIRMWARE = 9_000, 5_300
+_UPDATES = 3_200, 560  # more of both on a board that takes updates
 _PROGRAM = 610_000, 99_000  # the same with the C library of Linux
 _FRAMEWORK = 400_000, 65_536  # estimates, with Arduino's, its tasks and stacks
 _LAYER_RAM = 12  # of the profile's table
@@ -121,7 +122,9 @@ def firmware_ram(board: Board, layers: int = 0) -> int:
 
 
 def _own(board: Board) -> tuple[int, int]:
-    return _FRAMEWORK if board.framework else _PROGRAM if board.linux else _FIRMWARE
+    flash, ram = _FRAMEWORK if board.framework else _PROGRAM if board.linux else _FIRMWARE
+    more = _UPDATES if board.update else (0, 0)
+    return flash + more[0], ram + more[1]
 
 
 def arena_room(board: Board, models: Sequence[ImageModel]) -> int:

@@ -828,67 +828,6 @@ def _flash(args: argparse.Namespace) -> Result:
     return Result(done.as_dict(), str(done))
 
 
-def _add_update(commands: _Commands) -> None:
-    parser = commands.add("update", "give a board a new image over its serial line", _update)
-    parser.add_argument("--board", help="the board's name (default: the default board)")
-    parser.add_argument("--model", action="append", help="a model; again for more in one image")
-    _add_ram(parser)
-    _add_optimize(parser)
-    _add_key(parser)
-    parser.add_argument(
-        "--allow-older", action="store_true", help="boards that run a newer version take it, too"
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("-o", "--output", type=Path, metavar="FILE", help="only write the package")
-    where.add_argument("--package", type=Path, metavar="FILE", help="send a package")
-
-
-def _update(args: argparse.Namespace) -> Result:
-    from lotor.board import default_board, load_board
-    from lotor.device.ready import image_for
-    from lotor.device.update import next_version, package_of, update
-    from lotor.progress import Progress
-    from lotor.update_key import read_key
-    from lotor.update_package import Package
-
-    board = load_board(args.board or default_board())
-    if args.package:
-        if args.model or args.key or args.image_version or args.allow_older:
-            raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
-        done = update(board.name, Package.read(args.package))
-        return Result(done.as_dict(), str(done), ok=done.confirmed)
-    if not args.model:
-        raise LotorError("no model for the update: name one with `--model MODEL`")
-    if args.output and not args.image_version:
-        raise LotorError("a package needs a version, higher than the boards': `--image-version N`")
-    key = read_key(args.key)
-    version = args.image_version or next_version(board.name)
-    with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
-        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
-    package = package_of(board, image, version, args.allow_older, key)
-    if args.output:
-        package.write(args.output)
-        data = {"package": str(args.output), "board": board.name, "version": version}
-        data |= {"signed": package.signed, "build_id": image.build_id.hex()}
-        kind = "signed" if package.signed else "unsigned"
-        return Result(data, f"{args.output}: version {version} for {board.name}, {kind}")
-    done = update(board.name, package, image)
-    return Result(done.as_dict(), str(done), ok=done.confirmed)
-
-
-def _add_update_key(commands: _Commands) -> None:
-    parser = commands.add("update-key", "make a key that signs updates", _update_key)
-    parser.add_argument("file", type=Path, help="where to write it; it must not exist")
-
-
-def _update_key(args: argparse.Namespace) -> Result:
-    from lotor.update_key import key_id, make_key
-
-    public = make_key(args.file).public
-    data = {"file": str(args.file), "public": public.hex(), "id": key_id(public)}
-    return Result(data, f"{args.file}: key {data['id']}; keep it safe, and out of any repository")
-
-
 def _add_hil(commands: _Commands) -> None:
     parser = commands.add("hil", "test a board over its serial line", _hil)
     parser.add_argument("--board", required=True, help="the board's name")
@@ -1168,6 +1107,67 @@ def _train(args: argparse.Namespace) -> Result:
     return Result(found, as_text(found))
 
 
+def _add_update(commands: _Commands) -> None:
+    parser = commands.add("update", "give a board a new image over its serial line", _update)
+    parser.add_argument("--board", help="the board's name (default: the default board)")
+    parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    _add_ram(parser)
+    _add_optimize(parser)
+    _add_key(parser)
+    parser.add_argument(
+        "--allow-older", action="store_true", help="boards that run a newer version take it, too"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", type=Path, metavar="FILE", help="only write the package")
+    where.add_argument("--package", type=Path, metavar="FILE", help="send a package")
+
+
+def _update(args: argparse.Namespace) -> Result:
+    from lotor.board import default_board, load_board
+    from lotor.device.ready import image_for
+    from lotor.device.update import next_version, package_of, update
+    from lotor.progress import Progress
+    from lotor.update_key import read_key
+    from lotor.update_package import Package
+
+    board = load_board(args.board or default_board())
+    if args.package:
+        if args.model or args.key or args.image_version or args.allow_older:
+            raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
+        done = update(board.name, Package.read(args.package))
+        return Result(done.as_dict(), str(done), ok=done.confirmed)
+    if not args.model:
+        raise LotorError("no model for the update: name one with `--model MODEL`")
+    if args.output and not args.image_version:
+        raise LotorError("a package needs a version, higher than the boards': `--image-version N`")
+    key = read_key(args.key)
+    version = args.image_version or next_version(board.name)
+    with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
+        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
+    package = package_of(board, image, version, args.allow_older, key)
+    if args.output:
+        package.write(args.output)
+        data = {"package": str(args.output), "board": board.name, "version": version}
+        data |= {"signed": package.signed, "build_id": image.build_id.hex()}
+        kind = "signed" if package.signed else "unsigned"
+        return Result(data, f"{args.output}: version {version} for {board.name}, {kind}")
+    done = update(board.name, package, image)
+    return Result(done.as_dict(), str(done), ok=done.confirmed)
+
+
+def _add_update_key(commands: _Commands) -> None:
+    parser = commands.add("update-key", "make a key that signs updates", _update_key)
+    parser.add_argument("file", type=Path, help="where to write it; it must not exist")
+
+
+def _update_key(args: argparse.Namespace) -> Result:
+    from lotor.update_key import key_id, make_key
+
+    public = make_key(args.file).public
+    data = {"file": str(args.file), "public": public.hex(), "id": key_id(public)}
+    return Result(data, f"{args.file}: key {data['id']}; keep it safe, and out of any repository")
+
+
 def _add_verify(commands: _Commands) -> None:
     parser = commands.add("verify", "compare with LiteRT's reference, byte by byte", _verify)
     parser.add_argument("model", help="a model's name, or a .tflite file")
@@ -1265,8 +1265,6 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_doctor,
     _add_evaluate,
     _add_flash,
-    _add_update,
-    _add_update_key,
     _add_hil,
     _add_inspect,
     _add_monitor,
@@ -1278,6 +1276,8 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_run,
     _add_train,
     _add_tune,
+    _add_update,
+    _add_update_key,
     _add_verify,
     _add_visits,
     _add_watch,
