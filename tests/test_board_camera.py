@@ -282,7 +282,7 @@ def test_a_board_with_a_sensor_is_built(tmp_path: Path) -> None:
     names = {line.split()[-1] for line in listed.splitlines()}
     assert {"hal_camera_capture", "ov7670", "watch_poll", "sccb_bus"} <= names
     assert not names & {"synthetic_begin", "camera_data_request"}
-    layer = ["arm-none-eabi-objdump", "-d", "--disassemble=lotor_layer_done", image.elf]
+    layer = ["arm-none-eabi-objdump", "--disassemble=lotor_layer_done", str(image.elf)]
     code = subprocess.run(layer, capture_output=True, text=True, check=True).stdout
     assert "<outputs_poll>" in code  # what is on goes off within a run, too
     assert board.camera is not None and image.ram_bytes > board.camera.frame_bytes

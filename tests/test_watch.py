@@ -348,6 +348,7 @@ def test_a_model_that_fails_forbids_alarms(models: Models, tmp_path: Path, which
     errors = [event.frame for event in came if event.kind is Kind.ERROR]
     assert errors == [5, 11]
     assert {event.error for event in came} == {0, 1}
+    assert not [frame for frame in errors if Flag.VOTED in came[frame].flags]
     assert all(Flag.SECOND in came[frame].flags for frame in (5, 6, 7, 11))
     assert not [event for event in came[5:8] if event.kind is Kind.ALARM]
     assert [event for event in came if event.kind is Kind.ALARM]
