@@ -292,7 +292,7 @@ def test_a_file_larger_than_the_memory(
         (["inspect", "{tmp}/absent.tflite"], ["absent.tflite"]),
         (["inspect", "{small}", "--target", "cortex-m44"], ["cortex-m44", "did you mean"]),
         (["inspect", "{small}", "--board", "netduinplus2"], ["did you mean", "netduinoplus2"]),
-        (["flash", "--board", "netduino2", "--model", "raccoon"], ["did you mean"]),
+        (["flash", "--board", "netduinoplus", "--model", "raccoon"], ["did you mean"]),
         (["profile", "raccoon", "--board", "mps2-an385x"], ["did you mean"]),
         (["hil", "--board", "netduinoplus"], ["did you mean"]),
         (["run", "{small}", "--input", "{tmp}/no.npy", "--output", "{tmp}/y.npy"], ["no.npy"]),

@@ -112,7 +112,7 @@ def test_bars_are_as_long_as_scores(monkeypatch: pytest.MonkeyPatch, fonts: bool
 @pytest.mark.hil
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("--board=netduino", "did you mean 'netduinoplus2'"), ("--model=racoon", "'raccoon'")],
+    [("--board=netduinoplus", "did you mean 'netduinoplus2'"), ("--model=racoon", "'raccoon'")],
 )
 def test_a_wrong_name_is_said_at_once(
     option: str, says: str, lotor: Lotor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -148,8 +148,8 @@ def test_a_board_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("LOTOR_RUN_DIR", str(tmp_path))
     with pytest.raises(LotorError, match="board netduinoplus2 is not running: `lotor flash"):
         locate("netduinoplus2")
-    with pytest.raises(LotorError, match=r"no board 'netduino'.*did you mean 'netduinoplus2'"):
-        locate("netduino")
+    with pytest.raises(LotorError, match=r"no board 'netduinoplus'.*did you mean 'netduinoplus2'"):
+        locate("netduinoplus")
     assert locate("socket://h:1")[0] == "socket://h:1"
 
 

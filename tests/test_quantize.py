@@ -255,7 +255,7 @@ def test_mistakes(
         ((model, "--data", photographs, "--activations", "mixt"), "did you mean 'mixed'"),
         ((model, "--data", photographs, "--plot", "noise.bmp"), "ends in .png or .svg"),
         ((model, "--data", photographs, "--samples", "1"), "at least 2 photographs"),
-        ((model, "--data", photographs, "--board", "netduino"), "did you mean 'netduinoplus2'"),
+        ((model, "--data", photographs, "--board", "netduinoplus"), "did you mean 'netduinoplus2'"),
         ((model, "--data", photographs, "--report", "--limit", "0"), "at least 1 photograph"),
         ((model, "--data", tmp_path / "none"), "no photographs at"),
         ((tmp_path / "int8.tflite", "--data", photographs), "does not take one float32 input"),
