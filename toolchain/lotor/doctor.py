@@ -60,6 +60,8 @@ TOOLS = (
     _Tool("qemu-aarch64", "qemu-user", "emulated Raspberry Pis"),
     _Tool("clang", "clang", "development: the second compiler of the tests"),
     _Tool("cppcheck", "cppcheck", "development: make lint"),
+    _Tool("xtensa-lx106-elf-gcc", "gcc-xtensa-lx106", "development: tests on Xtensa"),
+    _Tool("qemu-system-xtensa", "qemu-system-misc", "development: tests on Xtensa"),
 )
 # Asked for only by boards that need it.
 _OPENOCD = _Tool("openocd", "openocd", "flashing a board through its debug probe")
