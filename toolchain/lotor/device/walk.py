@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from lotor import framework
 from lotor.board import Board, load_board
 from lotor.device import (
     bossac,
@@ -126,6 +127,8 @@ class _Way:
             if lacking := emulator_programs.missing(board.emulator):
                 raise LotorError(f"{lacking[0]} is missing; `{lacking[1]}`")
             return board.emulator.program
+        if board.framework:
+            return f"PlatformIO, which takes {framework.platform_of(board)}"
         if board.flash.method not in _PROGRAMS:
             return f"{board.flash.method} needs no program"
         return tool.find(*_PROGRAMS[board.flash.method])
