@@ -44,11 +44,11 @@ static bool follows_call(uint32_t word) {
 /* An outgrown stack keeps no registers, but the lowest return address on it tells who called last.
  */
 static uint32_t last_caller(void) {
-    for (const uint8_t *at = __stack_limit; at < __stack_top; at += 4) {
-        const uint32_t word = *(const uint32_t *)(const void *)at;
-        if (follows_call(word))
-            return word;
-    }
+    uint32_t bytes = 0;
+    const uint32_t *stack = hal_stack(&bytes);
+    for (uint32_t i = 0; i < bytes / 4; i++)
+        if (follows_call(stack[i]))
+            return stack[i];
     return 0;
 }
 
