@@ -1,6 +1,7 @@
 """Drivers of image sensors against registers that behave as the sensors' do.
 
-Numbers and bits are the data sheets'; no sensor was at hand.
+Numbers and bits are the data sheets', those in docs/cameras.md the published drivers'; no sensor
+was at hand.
 """
 
 import ctypes
@@ -145,7 +146,17 @@ def make(name: str, **changes: Any) -> Sensor:
             "reg_bytes": 1,
             "ids": {(0, 0x0A): 0x76, (0, 0x0B): 0x73},
             "reset": ((0, 0x12), 0x80, (0, 0x12), 0x80),
-            "power_up": {(0, 0x11): 0x80, (0, 0x3A): 0x0D, (0, 0x3D): 0x88, (0, 0x40): 0xC0},
+            "power_up": {
+                (0, 0x11): 0x80,
+                (0, 0x17): 0x11,
+                (0, 0x18): 0x61,
+                (0, 0x19): 0x03,
+                (0, 0x1A): 0x7B,
+                (0, 0x32): 0x80,
+                (0, 0x3A): 0x0D,
+                (0, 0x3D): 0x88,
+                (0, 0x40): 0xC0,
+            },
         }
     elif name == "ov2640":
         usual = {
@@ -153,7 +164,17 @@ def make(name: str, **changes: Any) -> Sensor:
             "reg_bytes": 1,
             "ids": {(1, 0x0A): 0x26, (1, 0x0B): 0x42},
             "reset": ((1, 0x12), 0x80, (1, 0x12), 0x80),
-            "power_up": {(1, 0x17): 0x11, (1, 0x18): 0x75, (1, 0x1A): 0x97, (1, 0x32): 0x36},
+            "power_up": {
+                (1, 0x03): 0x0F,
+                (1, 0x17): 0x11,
+                (1, 0x18): 0x75,
+                (1, 0x1A): 0x97,
+                (1, 0x32): 0x36,
+                (0, 0x05): 0x01,
+                (0, 0x86): 0x0D,
+                (0, 0xC2): 0x0C,
+                (0, 0xE0): 0x04,
+            },
             "bank": 0xFF,
         }
     else:
@@ -162,7 +183,12 @@ def make(name: str, **changes: Any) -> Sensor:
             "reg_bytes": 2,
             "ids": {(0, 0x0000): 0x01, (0, 0x0001): 0xB0},
             "reset": ((0, 0x0103), 0x01, (0, 0x0100), 0x01),
-            "power_up": {(0, 0x0383): 0x01, (0, 0x0387): 0x01},
+            "power_up": {
+                (0, 0x0383): 0x01,
+                (0, 0x0387): 0x01,
+                (0, 0x2105): 0x01,
+                (0, 0x2106): 0x54,
+            },
         }
     return Sensor(**(usual | changes))
 
@@ -216,15 +242,33 @@ def test_ov7670(drivers: Any, size: tuple[int, int], form: str) -> None:
     assert have[0x12] == (0x04 if rgb else 0x00)  # COM7
     assert have[0x40] == (0xD0 if rgb else 0xC0)  # COM15: full range, RGB565
     assert have[0x8C] == 0  # RGB444 off
-    assert (have[0x3A] & 8, have[0x3D] & 1) == (0, 0)  # TSLB, COM13: Y U Y V
-    assert have[0x11] & 0x7F == 2  # CLKRC: by 3
+    # TSLB, COM13: Y U Y V, with bit 0 or, in other versions of the data sheet, 1; no own window.
+    assert (have[0x3A] & 9, have[0x3D] & 3) == (0, 0)
+    assert have[0xB0] == 0x84
+    # The window: 640 of 784 columns, 480 rows, neither at their place after a reset.
+    across = have[0x17] << 3 | have[0x32] & 7, have[0x18] << 3 | have[0x32] >> 3 & 7
+    down = have[0x19] << 2 | have[0x03] & 3, have[0x1A] << 2 | have[0x03] >> 2 & 3
+    assert across == ((180, 36) if small else (176, 32)) and (across[1] - across[0]) % 784 == 640
+    assert down == (10, 490)
     assert have[0x0C] == 0x04  # COM3
     step = 2 if small else 1
     assert (have[0x3E] & 0x1F, have[0x73] & 0x0F) == (0x18 | step, step)  # PCLK by 4 or 2
     assert have[0x72] == (0x22 if small else 0x11)  # rows and columns by 4 or 2
     assert (have[0x70] >> 7, have[0x71] >> 7) == (0, 0)  # no pattern
     assert have[0x15] == 0x20
+    order = [reg for _, reg, _ in sensor.writes()]
     assert sensor.writes()[0] == (0, 0x12, 0x80)  # reset before everything else
+    assert order[1] != 0x12 and order[-1] == 0x11  # COM7 not just after a read; CLKRC last
+
+
+@pytest.mark.parametrize("divider", [1, 2, 6, 64])
+def test_ov7670_divides_its_clock(drivers: Any, divider: int) -> None:
+    """By CLKRC[5:0] + 1 with the doubler, bit 7, and by twice that without it."""
+    sensor = make("ov7670")
+    assert start(drivers, "ov7670", sensor, divider=divider) == OK
+    clkrc = sensor.values[0, 0x11]
+    assert not clkrc & 0x40  # it divides at all
+    assert (2 * ((clkrc & 0x3F) + 1)) // (1 + (clkrc >> 7)) == divider
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -237,6 +281,10 @@ def test_ov2640(drivers: Any, size: tuple[int, int], form: str) -> None:
     assert own[0x12] == 0x40 and own[0x11] == 1  # SVGA, clock by 2
     window = [own[reg] for reg in (0x17, 0x18, 0x19, 0x1A, 0x32)]
     assert window == [0x11, 0x43, 0x00, 0x4B, 0x09]
+    # With the low bits of REG32 and COM1, columns and rows counted in twos.
+    assert 2 * ((own[0x18] << 3 | own[0x32] >> 3 & 7) - (own[0x17] << 3 | own[0x32] & 7)) == 800
+    assert 2 * ((own[0x1A] << 2 | own[0x03] >> 2 & 3) - (own[0x19] << 2 | own[0x03] & 3)) == 600
+    assert own[0x03] == 0x0A  # of SVGA; no dummy frames
     assert (8 * dsp[0xC0], 8 * dsp[0xC1], dsp[0x8C]) == (800, 600, 0)
     assert (4 * dsp[0x51], 4 * dsp[0x52]) == (800, 600)
     assert (4 * dsp[0x5A], 4 * dsp[0x5B], dsp[0x5C]) == (*size, 0)
@@ -244,7 +292,9 @@ def test_ov2640(drivers: Any, size: tuple[int, int], form: str) -> None:
     # What is left after halving is no smaller than the frame: the zoom only shrinks.
     assert 800 >> across >= size[0] and 600 >> down >= size[1]
     assert 800 >> across + 1 < size[0]
-    assert dsp[0xDA] == (0x09 if form == "rgb565" else 0x01)
+    assert dsp[0xDA] == (0x08 if form == "rgb565" else 0x00)  # bit 0 would swap bytes
+    assert dsp[0x86] & 0x20  # it scales
+    assert dsp[0xC2] & 0x1F == 0x0E  # makes YUV and RGB; U before V
     assert (dsp[0x05], dsp[0xE0]) == (0, 0)  # through the DSP, which runs
     assert sensor.writes()[:2] == [(1, 0xFF, 1), (1, 0x12, 0x80)]
     held = [w for w in sensor.writes() if w[:2] == (0, 0xE0)]
@@ -263,6 +313,9 @@ def test_hm01b0(drivers: Any, size: tuple[int, int]) -> None:
     assert have[0x3010] == 1 and have[0x3067] == 0 and have[0x3059] == 2
     assert have[0x3060] & 3 == 1  # by 4
     assert have[0x0340] << 8 | have[0x0341] >= size[1] + 2 + 2 * (not small)
+    # Two rows of a frame are left to exposure's limit, or frames are left out.
+    longest, frame = (have[reg] << 8 | have[reg + 1] for reg in (0x2105, 0x0340))
+    assert longest == frame - 2
     assert have[0x0601] == 0
     assert sensor.writes()[0] == (0, 0x0103, 1)
     assert sensor.writes()[-2:] == [(0, 0x0104, 1), (0, 0x0100, 1)]  # holds, then streams

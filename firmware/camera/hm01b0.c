@@ -2,7 +2,8 @@
 
    Registers: HM01B0-MNA data sheet, version 3, register table, numbers of 16 bits. The bits of
    BIT_CONTROL and OSC_CLK_DIV, and the lengths of frame and line, are what published drivers use;
-   the data sheet leaves room there. Exposure and gain stay with the sensor's own control. */
+   the data sheet leaves room there. Exposure and gain stay with the sensor's own control, which
+   must leave two rows of a frame, or frames are left out (OpenMV, Zephyr, PicoHM01B0). */
 #include "sensor.h"
 
 enum {
@@ -19,6 +20,8 @@ enum {
     READOUT_Y = 0x0387,
     BINNING_MODE = 0x0390,
     TEST_PATTERN_MODE = 0x0601,
+    MAX_INTG_H = 0x2105,
+    MAX_INTG_L = 0x2106,
     QVGA_WIN_EN = 0x3010,
     BIT_CONTROL = 0x3059,
     OSC_CLK_DIV = 0x3060,
@@ -58,6 +61,8 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
         {QVGA_WIN_EN, 0x01},                         /* [0]: 244 rows of 324 */
         {FRAME_LENGTH_LINES_H, small ? 0x00 : 0x01}, /* 132 or 260 rows */
         {FRAME_LENGTH_LINES_L, small ? 0x84 : 0x04},
+        {MAX_INTG_H, small ? 0x00 : 0x01}, /* 130 or 258 rows; 340 after reset */
+        {MAX_INTG_L, small ? 0x82 : 0x02},
         {LINE_LENGTH_PCK_H, 0x01}, /* 376 clocks */
         {LINE_LENGTH_PCK_L, 0x78},
         {TEST_PATTERN_MODE, mode->test_pattern ? 0x01 : 0x00}, /* [0]: on; [4] = 0: bars */

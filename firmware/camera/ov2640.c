@@ -1,7 +1,8 @@
 /* OmniVision OV2640: 1600 x 1200, read out as 800 x 600 and made smaller by its DSP.
 
    Registers and their bits: OV2640 data sheet, version 1.6: table 12 for the DSP's bank (FFh = 0),
-   table 13 for the sensor's (FFh = 1), with the values that it lists for SVGA. */
+   table 13 for the sensor's (FFh = 1), with the values that it lists for SVGA. FFh is 7Fh after a
+   reset: the sensor's bank. Published drivers write some hundred reserved registers more. */
 #include "sensor.h"
 
 enum {
@@ -9,6 +10,7 @@ enum {
     BANK_DSP = 0,
     BANK_SENSOR = 1,
     /* The sensor's bank. */
+    COM1 = 0x03,
     PIDH = 0x0A,
     PIDL = 0x0B,
     CLKRC = 0x11,
@@ -33,9 +35,11 @@ enum {
     ZMOW = 0x5A,
     ZMOH = 0x5B,
     ZMHH = 0x5C,
+    CTRL2 = 0x86,
     SIZEL = 0x8C,
     HSIZE8 = 0xC0,
     VSIZE8 = 0xC1,
+    CTRL0 = 0xC2,
     IMAGE_MODE = 0xDA,
     RESET = 0xE0,
     SENSOR_W = 800,
@@ -72,7 +76,8 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
         {HREFST, 0x11},                        /* the window of SVGA */
         {HREFEND, 0x43},
         {VSTRT, 0x00},
-        {VEND, 0x4B},
+        {VEND, 0x4B}, /* 600 rows in twos: 300 = 75 * 4 */
+        {COM1, 0x0A}, /* [3:2], [1:0]: low bits of VEND, VSTRT */
         {REG32, 0x09},
         {BANK, BANK_DSP},
         {RESET, 0x04},          /* [2]: the DVP port is held while its sizes change */
@@ -89,7 +94,9 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
         {ZMOW, (uint8_t)(mode->width / 4)},                  /* of the frame, in fours */
         {ZMOH, (uint8_t)(mode->height / 4)},
         {ZMHH, 0x00},
-        {IMAGE_MODE, rgb ? 0x09 : 0x01}, /* [3:2]: RGB565 or YUV; [0]: high byte, Y first */
+        {CTRL2, 0x2D}, /* [5]: scales at all; else as after reset */
+        {CTRL0, 0x0E}, /* [1]: RGB, too; [4] = 0: U before V; else as after reset */
+        {IMAGE_MODE, rgb ? 0x08 : 0x00}, /* [3:2]: RGB565 or YUV; [0] = 0: high byte, Y first */
         {R_BYPASS, 0x00},                /* [0]: through the DSP */
         {RESET, 0x00},
     };

@@ -65,7 +65,8 @@ void hal_camera_init(void) {
     hal_wait_us(1000);
     GPIO_OUTSET(LOTOR_CAMERA_RESET) = MASK(LOTOR_CAMERA_RESET);
 #endif
-    /* A master that sends and receives nothing still gives its clock, MCK. */
+    /* A master that sends and receives nothing still gives its clock, MCK. Arduino_OV767X does so,
+       too; the electrical specification promises 4 MHz at most, and the sensor asks for 10. */
     REGISTER(I2S + 0x500) = 0;                 /* ENABLE */
     REGISTER(I2S + 0x504) = 0;                 /* CONFIG.MODE: master */
     REGISTER(I2S + 0x508) = 0;                 /* CONFIG.RXEN */
