@@ -7,7 +7,11 @@
 
 /* 16 MHz / 6, and by 4 more for a small frame: an nRF52 has 96 cycles for each byte. Slower, and a
    row would last longer than the UART's FIFO. */
-enum { DIVIDER = 6, KIND_OV7670 = 1, KIND_OV2640, KIND_HM01B0 };
+enum { DIVIDER = 6 };
+/* Until an OmniVision shows what its registers say (OV7670 data sheet, AC characteristics: tS:REG).
+ */
+enum { SETTLE_MS = 300 };
+enum { KIND_OV7670 = 1, KIND_OV2640, KIND_HM01B0 };
 
 uint8_t camera_frame[3 * CAMERA_PIXELS];
 
@@ -38,7 +42,10 @@ camera_error camera_start(void) {
     const sensor_bus bus = sccb_bus(&wires);
     state.started = hal_ticks();
     state.frames = 0;
-    return own_sensor()->start(&bus, &mode);
+    const camera_error error = own_sensor()->start(&bus, &mode);
+    if (!error)
+        bus.delay_ms(bus.context, SETTLE_MS);
+    return error;
 }
 
 void camera_stop(void) { hal_camera_stop(); }
