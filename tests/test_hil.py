@@ -8,9 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from fake_board import HELLO, FakeBoard, Reply, answer, item
+from lotor.build import image_folder
 from lotor.device.hil import HilReport, default_model, read_junit, run_hil
 from lotor.device.link import LOG, Frame, encode
-from lotor.device.monitor import Event, source_of, watch
+from lotor.device.messages import Hello
+from lotor.device.monitor import Event, elf_of, source_of, watch
 from lotor.device.ports import Busy, Port, locate
 from lotor.errors import LotorError
 from lotor.resources import resource
@@ -151,6 +153,21 @@ def test_a_board_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(LotorError, match=r"no board 'netduinoplus'.*did you mean 'netduinoplus2'"):
         locate("netduinoplus")
     assert locate("socket://h:1")[0] == "socket://h:1"
+
+
+@pytest.mark.parametrize(("slot", "elf"), [(0, "firmware.elf"), (1, "firmware1.elf")])
+def test_the_elf_is_that_of_the_slot_that_runs(
+    slot: int, elf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOTOR_CACHE", str(tmp_path))
+    update = struct.pack("<BBIIII8sBIBBhI", slot, 0, 1, 0, 0, 4, b"", 0, 0, 0, 0, -1, 0)
+    greeting = Hello.parse(HELLO + item(14, update))
+    assert elf_of(greeting) is None
+    folder = image_folder(greeting.board, bytes(range(20)))
+    folder.mkdir(parents=True)
+    for name in ("firmware.elf", "firmware1.elf"):
+        (folder / name).touch()
+    assert elf_of(greeting) == folder / elf
 
 
 def test_no_source_without_an_elf(tmp_path: Path) -> None:

@@ -165,5 +165,7 @@ def elf_of(hello: Hello) -> Path | None:
     state = running(hello.board)
     if state and state.build_id == hello.build_id:
         return state.elf
-    elf = image_folder(hello.board, bytes.fromhex(hello.build_id)) / "firmware.elf"
+    second = hello.update is not None and hello.update.slot == 1
+    folder = image_folder(hello.board, bytes.fromhex(hello.build_id))
+    elf = folder / ("firmware1.elf" if second else "firmware.elf")
     return elf if elf.is_file() else None
