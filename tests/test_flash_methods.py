@@ -78,14 +78,14 @@ def test_pyocd_takes_the_probe_of_the_port(
     install("pyocd", probes("E66A", "E66B"))
     plug(monkeypatch, ("/dev/ttyUSB0", 0x2E8A, 0x000C, "E66B"))
     assert pyocd.flash(PICO, image) == "/dev/ttyUSB0"
-    load = f"load -W -t rp2040 -u E66B {image.elf}"
+    load = f"load -W -t rp2040 -u E66B -a 0x10000000 {image.bin}"
     assert asked(tmp_path) == ["json --probes", load]
 
 
 def test_pyocd_takes_the_only_probe(image: Image, install: Install, tmp_path: Path) -> None:
     install("pyocd", probes("E66A"))
     pyocd.flash(NANO, image)  # its port is an adapter's
-    assert asked(tmp_path)[-1] == f"load -W -t nrf52840 -u E66A {image.elf}"
+    assert asked(tmp_path)[-1] == f"load -W -t nrf52840 -u E66A -a 0x10000 {image.bin}"
 
 
 @pytest.mark.parametrize(

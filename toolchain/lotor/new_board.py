@@ -43,6 +43,9 @@ _MEANING = {
     "flash.method": "how an image gets onto the board",
     "openocd": "scripts as `openocd -f` takes them",
     "emulator": "what plays the board, and its arguments",
+    "camera": "what it watches with: docs/cameras.md",
+    "outputs": "what an alarm switches, and for how long at most: docs/cameras.md",
+    "update": "how flash is divided for updates over the line: docs/updates.md",
     "budget": "the most that an image and its models may take",
 }
 _HEXADECIMAL = {"origin", "address", "uf2_family"}
@@ -156,12 +159,17 @@ def _values(board: Board) -> dict[str, Any]:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             for part in dataclasses.fields(value):
                 inner = getattr(value, part.name)
-                if inner != part.default:
+                if inner != _default(part):
                     found[f"{item.name}.{part.name}"] = inner
-        elif value is not None and value != item.default:
+        elif value is not None and value != _default(item):
             found[item.name] = value
     found.pop("name")
     return found
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    made = item.default_factory
+    return item.default if made is dataclasses.MISSING else made()
 
 
 def _text(name: str, base: Board, values: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -198,13 +206,16 @@ def _toml(key: str, value: Any) -> str:
         return f"{value:#010x}" if key in _HEXADECIMAL else f"{value:_}"
     if isinstance(value, (tuple, list)):
         return f"[{', '.join(_toml(key, part) for part in value)}]"
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, Mapping) or dataclasses.is_dataclass(value):
         parts = _pairs(value)
         return f"{{ {', '.join(f'{name} = {_toml(name, part)}' for name, part in parts)} }}"
     return _quoted(str(value))
 
 
 def _pairs(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from value.items()
+        return
     for item in dataclasses.fields(value):
         part = getattr(value, item.name)
         if part is not None:
