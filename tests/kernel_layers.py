@@ -35,7 +35,7 @@ from lotor.targets.preference import Optimize, Preference
 from lotor.verify import random_inputs
 from tflite_builder import ModelBuilder, Quant
 
-EXAMPLES = 16
+EXAMPLES = 10
 
 
 def taken(

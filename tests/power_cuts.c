@@ -94,7 +94,10 @@ static const fault_record *kept;
 
 reset_reason fault_reset_reason(void) { return started_by; }
 const fault_record *fault_last(void) { return started_by == RESET_FAULT ? kept : NULL; }
-void model_select(uint8_t index) { (void)index; }
+void model_select(uint8_t index, bool paint) {
+    (void)index;
+    (void)paint;
+}
 
 void fault_reset_request(void) {
     started_by = RESET_REQUEST;

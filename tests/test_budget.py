@@ -155,8 +155,10 @@ def test_no_board_uses_more_than_was_computed(name: str, image: Image, tmp_path:
         session.log_level(3)
         used = session.statistics().stack_bytes
     assert used is not None
-    assert used <= built.stack.bytes <= 2 * used
-    assert built.stack.path[:4] == ["Reset_Handler", "main", "server_poll", "run_request"]
+    assert used <= built.stack.bytes
+    if not board.update:  # taking one is deeper than what runs here
+        assert built.stack.bytes <= 2 * used
+        assert built.stack.path[:4] == ["Reset_Handler", "main", "server_poll", "run_request"]
     assert built.stack.unseen == []
 
 

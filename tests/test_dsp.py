@@ -30,7 +30,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 # Random models of each kernel: the cores run the same code, but for what gcc schedules.
-EXAMPLES = {"cortex-m4": 16, "cortex-m7": 3, "cortex-m33": 3}
+EXAMPLES = {"cortex-m4": 10, "cortex-m7": 3, "cortex-m33": 3}
 INT4 = partial(convolutions, "int4", 45)  # up to three blocks of filters
 
 
@@ -96,6 +96,7 @@ def test_addends_of_depthwise_layers(
     assert taken(m, "cortex-m4", tmp_path) == {"lotor_depthwise_conv_2d_dsp": 1}
 
 
+@pytest.mark.slow
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), "cortex-m4", tmp_path) == {
         "lotor_conv_2d_dsp forward",

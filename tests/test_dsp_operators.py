@@ -119,6 +119,7 @@ def overlapping() -> dict[str, ModelBuilder]:
     return found
 
 
+@pytest.mark.slow
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_depthwise_conv_2d_dsp_general",

@@ -223,6 +223,7 @@ def overlapping_more() -> dict[str, ModelBuilder]:
     return found
 
 
+@pytest.mark.slow
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     layers = {n: m for n, m in overlapping().items() if n != "channels of large images"}
     assert check_overlap(layers | overlapping_more(), TARGET, tmp_path) == {

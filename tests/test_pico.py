@@ -184,7 +184,10 @@ def test_a_run_may_take_longer_than_systick_counts(tmp_path: Path) -> None:
 
 
 @emulated
-@pytest.mark.parametrize("access", ["ldr", "ldrh", "str", "strh"])
+@pytest.mark.parametrize(
+    "access",
+    ["strh", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ldr", "ldrh", "str"))],
+)
 def test_an_unaligned_access_is_a_hard_fault(tmp_path: Path, access: str) -> None:
     model = Assembly("odd", text=f"ldr r1, =0x20001001\\n {access} r0, [r1]")
     url, _ = flash_image(EMULATED, build_firmware(EMULATED, [model], tmp_path))

@@ -213,6 +213,7 @@ def wait_for(process: subprocess.Popen[str], state: Path, phase: str, step: int)
     raise AssertionError(f"it came to {found}, never to {phase} {step}")
 
 
+@pytest.mark.slow
 @pytest.mark.train
 def test_a_killed_process(recipe: Recipe, tmp_path: Path) -> None:
     """Ctrl-C, then SIGKILL at a random moment; beside it a process that nothing happens to."""

@@ -103,6 +103,7 @@ def _large_model(folder: Path) -> Path:
 
 @needs_emulator
 @pytest.mark.usefixtures("emulated")
+@pytest.mark.slow
 def test_a_model_that_runs_in_stripes(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,6 +42,7 @@ def test_random_layers(
     check_random_layers(draw, TARGET, f"lotor_{kernel}", tmp_path_factory, EXAMPLES)
 
 
+@pytest.mark.slow
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     kernels = (
         "depthwise_conv_2d_v6m_general",

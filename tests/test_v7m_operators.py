@@ -38,6 +38,7 @@ def test_random_layers(
     check_random_layers(draw, TARGET, f"lotor_{kernel}", tmp_path_factory)
 
 
+@pytest.mark.slow
 def test_overlap_is_as_declared(tmp_path: Path) -> None:
     assert check_overlap(overlapping(), TARGET, tmp_path) == {
         "lotor_depthwise_conv_2d_v7m_general",
