@@ -512,6 +512,14 @@ def _check(board: Board, where: str) -> None:
         )
     _check_uf2(board, where)
     _check_framework(board, where)
+    _check_numbers(board, where)
+    _check_usb(board, where)
+    _check_watching(board, where)
+    if board.update:
+        _check_update(board, board.update, where)
+
+
+def _check_numbers(board: Board, where: str) -> None:
     numbers = {
         "clock_hz": board.clock_hz,
         "serial.baud": board.serial.baud,
@@ -535,7 +543,9 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f"{where}: 'serial.data_bytes' may be {SHORT_FRAME} or {LONG_FRAME}")
     if board.memory.ram.origin % 32:
         raise LotorError(f"{where}: 'memory.ram.origin' must be a multiple of 32")
-    _check_usb(board, where)
+
+
+def _check_watching(board: Board, where: str) -> None:
     if board.camera:
         check_camera(board.camera, board.hal.name, where)
     check_outputs(board.outputs, board.hal.name, where)
@@ -543,8 +553,6 @@ def _check(board: Board, where: str) -> None:
         raise LotorError(f"{where}: the key 'hal.leds' is missing: outputs are the board's LEDs")
     if board.outputs and not board.camera:
         raise LotorError(f"{where}: [outputs] go with a [camera]: its alarms switch them")
-    if board.update:
-        _check_update(board, board.update, where)
 
 
 def _check_update(board: Board, update: Update, where: str) -> None:
