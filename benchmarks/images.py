@@ -34,8 +34,9 @@ def _cell(use: Use) -> str:
 
 
 def bare_metal() -> list[str]:
-    """Return the boards whose images run without an operating system."""
-    return [name for name in list_boards() if not load_board(name).linux]
+    """Return the boards whose images are all ours: no operating system, no framework."""
+    boards = [load_board(name) for name in list_boards()]
+    return [board.name for board in boards if not board.linux and not board.framework]
 
 
 def measure(names: Iterable[str]) -> list[Row]:
