@@ -256,10 +256,16 @@ class Board:
         return self.hal.name == _ARDUINO
 
     @property
+    def flash_room(self) -> int:
+        """Bytes of flash for an image: the memory's, or a slot's without its header."""
+        if self.update is None:
+            return self.memory.flash.bytes
+        return self.update.slot_bytes - SLOT_HEADER_BYTES
+
+    @property
     def flash_limit(self) -> int:
         """Bytes of flash an image may take; of a program, the file."""
-        slot = self.update.slot_bytes - SLOT_HEADER_BYTES if self.update else None
-        return _least(self.budget.flash_bytes, slot or self.memory.flash.bytes)
+        return _least(self.budget.flash_bytes, self.flash_room)
 
     @property
     def flash_origin(self) -> int:

@@ -253,14 +253,17 @@ def _add_build(commands: _Commands) -> None:
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="copy its files there")
     _add_ram(parser)
     _add_optimize(parser)
+    _add_key(parser)
 
 
 def _build(args: argparse.Namespace) -> Result:
     from lotor.board import default_board, load_board
     from lotor.device.budget import check_image
     from lotor.device.ready import image_for
+    from lotor.flash_content import FIRST_VERSION, with_boot_loader
     from lotor.image_report import as_dict, as_text, copied
     from lotor.progress import Progress
+    from lotor.update_key import read_key
 
     board, models = load_board(args.board or default_board()), args.model or []
     with Progress(f"build {board.name}", 2 * len(models) + 1, "steps") as progress:
@@ -269,6 +272,7 @@ def _build(args: argparse.Namespace) -> Result:
         )
     if board.emulated:
         check_image(board, image)
+    image = with_boot_loader(board, image, read_key(args.key), args.image_version or FIRST_VERSION)
     if args.output:
         image = copied(image, args.output)
     return Result(as_dict(board, image), as_text(board, image))

@@ -49,7 +49,7 @@ def uses(board: Board, image: Image) -> list[Use]:
     ram["other"] = image.ram_bytes - sum(ram.values())
     memory, budget = board.memory, board.budget
     return [
-        _use("flash", image.flash_bytes, memory.flash.bytes, budget.flash_bytes, image.breakdown),
+        _use("flash", image.flash_bytes, board.flash_room, budget.flash_bytes, image.breakdown),
         _use("RAM", image.ram_bytes, memory.ram.bytes, budget.ram_bytes, ram),
         *(
             [_use("stack", most.bytes, stack, budget.stack_bytes, _stack_parts(most))]
