@@ -268,6 +268,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="page with the markers")
     parser.add_argument("--board", action="append", help="only this board; may be given again")
     arguments = parser.parse_args()
+    if arguments.output and not arguments.output.is_file():
+        parser.error(f"{arguments.output} is no file: name a page that has the markers")
     chosen = [load_board(name) for name in arguments.board] if arguments.board else boards()
     tables = page(measure_all(chosen), chosen)
     print(tables)
