@@ -538,18 +538,20 @@ def test_an_interrupted_start_leaves_nothing_that_cannot_be_stopped(
         raise KeyboardInterrupt
 
     board = load_board("netduinoplus2")
+    image = images[board.name]  # built before nothing can be waited for
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr("lotor.device.emulator.subprocess.Popen.wait", interrupt)
-        emulator.start(board, images[board.name])
+        emulator.start(board, image)
     pid = running(board.name).pid
     assert emulator.stop(board.name)
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_a_missing_emulator(images: dict[str, Image], monkeypatch: pytest.MonkeyPatch) -> None:
+    image = images["netduinoplus2"]
     monkeypatch.setenv("PATH", "")
     with pytest.raises(LotorError, match="qemu-system-arm is missing: `sudo apt-get install"):
-        emulator.start(load_board("netduinoplus2"), images["netduinoplus2"])
+        emulator.start(load_board("netduinoplus2"), image)
 
 
 def test_a_port_in_use_is_not_pulled_away(images: dict[str, Image]) -> None:
