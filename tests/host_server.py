@@ -13,7 +13,7 @@ from lotor.build import WARNINGS
 from lotor.errors import LotorError
 from lotor.image_sources import ImageModel, SelfTest, check_models, config_header, image_source
 from lotor.resources import resource
-from lotor.watch_sources import watch_files
+from lotor.watch_image import watch_files
 
 
 def build_host_server(

@@ -15,7 +15,7 @@ from lotor.build import arena_room, build_firmware, firmware_ram
 from lotor.errors import LotorError
 from lotor.image_sources import check_models, config_header
 from lotor.resources import resource
-from lotor.watch_source import find_clips
+from lotor.watch_frames import find_clips
 from tiny_model import TinyModel
 from watched import compiled_for, small_models
 

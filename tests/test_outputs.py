@@ -9,7 +9,7 @@ import pytest
 from lotor.board_camera import Camera, Output
 from lotor.build import WARNINGS
 from lotor.resources import resource
-from lotor.watch_sources import watch_files
+from lotor.watch_image import watch_files
 
 TICKS = 7_812_500  # a second
 OUTPUTS = {"lamp": Output(3, 500, 2000), "siren": Output(40, 100, 1, "low")}

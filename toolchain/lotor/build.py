@@ -42,7 +42,7 @@ from lotor.resources import cache_dir, resource
 from lotor.stack_usage import FLAGS as STACK_FLAGS
 from lotor.stack_usage import StackUse, stack_use
 from lotor.targets import find_target
-from lotor.watch_sources import FLASH_BYTES, camera_ram, watch_files
+from lotor.watch_image import FLASH_BYTES, camera_ram, watch_files
 
 if TYPE_CHECKING:
     from lotor.compiler import Compiled

@@ -35,8 +35,8 @@ from lotor.preprocess import resize
 from lotor.suggest import did_you_mean
 from lotor.veto import check_veto
 from lotor.visits import Options
+from lotor.watch_frames import find_clips
 from lotor.watch_model import HostWatch
-from lotor.watch_source import find_clips
 from lotor.zoo import ModelFile, find_model
 
 POLL_S = 1.0  # between two questions to a camera that is not fed
@@ -83,7 +83,7 @@ def watch(
     Args:
         board: name of a board with a camera.
         models: the model that votes, and maybe one whose person forbids.
-        sources: of frames, for a synthetic camera; see `watch_source.find_clips`.
+        sources: of frames, for a synthetic camera; see `watch_frames.find_clips`.
         options: views, rate, votes, cool-down.
         wish: more of them.
         told: gets the events.
