@@ -7,16 +7,14 @@ optional. `docs/boards.md` says what each key means.
 import dataclasses
 import os
 import re
-import tomllib
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lotor.board_camera import Camera, Output, check_camera, check_outputs
 from lotor.errors import LotorError
 from lotor.resources import resource
+from lotor.schema import parse, read_table
 from lotor.suggest import did_you_mean
 from lotor.targets import TARGETS
 
@@ -396,13 +394,10 @@ def read_board(path: Path) -> Board:
         LotorError: the file is wrong; names file and key.
     """
     where = f"board file {path.name}"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LotorError(f"{where}: cannot be read: {error}") from error
+    table = read_table(path, where)
     if "name" in table:
         raise LotorError(f"{where}: the key 'name' is not needed: the file's name is the board's")
-    board: Board = _parse(Board, {"name": path.stem, **table}, "", where)
+    board = parse(Board, {"name": path.stem, **table}, where)
     _check(board, where)
     return board
 
@@ -421,48 +416,6 @@ def check_boards() -> list[str]:
             f"{len(defaults)} boards say `default = true` ({', '.join(defaults)}): one must"
         )
     return mistakes
-
-
-def _parse(schema: Any, table: dict[str, Any], prefix: str, where: str) -> Any:
-    hints = get_type_hints(schema)
-    for key in table:
-        if key not in hints:
-            raise LotorError(
-                f"{where}: '{prefix}{key}' is no key{did_you_mean(key, hints)}; keys here: "
-                f"{', '.join(sorted(hints))}"
-            )
-    values = {}
-    for item in dataclasses.fields(schema):
-        if item.name in table:
-            key = prefix + item.name
-            values[item.name] = _value(hints[item.name], table[item.name], key, where)
-        elif item.default is item.default_factory is dataclasses.MISSING:
-            raise LotorError(f"{where}: the key '{prefix}{item.name}' is missing")
-    return schema(**values)
-
-
-def _value(hint: Any, value: Any, key: str, where: str) -> Any:
-    if get_origin(hint) in (Union, types.UnionType):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise LotorError(f"{where}: '{key}' must be a table, not {value!r}")
-        return _parse(hint, value, key + ".", where)
-    if get_origin(hint) is Mapping:
-        if not isinstance(value, dict):
-            raise LotorError(f"{where}: '{key}' must be a table, not {value!r}")
-        each = get_args(hint)[1]
-        return {name: _value(each, part, f"{key}.{name}", where) for name, part in value.items()}
-    if get_origin(hint) is tuple:
-        kind = get_args(hint)[0]
-        if not isinstance(value, list) or not all(type(part) is kind for part in value):
-            what = "strings" if kind is str else "whole numbers"
-            raise LotorError(f"{where}: '{key}' must be a list of {what}, not {value!r}")
-        return tuple(value)
-    if type(value) is not hint:  # a bool is no number here
-        names = {str: "a string", int: "a whole number", bool: "true or false"}
-        raise LotorError(f"{where}: '{key}' must be {names[hint]}, not {value!r}")
-    return value
 
 
 def _check(board: Board, where: str) -> None:

@@ -1,1 +1,1 @@
-"""The garden sentinel: from a camera's frames to decisions."""
+"""The garden sentinel: it watches, decides, acts, remembers, and can say why."""

@@ -1,0 +1,417 @@
+"""sentinel.toml -> Config: every key of the sentinel, checked; `docs/sentinel.md` explains them.
+
+The dataclasses are the schema (`lotor.schema`). What a plug-in takes (`[action.options]`) is
+checked by the plug-in's own.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lotor.errors import LotorError
+from lotor.schema import parse, read_table
+from lotor.suggest import did_you_mean
+
+FILE = "sentinel.toml"
+"""Where the configuration is looked for, in the folder one is in."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A part of a camera's view.
+
+    Attributes:
+        name: of it.
+        polygon: its corners, x and y as shares of width and height, 0..1; three at least.
+    """
+
+    name: str
+    polygon: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where frames come from, and what of them is looked at.
+
+    Attributes:
+        name: of it.
+        source: `/dev/video0` or `0` (a webcam), `rtsp://…` or `http://…`, a video file, a folder
+            of images, `picamera:0`, `board:NAME`, `ros2:/topic`.
+        rate: frames a second that are looked at, at most.
+        masks: polygons as in `Zone` in which nothing counts as moving.
+        zones: parts of the view that rules may ask for.
+        light: "auto", or what its pictures always are.
+        least_area: share of the frame that must move, 0..1; smaller things are not looked at.
+    """
+
+    name: str
+    source: str
+    rate: float = 5.0
+    masks: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    zone: tuple[Zone, ...] = ()
+    light: Literal["auto", "day", "night"] = "auto"
+    least_area: float = 0.001
+
+
+@dataclass(frozen=True)
+class When:
+    """A condition; what is left out is always met.
+
+    Attributes:
+        light: by day, or by night and infrared.
+        cameras: names of cameras.
+        zones: names of zones, of which the track is in one.
+        months: 1..12.
+        hours: "21:00-06:00", local time.
+    """
+
+    light: Literal["day", "night"] | None = None
+    cameras: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    months: tuple[int, ...] = ()
+    hours: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that says what moves. The first one whose condition is met is asked.
+
+    Attributes:
+        name: in the zoo, or a path of a `.tflite` with its recipe beside it.
+        when: it is asked.
+    """
+
+    name: str
+    when: When = When()
+
+
+@dataclass(frozen=True)
+class Veto:
+    """A model that sees people: while it does, nothing acts.
+
+    Attributes:
+        model: its name; "" leaves it out, which `--check` warns of.
+        threshold: its score from which on somebody is there, 0..1; its own when left out.
+        hold_s: seconds after somebody was last seen in which nothing acts.
+    """
+
+    model: str = "person"
+    threshold: float | None = None
+    hold_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is to be chased off, or only to be told of.
+
+    Attributes:
+        label: of a model.
+        threshold: the score from which on a frame votes for it, 0..1; the model's when left out.
+        night_threshold: the same by night; `threshold` when left out.
+        zones: it counts only there; everywhere when empty.
+        actions: names of `[[action]]`s; none: it is remembered and told, nothing more.
+    """
+
+    label: str
+    threshold: float | None = None
+    night_threshold: float | None = None
+    zones: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """When to act.
+
+    Attributes:
+        votes: so many (k)...
+        of: ...of the last frames (n) of a track must vote.
+        memory_s: seconds after which a frame is forgotten.
+        cooldown_s: seconds after a deterrent in which there is no other.
+        per_night: deterrents between noon and noon (local time), at most.
+        quiet_hours: "22:00-07:00", local time, in which nothing acts.
+    """
+
+    votes: int = 3
+    of: int = 5
+    memory_s: float = 10.0
+    cooldown_s: float = 120.0
+    per_night: int = 20
+    quiet_hours: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Action:
+    """A deterrent, or a try of one.
+
+    Attributes:
+        name: of it.
+        kind: of the plug-in.
+        for_s: seconds that it is on.
+        max_on_s: seconds after which it is switched off, whatever happens.
+        per_hour: so often at most.
+        dry_run: only say what would be done.
+        options: what the plug-in takes.
+    """
+
+    name: str
+    kind: str
+    for_s: float = 5.0
+    max_on_s: float = 10.0
+    per_hour: int = 12
+    dry_run: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An address that gets every event as JSON, by POST.
+
+    Attributes:
+        url: of it.
+        labels: only these; all when empty.
+        timeout_s: seconds to wait for an answer.
+    """
+
+    url: str
+    labels: tuple[str, ...] = ()
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Mqtt:
+    """A broker, and Home Assistant behind it.
+
+    Attributes:
+        host: of the broker.
+        port: of it.
+        user: and `password_file`, a file whose first line is the password.
+        password_file: see `user`.
+        tls: speak TLS, checked against the system's authorities or `ca_file`.
+        ca_file: an authority of one's own.
+        prefix: first part of the topics.
+        discovery: Home Assistant's prefix; "" for none.
+    """
+
+    host: str
+    port: int = 1883
+    user: str = ""
+    password_file: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    prefix: str = "lotor"
+    discovery: str = "homeassistant"
+
+
+@dataclass(frozen=True)
+class Notify:
+    """Messages to people, through Apprise.
+
+    Attributes:
+        urls: Apprise's addresses, e.g. "ntfy://garden".
+        urls_file: a file with one a line, for those that hold a password.
+        labels: only of these; of every target when empty.
+        cooldown_s: seconds after a message in which there is no other.
+        per_hour: messages an hour at most.
+        picture: attach the best picture.
+    """
+
+    urls: tuple[str, ...] = ()
+    urls_file: str = ""
+    labels: tuple[str, ...] = ()
+    cooldown_s: float = 300.0
+    per_hour: int = 6
+    picture: bool = True
+
+
+@dataclass(frozen=True)
+class Store:
+    """What is kept, and for how long.
+
+    Attributes:
+        folder: of events, pictures and clips.
+        events_days: events and decisions are kept for so long.
+        media_days: pictures and clips, which are larger, for so long.
+        media_mb: pictures and clips together take at most so many megabytes (10^6 bytes).
+        free_mb: so much of the disk is left free.
+        before_s: seconds of a clip before its event.
+        after_s: seconds of a clip after it.
+        clip_s: seconds of a clip at most.
+    """
+
+    folder: str = "~/.local/share/lotor/sentinel"
+    events_days: int = 365
+    media_days: int = 30
+    media_mb: int = 2000
+    free_mb: int = 500
+    before_s: float = 3.0
+    after_s: float = 3.0
+    clip_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page to look at.
+
+    Attributes:
+        host: who may reach it: "127.0.0.1" this machine, "0.0.0.0" the network.
+        port: of it; 0 takes a free one.
+        on: whether there is one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8787
+    on: bool = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of it; tables that are lists are `[[camera]]`, `[[model]]`, `[[target]]`, `[[action]]`.
+
+    Attributes:
+        name: of the sentinel, where there are several.
+        armed: whether deterrents may act when it is started first; later it is remembered.
+    """
+
+    camera: tuple[Camera, ...]
+    name: str = "garden"
+    armed: bool = True
+    model: tuple[Model, ...] = (Model("raccoon"),)
+    veto: Veto = Veto()
+    target: tuple[Target, ...] = (Target("raccoon"),)
+    deciding: Deciding = Deciding()
+    action: tuple[Action, ...] = ()
+    webhook: tuple[Webhook, ...] = ()
+    mqtt: Mqtt | None = None
+    notify: Notify | None = None
+    store: Store = Store()
+    page: Page = Page()
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration.
+
+    Raises:
+        LotorError: the file cannot be read or is wrong; names file and key.
+    """
+    where = f"configuration {path}"
+    return check(parse(Config, read_table(path, where), where), where)
+
+
+def check(config: Config, where: str) -> Config:
+    """Return a configuration in which all names and numbers make sense.
+
+    Raises:
+        LotorError: one does not; begins with `where`.
+    """
+
+    def wrong(text: str) -> LotorError:
+        return LotorError(f"{where}: {text}")
+
+    def names(kind: str, found: list[str]) -> set[str]:
+        for name in found:
+            if not _NAME.fullmatch(name):
+                raise wrong(
+                    f"{kind} name '{name}': up to 32 of a-z, 0-9, - and _, a letter or digit first"
+                )
+            if found.count(name) > 1:
+                raise wrong(f"two {kind}s are called '{name}'; give each a name of its own")
+        return set(found)
+
+    def known(kind: str, wanted: tuple[str, ...], have: set[str], key: str) -> None:
+        for name in wanted:
+            if name not in have:
+                listed = ", ".join(sorted(have)) or "there is none"
+                close = did_you_mean(name, have)
+                raise wrong(f"'{key}' names the {kind} '{name}'{close}; {kind}s: {listed}")
+
+    def between(key: str, value: float | None, low: float, high: float) -> None:
+        if value is not None and not low <= value <= high:
+            raise wrong(f"'{key}' is {value:g}; it must be {low:g} to {high:g}")
+
+    def hours(key: str, spans: tuple[str, ...]) -> None:
+        for span in spans:
+            if not _HOURS.fullmatch(span):
+                raise wrong(f"'{key}' has '{span}'; give hours as 22:00-07:00")
+
+    def polygon(key: str, corners: tuple[tuple[float, ...], ...]) -> None:
+        if len(corners) < 3 or any(len(corner) != 2 for corner in corners):
+            raise wrong(f"'{key}' must be three corners [x, y] or more")
+        for value in (value for corner in corners for value in corner):
+            between(key, value, 0, 1)
+
+    if not config.camera:
+        raise wrong("there is no [[camera]]; `lotor sentinel --init` writes one")
+    names("sentinel", [config.name])
+    cameras = names("camera", [camera.name for camera in config.camera])
+    actions = names("action", [action.name for action in config.action])
+    zones: set[str] = set()
+    for camera in config.camera:
+        key = f"camera {camera.name}"
+        if not camera.source:
+            raise wrong(f"'{key}' has an empty source")
+        between(f"{key}.rate", camera.rate, 0.01, 120)
+        between(f"{key}.least_area", camera.least_area, 0, 1)
+        zones |= names("zone", [zone.name for zone in camera.zone])
+        for zone in camera.zone:
+            polygon(f"{key}.zone {zone.name}", zone.polygon)
+        for mask in camera.masks:
+            polygon(f"{key}.masks", mask)
+    if not config.model:
+        raise wrong("there is no [[model]]")
+    for model in config.model:
+        key = f"model {model.name}.when"
+        known("camera", model.when.cameras, cameras, f"{key}.cameras")
+        known("zone", model.when.zones, zones, f"{key}.zones")
+        hours(f"{key}.hours", model.when.hours)
+        for month in model.when.months:
+            between(f"{key}.months", month, 1, 12)
+    between("veto.threshold", config.veto.threshold, 0, 1)
+    between("veto.hold_s", config.veto.hold_s, 0, 86400)
+    labels = [target.label for target in config.target]
+    for target in config.target:
+        key = f"target {target.label}"
+        if target.label in ("person", "unknown"):
+            raise wrong(f"'{key}': nothing may be set off at a {target.label}")
+        if labels.count(target.label) > 1:
+            raise wrong(f"two targets are called '{target.label}'; put them together")
+        between(f"{key}.threshold", target.threshold, 0, 1)
+        between(f"{key}.night_threshold", target.night_threshold, 0, 1)
+        known("zone", target.zones, zones, f"{key}.zones")
+        known("action", target.actions, actions, f"{key}.actions")
+    rule = config.deciding
+    between("deciding.of", rule.of, 1, 1000)
+    between("deciding.votes", rule.votes, 1, rule.of)
+    between("deciding.memory_s", rule.memory_s, 0.1, 3600)
+    between("deciding.cooldown_s", rule.cooldown_s, 0, 86400)
+    between("deciding.per_night", rule.per_night, 0, 1000)
+    hours("deciding.quiet_hours", rule.quiet_hours)
+    for action in config.action:
+        key = f"action {action.name}"
+        between(f"{key}.max_on_s", action.max_on_s, 0.1, 600)
+        between(f"{key}.for_s", action.for_s, 0, action.max_on_s)
+        between(f"{key}.per_hour", action.per_hour, 0, 3600)
+    for hook in config.webhook:
+        if not hook.url.startswith(("http://", "https://")):
+            raise wrong(f"'webhook.url' is '{hook.url}'; it must begin with http:// or https://")
+        between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
+    if config.mqtt:
+        between("mqtt.port", config.mqtt.port, 1, 65535)
+    if config.notify:
+        between("notify.cooldown_s", config.notify.cooldown_s, 0, 86400)
+        between("notify.per_hour", config.notify.per_hour, 0, 3600)
+        if not config.notify.urls and not config.notify.urls_file:
+            raise wrong("[notify] has neither 'urls' nor 'urls_file'")
+    for key in ("events_days", "media_days", "media_mb"):
+        between(f"store.{key}", getattr(config.store, key), 1, 10**6)
+    between("store.free_mb", config.store.free_mb, 0, 10**6)
+    for key in ("before_s", "after_s"):
+        between(f"store.{key}", getattr(config.store, key), 0, 60)
+    between("store.clip_s", config.store.clip_s, 1, 600)
+    between("page.port", config.page.port, 0, 65535)
+    return config
