@@ -19,6 +19,9 @@ from lotor.sentinel.voting import Rule, Voting
 ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
 
+VOTES = "votes"
+"""The rule that makes an event: enough frames of a track voted for a label."""
+
 _NIGHT_S = 24 * 3600
 
 
@@ -188,7 +191,7 @@ class Rules:
             _errors(scene, now),
             _known(detection),
             self._score(scene, detection, target),
-            self._votes(target, votes),
+            self._votes(UNKNOWN if label == UNKNOWN else target.label, votes),
             _zone(track, target),
             self._people(scene),
             _armed(now),
@@ -208,12 +211,12 @@ class Rules:
             f"{_percent(least)} is needed",
         )
 
-    def _votes(self, target: Target, votes: Mapping[str, int]) -> Check:
-        given, count = self._config.deciding, votes.get(target.label, 0)
+    def _votes(self, label: str, votes: Mapping[str, int]) -> Check:
+        given, count = self._config.deciding, votes.get(label, 0)
         return Check(
-            "votes",
+            VOTES,
             count >= given.votes,
-            f"{count} of the last {given.of} frames say {target.label}; {given.votes} are needed",
+            f"{count} of the last {given.of} frames say {label}; {given.votes} are needed",
         )
 
     def _people(self, scene: Scene) -> Check:
