@@ -26,7 +26,7 @@ class Zone:
     """A part of a camera's view.
 
     Attributes:
-        name: of it.
+        name: what it is called.
         polygon: its corners, x and y as shares of width and height, 0..1; three at least.
     """
 
@@ -39,12 +39,12 @@ class Camera:
     """Where frames come from, and what of them is looked at.
 
     Attributes:
-        name: of it.
+        name: what it is called, e.g. in messages.
         source: `/dev/video0` or `0` (a webcam), `rtsp://…` or `http://…`, a video file, a folder
             of images, `picamera:0`, `board:NAME`, `ros2:/topic`.
         rate: frames a second that are looked at, at most.
         masks: polygons as in `Zone` in which nothing counts as moving.
-        zones: parts of the view that rules may ask for.
+        zone: parts of the view that targets and models may name.
         light: "auto", or what its pictures always are.
         least_area: share of the frame that must move, 0..1; smaller things are not looked at.
     """
@@ -150,12 +150,12 @@ class Action:
     """A deterrent, or a try of one.
 
     Attributes:
-        name: of it.
-        kind: of the plug-in.
+        name: what it is called, and what targets name.
+        kind: "sound", "gpio", "http", "mqtt", "board", "ble", or that of a plug-in.
         for_s: seconds that it is on.
         max_on_s: seconds after which it is switched off, whatever happens.
         per_hour: so often at most.
-        dry_run: only say what would be done.
+        dry_run: only say what would be done. Watch that for some nights before you set it to false.
         options: what the plug-in takes.
     """
 
@@ -275,7 +275,8 @@ class Config:
 
     Attributes:
         name: of the sentinel, where there are several.
-        armed: whether deterrents may act when it is started first; later it is remembered.
+        armed: whether deterrents may act when it is started first; afterwards what the page or
+            MQTT said last is remembered.
     """
 
     camera: tuple[Camera, ...]
