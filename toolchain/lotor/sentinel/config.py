@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from lotor.errors import LotorError
 from lotor.schema import parse, read_table
+from lotor.sentinel.sources import kind_of
 from lotor.suggest import did_you_mean
 
 FILE = "sentinel.toml"
@@ -43,6 +44,8 @@ class Camera:
         source: `/dev/video0` or `0` (a webcam), `rtsp://…` or `http://…`, a video file, a folder
             of images, `picamera:0`, `board:NAME`, `ros2:/topic`.
         rate: frames a second that are looked at, at most.
+        size: width and height in pixels that a webcam or `picamera:0` is asked for; others send
+            what they are set to.
         masks: polygons as in `Zone` in which nothing counts as moving.
         zone: parts of the view that targets and models may name.
         light: "auto", or what its pictures always are.
@@ -52,6 +55,7 @@ class Camera:
     name: str
     source: str
     rate: float = 5.0
+    size: tuple[int, ...] = (640, 480)
     masks: tuple[tuple[tuple[float, ...], ...], ...] = ()
     zone: tuple[Zone, ...] = ()
     light: Literal["auto", "day", "night"] = "auto"
@@ -356,7 +360,15 @@ def check(config: Config, where: str) -> Config:
         key = f"camera {camera.name}"
         if not camera.source:
             raise wrong(f"'{key}' has an empty source")
+        try:
+            kind_of(camera.source)
+        except LotorError as error:
+            raise wrong(f"'{key}.source': {error}") from error
         between(f"{key}.rate", camera.rate, 0.01, 120)
+        if len(camera.size) != 2:
+            raise wrong(f"'{key}.size' must be width and height, as [640, 480]")
+        for pixels in camera.size:
+            between(f"{key}.size", pixels, 16, 8192)
         between(f"{key}.least_area", camera.least_area, 0, 1)
         zones |= names("zone", [zone.name for zone in camera.zone])
         for zone in camera.zone:
