@@ -1,0 +1,199 @@
+"""From a frame to a scene: light, motion, what models say of what moves, tracks, and people.
+
+Nothing is raised: what goes wrong is a line of `Scene.errors`, and then nothing may act.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+
+from lotor.detect import Box
+from lotor.preprocess import Image
+from lotor.sentinel import config
+from lotor.sentinel.light import LightMeter
+from lotor.sentinel.models import Models
+from lotor.sentinel.motion import REST_S, Motion, MotionDetector, crop_of
+from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
+from lotor.sentinel.tracks import Followed, Tracker, zones_of
+
+T = TypeVar("T")
+
+LOOKS = 4
+"""Parts of a frame that are shown to a model at most: what moves first, then what rests."""
+
+_NOTHING = frozenset({"background", "none", "empty"})
+
+
+class Pipeline:
+    """Looks at the frames of one camera, in their order; for one thread.
+
+    Args:
+        camera: whose frames.
+        settings: the configuration; models are open already.
+        models: of it.
+    """
+
+    def __init__(self, camera: config.Camera, settings: config.Config, models: Models) -> None:
+        self.camera, self.models = camera, models
+        self._light = LightMeter(camera.light)
+        self._motion = MotionDetector(camera.masks, camera.least_area)
+        self._tracker = Tracker()
+        self._size: tuple[int, int] | None = None
+        self._was = Light.DAY
+        self._errors: list[str] = []
+
+    def look(self, frame: Frame) -> Scene:
+        """Return what is seen on a frame."""
+        begun = time.perf_counter()
+        self._errors = []
+        image = self._try("frame", lambda: plain(frame.image), None)
+        if image is None:
+            return self._blind(frame, begun)
+        ended: tuple[Track, ...] = ()
+        if self._size not in (None, image.shape[:2]):
+            ended = self._tracker.end()  # its boxes are pixels of another frame
+        self._size = image.shape[:2]
+        light = self._try("light", lambda: self._light.look(image), self._was)
+        self._was = light
+        motion = self._try(
+            "motion", lambda: self._motion.look(image, frame.monotonic, light), Motion(())
+        )
+        if motion.blind:
+            self._errors.append(
+                f"camera {self.camera.name}: the whole picture keeps changing, so that nothing can "
+                "be told apart; is it fixed, and in focus?"
+            )
+        nothing: list[Detection] = []
+        detections = self._try(
+            "tracks", lambda: self._follow(frame, image, light, motion.regions), nothing
+        )
+        ended += self._try("tracks", lambda: self._tracker.give_up(frame.monotonic), ended)
+        person = None
+        if motion.regions or motion.settling or self._tracker.living or self._errors:
+            person = self._person(image, detections)
+        return Scene(
+            frame,
+            light,
+            motion.regions,
+            self._tracker.tracks,
+            ended,
+            person,
+            self.models.veto,
+            tuple(self._errors),
+            time.perf_counter() - begun,
+        )
+
+    def _follow(
+        self, frame: Frame, image: Image, light: Light, regions: tuple[Box, ...]
+    ) -> list[Detection]:
+        """Take in what moves and what rests; return what models say of it."""
+        now, left = frame.monotonic, LOOKS
+        detections: list[Detection] = []
+        seen: set[int] = set()
+        for box, followed in zip(regions, self._tracker.match(regions, now), strict=True):
+            zones = self._zones(box, image)
+            detection = None
+            if left > 0:
+                left -= 1
+                detection = self._ask(frame, image, light, box, zones)
+            track = self._tracker.see(followed, box, detection, now, zones)
+            seen.add(track.number)
+            if detection is not None:
+                detections.append(detection)
+        for followed in self._tracker.living:
+            if followed.track.number in seen:
+                continue
+            found = None
+            if left > 0 and now - followed.moved <= REST_S:
+                left -= 1
+                found = self._rests(frame, image, light, followed)
+            if found is None:
+                self._tracker.miss(followed)
+            else:
+                detections.append(found)
+        return detections
+
+    def _rests(
+        self, frame: Frame, image: Image, light: Light, followed: Followed
+    ) -> Detection | None:
+        """Look again at where a track was last; return what is there if it still is."""
+        track = followed.track
+        found = self._ask(frame, image, light, track.box, track.zones)
+        if found is None:
+            return None
+        still = not found.unknown and found.label not in _NOTHING and found.label == followed.label
+        if still:
+            zones = track.zones
+            self._tracker.see(followed, track.box, found, frame.monotonic, zones, moving=False)
+        return found if still else None
+
+    def _ask(
+        self, frame: Frame, image: Image, light: Light, box: Box, zones: tuple[str, ...]
+    ) -> Detection | None:
+        model = self.models.choose(light, self.camera.name, zones, frame.time)
+        if model is None:
+            return None
+        height, width = image.shape[:2]
+        crop = crop_of(box, width, height)
+        return self._try(f"model {model.name}", lambda: model.score(image, crop), None)
+
+    def _person(self, image: Image, detections: list[Detection]) -> float | None:
+        """Return the highest score of a person; NaN where asking failed."""
+        failed = len(self._errors)
+        failure: float | None = math.nan
+        scores = [self._try("veto", lambda: self.models.person(image), failure)]
+        scores += [self.models.person_by(detection) for detection in detections]
+        found = [score for score in scores if score is not None]
+        if len(self._errors) > failed or any(math.isnan(score) for score in found):
+            return math.nan
+        return max(found, default=None)
+
+    def _zones(self, box: Box, image: Image) -> tuple[str, ...]:
+        height, width = image.shape[:2]
+        return zones_of(box, width, height, self.camera.zone)
+
+    def _try(self, part: str, do: Callable[[], T], otherwise: T) -> T:
+        try:
+            return do()
+        except Exception as error:  # whatever it is, it must be seen and must not stop the watch
+            text = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self._errors.append(f"camera {self.camera.name}, {part}: {text}")
+            return otherwise
+
+    def _blind(self, frame: Frame, begun: float) -> Scene:
+        """Return the scene of a frame that cannot be looked at."""
+        ended = self._tracker.give_up(frame.monotonic)
+        for followed in self._tracker.living:
+            self._tracker.miss(followed)
+        return Scene(
+            frame,
+            self._was,
+            (),
+            self._tracker.tracks,
+            ended,
+            math.nan if self.models.veto else None,
+            self.models.veto,
+            tuple(self._errors),
+            time.perf_counter() - begun,
+        )
+
+
+def plain(image: Any) -> Image:
+    """Return a frame as BGR, uint8 [height, width, 3]; grey and transparent ones are made so.
+
+    Raises:
+        ValueError: it is no picture.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.size == 0:
+        raise ValueError("the frame is empty or no picture of 8 bits")
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
+    if image.ndim == 3 and image.shape[2] == 4:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGRA2BGR), np.uint8)
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"the frame has shape {list(image.shape)}, not [height, width, 3]")
+    return image
