@@ -68,9 +68,13 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; `path` is a file for that alone."""
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock between processes; `path` is a file for that alone.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is False.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

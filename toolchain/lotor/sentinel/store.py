@@ -1,0 +1,837 @@
+"""What the sentinel remembers, in SQLite: decisions, events, acts, and a few settings.
+
+    FOLDER/store.sqlite          the log, in WAL mode: a commit is on the disk when it returns
+    FOLDER/store.lock            held by the sentinel that runs; says which process
+    FOLDER/media/                pictures and clips (`media.py`)
+    FOLDER/store-damaged-….sqlite    a log that could not be read, moved aside
+
+Rows are numbered as they come (`seq`), ended events as they ended (`ended`): ids sort by the wall
+clock, which may be set back.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lotor.errors import LotorError
+from lotor.files import locked, sync_folder
+from lotor.sentinel.clock import Clock
+from lotor.sentinel.event import Act, Check, Decision, Event, Receipt
+from lotor.sentinel.scene import Light
+
+log = logging.getLogger(__name__)
+
+DATABASE, LOCK, DAMAGED = "store.sqlite", "store.lock", "store-damaged-"
+DAY = 86400.0
+_FLUSH_S = 5.0  # twice that is the longest that `extend` may wait
+_CHECK_BYTES = 64_000_000  # a larger log is checked only after a crash: a start must not take long
+_REOPEN = {
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_READONLY,
+}
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE cursor (name TEXT PRIMARY KEY, id TEXT NOT NULL);
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
+        track INTEGER NOT NULL, label TEXT NOT NULL, score REAL NOT NULL, begin REAL NOT NULL,
+        end REAL, light TEXT NOT NULL, zones TEXT NOT NULL, frames INTEGER NOT NULL,
+        actions TEXT NOT NULL, picture TEXT, clip TEXT, picture_bytes INTEGER NOT NULL DEFAULT 0,
+        clip_bytes INTEGER NOT NULL DEFAULT 0, ended INTEGER UNIQUE, age REAL NOT NULL
+    );
+    CREATE INDEX event_begin ON event (begin);
+    CREATE INDEX event_media ON event (seq) WHERE picture IS NOT NULL OR clip IS NOT NULL;
+    CREATE TABLE decision (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, event TEXT,
+        camera TEXT NOT NULL, track INTEGER NOT NULL, time REAL NOT NULL, until REAL NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, frames INTEGER NOT NULL, label TEXT,
+        model TEXT NOT NULL, scores TEXT NOT NULL, box TEXT NOT NULL, light TEXT NOT NULL,
+        checks TEXT NOT NULL, actions TEXT NOT NULL, age REAL NOT NULL
+    );
+    CREATE INDEX decision_event ON decision (event);
+    CREATE INDEX decision_time ON decision (time);
+    CREATE INDEX decision_age ON decision (age);
+    CREATE TABLE act (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT, action TEXT NOT NULL,
+        time REAL NOT NULL, end REAL, result TEXT NOT NULL, why TEXT NOT NULL, age REAL NOT NULL
+    );
+    CREATE INDEX act_time ON act (time);
+    CREATE INDEX act_decision ON act (decision);
+    CREATE TABLE forgotten (id TEXT PRIMARY KEY);
+    """,
+)
+"""What leads from each version of the schema to the next; only ever added to."""
+
+_EVENT = "id, camera, track, label, score, begin, end, light, zones, frames, actions, picture, clip"
+_DECISION = (
+    "id, event, camera, track, time, until, first, last, frames, label, model, scores, box, light, "
+    "checks, actions"
+)
+_ACT = "decision, action, time, end, result, why"
+
+
+class StoreError(LotorError):
+    """Something could not be remembered or looked up; what was committed before is untouched."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An event's files, as far as it has any.
+
+    Attributes:
+        seq: number of the event's row.
+        event: its id.
+        files: relative to the store's folder.
+        size: of them, bytes.
+        age: when it was saved first, by `Store.age`.
+    """
+
+    seq: int
+    event: str
+    files: tuple[str, ...]
+    size: int
+    age: float
+
+
+class Store:
+    """The log of a sentinel; any thread may call it.
+
+    Attributes:
+        folder: where it lies.
+        notices: what was found and mended at opening, a line each, to be shown.
+
+    Args:
+        folder: is made, readable by its owner only.
+        clock: for batches, and ages.
+        alone: be the sentinel's own store: lock it, mend what a crash has left. False is for a
+            command beside a running sentinel; then there must be a log already.
+
+    Raises:
+        StoreError: another sentinel uses the folder, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, *, alone: bool = True) -> None:
+        self.folder = folder
+        self.notices: list[str] = []
+        self._clock = clock
+        self._alone = alone
+        self._lock = threading.RLock()  # of the connection, and all below
+        self._db: sqlite3.Connection | None = None
+        self._held = contextlib.ExitStack()
+        self._file: tuple[int, int] | None = None
+        self._grown: dict[str, Decision] = {}
+        self._age, self._age_at = 0.0, clock.monotonic()
+        self._closing = threading.Event()
+        with self._lock:
+            self._connect()
+            if alone:
+                self.recover()
+        self._thread = threading.Thread(target=self._flush_often, name="store", daemon=True)
+        if alone:
+            self._thread.start()
+
+    # Decisions
+
+    def record(self, decision: Decision) -> Receipt:
+        """Write a new decision; returns when the disk has it.
+
+        Raises:
+            StoreError: it is not on record.
+        """
+        with self._change() as db:
+            values = (*_decision_row(decision), self.age())
+            marks = ", ".join("?" * len(values))
+            db.execute(f"INSERT INTO decision ({_DECISION}, age) VALUES ({marks})", values)
+        return Receipt(decision)
+
+    def extend(self, decision: Decision) -> None:
+        """Remember that a recorded decision held on: `until`, `last` and `frames` grew.
+
+        It is written with the next change, ten seconds later at the latest, and at `close`.
+        """
+        with self._lock:
+            self._grown[decision.id] = decision
+
+    def decision(self, id: str) -> Decision | None:
+        """Return a decision; None where there is none of that id."""
+        return next(self._decisions("WHERE id = ?", (id,)), None)
+
+    def decisions(self, event_id: str) -> list[Decision]:
+        """Return the decisions of an event, the first one first."""
+        return list(self._decisions("WHERE event = ? ORDER BY seq", (event_id,)))
+
+    def decisions_between(self, begin: float, end: float) -> list[Decision]:
+        """Return the decisions that held at some time in [begin, end), Unix time."""
+        return list(self._decisions("WHERE time < ? AND until >= ? ORDER BY seq", (end, begin)))
+
+    def _decisions(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Decision]:
+        for row in self._read(f"SELECT {_DECISION} FROM decision {clause}", values):
+            yield _decision(row)
+
+    # Events
+
+    def save_event(self, event: Event) -> None:
+        """Insert an event, or update it. Files that it has on record stay where it names none.
+
+        One that was forgotten meanwhile stays forgotten.
+
+        Raises:
+            StoreError: it is not on record as it is now.
+        """
+        row = _event_row(event)
+        with self._change() as db:
+            if db.execute("SELECT 1 FROM forgotten WHERE id = ?", (event.id,)).fetchone():
+                return
+            marks = ", ".join("?" * (len(row) + 1))
+            updates = ", ".join(
+                f"{name} = coalesce(excluded.{name}, {name})"
+                if name in ("picture", "clip", "end")
+                else f"{name} = excluded.{name}"
+                for name in _EVENT.split(", ")
+            )
+            db.execute(
+                f"INSERT INTO event ({_EVENT}, age) VALUES ({marks}) "
+                f"ON CONFLICT (id) DO UPDATE SET {updates}",
+                (*row, self.age()),
+            )
+            if event.end is not None:
+                _number_end(db, event.id)
+
+    def event(self, id: str) -> Event | None:
+        """Return an event; None where there is none of that id."""
+        return next(self._events("WHERE id = ?", (id,)), None)
+
+    def events(
+        self,
+        limit: int,
+        before: str | None = None,
+        label: str | None = None,
+        camera: str | None = None,
+    ) -> list[Event]:
+        """Return events, the newest first.
+
+        Args:
+            limit: so many at most.
+            before: id of an event: only those that came before it.
+            label: only of this label.
+            camera: only of this camera.
+        """
+        clause, values = ["1"], list[Any]()
+        if before is not None:
+            # Where that event was removed since, its id says when it was.
+            clause.append("seq < coalesce((SELECT seq FROM event WHERE id = ?), "
+                          "(SELECT min(seq) FROM event WHERE id > ?), 9e18)")  # fmt: skip
+            values += [before, before]
+        for name, value in (("label", label), ("camera", camera)):
+            if value is not None:
+                clause.append(f"{name} = ?")
+                values.append(value)
+        where = " AND ".join(clause)
+        return list(self._events(f"WHERE {where} ORDER BY seq DESC LIMIT ?", (*values, limit)))
+
+    def events_after(self, id: str, limit: int) -> list[Event]:
+        """Return ended events in the order in which they ended, from behind one on.
+
+        Args:
+            id: of an event that ended; "" for all. Of one that is gone, what ended after the last
+                one whose id sorts before it.
+            limit: so many at most.
+        """
+        after = (
+            "coalesce((SELECT ended FROM event WHERE id = ?), "
+            "(SELECT max(ended) FROM event WHERE id < ?), 0)"
+        )
+        clause = f"WHERE ended > {after} ORDER BY ended LIMIT ?"
+        return list(self._events(clause, (id, id, limit)))
+
+    def events_between(self, begin: float, end: float) -> list[Event]:
+        """Return the events that went on at some time in [begin, end), Unix time."""
+        clause = "WHERE begin < ? AND coalesce(end, ?) >= ? ORDER BY seq"
+        return list(self._events(clause, (end, end, begin)))
+
+    def open_events(self) -> list[Event]:
+        """Return the events that have no end yet."""
+        return list(self._events("WHERE ended IS NULL ORDER BY seq"))
+
+    def counts(self, begin: float, end: float) -> dict[str, int]:
+        """Return how many events of each label began in [begin, end), Unix time."""
+        return dict(
+            self._read(
+                "SELECT label, count(*) FROM event WHERE begin >= ? AND begin < ? "
+                "GROUP BY label ORDER BY label",
+                (begin, end),
+            )
+        )
+
+    def recover(self) -> None:
+        """End what a crash has left open: events at their last decision's time, acts at once."""
+        with self._change() as db:
+            db.execute("DELETE FROM forgotten")  # nobody is left who could save them again
+            ids = [id for (id,) in db.execute("SELECT id FROM event WHERE ended IS NULL")]
+            for id in ids:
+                db.execute(
+                    "UPDATE event SET end = max(begin, coalesce(end, (SELECT max(until) FROM "
+                    "decision WHERE event = event.id), begin)) WHERE id = ?",
+                    (id,),
+                )
+                _number_end(db, id)
+            acts = db.execute(
+                "UPDATE act SET end = time, result = 'failed', why = 'the sentinel was stopped "
+                "meanwhile' WHERE end IS NULL AND result = 'running'"
+            ).rowcount
+        if ids or acts:
+            self.notices.append(
+                f"the sentinel had not ended well: {len(ids)} events and {acts} acts were ended"
+            )
+
+    def _events(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Event]:
+        for row in self._read(f"SELECT {_EVENT} FROM event {clause}", values):
+            yield _event(row)
+
+    # Acts
+
+    def note(self, act: Act) -> None:
+        """Write an act, or what became of it: it is known by decision, action and time.
+
+        Raises:
+            StoreError: it is not on record.
+        """
+        with self._change() as db:
+            changed = db.execute(
+                "UPDATE act SET end = ?, result = ?, why = ? "
+                "WHERE decision IS ? AND action = ? AND time = ?",
+                (act.end, act.result, act.why, act.decision, act.action, act.time),
+            ).rowcount
+            if not changed:
+                db.execute(
+                    f"INSERT INTO act ({_ACT}, age) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (act.decision, act.action, act.time, act.end, act.result, act.why, self.age()),
+                )
+
+    def acts(self, since: float) -> list[Act]:
+        """Return the acts that began at a Unix time or later, the first one first."""
+        return list(self._acts("WHERE time >= ? ORDER BY seq", (since,)))
+
+    def acts_of(self, decision_id: str) -> list[Act]:
+        """Return what became of a decision's actions."""
+        return list(self._acts("WHERE decision = ? ORDER BY seq", (decision_id,)))
+
+    def last_act(self) -> Act | None:
+        """Return the newest act; None before the first."""
+        return next(self._acts("ORDER BY seq DESC LIMIT 1"), None)
+
+    def _acts(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Act]:
+        for row in self._read(f"SELECT {_ACT} FROM act {clause}", values):
+            yield Act(*row)
+
+    # Small things that outlast a restart
+
+    def cursor(self, name: str) -> str | None:
+        """Return up to which event somebody has come; None if they never said."""
+        rows = self._read("SELECT id FROM cursor WHERE name = ?", (name,))
+        return next((id for (id,) in rows), None)
+
+    def set_cursor(self, name: str, id: str) -> None:
+        """Remember up to which event somebody has come (`events_after`)."""
+        with self._change() as db:
+            db.execute("INSERT OR REPLACE INTO cursor VALUES (?, ?)", (name, id))
+
+    def setting(self, name: str) -> str | None:
+        """Return a setting; None where it was never set."""
+        rows = self._read("SELECT value FROM setting WHERE name = ?", (name,))
+        return next((value for (value,) in rows), None)
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Remember a setting."""
+        with self._change() as db:
+            db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value))
+
+    # Files of events
+
+    def set_picture(self, event_id: str, name: str, size: int) -> bool:
+        """Say which file, relative to the folder, an event's picture is; False: no such event."""
+        return self._set_file("picture", event_id, name, size)
+
+    def set_clip(self, event_id: str, name: str, size: int) -> bool:
+        """Say which file, relative to the folder, an event's clip is; False: no such event."""
+        return self._set_file("clip", event_id, name, size)
+
+    def _set_file(self, kind: str, event_id: str, name: str, size: int) -> bool:
+        with self._change() as db:
+            return bool(
+                db.execute(
+                    f"UPDATE event SET {kind} = ?, {kind}_bytes = ? WHERE id = ?",
+                    (name, size, event_id),
+                ).rowcount
+            )
+
+    def media(self, limit: int = -1) -> list[Kept]:
+        """Return the events that have files, the oldest first."""
+        rows = self._read(
+            "SELECT seq, id, picture, clip, picture_bytes + clip_bytes, age FROM event "
+            "WHERE picture IS NOT NULL OR clip IS NOT NULL ORDER BY seq LIMIT ?",
+            (limit,),
+        )
+        return [
+            Kept(seq, id, tuple(name for name in (picture, clip) if name), size, age)
+            for seq, id, picture, clip, size, age in rows
+        ]
+
+    def media_bytes(self) -> int:
+        """Return how many bytes all pictures and clips take."""
+        ((size,),) = self._read(
+            "SELECT coalesce(sum(picture_bytes + clip_bytes), 0) FROM event "
+            "WHERE picture IS NOT NULL OR clip IS NOT NULL",
+            (),
+        )
+        return int(size)
+
+    def drop_media(self, event_ids: Iterable[str]) -> None:
+        """Let events have no files any more; the caller then removes the files."""
+        with self._change() as db:
+            db.executemany(
+                "UPDATE event SET picture = NULL, clip = NULL, picture_bytes = 0, clip_bytes = 0 "
+                "WHERE id = ?",
+                [(id,) for id in event_ids],
+            )
+
+    # Growing old
+
+    def age(self) -> float:
+        """Return the store's own time, in seconds: how long it has been in use.
+
+        It goes with the monotonic clock, so that no clock that is set makes anything old. Of the
+        time between two runs, the wall clock's word counts, for a day at most.
+        """
+        return self._age + self._clock.monotonic() - self._age_at
+
+    def keep_age(self) -> None:
+        """Write down how old the store is."""
+        with self._change() as db:
+            self._write_age(db)
+
+    def expire(self, events: float, others: float, limit: int) -> int:
+        """Remove what is older than an age, the oldest first.
+
+        Args:
+            events: events, their decisions and acts go if `age` was less when they were saved; the
+                pictures and clips of such events must be gone already.
+            others: the same of decisions that belong to no event.
+            limit: rows of each kind at most.
+
+        Returns:
+            how many rows were removed.
+        """
+        with self._change() as db:
+            gone = db.execute(
+                "SELECT id FROM event WHERE age < ? AND ended IS NOT NULL AND picture IS NULL "
+                "AND clip IS NULL ORDER BY seq LIMIT ?",
+                (events, limit),
+            ).fetchall()
+            removed = _remove_events(db, [id for (id,) in gone])
+            removed += db.execute(
+                "DELETE FROM decision WHERE seq IN (SELECT seq FROM decision WHERE event IS NULL "
+                "AND age < ? OR event IS NOT NULL AND age < ? AND NOT EXISTS "
+                "(SELECT 1 FROM event WHERE event.id = decision.event) ORDER BY seq LIMIT ?)",
+                (others, events, limit),
+            ).rowcount
+            removed += db.execute(
+                "DELETE FROM act WHERE seq IN (SELECT seq FROM act WHERE age < ? ORDER BY seq "
+                "LIMIT ?)",
+                (events, limit),
+            ).rowcount
+        return removed
+
+    def forget(self, begin: float, end: float) -> list[str]:
+        """Remove ended events that went on in [begin, end), and decisions and acts of that time.
+
+        Returns:
+            ids of the events; their files are the caller's.
+        """
+        with self._change() as db:
+            rows = db.execute(
+                "SELECT id FROM event WHERE begin < ? AND end >= ? AND ended IS NOT NULL",
+                (end, begin),
+            ).fetchall()
+            ids = [id for (id,) in rows]
+            db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", rows)
+            _remove_events(db, ids)
+            live = "(SELECT id FROM event WHERE ended IS NULL)"
+            db.execute(
+                "DELETE FROM act WHERE time < ? AND coalesce(end, time) >= ? AND (decision IS NULL "
+                f"OR decision NOT IN (SELECT id FROM decision WHERE event IN {live}))",
+                (end, begin),
+            )
+            db.execute(
+                "DELETE FROM decision WHERE time < ? AND until >= ? AND "
+                f"(event IS NULL OR event NOT IN {live})",
+                (end, begin),
+            )
+        return ids
+
+    def scrub(self) -> None:
+        """Leave no byte of what was removed in the database's files.
+
+        Raises:
+            StoreError: there is no room, or somebody else was using them all the time.
+        """
+        with self._lock, self._failing():
+            db = self._connection()
+            db.execute("VACUUM")  # secure_delete leaves copies in pages that were rearranged
+            (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise StoreError(f"{self._path} is in use; try again")
+
+    # Closing
+
+    def close(self) -> None:
+        """Write what is left and give the folder back; harmless when done before."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        with self._lock:
+            if self._db is not None and self._alone:
+                try:
+                    with self._change() as db:
+                        self._write_age(db)
+                except StoreError as error:
+                    log.warning("%s", error)
+            self._disconnect()
+            self._held.close()
+
+    def flush(self) -> None:
+        """Write what `extend` has gathered.
+
+        Raises:
+            StoreError: it is kept for the next try.
+        """
+        with self._lock:
+            if self._grown:
+                with self._change():
+                    pass
+
+    def _flush_often(self) -> None:
+        while not self._clock.wait(self._closing, _FLUSH_S):
+            try:
+                self.flush()
+            except StoreError as error:
+                log.warning("%s", error)
+
+    def _write_age(self, db: sqlite3.Connection) -> None:
+        value = json.dumps([self.age(), self._clock.now()])
+        db.execute("INSERT OR REPLACE INTO setting VALUES ('age', ?)", (value,))
+
+    # The connections
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / DATABASE
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for one transaction: all of it becomes true, or nothing."""
+        with self._lock, self._failing():
+            db = self._connection()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                db.executemany(
+                    "UPDATE decision SET until = ?, last = ?, frames = ? WHERE id = ?",
+                    [(one.until, one.last, one.frames, one.id) for one in self._grown.values()],
+                )
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+                raise
+            self._grown.clear()
+
+    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        with self._lock, self._failing():
+            return self._connection().execute(query, values).fetchall()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn an error of SQLite into a StoreError; after a bad one, the next call opens anew."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REOPEN:
+                self._disconnect()
+            raise StoreError(f"{self._path} cannot be used: {_reason(error)}") from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the connection that writes, opened again where it was lost."""
+        if self._closing.is_set() and self._db is None:
+            raise StoreError(f"{self._path} is closed")
+        if self._db is not None and self._file != _identity(self._path):
+            self._disconnect()  # SQLite would go on writing into a file that nobody can find
+        if self._db is None:
+            if self._file is not None and _identity(self._path) is None:
+                raise StoreError(
+                    f"{self._path} is gone: is its disk still there? Bring it back, or start the "
+                    "sentinel again for an empty one"
+                )
+            self._connect()
+        assert self._db is not None
+        return self._db
+
+    def _connect(self) -> None:
+        """Open the database, mended where needed and with the schema of today.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        if self._alone:
+            self._take_folder()
+        elif not self._path.exists():
+            raise StoreError(f"no sentinel has remembered anything in {self.folder}")
+        try:
+            with self._failing():
+                try:
+                    self._db = self._open()
+                except sqlite3.DatabaseError as error:
+                    code = error.sqlite_errorcode & 0xFF
+                    if not self._alone or code not in (
+                        sqlite3.SQLITE_CORRUPT,
+                        sqlite3.SQLITE_NOTADB,
+                    ):
+                        raise
+                    self._move_aside(_reason(error))
+                    self._db = self._open()
+                self._age, self._age_at = self._old(self._db), self._clock.monotonic()
+        except StoreError:
+            self._disconnect()
+            raise
+        self._file = _identity(self._path)
+
+    def _take_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            owner = _first_line(self.folder / LOCK)
+            self._held.enter_context(locked(self.folder / LOCK, wait=False))
+            (self.folder / LOCK).write_text(f"process {os.getpid()}\n", "utf-8")
+        except BlockingIOError as error:
+            raise StoreError(
+                f"another sentinel ({owner or 'another process'}) keeps its log in {self.folder}; "
+                "stop it, or give this one another 'store.folder'"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot write to {self.folder}: {error.strerror or error}; "
+                "make it writable, or name another 'store.folder'"
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        crashed = self._path.with_name(f"{DATABASE}-wal").exists()
+        db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            # Removed rows are overwritten; a commit returns when the disk has it.
+            for pragma in ("secure_delete = ON", "journal_mode = WAL", "synchronous = FULL"):
+                db.execute(f"PRAGMA {pragma}")
+            if self._alone and (crashed or self._path.stat().st_size <= _CHECK_BYTES):
+                (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+                if found != "ok":
+                    raise _damaged(found.replace("\n", " "))
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        if version > len(_MIGRATIONS):
+            raise StoreError(
+                f"{self._path} was written by a newer Lotor (version {version} of its tables; "
+                f"this one knows {len(_MIGRATIONS)}); upgrade Lotor"
+            )
+        if version < len(_MIGRATIONS) and not self._alone:
+            raise StoreError(f"{self._path} is of an older Lotor; start the sentinel once")
+        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+            db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+    def _move_aside(self, reason: str) -> None:
+        """Give a damaged database another name; nothing of it is thrown away."""
+        stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y%m%dT%H%M%SZ")
+        new = self.folder / f"{DAMAGED}{stamp}.sqlite"
+        try:
+            number = 1
+            while new.exists():
+                number += 1
+                new = self.folder / f"{DAMAGED}{stamp}-{number}.sqlite"
+            for ending in ("-wal", "-shm", ""):
+                old = self._path.with_name(DATABASE + ending)
+                if old.exists():
+                    old.rename(new.with_name(new.name + ending))
+            sync_folder(self.folder)
+        except OSError as error:
+            raise StoreError(
+                f"{self._path} is damaged ({reason}) and cannot be moved aside: {error.strerror}"
+            ) from error
+        text = f"the log was damaged ({reason}); it is kept as {new}, and a new one was begun"
+        self.notices.append(text)
+        log.warning("%s", text)
+
+    def _old(self, db: sqlite3.Connection) -> float:
+        """Return how long the store had been in use when it was closed, and what counts since."""
+        age = 0.0
+        row = db.execute("SELECT value FROM setting WHERE name = 'age'").fetchone()
+        if row:
+            age, wall = json.loads(row[0])
+            age += min(max(0.0, self._clock.now() - wall), DAY)
+        for table in ("event", "decision", "act"):
+            row = db.execute(f"SELECT age FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()
+            age = max(age, row[0] if row else 0.0)
+        return age
+
+    def _disconnect(self) -> None:
+        """Close what is open; the folder's lock goes, too, as the disk may have gone."""
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.close()
+            self._db = None
+        self._held.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another one of the same name; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _damaged(text: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace").partition("\n")[0]
+    except OSError:
+        return ""
+
+
+def _reason(error: Exception) -> str:
+    """Return what went wrong, in a line; SQLite says little of disks."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full; make room there"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _number_end(db: sqlite3.Connection, id: str) -> None:
+    """Put an event behind all that ended before, once."""
+    db.execute(
+        "UPDATE event SET ended = (SELECT coalesce(max(ended), 0) + 1 FROM event) "
+        "WHERE id = ? AND ended IS NULL",
+        (id,),
+    )
+
+
+def _remove_events(db: sqlite3.Connection, ids: list[str]) -> int:
+    """Remove events with all that belongs to them; a cursor on one goes to the one before it."""
+    for name, at in db.execute("SELECT name, id FROM cursor").fetchall():
+        if at in ids:
+            marks = ", ".join("?" * len(ids))
+            row = db.execute(
+                f"SELECT id FROM event WHERE ended < (SELECT ended FROM event WHERE id = ?) "
+                f"AND id NOT IN ({marks}) ORDER BY ended DESC LIMIT 1",
+                (at, *ids),
+            ).fetchone()
+            db.execute("UPDATE cursor SET id = ? WHERE name = ?", (row[0] if row else "", name))
+    removed = 0
+    for id in ids:
+        for statement in (
+            "DELETE FROM act WHERE decision IN (SELECT id FROM decision WHERE event = ?)",
+            "DELETE FROM decision WHERE event = ?",
+            "DELETE FROM event WHERE id = ?",
+        ):
+            removed += db.execute(statement, (id,)).rowcount
+    return removed
+
+
+def _decision_row(one: Decision) -> tuple[Any, ...]:
+    return (
+        one.id,
+        one.event,
+        one.camera,
+        one.track,
+        one.time,
+        one.until,
+        one.first,
+        one.last,
+        one.frames,
+        one.label,
+        one.model,
+        json.dumps({label: float(score) for label, score in one.scores.items()}),
+        json.dumps([int(value) for value in one.box]),
+        one.light.value,
+        json.dumps([asdict(check) for check in one.checks]),
+        json.dumps(one.actions),
+    )
+
+
+def _decision(row: tuple[Any, ...]) -> Decision:
+    *plain, scores, box, light, checks, actions = row
+    parsed: tuple[Any, ...] = (
+        json.loads(scores),
+        tuple(json.loads(box)),
+        Light(light),
+        tuple(Check(**check) for check in json.loads(checks)),
+        tuple(json.loads(actions)),
+    )
+    return Decision(*plain, *parsed)
+
+
+def _event_row(one: Event) -> tuple[Any, ...]:
+    return (
+        one.id,
+        one.camera,
+        one.track,
+        one.label,
+        float(one.score),
+        one.begin,
+        one.end,
+        one.light.value,
+        json.dumps(one.zones),
+        one.frames,
+        json.dumps(one.actions),
+        one.picture,
+        one.clip,
+    )
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    id, camera, track, label, score, begin, end, light, zones, frames, actions, *files = row
+    return Event(
+        id,
+        camera,
+        track,
+        label,
+        score,
+        begin,
+        end,
+        Light(light),
+        tuple(json.loads(zones)),
+        frames,
+        tuple(json.loads(actions)),
+        *files,
+    )
