@@ -266,11 +266,13 @@ class Page:
         host: who may reach it: "127.0.0.1" this machine, "0.0.0.0" the network.
         port: of it; 0 takes a free one.
         on: whether there is one.
+        names: host names it is reached by besides this machine's own, e.g. a proxy's.
     """
 
     host: str = "127.0.0.1"
     port: int = 8787
     on: bool = True
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -427,4 +429,7 @@ def check(config: Config, where: str) -> Config:
         between(f"store.{key}", getattr(config.store, key), 0, 60)
     between("store.clip_s", config.store.clip_s, 1, 600)
     between("page.port", config.page.port, 0, 65535)
+    for name in config.page.names:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+            raise wrong(f"'page.names' has '{name}'; give host names as in garden.example.org")
     return config
