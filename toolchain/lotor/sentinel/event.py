@@ -84,13 +84,6 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """That a decision is on record; made by the store alone, after the commit."""
-
-    decision: Decision
-
-
-@dataclass(frozen=True)
 class Event:
     """A visit: from the first frame that got a vote until its track was given up.
 

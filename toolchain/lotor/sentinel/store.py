@@ -24,7 +24,7 @@ from typing import Any
 from lotor.errors import LotorError
 from lotor.files import locked, sync_folder
 from lotor.sentinel.clock import Clock
-from lotor.sentinel.event import Act, Check, Decision, Event, Receipt
+from lotor.sentinel.event import STORED, Act, Check, Decision, Event, Receipt
 from lotor.sentinel.scene import Light
 
 log = logging.getLogger(__name__)
@@ -145,8 +145,8 @@ class Store:
 
     # Decisions
 
-    def record(self, decision: Decision) -> Receipt:
-        """Write a new decision; returns when the disk has it.
+    def record(self, decision: Decision) -> Receipt | None:
+        """Write a new decision; returns when the disk has it: a receipt for one that acts.
 
         Raises:
             StoreError: it is not on record.
@@ -155,7 +155,7 @@ class Store:
             values = (*_decision_row(decision), self.age())
             marks = ", ".join("?" * len(values))
             db.execute(f"INSERT INTO decision ({_DECISION}, age) VALUES ({marks})", values)
-        return Receipt(decision)
+        return Receipt(decision, STORED) if decision.acts else None
 
     def extend(self, decision: Decision) -> None:
         """Remember that a recorded decision held on: `until`, `last` and `frames` grew.
