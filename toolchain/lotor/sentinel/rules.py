@@ -106,6 +106,11 @@ class Rules:
             f"nothing acts for {self._config.veto.hold_s:g} s"
         )
 
+    def person_left(self, monotonic: float) -> float:
+        """Return for how many seconds nothing may act on account of a person, 0 for none."""
+        left = self._config.veto.hold_s - max(0.0, monotonic - self._person[0])
+        return left if left > 0 and self.person_for(monotonic) else 0.0
+
     def _see_people(self, scene: Scene) -> None:
         # Not `>=`: where asking failed (NaN), somebody is taken to be there.
         if scene.veto and scene.person is not None and not scene.person < scene.veto[1]:
