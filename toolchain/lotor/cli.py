@@ -1256,6 +1256,43 @@ def _watch(args: argparse.Namespace) -> Result:
     return Result(found, summary(found), ok=not wrong)
 
 
+def _add_sentinel(commands: _Commands) -> None:
+    parser = commands.add("sentinel", "guard a garden with a camera", _sentinel)
+    parser.add_argument("--source", help="a camera, address, video or folder, without --config")
+    parser.add_argument("--config", type=Path, help="default: sentinel.toml here, or the user's")
+    parser.add_argument("--model", help="in place of the configuration's, e.g. raccoon")
+    parser.add_argument("--once", action="store_true", help="read the source to its end, and stop")
+    parser.add_argument("--stay", action="store_true", help="with --once: leave the page up")
+    parser.add_argument("--init", action="store_true", help="ask three questions, write a file")
+    parser.add_argument("--check", action="store_true", help="explain the configuration")
+    parser.add_argument("--no-page", action="store_true", help="do without the page")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", parser_class=_Parser)
+    forget = kinds.add_parser("forget", help="delete what was seen in a time, everywhere")
+    export = kinds.add_parser("export", help="copy what was seen in a time")
+    for part in (forget, export):
+        part.add_argument("--from", dest="begin", required=True, help="local, 2026-09-01T22:00")
+        part.add_argument("--to", dest="end", required=True, help="local, 2026-09-02T06:00")
+    forget.add_argument(
+        "--data", action="append", type=Path, default=[], metavar="FOLDER",
+        help="a data set that pictures may have gone into; again for more",
+    )  # fmt: skip
+    export.add_argument("-o", "--output", type=Path, required=True, help="a folder, or a .zip")
+    test = kinds.add_parser("test", help="try an action for a moment")
+    test.add_argument("action", help="its name in the configuration")
+    for part in (forget, export, test):
+        part.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="see above")
+        part.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def _sentinel(args: argparse.Namespace) -> Result:
+    from lotor.sentinel import command
+
+    do = command.for_what(args.what, args.init, args.check)
+    data, text, ok = do(args)
+    return Result(data, text, ok)
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_benchmark,
@@ -1278,6 +1315,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_profile,
     _add_quantize,
     _add_run,
+    _add_sentinel,
     _add_train,
     _add_tune,
     _add_update,

@@ -99,7 +99,7 @@ class Sentinel:
         self._parts: list[Part] = []
         with contextlib.ExitStack() as undo:
             self.models = Models(config)
-            _check_labels(config, self.models)
+            check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
             self.store = Store(media_folder(config, folder), self.clock)
             undo.callback(self.store.close)
@@ -428,7 +428,12 @@ def media_folder(config: Config, folder: Path) -> Path:
     return folder / Path(config.store.folder).expanduser()
 
 
-def _check_labels(config: Config, models: Models) -> None:
+def check_labels(config: Config, models: Models) -> None:
+    """See that every target is a label of some model.
+
+    Raises:
+        LotorError: one is not.
+    """
     known = {label for model in models.opened for label in model.labels}
     for target in config.target:
         if target.label not in known:
