@@ -97,20 +97,20 @@ class Sentinel:
         self._threads: list[threading.Thread] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
+        self.bus.subscribe(self._hear)
         with contextlib.ExitStack() as undo:
             self.models = Models(config)
             check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
             self.store = Store(media_folder(config, folder), self.clock)
             undo.callback(self.store.close)
-            self.guard = Guard(devices, self.clock, self.report, self._note)
+            self.guard = Guard(devices, self.clock, self.bus.tell, self._note)
             undo.callback(self.guard.close)
-            self.media = Media(self.store, config.store, self.clock, self.report)
+            self.media = Media(self.store, config.store, self.clock, self.bus)
             undo.callback(self.media.close)
-            self.retention = Retention(self.store, config.store, self.clock, self.report)
-            undo.callback(self.retention.close)
+            self.retention = Retention(self.store, config.store, self.clock, self.bus)
             for notice in self.store.notices:
-                self.report(HealthChanged("store", False, notice))
+                self.bus.tell(HealthChanged("store", False, notice))
             self._rules = Rules(config, self.models.threshold_of)
             self._events = Events()
             self._acts = [
@@ -231,8 +231,9 @@ class Sentinel:
 
     def start_cameras(self) -> None:
         """Begin to watch; `wait` says when all cameras have ended."""
+        self.retention.start()
         for camera in self.config.camera:
-            capture = Capture(camera, self.clock, self.report, once=self.once, folder=self.folder)
+            capture = Capture(camera, self.clock, self.bus.tell, once=self.once, folder=self.folder)
             self._captures.append(capture)
             thread = threading.Thread(
                 target=self._watch, args=(capture,), name=f"watch {camera.name}", daemon=True
@@ -324,8 +325,14 @@ class Sentinel:
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
+        self.media.see(frame, bool(scene.moving or made))
         self._told(changed)
-        self.media.see(scene, made)
+        for change in changed:
+            event = change.event
+            if change.began:
+                self.media.begin(event)
+            if event.end is None and self._events.best(event.id, frame.number):
+                self.media.picture(event.id, frame)
 
     def _now(self, frame: Frame) -> Now:
         blocked = [
@@ -348,6 +355,8 @@ class Sentinel:
                 self.store.save_event(change.event)
             except StoreError as error:
                 self._store_failed(error)
+            if change.event.end is not None:
+                self.media.end(change.event)
             self.bus.tell(change)
 
     def _note(self, act: Act) -> None:
@@ -363,27 +372,29 @@ class Sentinel:
 
     # Health.
 
-    def report(self, message: Message) -> None:
-        """Take in what a part says of itself, and tell it."""
-        if isinstance(message, HealthChanged):
-            with self._known:
-                before = self._health.get(message.part)
-                self._health[message.part] = message
-            lost = not message.well and (before is None or before.well)
-            if lost and message.part.startswith("camera "):
-                self._count("drop-outs")
-            if before != message:
-                level = logging.INFO if message.well else logging.WARNING
-                log.log(level, "%s: %s", message.part, message.text or "well")
-        self.bus.tell(message)
+    def _hear(self, message: Message) -> None:
+        """Remember what a part says of itself."""
+        if not isinstance(message, HealthChanged):
+            return
+        with self._known:
+            before = self._health.get(message.part)
+            self._health[message.part] = message
+        lost = not message.well and (before is None or before.well)
+        if lost and message.part.startswith("camera "):
+            self._count("drop-outs")
+        if before != message:
+            level = logging.INFO if message.well else logging.WARNING
+            log.log(level, "%s: %s", message.part, message.text or "well")
 
     def _store_failed(self, error: StoreError) -> None:
-        self.report(HealthChanged("store", False, f"{error}; nothing acts meanwhile", blocks=True))
+        self.bus.tell(
+            HealthChanged("store", False, f"{error}; nothing acts meanwhile", blocks=True)
+        )
 
     def _store_well(self) -> None:
         state = self._health.get("store")
         if state and state.blocks:
-            self.report(HealthChanged("store", True))
+            self.bus.tell(HealthChanged("store", True))
 
     def _failure(self, error: Exception) -> None:
         log.exception("an internal error; nothing acts for %g s", TROUBLE_S)
@@ -391,12 +402,12 @@ class Sentinel:
         self._count("errors")
         text = f"{type(error).__name__}: {error}; nothing acts for {TROUBLE_S:g} s"
         self.guard.veto(f"an internal error: {type(error).__name__}", TROUBLE_S)
-        self.report(HealthChanged("sentinel", False, text, blocks=True))
+        self.bus.tell(HealthChanged("sentinel", False, text, blocks=True))
 
     def _recover(self, monotonic: float) -> None:
         state = self._health.get("sentinel")
         if state and not state.well and monotonic - self._trouble >= TROUBLE_S:
-            self.report(HealthChanged("sentinel", True))
+            self.bus.tell(HealthChanged("sentinel", True))
 
     def _quietly(self, do: Callable[[], None]) -> None:
         try:
@@ -420,7 +431,7 @@ class Sentinel:
                 log.exception("camera %s", capture.camera.name)
             self._failed = error
             text = f"it is watched no longer: {error}"
-            self.report(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
+            self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
 
 
 def media_folder(config: Config, folder: Path) -> Path:

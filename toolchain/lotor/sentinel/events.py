@@ -27,7 +27,7 @@ class _Visit:
     scores: dict[str, float] = field(default_factory=dict)
     zones: list[str] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
-    picture: str | None = None
+    best: int = -1
     told: Event | None = None
 
     def event(self, ended: bool = False) -> Event:
@@ -44,7 +44,6 @@ class _Visit:
             zones=tuple(self.zones),
             frames=frames,
             actions=tuple(self.actions),
-            picture=self.picture,
         )
 
 
@@ -75,13 +74,10 @@ class Events:
         )
         return changed
 
-    def picture(self, event: str, file: str) -> list[EventChanged]:
-        """Give an event that lasts its best picture, a file relative to the store's folder."""
+    def best(self, event: str, frame: int) -> bool:
+        """Return whether a frame is the one on which an event that lasts was seen best so far."""
         visit = self._visits.get(event)
-        if visit is None:
-            return []
-        visit.picture = file
-        return self._told(visit)
+        return visit is not None and visit.best == frame
 
     def expire(self, monotonic: float, after_s: float) -> list[EventChanged]:
         """End visits of which nothing was seen for so long: their camera is lost."""
@@ -104,7 +100,8 @@ class Events:
             visit.labels[decision.label] += 1
             scores = track.detection.scores if track.detection else {}
             found = scores.get(decision.label, 0.0)
-            visit.scores[decision.label] = max(found, visit.scores.get(decision.label, 0.0))
+            if found >= visit.scores.get(decision.label, 0.0):
+                visit.scores[decision.label], visit.best = found, frame.number
         visit.zones += [zone for zone in track.zones if zone not in visit.zones]
         visit.actions += [name for name in decision.actions if name not in visit.actions]
         visit.confirmed |= any(c.rule == VOTES and c.passed for c in decision.checks)
@@ -128,6 +125,5 @@ class Events:
 
 def _news(before: Event, after: Event) -> bool:
     return (
-        (before.label, before.zones, before.actions, before.picture)
-        != (after.label, after.zones, after.actions, after.picture)
+        (before.label, before.zones, before.actions) != (after.label, after.zones, after.actions)
     ) or after.score >= before.score + _RISEN
