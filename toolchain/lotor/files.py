@@ -22,7 +22,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     }
     try:
         for path, content in contents.items():
-            _make_folder(path.parent)
+            make_folder(path.parent)
             write_through(scratch[path], content)
         for folder, paths in groupby(contents, lambda path: path.parent):
             for path in paths:
@@ -60,9 +60,10 @@ def sync_folder(folder: Path) -> None:
         sync(folder)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, and those above it; the disk has them on return."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
 
