@@ -12,7 +12,9 @@ from types import FrameType
 from typing import Any
 
 from lotor.errors import LotorError
+from lotor.sentinel.actions.load import load
 from lotor.sentinel.bus import Acted, Decided, EventChanged, Message
+from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import (
     FILE,
     Action,
@@ -26,6 +28,7 @@ from lotor.sentinel.config import (
 )
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.guard import Guard
 from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
@@ -96,10 +99,11 @@ class Seen:
         with self.lock:
             if isinstance(message, EventChanged):
                 event = message.event
+                before = self.events.get(event.id)
                 self.events[event.id] = event
                 if message.began:
                     log.info("%s on %s (%.0f %%)", event.label, event.camera, 100 * event.score)
-                elif event.end is not None:
+                elif event.end is not None and (before is None or before.end is None):
                     seconds = event.end - event.begin
                     log.info("%s on %s is gone after %.0f s", event.label, event.camera, seconds)
             elif isinstance(message, Decided):
@@ -162,6 +166,28 @@ def run(
         "store": str(sentinel.store.folder),
     }
     return data, as_text(seen, counters, sentinel.store.folder)
+
+
+def try_action(config: Config, folder: Path, name: str) -> Act:
+    """Try an action for a moment, without cameras, and return what became of it.
+
+    Raises:
+        LotorError: there is none of that name, or it cannot be tried.
+    """
+    acts: list[Act] = []
+    clock = SystemClock()
+    devices = [(action, load(action, folder)) for action in config.action]
+    guard = Guard(devices, clock, lambda message: None, acts.append)
+    try:
+        guard.test(name, "the command line")
+        waited = threading.Event()
+        for _ in range(200):
+            if acts and acts[-1].end is not None:
+                break
+            waited.wait(0.05)
+    finally:
+        guard.close()
+    return acts[-1]
 
 
 def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:

@@ -242,11 +242,11 @@ class Store:
         where = " AND ".join(clause)
         return list(self._events(f"WHERE {where} ORDER BY seq DESC LIMIT ?", (*values, limit)))
 
-    def events_after(self, id: str, limit: int) -> list[Event]:
+    def events_after(self, id: str | None, limit: int) -> list[Event]:
         """Return ended events in the order in which they ended, from behind one on.
 
         Args:
-            id: of an event that ended; "" for all. Of one that is gone, what ended after the last
+            id: of an event that ended; None for all. Of one that is gone, what ended after the last
                 one whose id sorts before it.
             limit: so many at most.
         """
@@ -255,7 +255,7 @@ class Store:
             "(SELECT max(ended) FROM event WHERE id < ?), 0)"
         )
         clause = f"WHERE ended > {after} ORDER BY ended LIMIT ?"
-        return list(self._events(clause, (id, id, limit)))
+        return list(self._events(clause, (id or "", id or "", limit)))
 
     def events_between(self, begin: float, end: float) -> list[Event]:
         """Return the events that went on at some time in [begin, end), Unix time."""
