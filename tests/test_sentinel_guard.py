@@ -234,7 +234,9 @@ def test_a_start_that_hangs_is_cut_off(garden: Garden) -> None:
     assert garden.health["action lamp"].well
 
 
-@pytest.mark.parametrize("error", [OSError("no bus"), LotorError("gone"), ValueError(), SystemExit()])
+@pytest.mark.parametrize(
+    "error", [OSError("no bus"), LotorError("gone"), ValueError(), SystemExit()]
+)
 def test_a_start_that_fails_is_switched_off(garden: Garden, error: BaseException) -> None:
     lamp = garden.lamps["lamp"]
     lamp.fail_on, lamp.lit_by_failure = error, True

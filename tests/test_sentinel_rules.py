@@ -93,14 +93,38 @@ def test_a_person_in_view_forbids_it(person: float) -> None:
 def test_a_person_who_left_forbids_it_for_a_while() -> None:
     judge = rules()
     decide(judge, scene(0.0, raccoon(0.8), person=0.9))
+    assert judge.person_left(0.0) == 30 and judge.person_left(29.0) == 1
     assert against(watch(judge, 27.0)) == {"person"}  # until 29
     assert "was in view of garden 29 s ago" in watch(judge, 29.0, frames=1).why
     assert watch(judge, 30.0, frames=1).acts
 
 
+def test_a_frame_that_may_show_a_person_forbids_it_while_it_is_remembered() -> None:
+    config = replace(CONFIG, veto=replace(CONFIG.veto, threshold=0.2))
+    judge, veto = rules(config), ("person", 0.2)
+    decide(judge, scene(0.0, raccoon(0.8), person=0.3, veto=veto))
+    made = watch(judge, 1.0, frames=4, veto=veto)
+    assert against(made) == {"person"}
+    assert "1 of the last 5 frames of garden may show a person" in made.why
+    assert decide(judge, scene(5.0, raccoon(0.8), veto=veto)).acts  # the sixth frame
+    # On a camera that looks no more, it is remembered by time.
+    judge = rules(config)
+    judge.decide(scene(0.0, camera="gate", person=0.3, veto=veto), ALL_WELL)
+    assert against(watch(judge, 8.0, veto=veto)) == {"person"}  # until 10
+    assert watch(judge, 10.1, frames=1, veto=veto).acts
+
+
+def test_frames_that_may_show_a_person_are_sure_together() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, scene(t, raccoon(0.8), person=0.3, veto=veto))
+    assert "a person was in view of garden 29 s ago" in watch(judge, 29.0, veto=veto).why
+    assert watch(judge, 32.0, frames=1, veto=veto).acts
+
+
 def test_a_person_on_another_camera_forbids_it() -> None:
     judge = rules()
-    assert judge.decide(scene(0.0, camera="gate", person=0.9), Now()) == []
+    assert judge.decide(scene(0.0, camera="gate", person=0.9), ALL_WELL) == []
     made = watch(judge, 1.0)
     assert against(made) == {"person"} and "gate" in made.why
 
@@ -233,7 +257,7 @@ FRAMES = st.lists(
     st.tuples(
         st.sampled_from([0.3, 1.0, 40.0]),  # seconds since the last one
         st.sampled_from([0.1, 0.7]),  # raccoon
-        st.sampled_from([0.0] * 12 + [None, 0.6, math.nan]),  # person
+        st.sampled_from([0.0] * 24 + [0.4] * 4 + [None, 0.6, math.nan]),  # person
         st.booleans(),  # armed
         st.sampled_from(["garden", "gate"]),
         st.sampled_from([False, False, True]),  # unknown
@@ -251,11 +275,18 @@ def test_what_acts_had_every_reason(
     config = replace(CONFIG, deciding=replace(CONFIG.deciding, cooldown_s=3, per_night=4))
     judge, time = rules(config), 0.0
     votes: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
-    seen, acted = -math.inf, [-math.inf]
+    sure, acted = -math.inf, [-math.inf]
+    people: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
     for gap, score, person, armed, camera, unknown in frames:
         time += gap
-        if person is not None and not person < 0.5:
-            seen = time
+        if person is not None:
+            there = not person < 0.3
+            people[camera] = [*people[camera][-4:], (time, there)]
+            if not person < 0.5 or (
+                there and sum(v for t, v in people[camera] if time - t <= 10) >= 3
+            ):
+                sure = time
+        doubt = any(v and time - t <= 10 for each in people.values() for t, v in each)
         vote = score >= 0.6 and not unknown
         kept = [(t, v) for t, v in votes[camera] if time - t <= 10]
         votes[camera] = [*kept[-4:], (time, vote)]
@@ -263,12 +294,16 @@ def test_what_acts_had_every_reason(
             vote
             and sum(v for _, v in votes[camera]) >= 3
             and person is not None
-            and time - seen >= 30
+            and time - sure >= 30
+            and not doubt
             and armed
             and time - acted[-1] >= 3
             and sum(time - t < 43200 for t in acted) < 4
         )
-        frame = scene(time, raccoon(score), camera=camera, person=person, unknown=unknown)
+        veto = ("person", 0.3)
+        frame = scene(
+            time, raccoon(score), camera=camera, person=person, unknown=unknown, veto=veto
+        )
         made = decide(judge, frame, Now(armed=armed))
         assert made.acts == expected, made.why
         if expected:

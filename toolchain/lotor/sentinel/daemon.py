@@ -113,11 +113,15 @@ class Sentinel:
                 self.bus.tell(HealthChanged("store", False, notice))
             self._rules = Rules(config, self.models.threshold_of)
             self._events = Events()
-            self._acts = [
-                act.time
-                for act in self.store.acts(self.clock.now() - _DAY_S)
-                if act.decision and act.result not in ("refused", "failed")
-            ]
+            self._acts = (
+                []
+                if once
+                else [
+                    act.time
+                    for act in self.store.acts(self.clock.now() - _DAY_S)
+                    if act.decision and act.result not in ("refused", "failed")
+                ]
+            )
             self._pipelines = {
                 camera.name: Pipeline(camera, config, self.models) for camera in config.camera
             }

@@ -7,6 +7,7 @@ seen, on any camera, and when deterrents acted.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,6 +16,7 @@ from lotor.sentinel.config import Config, Target
 from lotor.sentinel.event import UNKNOWN, Check, Decision, new_id
 from lotor.sentinel.scene import Detection, Light, Scene, Track
 from lotor.sentinel.voting import Rule, Voting
+from lotor.veto import PERSON_SCORE
 
 ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
@@ -61,7 +63,8 @@ class Rules:
         self._targets = {target.label: target for target in config.target}
         self._followed: dict[tuple[str, int], _Followed] = {}
         self._rules: dict[tuple[str, Light], Rule] = {}
-        self._person = (-math.inf, "")  # monotonic time and camera of the last one
+        self._shown: dict[str, deque[tuple[float, bool]]] = {}  # of each camera's last frames
+        self._sure = (-math.inf, "")  # monotonic time and camera of the last one for sure
         self._acted = -math.inf  # monotonic
         self._acts: list[float] = []  # monotonic, of a day
 
@@ -94,27 +97,51 @@ class Rules:
         self._followed = {key: value for key, value in self._followed.items() if key[0] != camera}
 
     def person_for(self, monotonic: float) -> str | None:
-        """Return why nothing may act on account of a person, or None if nobody was seen lately."""
-        seen, camera = self._person
-        past = monotonic - seen
-        if past >= self._config.veto.hold_s:
-            return None
-        if past <= 0:
-            return f"a person is in view of {camera}"
-        return (
-            f"a person was in view of {camera} {past:.0f} s ago; "
-            f"nothing acts for {self._config.veto.hold_s:g} s"
-        )
+        """Return why nothing may act on account of a person, or None if there is no reason."""
+        return self._person(monotonic)[0]
 
     def person_left(self, monotonic: float) -> float:
-        """Return for how many seconds nothing may act on account of a person, 0 for none."""
-        left = self._config.veto.hold_s - max(0.0, monotonic - self._person[0])
-        return left if left > 0 and self.person_for(monotonic) else 0.0
+        """Return for how many seconds more that holds at most, 0 for not at all."""
+        return self._person(monotonic)[1]
+
+    def _person(self, monotonic: float) -> tuple[str | None, float]:
+        """By one frame that shows a person nothing acts as long as that frame is remembered.
+
+        By enough of them for an alarm, or one that shows a person more likely than not, it is taken
+        for sure, and nothing acts until `hold_s` after the last one.
+        """
+        hold, memory = self._config.veto.hold_s, self._config.deciding.memory_s
+        sure, camera = self._sure
+        if monotonic - sure < max(hold, 1e-9):
+            past = monotonic - sure
+            if past <= 0:
+                return f"a person is in view of {camera}", hold
+            return (
+                f"a person was in view of {camera} {past:.0f} s ago; nothing acts for {hold:g} s",
+                hold - past,
+            )
+        for camera, frames in self._shown.items():
+            shown = [time for time, there in frames if there and monotonic - time <= memory]
+            if shown:
+                left = memory - max(0.0, monotonic - max(shown))
+                return (
+                    f"{len(shown)} of the last {self._config.deciding.of} frames of {camera} may "
+                    "show a person",
+                    left,
+                )
+        return None, 0.0
 
     def _see_people(self, scene: Scene) -> None:
+        if scene.veto is None or scene.person is None:
+            return
+        time, camera, given = scene.frame.monotonic, scene.frame.camera, self._config.deciding
+        frames = self._shown.setdefault(camera, deque(maxlen=given.of))
         # Not `>=`: where asking failed (NaN), somebody is taken to be there.
-        if scene.veto and scene.person is not None and not scene.person < scene.veto[1]:
-            self._person = (scene.frame.monotonic, scene.frame.camera)
+        frames.append((time, not scene.person < scene.veto[1]))
+        shown = [at for at, there in frames if there and time - at <= given.memory_s]
+        likely = not scene.person < max(PERSON_SCORE, scene.veto[1])
+        if likely or (frames[-1][1] and len(shown) >= given.votes):
+            self._sure = time, camera
 
     def _decide(self, scene: Scene, track: Track, detection: Detection, now: Now) -> Decision:
         frame = scene.frame
