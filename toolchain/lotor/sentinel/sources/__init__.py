@@ -161,8 +161,12 @@ def open_source(
     Raises:
         LotorError: there is none, it cannot be opened, or a package is missing.
     """
+    import cv2  # the configuration, which asks for kinds alone, need not wait for it
+
     # FFmpeg's own lines name addresses with their passwords; it reads this when it is used first.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # A source that does not open is told of in our own words.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     opening = Opening(camera, clock, ended or threading.Event(), once, folder)
     kind = kind_of(camera.source)
     if kind == "v4l2":

@@ -78,9 +78,7 @@ def why_not(url: str) -> str:
         return f"{where}: {at} cannot be reached: {error.strerror or error}"
     if status in (401, 403):
         if parts.username is None:
-            return (
-                f"{where}: it asks for a user and password: {parts.scheme}://USER:PASSWORD@{at}/…"
-            )
+            return f"{where}: it asks for a user; write USER:PASSWORD@ before its host"
         return f"{where}: it refuses; are user and password right (@ is written %40, : %3A)?"
     if status in (404, 454):
         return f"{where}: there is no such stream on the camera; is the path right?"
