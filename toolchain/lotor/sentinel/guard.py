@@ -416,8 +416,8 @@ class Guard:
                     self._thread(self._health, switch, text)
                 if switch.act and not switch.ending:
                     late = switch.on_calls > 0
-                    why = f"it did not say that it is on within {now - switch.began:g} s"
-                    self._end(switch, *(("failed", why) if late else ("done", "")))
+                    why = f"did not say that it is on within {now - switch.began:g} s"
+                    self._end(switch, *(("failed", f"it {why}") if late else ("done", "")))
                     if late:
                         self._thread(self._health, switch, why)
                 else:
