@@ -21,6 +21,7 @@ class FakeJournal:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._db = sqlite3.connect(path, check_same_thread=False)
+        self._db.execute("PRAGMA synchronous = OFF")
         for table in (
             "event (id TEXT PRIMARY KEY, ended INTEGER, value BLOB)",
             "decision (id TEXT PRIMARY KEY, event TEXT, value BLOB)",
