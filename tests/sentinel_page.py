@@ -240,7 +240,7 @@ def decisions(of: Event) -> tuple[Decision, Decision]:
 
 
 def remember(store: Store, folder: Path, of: Event, image: Image | None = None) -> Event:
-    """Put an event with its picture and its two decisions into a store; returns it as it is kept."""
+    """Put an event with a picture and two decisions into a store; returns it as it is kept."""
     name = f"{of.id}.jpg"
     cv2.imwrite(str(folder / name), picture(60) if image is None else image)
     kept = replace(of, picture=name)

@@ -9,6 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,7 @@ def test_a_name_of_ones_own(tmp_path: Path) -> None:
         ("[" * 4000, 400),
         (" " * 5000, 413),
     ],
+    ids=["half", "list", "empty", "number", "string", "latin-1", "deep", "long"],
 )
 def test_a_body_that_makes_no_sense(garden: Garden, body: str, status: int) -> None:
     connection = garden.connect()
@@ -587,10 +589,20 @@ def test_open_pages_are_told(garden: Garden) -> None:
     kept = remember(garden.store, garden.folder, event(NIGHT))
     garden.controls.fall_ill(HealthChanged("store", False, "the disk is full", True))
     for listener in listeners:
-        told = [listener.next() for _ in range(4)]
-        kinds = [kind for kind, _ in told]
-        assert kinds[0] == "event" and told[0][1]["id"] == kept.id
-        assert {"decided", "acted", "state"} <= {kind for kind, _ in told}
+        kind, what = listener.next()
+        assert (kind, what["id"], what["picture"]) == (
+            "event",
+            kept.id,
+            f"api/events/{kept.id}/picture",
+        )
+        waiting = {
+            "decided": {"event": kept.id},
+            "acted": {"decision": f"{kept.id}-b"},
+            "state": {},
+        }
+        while waiting:
+            kind, what = listener.next()
+            assert waiting.pop(kind, what) == what
         listener.close()
     garden.json("/api/state")
 
@@ -643,7 +655,7 @@ def test_a_client_that_takes_nothing_for_long_is_dropped(
         if number % 20 == 19:
             garden.json("/api/state")  # lets the page tell them
     time.sleep(1)
-    with pytest.raises((ConnectionError, AssertionError)):
+    with pytest.raises((ConnectionError, AssertionError, ValueError)):  # ends, maybe amid a message
         while True:
             stalled.next()
     stalled.close()
@@ -684,10 +696,8 @@ def test_connections_that_say_nothing(garden: Garden, monkeypatch: pytest.Monkey
     monkeypatch.setattr(web_server, "_CONNECTIONS", 5)
     silent = [socket.create_connection(("127.0.0.1", garden.port), 20) for _ in range(8)]
     for connection in silent:
-        try:
+        with suppress(ConnectionError):
             assert connection.recv(1) == b""
-        except ConnectionError:
-            pass
         connection.close()
     garden.json("/api/state")
 
