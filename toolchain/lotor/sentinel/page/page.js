@@ -7,7 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const by = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const percent = (share) => (share === null ? "no score" : `${Math.round(100 * share)} %`);
+const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
 const storage = {
   get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
   set: (key, value) => { try { localStorage.setItem(key, value); } catch { /* not kept then */ } },
@@ -20,6 +20,7 @@ function h(what, attributes = {}, ...children) {
   made.classList.add(...classes);
   for (const [key, value] of Object.entries(attributes)) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (key.startsWith("aria-")) made.setAttribute(key, value);
     else if (value !== null && value !== false) made.setAttribute(key, value === true ? "" : value);
   }
   made.append(...children.filter((child) => child !== null && child !== false));
@@ -104,11 +105,10 @@ function showState(found) {
 function showHealth() {
   const ill = state.health.filter((part) => !part.well);
   const blocked = ill.some((part) => part.blocks);
-  const count = ill.length === 1 ? `${ill[0].part} is not well` : `${ill.length} parts are not well`;
-  const text = lost ? "Connection lost" : !ill.length ? "All is well" : blocked ? `Deterrents wait: ${count}` : count;
-  say(by("status"), text[0].toUpperCase() + text.slice(1));
+  const count = ill.length === 1 ? "one part is not well" : `${ill.length} parts are not well`;
+  say(by("status"), lost ? "Connection lost" : !ill.length ? "All is well" : blocked ? `Nothing acts: ${count}` : `Watching; ${count}`);
   by("health").replaceChildren(...state.health.map((part) => h(part.well ? "li" : "li.ill", {},
-    h("span.first", {}, part.part), h("small", {}, part.well ? "well" : "not well"),
+    h("span", {}, part.part), h("small", {}, part.well ? "well" : "not well"),
     !part.well && h("p", {}, part.text + (part.blocks ? " · nothing acts meanwhile" : "")))));
   for (const key of [...notices.keys()]) if (key.startsWith("ill ")) notices.delete(key);
   for (const part of ill) {
@@ -307,8 +307,8 @@ class Camera {
     for (const mask of this.found.masks) polygon(mask, "mask");
     for (const zone of this.found.zones) {
       polygon(zone.polygon, "zone");
-      const [x, y] = zone.polygon.reduce((best, corner) => (corner[1] < best[1] ? corner : best));
-      tag(zone.name, x * width, y * height, "name");
+      const [x, y] = zone.polygon.reduce((best, corner) => (corner[1] - corner[0] > best[1] - best[0] ? corner : best));
+      tag(zone.name, x * width, y * height, "name"); // at its lower left; tracks are named above
     }
     for (const moving of scene.moving) box(moving, "moving");
     for (const track of scene.tracks) {
@@ -322,7 +322,7 @@ class Camera {
     const { state: seen, score, threshold, model } = scene.person;
     this.veto.hidden = seen !== "there" && seen !== "failed";
     say(this.veto, seen === "failed" ? `The model ${model} failed: nothing acts`
-      : `Person ${percent(score)} (from ${percent(threshold)} on nothing acts)`);
+      : `Person ${percent(score)}: nothing acts (from ${percent(threshold)} on)`);
     say(this.person, seen === "clear" ? `person ${percent(score)}` : seen === "none" ? "no watch for people" : "");
     say(this.light, scene.light);
     this.wrong.hidden = !scene.errors.length;
@@ -454,9 +454,9 @@ function showEmpty() {
   if (!empty || !state) return;
   const ill = state.health.filter((part) => !part.well && part.part.startsWith("camera"));
   const many = state.cameras.length > 1;
-  const well = ill.length ? `${ill[0].part}: ${ill[0].text}.` : many ? "The cameras are well." : "The camera is well.";
+  const well = ill.length ? `, and ${ill[0].part} is not well: ${ill[0].text}.` : many ? "; the cameras are well." : "; the camera is well.";
   say(by("empty"), label ? `No ${label} yet.`
-    : `Nothing seen yet. ${well} The first visit shows up here, with its picture and the reasons for what was done.`);
+    : `Nothing seen yet${well} The first visit shows up here, with its picture and the reasons for what was done.`);
 }
 
 let labelsShown = "";
@@ -526,6 +526,7 @@ function followAddress() {
   by("event-body").replaceChildren();
   if (!by("event").open) by("event").showModal();
   by("event").scrollTop = 0;
+  by("event-title").focus();
   refreshEvent();
 }
 
@@ -611,11 +612,11 @@ function showDecision(decision, main) {
     : exactTimeOf(decision.time);
   const scores = Object.entries(decision.scores).sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0));
   const made = h(acts ? "details.decision.acts" : "details.decision", { open },
-    h("summary", {}, h("b", {}, acts ? `Acted: ${decision.actions.join(", ")}` : "Held back"), h("span", {}, span), h("p", {}, decision.why)),
+    h("summary", {}, h("b", {}, acts ? `Acted: ${decision.actions.join(", ")}` : "Held back"), h("span", {}, span), h("p", {}, acts ? `All ${decision.checks.length} rules agreed.` : decision.why)),
     h("div", {},
       decision.acts.length > 0 && h("div", {}, h("h4", {}, "What was done"), h("ul.acts-list", {}, ...decision.acts.map((act) =>
         h(["failed", "refused"].includes(act.result) ? "li.wrong" : "li", {}, h("b", {}, act.action), h("span", {},
-          [act.result, act.end !== null && act.result === "done" ? `after ${lasting(act.end - act.time)}` : "", act.why].filter(Boolean).join(" · ")))))),
+          [act.result, act.end !== null && act.result === "done" ? `on for ${lasting(act.end - act.time)}` : "", act.why].filter(Boolean).join(" · ")))))),
       h("div", {}, h("h4", {}, "Rules"), h("ul.checks", {}, ...decision.checks.map((check) =>
         h(check.passed ? "li" : "li.against", {}, h("span", { role: "img", "aria-label": check.passed ? "passed" : "against" }, check.passed ? "\u2713" : "\u2715"),
           h("span.rule.first", {}, check.rule.replaceAll("_", " ")), h("span.why", {}, check.why))))),

@@ -11,9 +11,9 @@ import json
 import logging
 import re
 import socket
-import weakref
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,6 +75,7 @@ _REQUESTS = 48  # at once
 _STREAMS = 16
 _FIRST_WORD_S = 15  # a connection that has asked nothing by then is closed
 _BODY_S = 10
+_PATIENCE_S = 20  # for a part of the sentinel
 _WRITE_S = 20
 _PING_S = 15
 _UNREAD = 64  # messages that a slow stream may owe
@@ -118,16 +119,19 @@ def _few(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
     """Return what makes connections: no more than so many, none that never says a word."""
     assert runner.server is not None
     factory = runner.server
-    spoke: weakref.WeakSet[Any] = runner.app[_SPOKE]
+    silent = runner.app[_SILENT]
 
     def accept() -> asyncio.Protocol:
         if len(factory.connections) >= _CONNECTIONS:
             return _Refusal()
         connection = factory()
+        silent.add(connection)
 
         def check() -> None:
-            if connection not in spoke and connection.transport is not None:
-                connection.transport.abort()
+            if connection in silent:
+                silent.remove(connection)
+                if isinstance(connection.transport, asyncio.Transport):
+                    connection.transport.abort()
 
         asyncio.get_running_loop().call_later(_FIRST_WORD_S, check)
         return connection
@@ -135,7 +139,7 @@ def _few(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
     return accept
 
 
-_SPOKE: web.AppKey["weakref.WeakSet[Any]"] = web.AppKey("spoke", weakref.WeakSet)
+_SILENT: web.AppKey[set[Any]] = web.AppKey("silent", set)
 
 
 class _Refusal(asyncio.Protocol):
@@ -174,7 +178,7 @@ class _Server:
 
     def app(self) -> web.Application:
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST_BODY)
-        app[_SPOKE] = weakref.WeakSet()
+        app[_SILENT] = set()
         for path in _FILES:
             app.router.add_get(path, self._file)
         app.router.add_get("/api/state", self._state)
@@ -196,10 +200,11 @@ class _Server:
 
     def hear(self, message: Message) -> None:
         """Take a message of the bus, in any thread, without waiting for anything."""
-        if isinstance(message, SceneSeen):
-            self._live.saw(message.scene.frame.camera)
-        elif self._streams:
-            self._loop.call_soon_threadsafe(self._spread, message)
+        with suppress(RuntimeError):  # told while the page ends: its loop is closed
+            if isinstance(message, SceneSeen):
+                self._live.saw(message.scene.frame.camera)
+            elif self._streams:
+                self._loop.call_soon_threadsafe(self._spread, message)
 
     def _spread(self, message: Message) -> None:
         if isinstance(message, EventChanged):
@@ -220,7 +225,7 @@ class _Server:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        request.app[_SPOKE].add(request.protocol)
+        request.app[_SILENT].discard(request.protocol)
         if self._requests >= _REQUESTS:
             return _fail(503, "too many requests at once; try again in a moment")
         self._requests += 1
@@ -266,7 +271,14 @@ class _Server:
     # Answers.
 
     async def _ask(self, question: Callable[..., T], *arguments: Any) -> T:
-        return await self._loop.run_in_executor(self._pool, question, *arguments)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await self._loop.run_in_executor(self._pool, question, *arguments)
+        except TimeoutError:
+            log.warning("%s has not answered the page for %d s", question, _PATIENCE_S)
+            raise web.HTTPServiceUnavailable(
+                reason="a part of the sentinel does not answer; its log says which"
+            ) from None
 
     async def _file(self, request: web.Request) -> web.Response:
         name, kind = _FILES[request.path]
@@ -326,8 +338,7 @@ class _Server:
 
     async def _event_file(self, request: web.Request) -> web.StreamResponse:
         path = await self._ask(self._file_of, _id(request), request.match_info["file"])
-        kind = _MEDIA.get(path.suffix.lower(), "application/octet-stream")
-        return web.FileResponse(path, headers={"Content-Type": kind})
+        return web.FileResponse(path, headers={"Content-Type": _MEDIA[path.suffix.lower()]})
 
     def _file_of(self, id: str, kind: str) -> Path:
         event = self._page.store.event(id)
@@ -336,7 +347,12 @@ class _Server:
         name = event.picture if kind == "picture" else event.clip
         path = (self._media / name).resolve() if name else None
         # The store names the file, yet nothing outside the folder is handed out whatever it says.
-        if path is None or not path.is_relative_to(self._media) or not path.is_file():
+        if (
+            path is None
+            or path.suffix.lower() not in _MEDIA
+            or not path.is_relative_to(self._media)
+            or not path.is_file()
+        ):
             raise web.HTTPNotFound(reason=f"the event's {kind} is not kept any more, or not yet")
         return path
 
@@ -432,12 +448,12 @@ async def _body(request: web.Request) -> answers.Json:
     """Return the request's JSON object; {} of an empty body."""
     try:
         async with asyncio.timeout(_BODY_S):
-            text = await request.text()
+            body = await request.read()
     except TimeoutError:
         raise web.HTTPRequestTimeout(reason="the request does not end") from None
     try:
-        found = json.loads(text or "{}")
-    except ValueError as error:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:  # the latter: thousands of brackets
         raise LotorError("the request is no JSON") from error
     if not isinstance(found, dict):
         raise LotorError("the request is no JSON object")
