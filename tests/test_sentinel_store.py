@@ -1,15 +1,22 @@
 """What the sentinel remembers: on record when it says so, found again, and nothing half-written."""
 
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from full_disk import full_disk
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, new_id
 from lotor.sentinel.scene import Light
-from lotor.sentinel.store import Store
+from lotor.sentinel.store import DAMAGED, DATABASE, DAY, Store, StoreError
 
 NOON = 1_790_000_000.0
 
@@ -43,8 +50,7 @@ def store(tmp_path: Path, clock: SetClock) -> Iterator[Store]:
 def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
     one = visit(NOON)
     first = decision(NOON, one.id)
-    receipt = store.record(first)
-    assert receipt is None or isinstance(receipt, Receipt)
+    assert store.record(first) == Receipt(first)
     store.save_event(one)
     store.record(decision(NOON + 1, label=None, actions=()))
     done = Act(first.id, "siren", NOON, None, "running")

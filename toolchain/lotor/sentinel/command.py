@@ -69,22 +69,19 @@ def _init(args: argparse.Namespace) -> Done:
 
 def _forget(args: argparse.Namespace) -> Done:
     from lotor.sentinel import run
-    from lotor.sentinel.forget import forget, local_time
+    from lotor.sentinel.forget import forget, moment
 
-    config, folder = run.configuration(args.config, None, None)
-    found = forget(
-        config, folder, local_time(args.begin, "--from"), local_time(args.end, "--to"), args.data
-    )
-    return asdict(found), str(found), True
+    config = run.configuration(args.config, None, None)[0]
+    found = forget(config, moment(args.begin), moment(args.end, end=True), args.data)
+    return asdict(found), str(found), not found.left
 
 
 def _export(args: argparse.Namespace) -> Done:
     from lotor.sentinel import run
-    from lotor.sentinel.forget import export, local_time
+    from lotor.sentinel.forget import export, moment
 
-    config, folder = run.configuration(args.config, None, None)
-    begin, end = local_time(args.begin, "--from"), local_time(args.end, "--to")
-    found = export(config, folder, begin, end, args.output)
+    config = run.configuration(args.config, None, None)[0]
+    found = export(config, moment(args.begin), moment(args.end, end=True), args.output)
     return asdict(found), str(found), True
 
 

@@ -102,7 +102,7 @@ class Sentinel:
             self.models = Models(config)
             check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
-            self.store = Store(media_folder(config, folder), self.clock)
+            self.store = Store(store_folder(config, folder), self.clock)
             undo.callback(self.store.close)
             self.guard = Guard(devices, self.clock, self.bus.tell, self._note)
             undo.callback(self.guard.close)
@@ -229,7 +229,7 @@ class Sentinel:
         if config.notify:
             from lotor.sentinel.notify import Notifier
 
-            notifier = Notifier(config, self.bus, self.store, self.clock, self.folder, media)
+            notifier = Notifier(config, self.bus, self.clock, self.folder, media)
             notifier.start()
             self._parts.append(notifier)
 
@@ -438,7 +438,7 @@ class Sentinel:
             self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
 
 
-def media_folder(config: Config, folder: Path) -> Path:
+def store_folder(config: Config, folder: Path) -> Path:
     """Return the store's folder; a relative one is taken from the configuration's."""
     return folder / Path(config.store.folder).expanduser()
 

@@ -6,10 +6,20 @@ from pathlib import Path
 from lotor.sentinel.actions import Deterrent
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.config import Config, Target, When
-from lotor.sentinel.daemon import check_labels, media_folder
+from lotor.sentinel.daemon import check_labels, store_folder
 from lotor.sentinel.models import Models
 from lotor.sentinel.scene import Light
-from lotor.sentinel.sources import describe
+from lotor.sentinel.sources import kind_of, redact
+
+
+_KINDS = {
+    "v4l2": "webcam",
+    "stream": "stream",
+    "file": "file or folder",
+    "picamera": "Picamera2",
+    "board": "board",
+    "ros2": "ROS 2 topic",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def explain(config: Config, folder: Path) -> Explained:
 def _cameras(config: Config) -> list[str]:
     lines = []
     for camera in config.camera:
-        line = f"camera {camera.name}: {describe(camera.source)}, {camera.rate:g} frames/s at most"
+        line = f"camera {camera.name}: {_KINDS[kind_of(camera.source)]} {redact(camera.source)}, {camera.rate:g} frames/s at most"
         if camera.zone:
             line += f"; zones {', '.join(zone.name for zone in camera.zone)}"
         if camera.masks:
@@ -147,7 +157,7 @@ def _tells(config: Config) -> list[str]:
 def _keeps(config: Config, folder: Path) -> list[str]:
     store = config.store
     return [
-        f"kept in {media_folder(config, folder)}: events for {store.events_days} days, pictures "
+        f"kept in {store_folder(config, folder)}: events for {store.events_days} days, pictures "
         f"and clips for {store.media_days} days and {store.media_mb} MB"
     ]
 

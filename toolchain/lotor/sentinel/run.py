@@ -26,7 +26,7 @@ from lotor.sentinel.config import (
     check,
     read_config,
 )
-from lotor.sentinel.daemon import Sentinel
+from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.guard import Guard
 from lotor.zoo import find_model
@@ -228,8 +228,14 @@ def log_to_stderr(verbose: bool) -> None:
 
 
 def configuration(given: Path | None, source: str | None, model: str | None) -> tuple[Config, Path]:
-    """Return the configuration that the command line asks for, and its folder."""
+    """Return the configuration that the command line asks for, and its folder.
+
+    The store's folder is a whole path in it.
+    """
     if source is not None and given is None:
-        return try_config(source, model), Path()
-    path = find_config(given)
-    return with_source(read_config(path), source, model), path.parent
+        config, folder = try_config(source, model), Path()
+    else:
+        path = find_config(given)
+        config, folder = with_source(read_config(path), source, model), path.parent
+    store = replace(config.store, folder=str(store_folder(config, folder).absolute()))
+    return replace(config, store=store), folder
