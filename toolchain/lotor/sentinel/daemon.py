@@ -221,11 +221,11 @@ class Sentinel:
             mqtt.start()
             self._parts.append(mqtt)
         if config.webhook:
-            from lotor.sentinel.webhook import Webhooks
+            from lotor.sentinel.webhook import webhooks
 
-            hooks = Webhooks(config, self.bus, self.store, self.clock)
-            hooks.start()
-            self._parts.append(hooks)
+            for hook in webhooks(config, self.bus, self.store, self.clock):
+                hook.start()
+                self._parts.append(hook)
         if config.notify:
             from lotor.sentinel.notify import Notifier
 
