@@ -146,7 +146,7 @@ def watch(folder: Path, plan: Plan, begin: float, end: float, port: int, quiet_s
         garden = begin
 
     clock = GardenClock(EVENING + begin)
-    recorder = Recorder(folder / "recorder.jsonl", folder / "store" / "sentinel.sqlite", clock)
+    recorder = Recorder(folder / "recorder.jsonl", folder / "store" / "store.sqlite", clock)
     daemon.load = lambda action, where: recorder  # type: ignore[assignment]
     settings = config.check(
         config.Config(
@@ -381,7 +381,7 @@ def _listen(port: int, heard: set[str], ended: threading.Event) -> None:
         mqtt.CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False
     )
     client.on_connect = lambda c, *_: c.subscribe("lotor/+/events", qos=1)
-    client.on_message = lambda c, data, m: heard.add(json.loads(m.payload).get("id", ""))
+    client.on_message = lambda c, data, m: heard.add(_ended(json.loads(m.payload)))
     client.reconnect_delay_set(1, 1)
     client.connect_async("127.0.0.1", port)
     client.loop_start()
@@ -390,15 +390,27 @@ def _listen(port: int, heard: set[str], ended: threading.Event) -> None:
     client.loop_stop()
 
 
+def _ended(told: dict[str, Any]) -> str:
+    return str(told["event"]) if told["type"] == "end" else ""
+
+
 def _judge(folder: Path, plan: Plan, said: Promised, heard: set[str] | None, found: Found) -> None:
     garden = Garden(plan.walks)
-    with closing(sqlite3.connect(folder / "store" / "sentinel.sqlite")) as db:
+    with closing(sqlite3.connect(folder / "store" / "store.sqlite")) as db:
         acting = {row[0] for row in db.execute("SELECT id FROM decision WHERE actions != '[]'")}
         decisions = {row[0] for row in db.execute("SELECT id FROM decision")}
         events = db.execute("SELECT id, label, begin, end FROM event").fetchall()
     told = {row[0] for row in events}
     found.lost = sorted((said.decisions - decisions) | (said.events - told))
     found.open = [row[0] for row in events if row[3] is None]
+    raccoons = [(row[2], row[3]) for row in events if row[1] == Who.RACCOON]
+    seen = set()
+    for begin, end in raccoons:
+        walk = _visitor(plan, begin, end)
+        seen.add(walk)
+        found.false += walk is None
+    visits = [walk for walk in plan.walks if walk.who is Who.RACCOON]
+    found.visits, found.seen = len(visits), len(seen - {None})
     if heard is not None:
         found.untold = sorted(said.events - heard)
     lines = (folder / "recorder.jsonl").read_text().splitlines()
@@ -412,6 +424,18 @@ def _judge(folder: Path, plan: Plan, said: Promised, heard: set[str] | None, fou
                 found.with_person.append(line["at"])
         elif line["seconds"] > _LONGEST_S + 0.5:
             found.too_long.append(line["seconds"])
+
+
+def _visitor(plan: Plan, begin: float, end: float) -> Walk | None:
+    """Return the raccoon of an event by its wall clock's times, which may have been set."""
+    off = {0.0} | {by for _, by in plan.jumps}
+    for walk in plan.walks:
+        if walk.who is Who.RACCOON and any(
+            begin - EVENING - by <= walk.end + 10 and end - EVENING - by >= walk.begin - 10
+            for by in off
+        ):
+            return walk
+    return None
 
 
 def _person_for(garden: Garden, at: float) -> float:
@@ -456,6 +480,7 @@ def main() -> None:
                 broker.stop()
         took = time.monotonic() - begun
     print(f"{args.nights} nights in {took:.0f} s, {found.restarts} kills")
+    print(f"raccoons: {found.seen} of {found.visits} seen, {found.false} events without one")
     print(f"the deterrent was set off {found.acted} times")
     print(f"memory at each hour (MB): {[round(rss / 1e6) for rss in found.rss]}")
     print(f"counters of the last process: {dict(Counter(found.counters))}")

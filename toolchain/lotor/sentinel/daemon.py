@@ -9,7 +9,8 @@ import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -29,7 +30,7 @@ from lotor.sentinel.bus import (
 from lotor.sentinel.capture import Capture
 from lotor.sentinel.clock import Clock, SystemClock
 from lotor.sentinel.config import Config
-from lotor.sentinel.event import UNKNOWN, Act
+from lotor.sentinel.event import UNKNOWN, Act, Decision, Receipt
 from lotor.sentinel.events import Events
 from lotor.sentinel.guard import Guard
 from lotor.sentinel.media import Media
@@ -50,6 +51,7 @@ LOST_S = 30.0
 """A visit whose camera gives no frame for so long is over."""
 _DAY_S = 24 * 3600.0
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
+_UNSAVED = 1000  # events that wait to be put on record
 _COUNTED = ("frames", "decisions", "events", "acts", "refused", "drop-outs", "errors")
 
 
@@ -94,6 +96,7 @@ class Sentinel:
         self._trouble = -_DAY_S
         self._failed: BaseException | None = None
         self._stop = threading.Event()
+        self._unsaved: dict[str, EventChanged] = {}
         self._threads: list[threading.Thread] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
@@ -264,7 +267,7 @@ class Sentinel:
 
     def finish(self) -> None:
         """End all visits that last: there will be no more frames."""
-        with self._lock:
+        with self._lock, self._on_record():
             self._told(self._events.end_all())
 
     def close(self) -> None:
@@ -290,9 +293,8 @@ class Sentinel:
         self._count("frames")
         with self._lock:
             try:
-                self._decide(scene)
-            except StoreError as error:
-                self._store_failed(error)
+                with self._on_record():
+                    self._decide(scene)
             except Exception as error:  # a fault of ours: nothing acts, and it is seen
                 self._failure(error)
         with self._known:
@@ -307,19 +309,15 @@ class Sentinel:
         self._recover(frame.monotonic)
         made = self._rules.decide(scene, self._now(frame))
         if why := self._rules.person_for(frame.monotonic):
-            left = self._rules.person_left(frame.monotonic)
-            self.guard.veto(why, left)
+            self.guard.veto(why, self._rules.person_left(frame.monotonic))
         changed = self._events.follow(scene, made)
-        fired = []
-        for decision in made:
-            if decision.frames > 1:
-                self.store.extend(decision)
-                continue
-            receipt = self.store.record(decision)
-            self._count("decisions")
-            if receipt:
-                fired.append(receipt)
-        for receipt in fired:
+        if not scene.errors:
+            self.media.see(frame, bool(scene.moving or made))
+        try:
+            receipts = self._record(made)
+        finally:
+            self._told(changed)
+        for receipt in receipts:
             decision = receipt.decision
             self._rules.acted(frame.monotonic)
             self._remember_act(frame.time)
@@ -329,14 +327,25 @@ class Sentinel:
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
-        self.media.see(frame, bool(scene.moving or made))
-        self._told(changed)
-        for change in changed:
-            event = change.event
-            if change.began:
-                self.media.begin(event)
-            if event.end is None and self._events.best(event.id, frame.number):
-                self.media.picture(event.id, frame)
+        for event in {change.event.id for change in changed if change.event.end is None}:
+            if self._events.best(event, frame.number):
+                self.media.picture(event, frame)
+
+    def _record(self, made: Sequence[Decision]) -> list[Receipt]:
+        """Put decisions on record; return the receipts of those that act."""
+        receipts = []
+        for index, decision in enumerate(made):
+            try:
+                if decision.frames > 1:
+                    self.store.extend(decision)
+                elif receipt := self.store.record(decision):
+                    receipts.append(receipt)
+            except StoreError:
+                for left in made[index:]:  # made anew on the next frame
+                    self._rules.unmade(left)
+                raise
+            self._count("decisions", decision.frames == 1)
+        return receipts
 
     def _now(self, frame: Frame) -> Now:
         blocked = [
@@ -351,14 +360,24 @@ class Sentinel:
         self._acts.append(time)
 
     def _told(self, changed: Sequence[EventChanged]) -> None:
-        """Put events on record, then tell."""
+        """Put events on record, then tell; what cannot be recorded now waits until it can.
+
+        Raises:
+            StoreError: something waits.
+        """
         for change in changed:
+            before = self._unsaved.get(change.event.id)
+            began = change.began or (before is not None and before.began)
+            self._unsaved[change.event.id] = replace(change, began=began)
+        while len(self._unsaved) > _UNSAVED:
+            lost = self._unsaved.pop(next(iter(self._unsaved)))
+            log.error("the event %s could not be put on record", lost.event)
+        for id, change in list(self._unsaved.items()):
+            self.store.save_event(change.event)
+            del self._unsaved[id]
             if change.began:
                 self._count("events")
-            try:
-                self.store.save_event(change.event)
-            except StoreError as error:
-                self._store_failed(error)
+                self.media.begin(change.event)
             if change.event.end is not None:
                 self.media.end(change.event)
             self.bus.tell(change)
@@ -370,9 +389,9 @@ class Sentinel:
         elif act.result == "refused":
             self._count("refused")
 
-    def _count(self, what: str) -> None:
+    def _count(self, what: str, more: int = 1) -> None:
         with self._known:
-            self._counts[what] += 1
+            self._counts[what] += more
 
     # Health.
 
@@ -389,6 +408,14 @@ class Sentinel:
         if before != message:
             level = logging.INFO if message.well else logging.WARNING
             log.log(level, "%s: %s", message.part, message.text or "well")
+
+    @contextlib.contextmanager
+    def _on_record(self) -> Iterator[None]:
+        """Say so when something cannot be put on record; nothing acts meanwhile."""
+        try:
+            yield
+        except StoreError as error:
+            self._store_failed(error)
 
     def _store_failed(self, error: StoreError) -> None:
         self.bus.tell(
@@ -428,7 +455,7 @@ class Sentinel:
                     self.see(frame)
                 elif capture.ended:
                     return
-                with self._lock:
+                with self._lock, self._on_record():
                     self._told(self._events.expire(self.clock.monotonic(), LOST_S))
         except BaseException as error:
             if not isinstance(error, LotorError):

@@ -11,7 +11,6 @@ from lotor.sentinel.models import Models
 from lotor.sentinel.scene import Light
 from lotor.sentinel.sources import kind_of, redact
 
-
 _KINDS = {
     "v4l2": "webcam",
     "stream": "stream",
@@ -62,7 +61,9 @@ def explain(config: Config, folder: Path) -> Explained:
 def _cameras(config: Config) -> list[str]:
     lines = []
     for camera in config.camera:
-        line = f"camera {camera.name}: {_KINDS[kind_of(camera.source)]} {redact(camera.source)}, {camera.rate:g} frames/s at most"
+        kind = _KINDS[kind_of(camera.source)]
+        line = f"camera {camera.name}: {kind} {redact(camera.source)}, "
+        line += f"{camera.rate:g} frames/s at most"
         if camera.zone:
             line += f"; zones {', '.join(zone.name for zone in camera.zone)}"
         if camera.masks:

@@ -87,6 +87,11 @@ class Rules:
             self._followed.pop((scene.frame.camera, track.number), None)
         return made
 
+    def unmade(self, decision: Decision) -> None:
+        """Forget a decision that could not be put on record; the next frame makes a new one."""
+        if followed := self._followed.get((decision.camera, decision.track)):
+            followed.last = None
+
     def acted(self, monotonic: float) -> None:
         """Remember that a deterrent was set off: cool-down and nightly cap go by it."""
         self._acted = monotonic
