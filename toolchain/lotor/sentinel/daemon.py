@@ -302,10 +302,14 @@ class Sentinel:
         self.bus.tell(SceneSeen(scene))
         return scene
 
+    def tidy(self) -> None:
+        """End visits whose camera was lost, and try again to put on record what waits."""
+        with self._lock, self._on_record():
+            self._told(self._events.expire(self.clock.monotonic(), LOST_S))
+
     def _decide(self, scene: Scene) -> None:
         frame = scene.frame
-        if scene.errors:
-            self._count("errors")
+        self._tell_errors(scene)
         self._recover(frame.monotonic)
         made = self._rules.decide(scene, self._now(frame))
         if why := self._rules.person_for(frame.monotonic):
@@ -435,6 +439,18 @@ class Sentinel:
         self.guard.veto(f"an internal error: {type(error).__name__}", TROUBLE_S)
         self.bus.tell(HealthChanged("sentinel", False, text, blocks=True))
 
+    def _tell_errors(self, scene: Scene) -> None:
+        """Say what went wrong while looking; it forbids acting on that frame by its rule."""
+        part = f"looking at {scene.frame.camera}"
+        state = self._health.get(part)
+        if scene.errors:
+            self._count("errors")
+            text = "; ".join(scene.errors)
+            if state is None or state.text != text:
+                self.bus.tell(HealthChanged(part, False, text))
+        elif state and not state.well:
+            self.bus.tell(HealthChanged(part, True))
+
     def _recover(self, monotonic: float) -> None:
         state = self._health.get("sentinel")
         if state and not state.well and monotonic - self._trouble >= TROUBLE_S:
@@ -455,8 +471,7 @@ class Sentinel:
                     self.see(frame)
                 elif capture.ended:
                     return
-                with self._lock, self._on_record():
-                    self._told(self._events.expire(self.clock.monotonic(), LOST_S))
+                self.tidy()
         except BaseException as error:
             if not isinstance(error, LotorError):
                 log.exception("camera %s", capture.camera.name)
