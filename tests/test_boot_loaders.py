@@ -49,6 +49,8 @@ def test_what_starts(name: str) -> None:
     known = symbols(loader.elf)
     assert stack <= board.memory.ram.origin + board.memory.ram.bytes and stack % 8 == 0
     assert reset == known["Reset_Handler"] | 1 and nmi == known["Nmi_Handler"] | 1
+    fast = board.hal.name in ("rp2", "stm32l4")
+    assert ("\tstr" in disassembled(loader.elf, "boot_clock")) == fast
     # The flash of an L4 raises it.
     assert (known["Nmi_Handler"] != known["Fault_Handler"]) == (board.hal.name == "stm32l4")
 
