@@ -68,9 +68,10 @@ static volatile uint32_t *at(uint32_t address);
 {defines}
 #include "{header}"
 static struct {{ uint32_t address; volatile uint32_t value; uint32_t seen; }} file[] = {{{file}}};
-static struct {{ int from; uint32_t mask, is; int to; uint32_t field, becomes; int turns; }} rules[] =
-    {{{rules}}};
-enum {{ REGISTERS = sizeof file / sizeof *file, RULES = sizeof rules / sizeof *rules, LATE = 3 }};
+static struct {{
+    int from; uint32_t mask, is; int to; uint32_t field, becomes; int turns;
+}} rules[] = {{{rules}}};
+enum {{ REGISTERS = sizeof file / sizeof *file, RULES = sizeof rules / sizeof *rules, LATE = 20 }};
 static void look(void) {{
     for (int i = 0; i < REGISTERS; i++)
         if (file[i].value != file[i].seen)

@@ -153,6 +153,7 @@ def test_what_hello_says_of_updates() -> None:
         (["--board", "microbit"], "no model for the update: name one with `--model MODEL`"),
         (["--board", "microbit", "--model", "x", "-o", "y"], "--image-version N"),
         (["--board", "microbit", "--package", "y", "--model", "x"], "sent as it is"),
+        (["--board", "microbit", "--package", "y", "--target", "x"], "sent as it is"),
         (["--board", "microbit", "--package", "none.update"], "cannot read none.update"),
         (["--board", "microbi", "--model", "x"], "did you mean 'microbit'?"),
         (["--board", "microbit", "--model", "x", "--key", "none.key"], "cannot read key file none"),

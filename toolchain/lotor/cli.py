@@ -1115,6 +1115,7 @@ def _add_update(commands: _Commands) -> None:
     parser = commands.add("update", "give a board a new image over its serial line", _update)
     parser.add_argument("--board", help="the board's name (default: the default board)")
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
     _add_optimize(parser)
     _add_key(parser)
@@ -1136,7 +1137,7 @@ def _update(args: argparse.Namespace) -> Result:
 
     board = load_board(args.board or default_board())
     if args.package:
-        if args.model or args.key or args.image_version or args.allow_older:
+        if args.model or args.target or args.key or args.image_version or args.allow_older:
             raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
         done = update(board.name, Package.read(args.package))
         return Result(done.as_dict(), str(done), ok=done.confirmed)
@@ -1147,7 +1148,9 @@ def _update(args: argparse.Namespace) -> Result:
     key = read_key(args.key)
     version = args.image_version or next_version(board.name)
     with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
-        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
+        image = image_for(
+            board.name, args.model, args.target, args.ram, args.optimize, progress.advance
+        )
     package = package_of(board, image, version, args.allow_older, key)
     if args.output:
         package.write(args.output)
