@@ -32,7 +32,7 @@ def symbols(elf: Path) -> dict[str, int]:
 
 
 def disassembled(elf: Path, function: str) -> str:
-    command = ["arm-none-eabi-objdump", "-d", f"--disassemble={function}", elf]
+    command = ["arm-none-eabi-objdump", "-d", f"--disassemble={function}", str(elf)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 

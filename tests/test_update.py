@@ -370,8 +370,8 @@ def test_by_the_commands(lotor: Lotor, tmp_path: Path) -> None:
     arguments = ("--board", "microbit", "--key", key, "--model")
     assert lotor("flash", *arguments, models / "hil_tiny.tflite").returncode == 0
     try:
-        second = (*arguments, models / "hil_small.tflite", "--image-version", 2)
-        second += ("--target", "portable")
+        options = ("--image-version", 2, "--target", "portable")
+        second = (*arguments, models / "hil_small.tflite", *options)
         made = lotor("update", *second, "-o", package, "--json")
         assert made.returncode == 0 and json.loads(made.stdout)["signed"]
         done = lotor("update", "--board", "microbit", "--package", package, "--json")
