@@ -110,3 +110,16 @@ def test_a_board_passes_its_smoke_test_outside_the_checkout(
     assert all("has no camera" in reason for reason in skipped), skipped
     assert int(suite.attrib["tests"]) > len(skipped)
     assert suite.attrib["failures"] == suite.attrib["errors"] == "0"
+
+
+def test_a_board_of_ones_own_outside_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+    model = str(CHECKOUT / "hil_tests/hil_tiny.tflite")
+    _lotor(elsewhere, tmp_path, "new-board", "mine", "--from", "netduinoplus2")
+    assert (tmp_path / "mine.toml").is_file()
+    board = ("--board", "./mine.toml")
+    assert _lotor(elsewhere, tmp_path, "flash", *board, "--model", model).startswith("mine runs ")
+    try:
+        (entry,) = json.loads(_lotor(elsewhere, tmp_path, "boards", *board, "--json"))["boards"]
+        assert entry["running"]["models"] == ["hil_tiny"]
+    finally:
+        _lotor(elsewhere, tmp_path, "flash", *board, "--stop")

@@ -5,8 +5,8 @@
 
 #if !LOTOR_CAMERA_SYNTHETIC
 
-/* 16 MHz / 6, and by 4 more for a small frame: an nRF52 has 96 cycles for each byte. Slower, and a
-   row would last longer than the UART's FIFO. */
+/* At least. 16 MHz / 6, and by 4 more for a small frame: an nRF52 has 96 cycles for each byte of an
+   OmniVision. Slower, and a row would last longer than the UART's FIFO. */
 enum { DIVIDER = 6 };
 /* Until an OmniVision shows what its registers say (OV7670 data sheet, AC characteristics: tS:REG).
  */
@@ -37,7 +37,7 @@ camera_error camera_start(void) {
     const sensor_mode mode = {.width = LOTOR_CAMERA_WIDTH,
                               .height = LOTOR_CAMERA_HEIGHT,
                               .format = (pixel_format)LOTOR_CAMERA_FORMAT,
-                              .divider = DIVIDER};
+                              .divider = sensor_divider(own_sensor(), DIVIDER)};
     hal_camera_init(); /* without a clock a sensor does not answer */
     const sensor_bus bus = sccb_bus(&wires);
     state.started = hal_ticks();

@@ -97,8 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     args = _parser().parse_args(argv)
     try:
-        if str(getattr(args, "board", "")).endswith(".toml"):
-            args.board = _board_file(args.board)
+        for option in ("board", "like"):
+            if str(getattr(args, option, "")).endswith(".toml"):
+                setattr(args, option, _board_file(getattr(args, option)))
         result: Result = args.run(args)
         if result.data is not None:
             _print(json.dumps(result.data, indent=2) if args.json else result.text)
@@ -230,10 +231,11 @@ def _benchmark(args: argparse.Namespace) -> Result:
 def _add_boards(commands: _Commands) -> None:
     parser = commands.add("boards", "all boards, and what runs where", _boards)
     parser.add_argument("--check", action="store_true", help="check all board files instead")
+    parser.add_argument("--board", help="this one alone; --check has them all, and this file")
 
 
 def _boards(args: argparse.Namespace) -> Result:
-    from lotor.board import check_boards, list_boards
+    from lotor.board import check_boards, list_boards, load_board
     from lotor.device.inventory import as_text, inventory
 
     if args.check:
@@ -241,7 +243,9 @@ def _boards(args: argparse.Namespace) -> Result:
         names = list_boards()
         text = "\n".join(mistakes) or f"{len(names)} board files are right"
         return Result({"boards": names, "mistakes": mistakes}, text, ok=not mistakes)
-    entries = inventory()
+    if args.board:
+        load_board(args.board)
+    entries = [entry for entry in inventory() if args.board in (None, entry.board.name)]
     return Result({"boards": [entry.as_dict() for entry in entries]}, as_text(entries))
 
 
@@ -904,7 +908,9 @@ def _monitor(args: argparse.Namespace) -> Result:
 def _add_new_board(commands: _Commands) -> None:
     parser = commands.add("new-board", "begin a board file, with what each key means", _new_board)
     parser.add_argument("name", help="of the board, and of its file")
-    parser.add_argument("--from", dest="like", metavar="BOARD", help="take its values")
+    parser.add_argument(
+        "--from", dest="like", metavar="BOARD", help="take the values of a board, or of a file"
+    )
     parser.add_argument("--family", help="take what boards of this chip family share")
     parser.add_argument("--chip", help="its name")
     parser.add_argument("--target", help="the core, e.g. cortex-m4")
@@ -1115,6 +1121,7 @@ def _add_update(commands: _Commands) -> None:
     parser = commands.add("update", "give a board a new image over its serial line", _update)
     parser.add_argument("--board", help="the board's name (default: the default board)")
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
     _add_optimize(parser)
     _add_key(parser)
@@ -1136,7 +1143,7 @@ def _update(args: argparse.Namespace) -> Result:
 
     board = load_board(args.board or default_board())
     if args.package:
-        if args.model or args.key or args.image_version or args.allow_older:
+        if args.model or args.target or args.key or args.image_version or args.allow_older:
             raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
         done = update(board.name, Package.read(args.package))
         return Result(done.as_dict(), str(done), ok=done.confirmed)
@@ -1147,7 +1154,9 @@ def _update(args: argparse.Namespace) -> Result:
     key = read_key(args.key)
     version = args.image_version or next_version(board.name)
     with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
-        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
+        image = image_for(
+            board.name, args.model, args.target, args.ram, args.optimize, progress.advance
+        )
     package = package_of(board, image, version, args.allow_older, key)
     if args.output:
         package.write(args.output)
