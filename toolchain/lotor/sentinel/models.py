@@ -37,7 +37,7 @@ class Opened:
             )
         self.file, self.name = file, file.name
         self.chosen: Chosen = read_chosen(file)
-        self._classifier = HostClassifier(file)
+        self._classifier = HostClassifier(file, "native")
         self.labels: Sequence[str] = self._classifier.labels
         self.person = self.labels.index(PERSON) if PERSON in self.labels else None
         self.asked = 0
