@@ -13,7 +13,7 @@ SHELL := /bin/bash
 export PYTHONNOUSERSITE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-hil setup-dev demo test test-full train-smoke image flash hil bench bench-mcu conformance lint format clean
+.PHONY: help setup setup-hil setup-dev demo test test-full train-smoke image flash hil bench bench-mcu bench-sentinel conformance lint format clean
 
 help:  ## list these commands
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
@@ -53,6 +53,9 @@ hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
 
 bench: setup-dev  ## measured comparisons, each printing ratios from one run
 	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(bin)/python $$script; done
+
+bench-sentinel: setup-dev  ## frames a second, start-up and memory of the sentinel on one core
+	@$(bin)/python benchmarks/sentinel.py
 
 bench-mcu: setup-dev  ## instructions, RAM and flash on every emulated core; writes docs/performance.md
 	@$(bin)/python benchmarks/mcu.py -o docs/performance.md

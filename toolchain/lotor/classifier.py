@@ -95,12 +95,12 @@ class _Borders:
 
 
 class HostClassifier(_Borders):
-    """The generated C on this machine."""
+    """The generated C on this machine; `target`: see `lotor.host.load`."""
 
-    def __init__(self, model: ModelFile) -> None:
+    def __init__(self, model: ModelFile, target: str = "host") -> None:
         from lotor.host import load
 
-        self.host = load(model.path)
+        self.host = load(model.path, target)
         super().__init__(model, self.host.compiled.graph)
 
     def infer(self, tensor: Array) -> Array:

@@ -37,7 +37,7 @@ class Opened:
             )
         self.file, self.name = file, file.name
         self.chosen: Chosen = read_chosen(file)
-        self._classifier = HostClassifier(file)
+        self._classifier = HostClassifier(file, "native")
         self.labels: Sequence[str] = self._classifier.labels
         self.person = self.labels.index(PERSON) if PERSON in self.labels else None
         self.asked = 0
@@ -77,6 +77,7 @@ class Models:
         self._rows = tuple((entry.when, opened[entry.name]) for entry in settings.model)
         self.opened = tuple(opened.values())
         self._veto: Opened | None = None
+        self._part = PERSON_SCORE
         self.veto: tuple[str, float] | None = None
         if settings.veto.model:
             file = find_model(settings.veto.model)
@@ -87,6 +88,7 @@ class Models:
             if settings.veto.threshold is not None:
                 threshold = settings.veto.threshold
             self.veto = (file.name, threshold)
+            self._part, _ = veto_threshold(file, views=True)
         elif any(model.person is not None for model in self.opened):
             first = next(model for model in self.opened if model.person is not None)
             self.veto = (first.name, PERSON_SCORE)
@@ -123,12 +125,19 @@ class Models:
             return LIKELY
         return LIKELY if opened.chosen.alarm is None else min(1.0, opened.chosen.alarm)
 
-    def person(self, image: Image) -> float | None:
-        """Return the veto model's score of a person on a whole BGR frame; None without one."""
-        if self._veto is None or self._veto.person is None:
+    def person(self, image: Image, box: Box | None = None) -> float | None:
+        """Return the veto model's score of a person on a BGR frame; None without such a model.
+
+        Args:
+            image: the frame.
+            box: a part of it. As more alarms come of parts, `lotor.veto` has another threshold for
+                them; scores are given on the whole frame's scale.
+        """
+        if self._veto is None or self._veto.person is None or self.veto is None:
             return None
         height, width = image.shape[:2]
-        return self._veto.score(image, (0, 0, width, height)).scores[PERSON]
+        score = self._veto.score(image, box or (0, 0, width, height)).scores[PERSON]
+        return score if box is None else rescaled(score, self._part, self.veto[1])
 
     def person_by(self, detection: Detection) -> float | None:
         """Return a model's own score of a person on the veto's scale; None without that label.

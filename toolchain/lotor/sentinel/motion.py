@@ -80,25 +80,32 @@ class MotionDetector:
         self._began = self._before = 0.0
         self._settle_until = self._settling_since = -1.0
 
-    def look(self, image: Image, monotonic: float, light: Light = Light.DAY) -> Motion:
+    def look(
+        self,
+        image: Image,
+        monotonic: float,
+        light: Light = Light.DAY,
+        small: Image | None = None,
+    ) -> Motion:
         """Take a frame in and say what moves on it.
 
         Args:
             image: BGR, uint8 [height, width, 3].
             monotonic: when it was taken, in seconds of a clock that never goes back.
             light: by which; in infrared, where all is grey, dark animals would pass for shadows.
+            small: the frame as `shrunk` makes it, where it is there already.
         """
+        small = shrunk(image) if small is None else small
         height, width = image.shape[:2]
         passed = monotonic - self._before
         if self._seen is None or self._size != (width, height) or passed > _GAP_S:
             self.restart()
             self._size = (width, height)
-            self._seen = self._unmasked()
+            self._seen = self._unmasked(small)
             self._began = self._before = monotonic
-            self._model.apply(self._small(image), learningRate=1.0)
+            self._model.apply(small, learningRate=1.0)
             return Motion(())
         self._before = monotonic
-        small = self._small(image)
         if monotonic < self._settle_until:
             self._model.apply(small, learningRate=0.5)
             return self._settled(monotonic)
@@ -131,20 +138,12 @@ class MotionDetector:
             rate = max(rate, min(0.1, passed / _WARM_S))
         return float(rate)
 
-    def _small(self, image: Image) -> Image:
-        height, width = image.shape[:2]
-        scale = min(1.0, WIDTH / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    def _unmasked(self) -> npt.NDArray[np.uint8]:
-        """Return where motion counts: uint8 [small height, small width], 255 there."""
-        width, height = self._size
-        scale = min(1.0, WIDTH / max(height, width))
-        w, h = max(1, round(width * scale)), max(1, round(height * scale))
-        seen = np.full((h, w), 255, np.uint8)
+    def _unmasked(self, small: Image) -> npt.NDArray[np.uint8]:
+        """Return where motion counts: uint8, of the small frame's size, 255 there."""
+        height, width = small.shape[:2]
+        seen = np.full((height, width), 255, np.uint8)
         for mask in self._masks:
-            corners = np.rint(mask * (w, h)).astype(np.int32)
+            corners = np.rint(mask * (width, height)).astype(np.int32)
             cv2.fillPoly(seen, [corners], (0,))
         return seen
 
@@ -168,6 +167,14 @@ class MotionDetector:
             x1, y1 = min(width, round((x + w) * across)), min(height, round((y + h) * down))
             boxes.append((int(x * across), int(y * down), int(x1), int(y1)))
         return tuple(boxes)
+
+
+def shrunk(image: Image) -> Image:
+    """Return a frame whose longer side has `WIDTH` pixels at most."""
+    height, width = image.shape[:2]
+    scale = min(1.0, WIDTH / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def crop_of(box: Box, width: int, height: int) -> Box:

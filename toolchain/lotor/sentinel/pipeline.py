@@ -6,6 +6,7 @@ Nothing is raised: what goes wrong is a line of `Scene.errors`, and then nothing
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import cv2
@@ -16,7 +17,7 @@ from lotor.preprocess import Image
 from lotor.sentinel import config
 from lotor.sentinel.light import LightMeter
 from lotor.sentinel.models import Models
-from lotor.sentinel.motion import REST_S, Motion, MotionDetector, crop_of
+from lotor.sentinel.motion import REST_S, Motion, MotionDetector, crop_of, shrunk
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
 from lotor.sentinel.tracks import Followed, Tracker, zones_of
 
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 LOOKS = 4
 """Parts of a frame that are shown to a model at most: what moves first, then what rests."""
+
+FAR = 0.25
+"""Share of the frame up to which a part that moves is shown to the veto model by itself, too."""
 
 _NOTHING = frozenset({"background", "none", "empty"})
 
@@ -57,10 +61,11 @@ class Pipeline:
         if self._size not in (None, image.shape[:2]):
             ended = self._tracker.end()  # its boxes are pixels of another frame
         self._size = image.shape[:2]
-        light = self._try("light", lambda: self._light.look(image), self._was)
+        small = self._try("frame", lambda: shrunk(image), image)
+        light = self._try("light", lambda: self._light.look(small), self._was)
         self._was = light
         motion = self._try(
-            "motion", lambda: self._motion.look(image, frame.monotonic, light), Motion(())
+            "motion", lambda: self._motion.look(image, frame.monotonic, light, small), Motion(())
         )
         if motion.blind:
             self._errors.append(
@@ -147,6 +152,11 @@ class Pipeline:
         failure: float | None = math.nan
         scores = [self._try("veto", lambda: self.models.person(image), failure)]
         scores += [self.models.person_by(detection) for detection in detections]
+        height, width = image.shape[:2]
+        for box in {detection.box for detection in detections}:
+            if (box[2] - box[0]) * (box[3] - box[1]) <= FAR * height * width:
+                ask = partial(self.models.person, image, box)
+                scores.append(self._try("veto", ask, failure))
         found = [score for score in scores if score is not None]
         if len(self._errors) > failed or any(math.isnan(score) for score in found):
             return math.nan

@@ -55,6 +55,8 @@ TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
         Target("host", "cc", _NATIVE, machine=platform.machine()),
+        # The same with the kernels that are fastest here; `host` has those that need least memory.
+        Target("native", "cc", _NATIVE, variants=("wide",), machine=platform.machine()),
         Target("portable", "cc", machine=platform.machine()),
         _cortex_m("cortex-m0plus", "cortex-m0plus", variants=("v6m",)),
         _cortex_m("cortex-m3", "cortex-m3", variants=("v7m",)),

@@ -23,6 +23,7 @@ from lotor.targets import (
     conv_2d_helium,
     conv_2d_v6m,
     conv_2d_v7m,
+    conv_2d_wide,
     depthwise_conv_2d_dsp,
     depthwise_conv_2d_dsp_general,
     depthwise_conv_2d_helium,
@@ -31,6 +32,7 @@ from lotor.targets import (
     depthwise_conv_2d_v6m_general,
     depthwise_conv_2d_v7m,
     depthwise_conv_2d_v7m_general,
+    depthwise_conv_2d_wide,
     dsp_general,
     dsp_int4,
     fully_connected_dsp,
@@ -371,6 +373,8 @@ _FASTER: tuple[Variant, ...] = (
         ("pointwise", "lanes", *_GENERAL),
         general=True,
     ),
+    Variant("conv_2d", "wide", conv_2d_wide.pack, conv_2d_wide.clearances),
+    Variant("depthwise_conv_2d", "wide", depthwise_conv_2d_wide.pack, conv_2d_wide.clearances),
 )
 
 
