@@ -304,7 +304,7 @@ class _Reader:
     def _read(self, source: Source) -> None:
         capture, clock = self._capture, self._capture.clock
         begin = clock.now(), clock.monotonic()
-        while source.grab():
+        while not self.ended.is_set() and source.grab():
             now, monotonic = clock.now(), clock.monotonic()
             self._seen = monotonic
             if source.at is not None:
