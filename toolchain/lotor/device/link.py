@@ -52,6 +52,7 @@ class Request(IntEnum):
     CAMERA_DATA = 0x15
     WATCH = 0x16
     EVENTS = 0x17
+    FRAME = 0x18
 
 
 class ErrorCode(IntEnum):

@@ -70,6 +70,7 @@ _REPEATABLE = {
     Request.CAMERA_DATA,
     Request.WATCH,
     Request.EVENTS,
+    Request.FRAME,
 }
 _MENDS: dict[int, str] = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
