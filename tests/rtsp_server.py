@@ -6,11 +6,15 @@ ENCODING is h264 or jpeg.
 
 import sys
 
-import gi
+import gi  # type: ignore[import-not-found]
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import (  # type: ignore[import-not-found]  # noqa: E402
+    GLib,
+    Gst,
+    GstRtspServer,
+)
 
 ENCODERS = {
     "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=5 ! rtph264pay name=pay0",

@@ -638,7 +638,7 @@ class FakeRos:
             assert "-" not in node_name
             return Node()
 
-        for name, parts in {
+        modules: dict[str, dict[str, object]] = {
             "rclpy": {"init": init, "create_node": create_node},
             "rclpy.context": {"Context": Context},
             "rclpy.executors": {"SingleThreadedExecutor": SingleThreadedExecutor},
@@ -648,7 +648,8 @@ class FakeRos:
                 "Image": type("Image", (), {}),
                 "CompressedImage": type("CompressedImage", (), {}),
             },
-        }.items():
+        }
+        for name, parts in modules.items():
             module = types.ModuleType(name)
             module.__dict__.update(parts)
             monkeypatch.setitem(sys.modules, name, module)

@@ -31,6 +31,7 @@ static const handler handlers[] = {
     [0x14] = camera_frame_request, [0x15] = camera_data_request,
 #endif
     [0x16] = watch_request,        [0x17] = events_request,      [0x18] = output_request,
+    [0x19] = frame_request,
 #endif
 #ifdef LOTOR_UPDATE
     [0x0D] = update_begin_request, [0x0E] = update_data_request, [0x0F] = update_finish_request,

@@ -112,6 +112,25 @@ link_error output_request(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
+link_error frame_request(const request *r, writer *answer) {
+    if (r->length != 6)
+        return ERROR_LENGTH;
+    const uint32_t offset = get_u32(r->payload), bytes = get_u16(r->payload + 4);
+    if (bytes > FRAME_MAX_DATA || offset > sizeof camera_frame ||
+        bytes > sizeof camera_frame - offset)
+        return ERROR_RANGE;
+    camera_stamp stamp;
+    if (!camera_has(&stamp))
+        return ERROR_NOT_READY;
+    put_u32(answer, stamp.number);
+    put_u64(answer, stamp.time_ms);
+    put_bytes(answer, camera_frame + offset, bytes);
+    /* Whoever only asks for the number holds nothing up. */
+    if (bytes)
+        watch_hold(offset + bytes < sizeof camera_frame);
+    return ERROR_NONE;
+}
+
 void put_camera(writer *answer) {
     const size_t start = tagged_begin(answer, 30);
     put_u8(answer, LOTOR_CAMERA_KIND);

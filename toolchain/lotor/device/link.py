@@ -53,6 +53,7 @@ class Request(IntEnum):
     WATCH = 0x16
     EVENTS = 0x17
     OUTPUT = 0x18
+    FRAME = 0x19
 
 
 class ErrorCode(IntEnum):

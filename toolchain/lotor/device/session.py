@@ -71,6 +71,7 @@ _REPEATABLE = {
     Request.WATCH,
     Request.EVENTS,
     Request.OUTPUT,
+    Request.FRAME,
 }
 _MENDS: dict[int, str] = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",

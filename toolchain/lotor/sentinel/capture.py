@@ -199,10 +199,12 @@ class Capture:
                 return
             self.clock.wait(self.wake, min(left, _LONG))
 
-    def _tell(self, well: bool, text: str = "") -> None:
-        """Report a state, unless it is the last one."""
+    def _tell(self, well: bool, text: str = "", reader: "_Reader | None" = None) -> None:
+        """Report a state, unless it is the last one, or of a reader that was given up."""
         text = " ".join(redact(text).split())
         with self._telling:
+            if reader is not None and self._reader is not reader:
+                return
             if self._told == (well, text) or self._stop.is_set():
                 return
             self._told = well, text
@@ -236,10 +238,7 @@ class Capture:
 
     def well(self, reader: "_Reader", text: str = "") -> None:
         """Tell that the camera delivers; with a text, that something is wrong with its pictures."""
-        with self._there:
-            if self._reader is not reader:
-                return
-        self._tell(not text, text)
+        self._tell(not text, text, reader)
 
 
 class _Reader:
@@ -304,7 +303,7 @@ class _Reader:
     def _read(self, source: Source) -> None:
         capture, clock = self._capture, self._capture.clock
         begin = clock.now(), clock.monotonic()
-        while source.grab():
+        while not self.ended.is_set() and source.grab():
             now, monotonic = clock.now(), clock.monotonic()
             self._seen = monotonic
             if source.at is not None:

@@ -182,7 +182,9 @@ def open_source(
 
         return PiCamera(opening)
     if kind == "board":
-        raise LotorError("frames of a board cannot be had yet")
+        from lotor.sentinel.sources.board import BoardCamera
+
+        return BoardCamera(opening)
     if kind == "ros2":
         from lotor.sentinel.sources.ros2 import Topic
 

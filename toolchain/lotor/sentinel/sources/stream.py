@@ -1,5 +1,6 @@
 """A network camera: RTSP, MJPEG, HLS and whatever else OpenCV's FFmpeg opens by its address."""
 
+import os
 import socket
 from urllib.parse import urlsplit
 
@@ -20,7 +21,8 @@ _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 class Stream(Source):
     """`rtsp://`, `rtsps://`, `http://` or `https://`; RTSP runs over TCP.
 
-    OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment is heeded, e.g. `rtsp_transport;udp`.
+    OPENCV_FFMPEG_CAPTURE_OPTIONS in the environment replaces what is asked of FFmpeg, e.g.
+    `rtsp_transport;udp`.
 
     Raises:
         LotorError: it does not open; says which step failed, without the address's secrets.
@@ -29,6 +31,8 @@ class Stream(Source):
     def __init__(self, opening: Opening) -> None:
         self._url = opening.camera.source
         self.where = redact(self._url)
+        # FFmpeg need not find out the rate: the first picture then comes seconds earlier.
+        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|fpsprobesize;1")
         limits = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_S * 1000)),
             *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_S * 1000)),

@@ -20,6 +20,8 @@ class Webcam(Source):
         LotorError: no such device (lists those there are), no permission, busy, or no camera.
     """
 
+    silent_s = 15.0  # OpenCV itself gives up after 10
+
     def __init__(self, opening: Opening) -> None:
         source, (width, height) = opening.camera.source, opening.camera.size
         self._path = f"/dev/video{int(source)}" if source.isdecimal() else source
