@@ -57,14 +57,14 @@ def test_the_pitch_of_a_bark_rises_and_falls() -> None:
     one = bark._one(0.25, 1.0, np.random.default_rng(1))
 
     def pitch(at: float) -> float:
-        part = one[int(at * len(one)) :][:900]
+        part = one[int(at * len(one)) :][:700]
         part = part - part.mean()
         echo = np.correlate(part, part, "full")[len(part) - 1 :]
-        low, high = int(bark.RATE / 1100), int(bark.RATE / 180)
+        low, high = int(bark.RATE / 1000), int(bark.RATE / 300)
         return bark.RATE / (low + int(np.argmax(echo[low:high])))
 
-    start, top, end = pitch(0.0), pitch(0.22), pitch(0.75)
-    assert start < top > end
+    start, top, end = pitch(0.0), pitch(0.34), pitch(0.75)
+    assert 400 < start < 650 < top < 800 and 350 < end < 550
 
 
 def test_the_command_writes_a_wav(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_a_machine_without_sound_says_so(tmp_path: Path) -> None:
     """Lest a deterrent is silent, and recorded as done."""
     if Path("/proc/asound/cards").exists():
         pytest.skip("this machine has a sound device")
-    with pytest.raises(LotorError, match="no sound device"):
+    with pytest.raises(LotorError, match=r"no sound device|is there a sound device\?"):
         Sound("s", Options(), tmp_path).on(CAUSE, 1)
 
 
@@ -142,11 +142,13 @@ def test_mistakes(tmp_path: Path) -> None:
         Sound("s", Options(volume=2), tmp_path)
     (tmp_path / "text.mp3").write_text("no sound")
     broken = Sound("s", Options("text.mp3", device="null"), tmp_path)
-    with pytest.raises(LotorError, match="action 's': cannot play"):
+    with pytest.raises(
+        LotorError, match="action 's': cannot play text.mp3 .*failed to init decoder"
+    ):
         broken.on(CAUSE, 1)
     write(tmp_path / "empty.wav", np.zeros(0))
     empty = Sound("s", Options("empty.wav", device="null"), tmp_path)
-    with pytest.raises(LotorError, match="action 's'"):
+    with pytest.raises(LotorError, match=r"empty.wav is empty"):
         empty.on(CAUSE, 1)
     with pytest.raises(LotorError, match="there is no sound device 'trumpet'"):
         Sound("s", Options(device="trumpet"), tmp_path).on(CAUSE, 1)
