@@ -33,6 +33,8 @@ int main(void) {
         if (what == 't') now += first, outputs_poll();
         if (what == 'o') printf("on %d\\n", (int)outputs_on((uint8_t)first, (uint32_t)second));
         if (what == 'f') outputs_all_off();
+        if (what == 'x') outputs_off((uint8_t)first);
+        if (what == 'm') printf("left %u\\n", (unsigned)outputs_left_ms((uint8_t)first));
         if (what == 'l') printf("lit %u\\n", (unsigned)outputs_lit());
     }
     printf("longest %u\\n", (unsigned)outputs_longest_ms());
@@ -99,6 +101,20 @@ def test_switching_off_early_is_no_way_around_the_rest(chip: Path) -> None:
     lines = [f"t {ms(2000)} 0", "o 0 400", f"t {ms(10)} 0", "f 0 0", "o 0 400", f"t {ms(1999)} 0"]
     answers = [line[1] for line in run(chip, *lines, "o 0 400") if line[0] == "on"]
     assert answers == ["1", "0", "0"]
+
+
+def test_one_is_switched_off_by_itself(chip: Path) -> None:
+    lines = [f"t {ms(2000)} 0", "o 0 400", "o 1 90", "x 1 0", "l 0 0", "x 0 0", "l 0 0", "x 0 0"]
+    said = run(chip, *lines, "x 9 0", "o 0 400", f"t {ms(2000)} 0", "o 0 400")
+    assert [line[1] for line in said if line[0] == "lit"] == ["1", "0"]
+    assert [line[1] for line in said if line[0] == "on"] == ["1", "1", "0", "1"]
+
+
+def test_how_long_it_is_still_on(chip: Path) -> None:
+    lines = [f"t {ms(2000)} 0", "m 0 0", "o 0 9999", "m 0 0", f"t {ms(200)} 0", "m 0 0"]
+    lines += [f"t {ms(299)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0"]
+    left = [line[1] for line in run(chip, *lines, "m 7 0") if line[0] == "left"]
+    assert left == ["0", "500", "300", "1", "1", "0", "0"]
 
 
 def test_an_output_that_is_on_at_low(chip: Path) -> None:

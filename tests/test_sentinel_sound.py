@@ -143,7 +143,7 @@ def test_mistakes(tmp_path: Path) -> None:
     (tmp_path / "text.mp3").write_text("no sound")
     broken = Sound("s", Options("text.mp3", device="null"), tmp_path)
     with pytest.raises(
-        LotorError, match="action 's': cannot play text.mp3 .*failed to init decoder"
+        LotorError, match=r"action 's': cannot play text.mp3 .*failed to init decoder"
     ):
         broken.on(CAUSE, 1)
     write(tmp_path / "empty.wav", np.zeros(0))
