@@ -398,6 +398,25 @@ def test_at_the_start_everything_is_switched_off_first() -> None:
     guard.close()
 
 
+def test_who_wants_to_act_at_once_waits_until_everything_is_off() -> None:
+    """As a command does that tries an action and ends."""
+    clock = SetClock(START)
+    lamp = Lamp(clock)
+    slow, plain = threading.Event(), lamp.off
+
+    def off() -> None:
+        slow.wait(20)
+        plain()
+
+    lamp.off = off  # type: ignore[method-assign]
+    guard = Guard([(action(), lamp)], clock, lambda message: None, lambda act: None)
+    assert not guard.settle(0.01)
+    threading.Timer(0.05, slow.set).start()
+    assert guard.settle(20)
+    assert guard.test("lamp", "a test").result == "running"
+    guard.close()
+
+
 def test_closing_switches_off(garden: Garden) -> None:
     garden.fire("lamp")
     garden.guard.close()
