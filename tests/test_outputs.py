@@ -117,6 +117,59 @@ def test_how_long_it_is_still_on(chip: Path) -> None:
     assert left == ["0", "500", "300", "1", "1", "0", "0"]
 
 
+TALK = """
+#include <stdio.h>
+#include "hal/hal.h"
+#include "src/log.h"
+#include "src/profile.h"
+#include "src/server.h"
+#include "watch/outputs.h"
+#include "watch/requests_watch.h"
+#include "watch/watch.h"
+#define STUB(name) link_error name(const request *r, writer *a) { (void)r; (void)a; return 0; }
+STUB(hello_request) STUB(select_request) STUB(load_request) STUB(run_request) STUB(read_request)
+STUB(self_test_request) STUB(profile_request) STUB(statistics_request) STUB(log_level_request)
+STUB(reset_request) STUB(echo_request) STUB(camera_frame_request) STUB(camera_data_request)
+STUB(watch_request) STUB(events_request) STUB(output_request)
+void put_camera(writer *answer) { (void)answer; }
+void device_after_answer(void) {}
+void model_select(uint8_t index, bool paint) { (void)index; (void)paint; }
+void profile_calibrate(void) {}
+void log_text(uint8_t level, const char *text) { (void)level; (void)text; }
+const char lotor_version[] = "1";
+bool watch_running(void) { return false; }
+void watch_poll(void) {}
+void hal_uart_write(const uint8_t *data, size_t bytes) { (void)data; (void)bytes; }
+void hal_output_init(uint32_t pin, bool level) { (void)pin; (void)level; }
+void hal_output_set(uint32_t pin, bool level) { (void)pin; (void)level; }
+static uint64_t now;
+uint64_t hal_ticks(void) { return now; }
+static long left = 200000;
+int hal_uart_read(void) { now += 678; return left-- > 0 ? 0x55 : -1; } /* 115200 baud */
+int main(void) {
+    outputs_init();
+    now += 10u * LOTOR_TICKS;
+    const bool on = outputs_on(0, 500);
+    server_poll();
+    printf("%d %u %u\\n", (int)on, (unsigned)outputs_lit(), (unsigned)outputs_longest_ms());
+}
+"""
+
+
+def test_a_host_that_never_stops_talking_keeps_nothing_on(chip: Path) -> None:
+    """Bytes that are no frame, without a gap, for 17 seconds."""
+    folder, firmware = chip.parent, resource("firmware")
+    (folder / "lotor_config.h").write_text("#define LOTOR_DATA_BYTES 1024\n")
+    (folder / "talk.c").write_text(TALK.replace("LOTOR_TICKS", str(TICKS)))
+    sources = ["src/server.c", "src/frame.c", "src/crc32.c", "watch/outputs.c"]
+    flags = [*WARNINGS, "-DLOTOR_CAMERA", f"-I{folder}", f"-I{firmware}"]
+    flags += [f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"]
+    paths = [folder / "talk.c", folder / "lotor_watch.c", *(firmware / name for name in sources)]
+    subprocess.run(["cc", *flags, *map(str, paths), "-o", folder / "talk"], check=True)
+    said = subprocess.run([folder / "talk"], capture_output=True, text=True, check=True).stdout
+    assert said == "1 0 500\n"
+
+
 def test_an_output_that_is_on_at_low(chip: Path) -> None:
     said = run(chip, f"t {ms(10)} 0", "o 1 50", f"t {ms(50)} 0", "o 2 50", "o 7 50", "o 1 0")
     levels = [line[2] for line in said if line[:2] in (["set", "40"], ["init", "40"])]

@@ -1,8 +1,11 @@
 """The guard: nothing is on without a record, for too long, while disarmed, or near a person."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -424,6 +427,42 @@ def test_closing_switches_off(garden: Garden) -> None:
     assert lamp.since is None and lamp.closed
     assert garden.noted[-1].why == "the sentinel ends"
     assert garden.guard.fire(receipt("lamp"), ["lamp"], CAUSE)[0].result == "refused"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from lotor.sentinel.clock import SystemClock
+from lotor.sentinel.config import Action
+from lotor.sentinel.guard import Guard
+
+class Lamp:
+    def say(self, text):
+        with open(sys.argv[1], "a") as file:
+            file.write(text + " ")
+    def on(self, cause, seconds):
+        self.say("on")
+    def off(self):
+        self.say("off")
+    def close(self):
+        self.say("close")
+
+guard = Guard([(Action("lamp", "lamp", dry_run=False), Lamp())], SystemClock(), print, print)
+assert guard.settle(20)
+guard.test("lamp", "a test")
+while "on" not in Path(sys.argv[1]).read_text().split():
+    pass
+END
+"""
+
+
+@pytest.mark.parametrize("end", ["raise ValueError('an error')", "sys.exit()", ""])
+def test_however_the_program_ends_everything_is_off(tmp_path: Path, end: str) -> None:
+    said = tmp_path / "said"
+    command = [sys.executable, "-c", PROGRAM.replace("END", end), str(said)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == int("raise" in end), done.stderr
+    assert said.read_text().split() == ["off", "on", "off", "close"]
 
 
 def test_an_error_of_the_timer_itself_ends_everything(

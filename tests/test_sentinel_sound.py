@@ -4,6 +4,7 @@ import time
 import wave
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +133,20 @@ def test_a_machine_without_sound_says_so(tmp_path: Path) -> None:
     if Path("/proc/asound/cards").exists():
         pytest.skip("this machine has a sound device")
     with pytest.raises(LotorError, match=r"no sound device|is there a sound device\?"):
+        Sound("s", Options(), tmp_path).on(CAUSE, 1)
+
+
+def test_the_silent_device_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing else works miniaudio plays to nothing by itself."""
+    real = miniaudio.PlaybackDevice
+
+    def silent(*given: Any, **more: Any) -> Any:
+        return real(*given, **{**more, "backends": [miniaudio.Backend.NULL]})
+
+    monkeypatch.setattr(miniaudio, "PlaybackDevice", silent)
+    with pytest.raises(LotorError, match="this machine has no sound device"):
         Sound("s", Options(), tmp_path).on(CAUSE, 1)
 
 
