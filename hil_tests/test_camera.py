@@ -96,6 +96,18 @@ def test_nonsense_starts_nothing(board: Session) -> None:
     with pytest.raises(DeviceError):
         board.request(Request.EVENTS, b"")
     assert not Watching(board).state().running
+    count = len(board.hello().outputs)
+    for payload, code in (
+        (b"\0", ErrorCode.BAD_PAYLOAD),
+        (bytes(6), ErrorCode.BAD_PAYLOAD),
+        (struct.pack("<BI", count, 1), ErrorCode.BAD_INDEX),
+        (struct.pack("<BI", 255, 0), ErrorCode.BAD_INDEX),
+    ):
+        with pytest.raises(DeviceError) as refusal:
+            board.request(Request.OUTPUT, payload)
+        assert refusal.value.code == code, payload
+    for index in range(count):
+        assert board.output(index, 0) == 0
     first, following = struct.unpack("<II", board.request(Request.EVENTS, b"\xff" * 4))
     assert first <= following
 

@@ -1,8 +1,11 @@
 """The guard: nothing is on without a record, for too long, while disarmed, or near a person."""
 
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -76,6 +79,14 @@ def receipt(*actions: str, acts: bool = True) -> Receipt:
     return Receipt(decision, STORED)
 
 
+def wait(until: Callable[[], bool]) -> None:
+    """Wait for another thread."""
+    end = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 class Garden:
     """A guard over lamps, and all that it tells."""
 
@@ -96,18 +107,17 @@ class Garden:
 
     def settle(self) -> None:
         """Wait until nothing is to be done at this time; who hangs is not waited for."""
-        until = time.monotonic() + 20
         guard = self.guard
-        while time.monotonic() < until:
+
+        def rests() -> bool:
             with guard._lock:
                 now = self.clock.monotonic()
                 switches = guard._switches.values()
                 busy = sum(switch.on_calls + len(switch.off_calls) for switch in switches)
                 due = any(guard._due(switch, now) for switch in switches)
-            if not due and busy == sum(lamp.hanging for lamp in self.lamps.values()):
-                return
-            time.sleep(0.001)
-        raise AssertionError("the guard does not come to rest")
+            return not due and busy == sum(lamp.hanging for lamp in self.lamps.values())
+
+        wait(rests)
 
     def advance(self, seconds: float, step: float = 0.25) -> None:
         end = self.clock.monotonic() + seconds
@@ -117,8 +127,7 @@ class Garden:
 
     def release(self, lamp: Lamp) -> None:
         lamp.hang.set()
-        while lamp.hanging:
-            time.sleep(0.001)
+        wait(lambda: not lamp.hanging)
         self.settle()
 
     def fire(self, *names: str) -> Act:
@@ -230,6 +239,7 @@ def test_a_start_that_hangs_is_cut_off(garden: Garden) -> None:
     garden.advance(8)
     assert lamp.times == [(0, 5)]  # the longest time on, from the call of `on`
     assert garden.results("lamp")[-1][0] == "failed"
+    wait(lambda: "action lamp" in garden.health)
     assert not garden.health["action lamp"].well
     assert garden.fire("lamp").why == "it is not known to be off yet"
     garden.release(lamp)  # it goes on now, late
@@ -237,6 +247,42 @@ def test_a_start_that_hangs_is_cut_off(garden: Garden) -> None:
     assert garden.fire("lamp").result == "running"
     garden.advance(4)
     assert garden.health["action lamp"].well
+
+
+def test_an_end_that_was_asked_for_before_the_start_came_back_proves_nothing() -> None:
+    """`off` hangs beside a hanging `on`, which then goes on; the next `off` fails."""
+    clock, told = SetClock(START), list[Message]()
+    lamp = Lamp(clock)
+    guard = Guard([(action(), lamp)], clock, told.append, lambda act: None)
+    wait(lambda: guard.settled)
+    guard.arm(True, "a test")
+    lamp.hang.clear()
+    guard.fire(receipt("lamp"), ["lamp"], CAUSE)
+    wait(lambda: lamp.hanging == 1)
+    slow, plain, called = threading.Event(), lamp.off, list[int]()
+
+    def off() -> None:
+        called.append(1)
+        if len(called) == 1:
+            plain()
+            slow.wait(20)
+        elif len(called) == 2:
+            raise OSError("no answer")
+        else:
+            plain()
+
+    lamp.off = off  # type: ignore[method-assign]
+    guard.veto("a person is seen", 1)
+    wait(lambda: len(called) == 1)
+    lamp.hang.set()
+    wait(lambda: any(isinstance(m, HealthChanged) for m in told))
+    slow.set()
+    wait(lambda: not guard._switches["lamp"].off_calls)
+    assert lamp.since is not None and not guard.settled
+    clock.advance(1)
+    wait(lambda: guard.settled)
+    assert lamp.since is None
+    guard.close()
 
 
 @pytest.mark.parametrize(
@@ -248,6 +294,7 @@ def test_a_start_that_fails_is_switched_off(garden: Garden, error: BaseException
     garden.fire("lamp")
     assert lamp.times == [(0, 0)]
     assert garden.results("lamp")[-1][0] == "failed"
+    wait(lambda: "action lamp" in garden.health)
     assert not garden.health["action lamp"].well and not garden.health["action lamp"].blocks
 
 
@@ -344,15 +391,32 @@ def test_at_the_start_everything_is_switched_off_first() -> None:
     told: list[Message] = []
     guard = Guard([(action(), lamp)], clock, told.append, lambda act: None)
     guard.arm(True, "a test")
-    while not told:
-        time.sleep(0.001)
+    wait(lambda: bool(told))
     (act,) = guard.fire(receipt("lamp"), ["lamp"], CAUSE)
     assert act.why == "it is not known to be off yet" and guard.running == ("lamp",)
     lamp.fail_off = None
     clock.advance(1)
-    while not guard.settled:
-        time.sleep(0.001)
+    wait(lambda: guard.settled)
     assert lamp.since is None
+    guard.close()
+
+
+def test_who_wants_to_act_at_once_waits_until_everything_is_off() -> None:
+    """As a command does that tries an action and ends."""
+    clock = SetClock(START)
+    lamp = Lamp(clock)
+    slow, plain = threading.Event(), lamp.off
+
+    def off() -> None:
+        slow.wait(20)
+        plain()
+
+    lamp.off = off  # type: ignore[method-assign]
+    guard = Guard([(action(), lamp)], clock, lambda message: None, lambda act: None)
+    assert not guard.settle(0.01)
+    threading.Timer(0.05, slow.set).start()
+    assert guard.settle(20)
+    assert guard.test("lamp", "a test").result == "running"
     guard.close()
 
 
@@ -363,6 +427,42 @@ def test_closing_switches_off(garden: Garden) -> None:
     assert lamp.since is None and lamp.closed
     assert garden.noted[-1].why == "the sentinel ends"
     assert garden.guard.fire(receipt("lamp"), ["lamp"], CAUSE)[0].result == "refused"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from lotor.sentinel.clock import SystemClock
+from lotor.sentinel.config import Action
+from lotor.sentinel.guard import Guard
+
+class Lamp:
+    def say(self, text):
+        with open(sys.argv[1], "a") as file:
+            file.write(text + " ")
+    def on(self, cause, seconds):
+        self.say("on")
+    def off(self):
+        self.say("off")
+    def close(self):
+        self.say("close")
+
+guard = Guard([(Action("lamp", "lamp", dry_run=False), Lamp())], SystemClock(), print, print)
+assert guard.settle(20)
+guard.test("lamp", "a test")
+while "on" not in Path(sys.argv[1]).read_text().split():
+    pass
+END
+"""
+
+
+@pytest.mark.parametrize("end", ["raise ValueError('an error')", "sys.exit()", ""])
+def test_however_the_program_ends_everything_is_off(tmp_path: Path, end: str) -> None:
+    said = tmp_path / "said"
+    command = [sys.executable, "-c", PROGRAM.replace("END", end), str(said)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == int("raise" in end), done.stderr
+    assert said.read_text().split() == ["off", "on", "off", "close"]
 
 
 def test_an_error_of_the_timer_itself_ends_everything(
@@ -376,9 +476,7 @@ def test_an_error_of_the_timer_itself_ends_everything(
     with monkeypatch.context() as patch:
         patch.setattr(garden.guard, "_turn", broken)
         garden.clock.advance(0.1)
-        until = time.monotonic() + 10
-        while garden.lamps["lamp"].since is not None and time.monotonic() < until:
-            time.sleep(0.01)
+        wait(lambda: garden.lamps["lamp"].since is None)
     garden.settle()
     assert garden.lamps["lamp"].since is None
     assert garden.health["guard"].blocks

@@ -87,7 +87,7 @@ class Guard:
     """Switches actions on and off.
 
     It is disarmed at first. Everything may be called from any thread, and none of it waits for a
-    device but `close`.
+    device but `settle` and `close`.
 
     Args:
         actions: each action of the configuration with its device (`actions.load`).
@@ -133,6 +133,15 @@ class Guard:
         """Whether everything is known to be off and no device owes an answer."""
         with self._lock:
             return all(switch.settled for switch in self._switches.values())
+
+    def settle(self, wait_s: float) -> bool:
+        """Wait, in real time, until everything is known to be off; return whether it is.
+
+        At the start that takes as long as devices take to be switched off; an action that is set
+        off before is refused.
+        """
+        with self._lock:
+            return self._lock.wait_for(lambda: self.settled, wait_s)
 
     def arm(self, armed: bool, by: str) -> None:
         """Let decisions act, or no longer; what runs ends at once when disarmed."""

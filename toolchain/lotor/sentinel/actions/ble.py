@@ -149,10 +149,7 @@ class BleRobot:
     async def _play_script(self, begun: "asyncio.Future[None]") -> None:
         try:
             await self._connect(self._options.tries)
-            await self._play(self._steps[:1])
-            if not begun.done():
-                begun.set_result(None)
-            await self._play(self._steps[1:])
+            await self._play(self._steps, begun)
         except asyncio.CancelledError:
             begun.cancel()
             raise
@@ -203,7 +200,9 @@ class BleRobot:
                 self._client = client
                 return
 
-    async def _play(self, steps: Sequence[tuple[Step, bytes]]) -> None:
+    async def _play(
+        self, steps: Sequence[tuple[Step, bytes]], begun: "asyncio.Future[None] | None" = None
+    ) -> None:
         for step, data in steps:
             write = self._client.write_gatt_char(step.write, data, response=step.response)
             try:
@@ -213,6 +212,8 @@ class BleRobot:
                     f"action '{self._name}': {self._options.address} did not take {step.write} "
                     f"within {self._options.timeout_s:g} s"
                 ) from None
+            if begun is not None and not begun.done():
+                begun.set_result(None)
             await asyncio.sleep(step.wait_s)
 
     async def _leave(self) -> None:

@@ -82,7 +82,10 @@ class Sound:
             except miniaudio.MiniaudioError as error:
                 self._stop()
                 text = " ".join(map(str, error.args))
-                raise LotorError(f"action '{self._name}': cannot play: {text}") from error
+                raise LotorError(
+                    f"action '{self._name}': cannot {self.describe()}: {text}; is there a sound "
+                    "device? see `aplay -l`"
+                ) from error
 
     def off(self) -> None:
         """Stop at once."""
@@ -131,7 +134,8 @@ class Sound:
 
     def _stream(self) -> Generator[bytes, int, None]:
         """Take the number of samples that are wanted next, and give as many, without an end."""
-        blocks, held = self._blocks(), np.zeros(0, np.int16)
+        blocks = self._blocks()
+        held = next(blocks)  # what cannot be decoded fails here
         count = yield b""
         while True:
             while len(held) < count:
@@ -149,7 +153,8 @@ class Sound:
             blocks = miniaudio.stream_file(str(self._file), nchannels=1, sample_rate=44_100)
             for block in blocks:
                 length += len(block)
-                yield np.asarray(block, np.int16)
+                if len(block):
+                    yield np.asarray(block, np.int16)
             if not length:
                 raise LotorError(f"action '{self._name}': {self._file} is empty")
 
