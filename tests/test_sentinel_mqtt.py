@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +127,7 @@ def test_a_visit_is_told_as_it_goes(rig: Rig, listen: Callable[[], Listener]) ->
     rig.garden.act(decision, "bark")
     until(lambda: listener.last(seen) == "ON", "seen")
     (rig.media / "a.jpg").write_bytes(b"\xff\xd8 a picture")
-    event = replace(event, picture="a.jpg", actions=("bark",))
+    rig.garden.picture(event, "a.jpg")
     rig.garden.end(event)
     until(lambda: len(listener.events()) == 2, "both messages")
     until(lambda: listener.last(seen) == "OFF", "gone")

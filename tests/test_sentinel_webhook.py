@@ -16,7 +16,7 @@ from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config
 from lotor.sentinel.config import Webhook as Options
-from lotor.sentinel.webhook import webhooks
+from lotor.sentinel.webhook import Webhooks
 from visitors import FakeJournal, Garden, until
 
 
@@ -29,17 +29,15 @@ class Rig:
         self.journal = FakeJournal(folder / "journal")
         self.garden = Garden(self.journal, self.bus)
         config = Config(camera=(Camera("pond", "0"),), webhook=hooks)
-        self.hooks = webhooks(config, self.bus, self.journal, self.clock)
-        for hook in self.hooks:
-            hook.start()
+        self.hooks = Webhooks(config, self.bus, self.journal, self.clock)
+        self.hooks.start()
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, HealthChanged):
             self.health.append(message)
 
     def close(self) -> None:
-        for hook in self.hooks:
-            hook.close()
+        self.hooks.close()
 
 
 @pytest.fixture
@@ -172,10 +170,10 @@ def test_a_slow_address_delays_no_other(tmp_path: Path, receiver: Receiver) -> N
 def test_a_content_that_is_refused_is_left_out_visibly(tmp_path: Path, receiver: Receiver) -> None:
     rig = Rig(tmp_path, Options(f"http://127.0.0.1:{receiver.port}/"))
     receiver.answers = [422]
-    first = rig.garden.visit()
+    first = rig.garden.end(rig.garden.begin())
     until(lambda: len(rig.health) == 1, "a warning")
     assert not rig.health[0].well and "422" in rig.health[0].text
-    second = rig.garden.visit()
+    second = rig.garden.end(rig.garden.begin())
     until(lambda: ends(receiver) == [first.id, second.id], "the next")
     until(lambda: rig.health[-1].well, "well")
     rig.close()
@@ -213,5 +211,5 @@ def test_no_secret_is_logged(
 def test_an_address_without_a_host_is_a_mistake() -> None:
     config = Config(camera=(Camera("pond", "0"),), webhook=(Options("http:///hunter2"),))
     with pytest.raises(LotorError, match="webhook 1: its 'url' names no host") as error:
-        webhooks(config, Bus(), FakeJournal(Path(":memory:")), SetClock(0))
+        Webhooks(config, Bus(), FakeJournal(Path(":memory:")), SetClock(0))
     assert "hunter2" not in str(error.value)

@@ -50,7 +50,11 @@ class FakeJournal:
         else:
             self._all("REPLACE INTO act VALUES (?, ?, ?)", thing.decision, thing.action, value)
 
-    def events_after(self, id: str | None, limit: int) -> list[Event]:
+    def event(self, id: str) -> Event | None:
+        rows = self._all("SELECT value FROM event WHERE id = ?", id)
+        return pickle.loads(rows[0][0]) if rows else None
+
+    def events_after(self, id: str, limit: int) -> list[Event]:
         rows = self._all("SELECT ended FROM event WHERE id = ?", id)
         after = rows[0][0] if rows else 0
         question = "SELECT value FROM event WHERE ended > ? ORDER BY ended LIMIT ?"
@@ -160,10 +164,19 @@ class Garden:
         self.journal.save(act)
         self.bus.tell(Acted(act))
 
+    def picture(self, event: Event, name: str) -> None:
+        """A picture is written, later than what else is known of an event."""
+        now = self.journal.event(event.id) or event
+        now = replace(now, picture=name)
+        self.journal.save(now)
+        self.bus.tell(EventChanged(now))
+
     def end(self, event: Event, **more: Any) -> Event:
+        event = self.journal.event(event.id) or event
         ended = replace(event, end=self.now + 5, **more)
         self.journal.save(ended)
-        self.bus.tell(EventChanged(ended))
+        # As the store has it, it keeps its picture; who tells of the end need not know of one.
+        self.bus.tell(EventChanged(replace(ended, picture=None)))
         return ended
 
     def visit(self, label: str = "raccoon", camera: str = "pond", **more: Any) -> Event:
