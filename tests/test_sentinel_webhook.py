@@ -16,7 +16,7 @@ from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config
 from lotor.sentinel.config import Webhook as Options
-from lotor.sentinel.webhook import Webhooks
+from lotor.sentinel.webhook import webhooks
 from visitors import FakeJournal, Garden, until
 
 
@@ -29,15 +29,17 @@ class Rig:
         self.journal = FakeJournal(folder / "journal")
         self.garden = Garden(self.journal, self.bus)
         config = Config(camera=(Camera("pond", "0"),), webhook=hooks)
-        self.hooks = Webhooks(config, self.bus, self.journal, self.clock)
-        self.hooks.start()
+        self.hooks = webhooks(config, self.bus, self.journal, self.clock)
+        for hook in self.hooks:
+            hook.start()
 
     def _hear(self, message: Message) -> None:
         if isinstance(message, HealthChanged):
             self.health.append(message)
 
     def close(self) -> None:
-        self.hooks.close()
+        for hook in self.hooks:
+            hook.close()
 
 
 @pytest.fixture
@@ -211,5 +213,5 @@ def test_no_secret_is_logged(
 def test_an_address_without_a_host_is_a_mistake() -> None:
     config = Config(camera=(Camera("pond", "0"),), webhook=(Options("http:///hunter2"),))
     with pytest.raises(LotorError, match="webhook 1: its 'url' names no host") as error:
-        Webhooks(config, Bus(), FakeJournal(Path(":memory:")), SetClock(0))
+        webhooks(config, Bus(), FakeJournal(Path(":memory:")), SetClock(0))
     assert "hunter2" not in str(error.value)

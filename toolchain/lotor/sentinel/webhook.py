@@ -99,15 +99,11 @@ class Webhook:
         self._leave = self._bus.subscribe(self._take)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Begin no further attempt."""
+    def close(self) -> None:
+        """End; what was not taken is sent after the next start."""
         self._leave()
         self._stop.set()
         self._changed.set()
-
-    def close(self) -> None:
-        """End; what was not taken is sent after the next start."""
-        self.stop()
         if self._thread.is_alive():
             self._thread.join(self._options.timeout_s + 1)
 
@@ -193,33 +189,13 @@ def _reason(error: object) -> str:
     return type(error).__name__
 
 
-class Webhooks:
-    """All of a configuration.
-
-    Args:
-        config: with its `webhook`.
-        bus: whose events are told; hears of their health.
-        journal: has the events.
-        clock: of the back-off.
+def webhooks(config: Config, bus: Bus, journal: Journal, clock: Clock) -> tuple[Webhook, ...]:
+    """Return one for each `[[webhook]]`, not yet started.
 
     Raises:
         LotorError: an address makes no sense.
     """
-
-    def __init__(self, config: Config, bus: Bus, journal: Journal, clock: Clock) -> None:
-        self._hooks = [
-            Webhook(options, number, config.name, bus, journal, clock)
-            for number, options in enumerate(config.webhook, 1)
-        ]
-
-    def start(self) -> None:
-        """Begin; call it before the first event."""
-        for hook in self._hooks:
-            hook.start()
-
-    def close(self) -> None:
-        """End; what was not taken is sent after the next start."""
-        for hook in self._hooks:
-            hook.stop()
-        for hook in self._hooks:
-            hook.close()
+    return tuple(
+        Webhook(options, number, config.name, bus, journal, clock)
+        for number, options in enumerate(config.webhook, 1)
+    )
