@@ -90,6 +90,7 @@ class FakeControls:
         self.cameras = cameras
         self.labels: tuple[str, ...] = ("raccoon", UNKNOWN)
         self.asked: list[tuple[object, ...]] = []
+        self.testing: threading.Event | None = None
         self.states: tuple[HealthChanged, ...] = (HealthChanged("camera pond", True),)
 
     def arm(self, armed: bool, by: str) -> None:
@@ -99,6 +100,8 @@ class FakeControls:
 
     def test(self, action: str, by: str) -> Act:
         self.asked.append(("test", action, by))
+        if self.testing:
+            self.testing.wait(20)
         if action != "bark":
             raise LotorError(f"no action '{action}'")
         return Act(None, action, 0.0, 1.0, "done")

@@ -69,12 +69,21 @@ class _Connection:
         _Lost: from every method, also the constructor.
     """
 
-    def __init__(self, options: Options, id: str, secret: str | None, tls: Any, will: str) -> None:
+    def __init__(
+        self,
+        options: Options,
+        id: str,
+        secret: str | None,
+        tls: ssl.SSLContext | None,
+        will: str,
+        stop: threading.Event,
+    ) -> None:
         from paho.mqtt.client import Client, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
         self.received: deque[tuple[str, bytes, bool]] = deque(maxlen=64)
         self._acknowledged: set[int] = set()
+        self._stop = stop
         # "" is yes.
         self._answers: list[str] = []
         self._wake, self._woken = socket.socketpair()
@@ -92,7 +101,7 @@ class _Connection:
         self._client: Client = client
         try:
             client.connect(options.host, options.port, keepalive=_KEEPALIVE_S)
-            self._wait(lambda: bool(self._answers), "the broker did not answer")
+            self._wait(lambda: bool(self._answers), "the broker did not answer", _ANSWER_S)
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise _Lost(f"its certificate is not trusted: {error.verify_message}") from error
@@ -179,13 +188,14 @@ class _Connection:
         self._wake.close()
         self._woken.close()
 
-    def _wait(self, met: Any, text: str, seconds: float = _ANSWER_S) -> None:
+    def _wait(self, met: Callable[[], bool], text: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not met():
-            left = until - time.monotonic()
-            if left <= 0:
+            if time.monotonic() > until:
                 raise _Lost(f"{text} within {seconds:g} s")
-            self.serve(left)
+            if self._stop.is_set() and not self._answers:
+                raise _Lost("stopped")
+            self.serve(0.2)
 
     def _check(self, code: "MQTTErrorCode") -> None:
         from paho.mqtt.client import error_string
@@ -349,7 +359,9 @@ class Mqtt:
         garden = self._garden
         topics = garden.topics
         id = f"lotor-{garden.name}"
-        connection = _Connection(self._options, id, self._secret, self._tls, topics.status)
+        connection = _Connection(
+            self._options, id, self._secret, self._tls, topics.status, self._stop
+        )
         self._connection = connection
         last: tuple[str, str] | None = None
         try:
