@@ -60,7 +60,7 @@ class Mosquitto:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
-                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert self._process.poll() is None, self.log
                 time.sleep(0.02)
         raise AssertionError("mosquitto does not listen")
 
@@ -69,6 +69,10 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
 
     @contextlib.contextmanager
     def hanging(self) -> Iterator[None]:

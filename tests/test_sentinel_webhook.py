@@ -181,15 +181,16 @@ def test_a_content_that_is_refused_is_left_out_visibly(tmp_path: Path, receiver:
     rig.close()
 
 
-def test_a_redirect_gets_nothing(tmp_path: Path, receiver: Receiver) -> None:
+@pytest.mark.parametrize("answer", [301, 302, 303, 307])
+def test_a_redirect_gets_nothing(tmp_path: Path, receiver: Receiver, answer: int) -> None:
     with Receiver() as other:
-        receiver.answers = [307] * 100
+        receiver.answers = [answer] * 100
         receiver.location = f"http://127.0.0.1:{other.port}/"
         rig = Rig(tmp_path, Options(f"http://me:secret@127.0.0.1:{receiver.port}/"))
         rig.garden.visit()
         until(lambda: bool(rig.health), "a warning")
         rig.close()
-        assert "307" in rig.health[0].text and other.requests == []
+        assert str(answer) in rig.health[0].text and other.requests == []
     pair = receiver.requests[0].headers["Authorization"].partition(" ")[2]
     assert base64.b64decode(pair) == b"me:secret"
 
