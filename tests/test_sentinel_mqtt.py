@@ -366,6 +366,24 @@ def test_nothing_is_lost_while_the_broker_is_down_nor_by_a_restart(tmp_path: Pat
     broker.stop()
 
 
+def test_a_broker_that_forgets_is_told_all_again(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker", persistent=False) as broker:
+        rig = Rig(tmp_path, broker.port)
+        rig.mqtt.start()
+        first = Listener(broker.port)
+        online(first)
+        first.close()
+        before = {topic for topic, _, _ in first.messages}
+        broker.stop()
+        until(lambda: not rig.well, "a warning")
+        broker.start()
+        second = Listener(broker.port)
+        online(second)
+        rig.mqtt.close()
+        until(lambda: before <= {topic for topic, _, _ in second.messages}, "all again")
+        second.close()
+
+
 def test_a_broker_that_hangs_blocks_nobody(
     tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
