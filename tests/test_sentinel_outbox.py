@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from lotor.errors import LotorError
 from lotor.sentinel import mqtt, notify
 from lotor.sentinel.bus import Bus, EventChanged, Message
 from lotor.sentinel.clock import SetClock
-from lotor.sentinel.config import Camera, Config, Mqtt, Notify
+from lotor.sentinel.config import Camera, Config, Mqtt, Notify, Webhook, check
 from lotor.sentinel.outbox import Outbox
 from lotor.sentinel.visit import Visits, local_time, telling
 from visitors import FakeControls, FakeJournal, Garden
@@ -159,3 +160,32 @@ def test_a_package_that_is_missing_is_named(
             mqtt.Mqtt(config, bus, FakeControls(bus), journal, clock, tmp_path, tmp_path)
         else:
             notify.Notifier(config, bus, journal, clock, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"mqtt": Mqtt("")}, "'mqtt.host' is empty"),
+        ({"mqtt": Mqtt("here", prefix="")}, "'mqtt.prefix' is ''"),
+        ({"mqtt": Mqtt("here", prefix="lotor/#")}, "'mqtt.prefix' is 'lotor/#'"),
+        ({"mqtt": Mqtt("here", discovery="/home")}, "'mqtt.discovery' is '/home'"),
+        ({"notify": Notify(("ntfy://a",), labels=("racoon",))}, r"did you mean 'raccoon'\?"),
+        ({"webhook": (Webhook("http://a", labels=("racoon",)),)}, r"did you mean 'raccoon'\?"),
+    ],
+)
+def test_a_topic_or_label_that_would_hear_nothing_is_a_mistake(
+    changes: dict[str, Any], text: str
+) -> None:
+    config = Config(camera=(Camera("pond", "0"),))
+    check(config, "here")
+    with pytest.raises(LotorError, match=text):
+        check(replace(config, **changes), "here")
+
+
+def test_topics_and_labels_that_will_do() -> None:
+    config = Config(
+        camera=(Camera("pond", "0"),),
+        mqtt=Mqtt("here", prefix="home/lotor", discovery=""),
+        notify=Notify(("ntfy://a",), labels=("unknown", "raccoon")),
+    )
+    assert check(config, "here") is config
