@@ -17,13 +17,13 @@ import pytest
 from lotor.errors import LotorError
 from lotor.sentinel import mqtt
 from lotor.sentinel.bus import Bus, HealthChanged, Message, SceneSeen
-from lotor.sentinel.clock import SystemClock
+from lotor.sentinel.clock import Clock, SystemClock
 from lotor.sentinel.config import Action, Camera, Config, Veto
 from lotor.sentinel.config import Mqtt as Options
 from lotor.sentinel.mqtt import Mqtt
 from lotor.sentinel.scene import Frame, Light, Scene
 from mosquitto import Mosquitto, free_port, needs_mosquitto
-from visitors import FakeControls, FakeJournal, Garden, until
+from visitors import FakeControls, FakeJournal, Garden, NoWaitClock, until
 
 paho = pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
 
@@ -71,7 +71,14 @@ class Listener:
 class Rig:
     """A sentinel's part for MQTT with all that it needs."""
 
-    def __init__(self, folder: Path, port: int, host: str = "127.0.0.1", **options: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        host: str = "127.0.0.1",
+        clock: Clock | None = None,
+        **options: Any,
+    ) -> None:
         self.bus = Bus()
         self.health: list[HealthChanged] = []
         self.bus.subscribe(self._hear)
@@ -87,7 +94,8 @@ class Rig:
             mqtt=Options(host, port=port, **options),
         )
         self.mqtt = Mqtt(
-            config, self.bus, self.controls, self.journal, SystemClock(), folder, self.media
+            *(config, self.bus, self.controls, self.journal),
+            *(clock or SystemClock(), folder, self.media),
         )
 
     def _hear(self, message: Message) -> None:
@@ -415,6 +423,27 @@ def test_one_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pytest.M
         rig.garden.visit()
         rig.mqtt.close()
         assert not rig.mqtt._thread.is_alive()
+
+
+def test_back_off_grows_until_a_connection_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = NoWaitClock()
+    lasts = [None] * 8 + [0.5, 59.0, 60.0, 0.5, None]
+    rig = Rig(tmp_path, 1883, clock=clock)
+
+    def converse() -> None:
+        if not lasts:
+            return
+        seconds = lasts.pop(0)
+        if seconds is not None:
+            rig.mqtt._since = clock.monotonic()
+            clock.advance(seconds)
+        raise mqtt._Lost("gone")
+
+    monkeypatch.setattr(rig.mqtt, "_converse", converse)
+    rig.mqtt._run()
+    assert clock.waits == [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 1, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config
 from lotor.sentinel.config import Webhook as Options
 from lotor.sentinel.webhook import webhooks
-from visitors import FakeJournal, Garden, until
+from visitors import FakeJournal, Garden, NoWaitClock, until
 
 
 class Rig:
@@ -114,18 +113,6 @@ def test_what_fails_is_sent_again_in_order_also_after_a_restart(
     rig.close()
     assert ends(receiver) == [second.id, third.id, fourth.id]
     assert rig.health[-1].well
-
-
-class NoWaitClock(SetClock):
-    """One on which every wait is over at once, and written down."""
-
-    def __init__(self) -> None:
-        super().__init__(0.0)
-        self.waits: list[float] = []
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits.append(seconds)
-        return event.is_set()
 
 
 def test_back_off_grows_and_begins_anew(tmp_path: Path, receiver: Receiver) -> None:

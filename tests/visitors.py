@@ -11,6 +11,7 @@ from typing import Any
 
 from lotor.errors import LotorError
 from lotor.sentinel.bus import Acted, ArmedChanged, Bus, Decided, EventChanged, HealthChanged
+from lotor.sentinel.clock import SetClock
 from lotor.sentinel.event import UNKNOWN, Act, Check, Decision, Event, new_id
 from lotor.sentinel.scene import Light, Scene
 
@@ -101,7 +102,7 @@ class FakeControls:
     def test(self, action: str, by: str) -> Act:
         self.asked.append(("test", action, by))
         if self.testing:
-            self.testing.wait(20)
+            self.testing.wait(60)
         if action != "bark":
             raise LotorError(f"no action '{action}'")
         return Act(None, action, 0.0, 1.0, "done")
@@ -186,6 +187,19 @@ class Garden:
         event = self.begin(label, camera, **more)
         self.decide(event)
         return self.end(event)
+
+
+class NoWaitClock(SetClock):
+    """One on which every wait is over at once, and written down."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.waits: list[float] = []
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.advance(seconds)
+        return event.is_set()
 
 
 def until(met: Callable[[], bool], what: str, seconds: float = 20.0) -> None:

@@ -53,6 +53,8 @@ PERSON = "person"
 _KEEPALIVE_S = 30
 _ANSWER_S = 15.0
 _BACK_OFF_S = (1.0, 60.0)
+_STEADY_S = 60.0
+"""A connection that lasted so long was a good one."""
 _COUNT_S = 60.0
 _LOOK_BACK = 20
 _LARGEST_PICTURE = 4_000_000
@@ -265,6 +267,7 @@ class Mqtt:
         self._counted, self._counters_text = -math.inf, "{}"
         self._testing: threading.Thread | None = None
         self._connection: _Connection | None = None
+        self._since = math.inf
         self._stop = threading.Event()
         self._leave: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=PART, daemon=True)
@@ -334,8 +337,10 @@ class Mqtt:
                 text = f"{type(error).__name__}: {error}"
             else:
                 return
-            if self._health and self._health.well:
+            # Two of one name throw each other out again and again: that gets slower, too.
+            if self._clock.monotonic() - self._since >= _STEADY_S:
                 delay = _BACK_OFF_S[0]
+            self._since = math.inf
             place = f"{self._options.host}:{self._options.port}"
             self._tell_health(False, f"no MQTT at {place}: {text}; trying again")
             self._clock.wait(self._stop, delay)
@@ -369,6 +374,7 @@ class Mqtt:
             if home := self._options.discovery:
                 connection.subscribe(f"{home}/status", f"{home}/+/{garden.node}/+/config")
             self._published.clear()
+            self._since = self._clock.monotonic()
             self._tell_health(True)
             while not self._stop.is_set():
                 self._send_states(connection)
