@@ -13,7 +13,7 @@ class Request(NamedTuple):
 
 
 class Receiver:
-    """Answers every POST.
+    """Answers every request.
 
     Attributes:
         requests: what came, also what was answered with a failure.
@@ -31,7 +31,7 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 receiver.requests.append(Request(self.path, dict(self.headers), body))
                 answer = receiver.answers.pop(0) if receiver.answers else 200
                 receiver.released.wait(receiver.slow)
@@ -40,6 +40,8 @@ class Receiver:
                     self.send_header("Location", receiver.location)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            do_GET = do_POST
 
             def log_message(self, format: str, *arguments: object) -> None:
                 pass

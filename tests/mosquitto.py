@@ -1,9 +1,12 @@
 """A real MQTT broker (Debian's mosquitto) that a test starts, stops and starts again."""
 
+import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -57,7 +60,7 @@ class Mosquitto:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
             except OSError:
-                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert self._process.poll() is None, self.log
                 time.sleep(0.02)
         raise AssertionError("mosquitto does not listen")
 
@@ -66,6 +69,20 @@ class Mosquitto:
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
+
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It keeps its connections, takes more, and says nothing."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> "Mosquitto":
         self.start()

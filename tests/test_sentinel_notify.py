@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from http_receiver import Receiver
 from lotor.errors import LotorError
-from lotor.sentinel.bus import Bus, EventChanged, HealthChanged, Message
+from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, Notify, Target
 from lotor.sentinel.notify import Notifier
@@ -33,9 +32,9 @@ class Rig:
         config = Config(
             camera=(Camera("pond", "0"),),
             target=(Target("raccoon"), Target("cat")),
-            notify=Notify(urls, **options),
+            notify=Notify(urls, **{"picture": False, **options}),
         )
-        self.notifier = Notifier(config, self.bus, self.clock, folder, folder)
+        self.notifier = Notifier(config, self.bus, self.garden.journal, self.clock, folder, folder)
         self.notifier.start()
 
     def _hear(self, message: Message) -> None:
@@ -64,13 +63,13 @@ def counted(receiver: Receiver) -> int:
 
 
 def test_a_message_says_what_and_why_with_the_picture(tmp_path: Path, receiver: Receiver) -> None:
-    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/")
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", picture=True)
     event = rig.garden.begin()
     decision = rig.garden.decide(event, actions=("bark", "hose"))
     rig.garden.act(decision, "bark")
     rig.garden.act(decision, "hose", "dry run", "would open the valve")
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8 a picture")
-    rig.bus.tell(EventChanged(replace(event, picture="a.jpg")))
+    rig.garden.picture(event, "a.jpg")
     until(lambda: len(receiver.requests) == 1, "a message")
     rig.garden.end(event)
     rig.close()
@@ -94,7 +93,7 @@ def test_it_says_why_nothing_was_done(tmp_path: Path, receiver: Receiver) -> Non
 
 
 def test_it_waits_for_a_picture_but_not_for_ever(tmp_path: Path, receiver: Receiver) -> None:
-    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/")
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", picture=True)
     rig.garden.decide(rig.garden.begin())
     rig.clock.advance(4.9)
     rig.notifier._thread.join(0.2)
@@ -228,4 +227,4 @@ def test_a_file_without_addresses_is_a_mistake(tmp_path: Path, content: str | No
         (tmp_path / "urls").write_text(content)
     config = Config(camera=(Camera("pond", "0"),), notify=Notify(urls_file="urls"))
     with pytest.raises(LotorError, match="urls_file"):
-        Notifier(config, Bus(), SetClock(0), tmp_path, tmp_path)
+        Notifier(config, Bus(), FakeJournal(tmp_path / "journal"), SetClock(0), tmp_path, tmp_path)

@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config
 from lotor.sentinel.config import Webhook as Options
 from lotor.sentinel.webhook import webhooks
-from visitors import FakeJournal, Garden, until
+from visitors import FakeJournal, Garden, NoWaitClock, until
 
 
 class Rig:
@@ -116,18 +115,6 @@ def test_what_fails_is_sent_again_in_order_also_after_a_restart(
     assert rig.health[-1].well
 
 
-class NoWaitClock(SetClock):
-    """One on which every wait is over at once, and written down."""
-
-    def __init__(self) -> None:
-        super().__init__(0.0)
-        self.waits: list[float] = []
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        self.waits.append(seconds)
-        return event.is_set()
-
-
 def test_back_off_grows_and_begins_anew(tmp_path: Path, receiver: Receiver) -> None:
     clock = NoWaitClock()
     rig = Rig(tmp_path, Options(f"http://127.0.0.1:{receiver.port}/"), clock=clock)
@@ -172,24 +159,25 @@ def test_a_slow_address_delays_no_other(tmp_path: Path, receiver: Receiver) -> N
 def test_a_content_that_is_refused_is_left_out_visibly(tmp_path: Path, receiver: Receiver) -> None:
     rig = Rig(tmp_path, Options(f"http://127.0.0.1:{receiver.port}/"))
     receiver.answers = [422]
-    first = rig.garden.visit()
+    first = rig.garden.end(rig.garden.begin())
     until(lambda: len(rig.health) == 1, "a warning")
     assert not rig.health[0].well and "422" in rig.health[0].text
-    second = rig.garden.visit()
+    second = rig.garden.end(rig.garden.begin())
     until(lambda: ends(receiver) == [first.id, second.id], "the next")
     until(lambda: rig.health[-1].well, "well")
     rig.close()
 
 
-def test_a_redirect_gets_nothing(tmp_path: Path, receiver: Receiver) -> None:
+@pytest.mark.parametrize("answer", [301, 302, 303, 307])
+def test_a_redirect_gets_nothing(tmp_path: Path, receiver: Receiver, answer: int) -> None:
     with Receiver() as other:
-        receiver.answers = [307] * 100
+        receiver.answers = [answer] * 100
         receiver.location = f"http://127.0.0.1:{other.port}/"
         rig = Rig(tmp_path, Options(f"http://me:secret@127.0.0.1:{receiver.port}/"))
         rig.garden.visit()
         until(lambda: bool(rig.health), "a warning")
         rig.close()
-        assert "307" in rig.health[0].text and other.requests == []
+        assert str(answer) in rig.health[0].text and other.requests == []
     pair = receiver.requests[0].headers["Authorization"].partition(" ")[2]
     assert base64.b64decode(pair) == b"me:secret"
 

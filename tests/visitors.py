@@ -11,6 +11,7 @@ from typing import Any
 
 from lotor.errors import LotorError
 from lotor.sentinel.bus import Acted, ArmedChanged, Bus, Decided, EventChanged, HealthChanged
+from lotor.sentinel.clock import SetClock
 from lotor.sentinel.event import UNKNOWN, Act, Check, Decision, Event, new_id
 from lotor.sentinel.scene import Light, Scene
 
@@ -50,7 +51,11 @@ class FakeJournal:
         else:
             self._all("REPLACE INTO act VALUES (?, ?, ?)", thing.decision, thing.action, value)
 
-    def events_after(self, id: str | None, limit: int) -> list[Event]:
+    def event(self, id: str) -> Event | None:
+        rows = self._all("SELECT value FROM event WHERE id = ?", id)
+        return pickle.loads(rows[0][0]) if rows else None
+
+    def events_after(self, id: str, limit: int) -> list[Event]:
         rows = self._all("SELECT ended FROM event WHERE id = ?", id)
         after = rows[0][0] if rows else 0
         question = "SELECT value FROM event WHERE ended > ? ORDER BY ended LIMIT ?"
@@ -86,6 +91,7 @@ class FakeControls:
         self.cameras = cameras
         self.labels: tuple[str, ...] = ("raccoon", UNKNOWN)
         self.asked: list[tuple[object, ...]] = []
+        self.testing: threading.Event | None = None
         self.states: tuple[HealthChanged, ...] = (HealthChanged("camera pond", True),)
 
     def arm(self, armed: bool, by: str) -> None:
@@ -95,6 +101,8 @@ class FakeControls:
 
     def test(self, action: str, by: str) -> Act:
         self.asked.append(("test", action, by))
+        if self.testing:
+            self.testing.wait(60)
         if action != "bark":
             raise LotorError(f"no action '{action}'")
         return Act(None, action, 0.0, 1.0, "done")
@@ -160,16 +168,38 @@ class Garden:
         self.journal.save(act)
         self.bus.tell(Acted(act))
 
+    def picture(self, event: Event, name: str) -> None:
+        """A picture is written, later than what else is known of an event."""
+        now = self.journal.event(event.id) or event
+        now = replace(now, picture=name)
+        self.journal.save(now)
+        self.bus.tell(EventChanged(now))
+
     def end(self, event: Event, **more: Any) -> Event:
+        event = self.journal.event(event.id) or event
         ended = replace(event, end=self.now + 5, **more)
         self.journal.save(ended)
-        self.bus.tell(EventChanged(ended))
+        # As the store has it, it keeps its picture; who tells of the end need not know of one.
+        self.bus.tell(EventChanged(replace(ended, picture=None)))
         return ended
 
     def visit(self, label: str = "raccoon", camera: str = "pond", **more: Any) -> Event:
         event = self.begin(label, camera, **more)
         self.decide(event)
         return self.end(event)
+
+
+class NoWaitClock(SetClock):
+    """One on which every wait is over at once, and written down."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.waits: list[float] = []
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.advance(seconds)
+        return event.is_set()
 
 
 def until(met: Callable[[], bool], what: str, seconds: float = 20.0) -> None:

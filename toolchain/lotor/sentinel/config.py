@@ -19,6 +19,7 @@ FILE = "sentinel.toml"
 """Where the configuration is looked for, in the folder one is in."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_TOPIC = re.compile(r"[^+#/\s]+(/[^+#/\s]+)*")
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -415,9 +416,16 @@ def check(config: Config, where: str) -> Config:
         if not hook.url.startswith(("http://", "https://")):
             raise wrong(f"'webhook.url' is '{hook.url}'; it must begin with http:// or https://")
         between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
+        known("label", hook.labels, {*labels, "unknown"}, "webhook.labels")
     if config.mqtt:
         between("mqtt.port", config.mqtt.port, 1, 65535)
+        if not config.mqtt.host:
+            raise wrong("'mqtt.host' is empty; name the broker")
+        for key, topic in (("prefix", config.mqtt.prefix), ("discovery", config.mqtt.discovery)):
+            if not _TOPIC.fullmatch(topic) and (topic or key == "prefix"):
+                raise wrong(f"'mqtt.{key}' is '{topic}'; give a topic as home/lotor, no + or #")
     if config.notify:
+        known("label", config.notify.labels, {*labels, "unknown"}, "notify.labels")
         between("notify.cooldown_s", config.notify.cooldown_s, 0, 86400)
         between("notify.per_hour", config.notify.per_hour, 0, 3600)
         if not config.notify.urls and not config.notify.urls_file:

@@ -163,7 +163,8 @@ def discovery(garden: Garden, prefix: str) -> dict[str, dict[str, Any]]:
         "last",
         "Last visitor",
         state_topic=topics.last,
-        value_template="{{ value_json.label }}",
+        # A state "unknown" means to Home Assistant that nothing was heard.
+        value_template="{{ value_json.label if value_json.label != 'unknown' else 'not known' }}",
         json_attributes_topic=topics.last,
         icon="mdi:paw",
     )

@@ -22,13 +22,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lotor.errors import LotorError
-from lotor.sentinel.bus import Bus, Controls, HealthChanged, Message, SceneSeen
+from lotor.sentinel.bus import (
+    Acted,
+    Bus,
+    Controls,
+    Decided,
+    EventChanged,
+    HealthChanged,
+    Message,
+    SceneSeen,
+)
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Config
 from lotor.sentinel.config import Mqtt as Options
+from lotor.sentinel.event import Event
 from lotor.sentinel.home_assistant import Garden, discovery
-from lotor.sentinel.outbox import Journal, Outbox, end_report
-from lotor.sentinel.visit import Visits, report
+from lotor.sentinel.outbox import Journal, Outbox, report_of
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
@@ -44,7 +53,10 @@ PERSON = "person"
 _KEEPALIVE_S = 30
 _ANSWER_S = 15.0
 _BACK_OFF_S = (1.0, 60.0)
+_STEADY_S = 60.0
+"""A connection that lasted so long was a good one."""
 _COUNT_S = 60.0
+_LOOK_BACK = 20
 _LARGEST_PICTURE = 4_000_000
 
 
@@ -59,12 +71,21 @@ class _Connection:
         _Lost: from every method, also the constructor.
     """
 
-    def __init__(self, options: Options, id: str, secret: str | None, tls: Any, will: str) -> None:
+    def __init__(
+        self,
+        options: Options,
+        id: str,
+        secret: str | None,
+        tls: ssl.SSLContext | None,
+        will: str,
+        stop: threading.Event,
+    ) -> None:
         from paho.mqtt.client import Client, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
         self.received: deque[tuple[str, bytes, bool]] = deque(maxlen=64)
         self._acknowledged: set[int] = set()
+        self._stop = stop
         # "" is yes.
         self._answers: list[str] = []
         self._wake, self._woken = socket.socketpair()
@@ -82,7 +103,7 @@ class _Connection:
         self._client: Client = client
         try:
             client.connect(options.host, options.port, keepalive=_KEEPALIVE_S)
-            self._wait(lambda: bool(self._answers), "the broker did not answer")
+            self._wait(lambda: bool(self._answers), "the broker did not answer", _ANSWER_S)
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise _Lost(f"its certificate is not trusted: {error.verify_message}") from error
@@ -169,13 +190,14 @@ class _Connection:
         self._wake.close()
         self._woken.close()
 
-    def _wait(self, met: Any, text: str, seconds: float = _ANSWER_S) -> None:
+    def _wait(self, met: Callable[[], bool], text: str, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not met():
-            left = until - time.monotonic()
-            if left <= 0:
+            if time.monotonic() > until:
                 raise _Lost(f"{text} within {seconds:g} s")
-            self.serve(left)
+            if self._stop.is_set() and not self._answers:
+                raise _Lost("stopped")
+            self.serve(0.2)
 
     def _check(self, code: "MQTTErrorCode") -> None:
         from paho.mqtt.client import error_string
@@ -228,22 +250,24 @@ class Mqtt:
         self._media = media
         self._secret = _password(self._options, folder)
         self._tls = _tls(self._options, folder)
-        self._outbox = Outbox(journal, PART)
+        self._outbox = Outbox(journal, PART, config.name)
         labels = tuple(controls.labels)
         if config.veto.model and PERSON not in labels:
             labels = (*labels, PERSON)
         self._labels = labels
         self._lock = threading.Lock()
-        self._visits = Visits()
         self._persons: dict[str, float] = {}
         self._parts = {state.part: state for state in controls.health() if state.part != PART}
-        self._last: dict[str, Any] | None = None
+        self._last: Event | None = None
+        self._last_changed = True
+        self._last_report: dict[str, Any] | None = None
         self._health: HealthChanged | None = None
         self._published: dict[str, object] = {}
         self._discovered: tuple[Garden, dict[str, str]] | None = None
         self._counted, self._counters_text = -math.inf, "{}"
         self._testing: threading.Thread | None = None
         self._connection: _Connection | None = None
+        self._since = math.inf
         self._stop = threading.Event()
         self._leave: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name=PART, daemon=True)
@@ -287,18 +311,12 @@ class Mqtt:
             if self._clock.monotonic() - before < 1:
                 return
         else:
+            visit = self._outbox.take(message)
             with self._lock:
-                visit = self._visits.take(message)
-                if visit and visit.event and visit.confirmed:
-                    kind = "confirmed" if visit.event.end is None else "end"
-                    self._last = report(
-                        kind,
-                        self._config.name,
-                        visit.event,
-                        visit.decision,
-                        tuple(visit.acts.values()),
-                    )
-                self._outbox.take(message)
+                if visit and visit.confirmed:
+                    self._last = visit.event
+                # Also a picture that comes after the end, and what became of an action.
+                self._last_changed |= isinstance(message, EventChanged | Decided | Acted)
                 if isinstance(message, HealthChanged) and message.part != PART:
                     self._parts[message.part] = message
         self._wake()
@@ -319,8 +337,10 @@ class Mqtt:
                 text = f"{type(error).__name__}: {error}"
             else:
                 return
-            if self._health and self._health.well:
+            # Two of one name throw each other out again and again: that gets slower, too.
+            if self._clock.monotonic() - self._since >= _STEADY_S:
                 delay = _BACK_OFF_S[0]
+            self._since = math.inf
             place = f"{self._options.host}:{self._options.port}"
             self._tell_health(False, f"no MQTT at {place}: {text}; trying again")
             self._clock.wait(self._stop, delay)
@@ -344,7 +364,9 @@ class Mqtt:
         garden = self._garden
         topics = garden.topics
         id = f"lotor-{garden.name}"
-        connection = _Connection(self._options, id, self._secret, self._tls, topics.status)
+        connection = _Connection(
+            self._options, id, self._secret, self._tls, topics.status, self._stop
+        )
         self._connection = connection
         last: tuple[str, str] | None = None
         try:
@@ -352,8 +374,7 @@ class Mqtt:
             if home := self._options.discovery:
                 connection.subscribe(f"{home}/status", f"{home}/+/{garden.node}/+/config")
             self._published.clear()
-            if self._last is None:
-                self._last = self._last_on_record()
+            self._since = self._clock.monotonic()
             self._tell_health(True)
             while not self._stop.is_set():
                 self._send_states(connection)
@@ -400,14 +421,10 @@ class Mqtt:
         """Return what each topic should have: text, or a picture's file, time and size."""
         topics = garden.topics
         now = self._clock.monotonic()
+        seen = {(event.camera, event.label) for event in self._outbox.confirmed()}
         with self._lock:
-            seen = {
-                (visit.event.camera, visit.event.label)
-                for visit in self._visits.open.values()
-                if visit.event and visit.confirmed
-            }
             parts = dict(self._parts)
-            last = self._last
+        last = self._report_of_last()
         for camera, at in list(self._persons.items()):
             if now - at < max(1.0, self._config.veto.hold_s):
                 seen.add((camera, PERSON))
@@ -456,23 +473,11 @@ class Mqtt:
     def _send_events(self, connection: _Connection) -> bool:
         """Send the oldest thing that was not told; return whether there was one."""
         events = self._garden.topics.events
-        event = self._outbox.next()
-        if event is not None:
-            what = end_report(self._journal, self._config.name, event)
-            if self._send(connection, events, what):
-                self._outbox.done(event)
-            return True
-        with self._lock:
-            waiting = [
-                visit
-                for visit in self._visits.open.values()
-                if visit.event and visit.confirmed and not visit.told
-            ]
-            if not waiting or not waiting[0].event:
-                return False
-            visit, acts = waiting[0], tuple(waiting[0].acts.values())
-            what = report("confirmed", self._config.name, waiting[0].event, visit.decision, acts)
-        visit.told = self._send(connection, events, what)
+        what = self._outbox.next()
+        if what is None:
+            return False
+        if self._send(connection, events, what):
+            self._outbox.done()
         return True
 
     def _send(self, connection: _Connection, topic: str, what: dict[str, Any]) -> bool:
@@ -487,14 +492,19 @@ class Mqtt:
             self._serve(connection, 1.0)
         return True
 
-    def _last_on_record(self) -> dict[str, Any] | None:
-        """Return the report of the last visit that was confirmed, from the journal."""
-        for event in self._journal.events(20):
-            if event.end is not None:
-                found = end_report(self._journal, self._config.name, event)
-                if found["confirmed"]:
-                    return found
-        return None
+    def _report_of_last(self) -> dict[str, Any] | None:
+        """Return the report of the last visit that was confirmed, also from before a restart."""
+        with self._lock:
+            event, changed, self._last_changed = self._last, self._last_changed, False
+        if changed and event is not None:
+            self._last_report = report_of(self._journal, self._config.name, event)
+        elif self._last_report is None and changed:
+            for event in self._journal.events(_LOOK_BACK):
+                found = report_of(self._journal, self._config.name, event)
+                if found["confirmed"] and found["end"]:
+                    self._last_report = found
+                    break
+        return self._last_report
 
     def _command(self, connection: _Connection, topic: str, payload: bytes, retain: bool) -> None:
         garden = self._garden

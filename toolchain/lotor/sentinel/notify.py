@@ -9,18 +9,20 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lotor.errors import LotorError
-from lotor.sentinel.bus import Bus, HealthChanged, Message
+from lotor.sentinel.bus import Acted, Bus, Decided, EventChanged, HealthChanged, Message
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Config
 from lotor.sentinel.config import Notify as Options
-from lotor.sentinel.visit import Visit, Visits
+from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.outbox import Journal
+from lotor.sentinel.visit import Visits, telling
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,9 @@ _MOST = 32
 
 @dataclass(frozen=True)
 class _Offer:
-    """A message to be sent: of a visit, offered at a monotonic time, with visits that had none."""
+    """A message to be sent: of an event, offered at a monotonic time, with visits that had none."""
 
-    visit: Visit
+    event: Event
     at: float
     more: Counter[str]
 
@@ -51,6 +53,7 @@ class Notifier:
     Args:
         config: with its `notify`.
         bus: whose visits are told; hears of its health.
+        journal: has the events.
         clock: of cool-down, cap and back-off.
         folder: that `urls_file` is relative to.
         media: that an event's picture is relative to.
@@ -59,13 +62,22 @@ class Notifier:
         LotorError: `urls_file` cannot be read, there is no address, or Apprise is missing.
     """
 
-    def __init__(self, config: Config, bus: Bus, clock: Clock, folder: Path, media: Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        bus: Bus,
+        journal: Journal,
+        clock: Clock,
+        folder: Path,
+        media: Path,
+    ) -> None:
         if config.notify is None:
             raise LotorError("the configuration has no [notify]")
         if find_spec("apprise") is None:
             raise LotorError("[notify] needs Apprise: pip install 'lotor[sentinel]'")
         self._options = config.notify
-        self._name, self._bus, self._clock, self._media = config.name, bus, clock, media
+        self._name, self._bus, self._journal, self._clock = config.name, bus, journal, clock
+        self._media = media
         self._urls = _urls(self._options, folder)
         self._labels = frozenset(self._options.labels or (target.label for target in config.target))
         self._visits = Visits()
@@ -118,14 +130,14 @@ class Notifier:
     def _take(self, message: Message) -> None:
         with self._lock:
             visit = self._visits.take(message)
-            if visit is None or visit.event is None:
-                return
-            if visit.confirmed and not visit.told and visit.event.label in self._labels:
+            if visit and visit.confirmed and not visit.told and visit.event.label in self._labels:
                 visit.told = True
-                self._offer(visit, visit.event.label)
-        self._changed.set()
+                self._offer(visit.event)
+        # A picture, or what became of an action, is what a message may wait for.
+        if isinstance(message, EventChanged | Decided | Acted):
+            self._changed.set()
 
-    def _offer(self, visit: Visit, label: str) -> None:
+    def _offer(self, event: Event) -> None:
         """Give a visit a message, or count it; the lock is held."""
         now = self._clock.monotonic()
         while self._sent and now - self._sent[0] >= _HOUR_S:
@@ -135,11 +147,11 @@ class Notifier:
             or len(self._sent) >= self._options.per_hour
             or len(self._offers) >= _MOST
         ):
-            self._more[label] += 1
+            self._more[event.label] += 1
             return
         self._sent.append(now)
         self._last = now
-        self._offers.append(_Offer(visit, now, self._more))
+        self._offers.append(_Offer(event, now, self._more))
         self._more = Counter()
 
     def _run(self) -> None:
@@ -147,57 +159,50 @@ class Notifier:
         self._clock.wait(self._changed, _LOAD_S)
         while not self._stop.is_set():
             self._changed.clear()
-            with self._lock:
-                offer = self._offers[0] if self._offers else None
-                ready = offer is not None and self._ready(offer)
+            offer = self._offers[0] if self._offers else None
             if offer is None:
                 self._load()
                 self._changed.wait()
-            elif not ready:
-                left = offer.at + _PICTURE_S - self._clock.monotonic()
+                continue
+            left = offer.at + _PICTURE_S - self._clock.monotonic()
+            event, decision, acts = self._on_record(offer.event)
+            missing = set(decision.actions if decision else ()) - {act.action for act in acts}
+            if left > 0 and (missing or (self._options.picture and not event.picture)):
                 self._clock.wait(self._changed, left)
-            else:
-                self._tell(offer)
-                with self._lock:
-                    self._offers.popleft()
+                continue
+            taken = self._tell(*message_of(event, decision, acts, offer.more), event.picture)
+            with self._lock:
+                self._offers.popleft()
+                if not taken:
+                    self._more.update(offer.more)
+                    self._more[event.label] += 1
 
-    def _ready(self, offer: _Offer) -> bool:
-        """Whether all is there that the message could say, or was waited for long enough."""
-        event, decision = offer.visit.event, offer.visit.decision
-        if event is None or event.end is not None:
-            return True
-        if self._clock.monotonic() - offer.at >= _PICTURE_S:
-            return True
-        acted = decision is None or all(name in offer.visit.acts for name in decision.actions)
-        return acted and (bool(event.picture) or not self._options.picture)
+    def _on_record(self, event: Event) -> tuple[Event, Decision | None, list[Act]]:
+        """Return an event's last state, the decision that says most, and what came of it."""
+        try:
+            event = self._journal.event(event.id) or event
+            decision = telling(self._journal.decisions(event.id))
+            return event, decision, self._journal.acts_of(decision.id) if decision else []
+        except Exception as error:  # a message that says less is better than none
+            log.error("%s: %s", PART, error)
+            return event, None, []
 
-    def _tell(self, offer: _Offer) -> None:
-        """Send; what is not sent in the end is counted in the next message."""
-        with self._lock:
-            title, body = message_of(offer.visit, offer.more)
-            event = offer.visit.event
-        picture = None
-        if self._options.picture and event and event.picture:
-            path = self._media / event.picture
-            picture = str(path) if path.is_file() else None
+    def _tell(self, title: str, body: str, picture: str | None) -> bool:
+        """Send; return whether anybody took it."""
+        path = self._media / picture if self._options.picture and picture else None
+        attach = str(path) if path and path.is_file() else None
         services = left = self._load()
         for again in (*_AGAIN_S, None):
-            left = self._try(left, title, body, picture)
+            left = self._try(left, title, body, attach)
             if not left or again is None or self._clock.wait(self._stop, again):
                 break
             if again == _AGAIN_S[-1]:
-                picture = None  # some take none, or none so large
-        took = len(services) - len(left)
-        bad = [name for name, _ in left] + self._wrong
-        if not took and event:
-            with self._lock:
-                self._more.update(offer.more)
-                self._more[event.label] += 1
-        if bad or not took:
-            names = ", ".join(bad) or "any address"
-            self._tell_health(False, f"a message was not taken by {names}")
+                attach = None  # some take none, or none so large
+        if bad := [name for name, _ in left] + self._wrong:
+            self._tell_health(False, f"a message was not taken by {', '.join(bad)}")
         else:
             self._tell_health(True)
+        return len(left) < len(services)
 
     def _try(
         self, services: list[tuple[str, Any]], title: str, body: str, picture: str | None
@@ -249,24 +254,29 @@ class Notifier:
         self._bus.tell(state)
 
 
-def message_of(visit: Visit, more: Counter[str]) -> tuple[str, str]:
+def message_of(
+    event: Event, decision: Decision | None, acts: Iterable[Act], more: Counter[str]
+) -> tuple[str, str]:
     """Return title and text of the message of a visit.
 
     Args:
-        visit: with its event.
+        event: the visit.
+        decision: that says most of it.
+        acts: what became of its actions.
         more: visits since the last message that had none, by label.
     """
-    event, decision = visit.event, visit.decision
-    assert event is not None
     clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.begin))
     lines = [f"{clock}, {event.light}, score {event.score:.2f}."]
     if decision is None or not decision.acts:
-        lines.append(f"Nothing was done: {decision.why if decision else 'no decision was made'}.")
+        lines.append(f"Nothing was done: {decision.why if decision else 'no reason is on record'}.")
     else:
+        results = {act.action: act for act in acts}
         for name in decision.actions:
-            act = visit.acts.get(name)
-            result = f"{act.result}: {act.why}" if act and act.why else act.result if act else "on"
-            lines.append(f"{name}: {result}.")
+            act = results.get(name)
+            result = act.result if act and act.result != "running" else "on"
+            lines.append(
+                f"{name}: {result}: {act.why}." if act and act.why else f"{name}: {result}."
+            )
     if total := more.total():
         each = ", ".join(f"{count} {label}" for label, count in sorted(more.items()))
         lines.append(f"{total} more visit{'s' * (total != 1)} since the last message: {each}.")

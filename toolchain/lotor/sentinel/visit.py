@@ -1,17 +1,16 @@
-"""What others are told of a visit, and when: MQTT, webhooks and messages share it.
+"""Which events others are told of, and what: MQTT, webhooks and messages share it.
 
-An event begins with the first frame that gets a vote; most of what a branch in the wind begins ends
-there. A visit is confirmed by the first decision on which the votes are enough (`VOTES` passed), or
-that acts: from then on it is worth telling of.
+A visit is confirmed by the first decision on which the votes are enough (`VOTES` passed), or that
+acts: from then on it is worth telling of.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from lotor.sentinel.bus import Acted, Decided, EventChanged, Message
+from lotor.sentinel.bus import Decided, EventChanged, Message
 from lotor.sentinel.event import Act, Decision, Event
 
 VOTES = "votes"
@@ -33,24 +32,17 @@ def telling(decisions: Iterable[Decision]) -> Decision | None:
 
 @dataclass
 class Visit:
-    """An event with what was decided in it, as far as it is known.
+    """An event that lasts.
 
     Attributes:
-        event: its last state; None while only decisions of it were told.
-        decision: the one that says most (`telling`).
-        acts: what became of its actions, by name.
+        event: its last state.
+        confirmed: whether it is worth telling of.
         told: for whoever holds it: whether it was told of already.
     """
 
-    event: Event | None = None
-    decision: Decision | None = None
-    acts: dict[str, Act] = field(default_factory=dict)
+    event: Event
+    confirmed: bool = False
     told: bool = False
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether it is worth telling of."""
-        return self.decision is not None and confirms(self.decision)
 
 
 class Visits:
@@ -58,41 +50,40 @@ class Visits:
 
     def __init__(self) -> None:
         self.open: dict[str, Visit] = {}
+        # Confirmed before its event was told; most decisions of frames never become one.
+        self._early: dict[str, None] = {}
 
     def take(self, message: Message) -> Visit | None:
-        """Take a message in; return the visit that it changes, if that has an event.
+        """Take a message in; return the visit that it changes.
 
-        One whose event has its `end` is no longer open.
+        One whose event has its `end` is no longer open. What changes after that (a picture that
+        was written later) is a visit that is not confirmed.
         """
         if isinstance(message, EventChanged):
-            visit = self._visit(message.event.id)
-            visit.event = message.event
-            if message.event.end is not None:
-                del self.open[message.event.id]
-        elif isinstance(message, Decided) and message.decision.event is not None:
-            visit = self._visit(message.decision.event)
-            both = [visit.decision] if visit.decision else []
-            visit.decision = telling([*both, message.decision])
-        elif isinstance(message, Acted) and message.act.decision is not None:
-            found = self._of(message.act.decision)
-            if found is None:
-                return None
-            visit = found
-            visit.acts[message.act.action] = message.act
-        else:
-            return None
-        return visit if visit.event else None
-
-    def _visit(self, event: str) -> Visit:
-        if event not in self.open and len(self.open) >= _MOST:
-            del self.open[next(iter(self.open))]
-        return self.open.setdefault(event, Visit())
-
-    def _of(self, decision: str) -> Visit | None:
-        for visit in self.open.values():
-            if visit.decision and visit.decision.id == decision:
-                return visit
+            event = message.event
+            visit = self.open.get(event.id)
+            if visit is None:
+                visit = Visit(event, event.id in self._early)
+                self._early.pop(event.id, None)
+                _make_room(self.open)
+                self.open[event.id] = visit
+            visit.event = event
+            if event.end is not None:
+                del self.open[event.id]
+            return visit
+        if isinstance(message, Decided) and message.decision.event and confirms(message.decision):
+            id = message.decision.event
+            if id in self.open:
+                self.open[id].confirmed = True
+                return self.open[id]
+            _make_room(self._early)
+            self._early[id] = None
         return None
+
+
+def _make_room(entries: dict[str, Any]) -> None:
+    while len(entries) >= _MOST:
+        del entries[next(iter(entries))]
 
 
 def local_time(time: float | None) -> str | None:
@@ -103,17 +94,17 @@ def local_time(time: float | None) -> str | None:
 
 
 def report(
-    kind: str, sentinel: str, event: Event, decision: Decision | None, acts: Iterable[Act] = ()
+    sentinel: str, event: Event, decision: Decision | None, acts: Iterable[Act] = ()
 ) -> dict[str, Any]:
     """Return what is told of an event, for JSON; `docs/sentinel-mqtt.md` lists the keys.
 
     Args:
-        kind: "confirmed" or "end".
         sentinel: its name.
         event: in its last state.
         decision: that says most of it; None where none was made.
         acts: what became of its actions.
     """
+    kind = "confirmed" if event.end is None else "end"
     return {
         "id": f"{event.id}/{kind}",
         "type": kind,
@@ -131,7 +122,12 @@ def report(
         "confirmed": decision is not None and confirms(decision),
         "actions": list(event.actions),
         "acts": [
-            {"action": act.action, "result": act.result, "why": act.why, "time": act.time}
+            {
+                "action": act.action,
+                "result": act.result,
+                "why": act.why,
+                "time": local_time(act.time),
+            }
             for act in acts
         ],
         "why": decision.why if decision else "no decision was made",

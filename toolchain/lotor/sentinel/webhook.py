@@ -22,8 +22,7 @@ from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Config
 from lotor.sentinel.config import Webhook as Options
-from lotor.sentinel.outbox import Journal, Outbox, end_report
-from lotor.sentinel.visit import Visits, report
+from lotor.sentinel.outbox import Journal, Outbox
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +83,10 @@ class Webhook:
             self._headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         netloc = parts.netloc.rpartition("@")[2]
         self._url = urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
-        self._options, self._sentinel = options, sentinel
-        self._bus, self._journal, self._clock = bus, journal, clock
+        self._options, self._bus, self._clock = options, bus, clock
         digest = hashlib.sha256(options.url.encode()).hexdigest()[:16]
-        self._outbox = Outbox(journal, f"webhook {digest}")
+        self._outbox = Outbox(journal, f"webhook {digest}", sentinel, options.labels)
         self._opener = urllib.request.build_opener(_NoRedirect)
-        self._lock = threading.Lock()
-        self._visits = Visits()
         self._health: HealthChanged | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -112,11 +108,8 @@ class Webhook:
             self._thread.join(self._options.timeout_s + 1)
 
     def _take(self, message: Message) -> None:
-        with self._lock:
-            self._outbox.take(message)
-            if self._visits.take(message) is None:
-                return
-        self._changed.set()
+        if self._outbox.take(message):
+            self._changed.set()
 
     def _run(self) -> None:
         delay = _BACK_OFF_S[0]
@@ -152,27 +145,12 @@ class Webhook:
         Raises:
             _Failed: it was not taken.
         """
-        event = self._outbox.next()
-        if event is not None:
-            if self._wanted(event.label):
-                self._send(end_report(self._journal, self._sentinel, event))
-            self._outbox.done(event)
-            return True
-        with self._lock:
-            for visit in self._visits.open.values():
-                event = visit.event
-                if event and visit.confirmed and not visit.told and self._wanted(event.label):
-                    acts = tuple(visit.acts.values())
-                    what = report("confirmed", self._sentinel, event, visit.decision, acts)
-                    break
-            else:
-                return False
+        what = self._outbox.next()
+        if what is None:
+            return False
         self._send(what)
-        visit.told = True
+        self._outbox.done()
         return True
-
-    def _wanted(self, label: str) -> bool:
-        return not self._options.labels or label in self._options.labels
 
     def _send(self, what: dict[str, Any]) -> None:
         """Send; what will never be taken is left out, visibly."""
