@@ -1,0 +1,188 @@
+"""A sentinel that is killed at any moment, and disks that are full, read-only, or away."""
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+from lotor.sentinel import config
+from lotor.sentinel.clock import SetClock, SystemClock
+from lotor.sentinel.media import FOLDER, Media
+from lotor.sentinel.store import DATABASE, Store, StoreError
+from test_sentinel_store import NOON, decision, visit
+
+WRITER = Path(__file__).parent / "sentinel_writer.py"
+SETTINGS = config.Store(free_mb=0)
+
+
+def killed_often(folder: Path, rounds: int, seed: int) -> int:
+    """Kill a sentinel again and again and see that all is well; return how many receipts it got."""
+    delay = random.Random(seed)
+    receipts: set[str] = set()
+    seen: set[str] = set()
+    with subprocess.Popen(
+        [sys.executable, str(WRITER), str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    ) as nursery:  # fmt: skip
+        assert nursery.stdin and nursery.stdout
+        for _ in range(rounds):
+            nursery.stdin.write("live\n")
+            word, pid = nursery.stdout.readline().split()
+            assert word == "born", word
+            time.sleep(delay.choice((0.005, 0.05, 0.4)) * delay.random())
+            os.kill(int(pid), signal.SIGKILL)
+            while (line := nursery.stdout.readline().split()) != ["dead"]:
+                assert line[0] == "kept"
+                receipts.add(line[1])
+            check(folder, receipts, seen)
+        nursery.stdin.close()
+    assert {Path(name).suffix for name in seen} == {".jpg", ".webm"}
+    return len(receipts)
+
+
+def check(folder: Path, receipts: set[str], seen: set[str]) -> None:
+    """Open what a killed sentinel has left; `seen`: files that were found good before."""
+    clock = SystemClock()
+    store = Store(folder, clock)
+    try:
+        assert not any("damaged" in notice for notice in store.notices), store.notices
+        kept = {one.id for one in store.decisions_between(0, 9e12)}
+        assert receipts <= kept, f"{len(receipts - kept)} receipts of {len(receipts)} are lost"
+        assert store.open_events() == []
+        assert all(act.end is not None for act in store.acts(0))
+        assert store._read("PRAGMA integrity_check") == [("ok",)]
+        media = Media(store, SETTINGS, clock)
+        assert media.idle(20)
+        media.close()
+        named = {name for each in store.media() for name in each.files}
+        files = {path.relative_to(folder).as_posix()
+                 for path in (folder / FOLDER).rglob("*") if path.is_file()}  # fmt: skip
+        assert named == files
+        for name in named - seen:
+            assert whole(folder / name), name
+        seen |= named
+    finally:
+        store.close()
+
+
+def whole(path: Path) -> bool:
+    if path.suffix == ".jpg":
+        return path.read_bytes().endswith(b"\xff\xd9") and cv2.imread(str(path)) is not None
+    film = cv2.VideoCapture(str(path))
+    return film.read()[0]
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    assert killed_often(tmp_path / "log", 40, seed=1) > 40
+
+
+@pytest.mark.slow
+def test_killed_four_hundred_times(tmp_path: Path) -> None:
+    assert killed_often(tmp_path / "log", 400, seed=2) > 1000
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(tmp_path: Path) -> None:
+    """A kill does not lose what the kernel has; a power cut does, unless SQLite asks for it."""
+    store = Store(tmp_path / "log", SetClock(NOON))
+    assert store._read("PRAGMA synchronous") == [(2,)]  # FULL: every commit is synced
+    assert store._read("PRAGMA journal_mode") == [("wal",)]
+    store.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)],
+                             capture_output=True, text=True, check=False)  # fmt: skip
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> Path:
+    """Write a file that takes all the room there is."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"x" * 4096)
+    return path
+
+
+def test_a_full_disk(small_disk: Path) -> None:
+    clock = SetClock(NOON)
+    store = Store(small_disk / "log", clock)
+    media = Media(store, SETTINGS, clock)
+    one = visit(NOON)
+    store.save_event(one)
+    kept = [store.record(decision(NOON, one.id)).decision for _ in range(3)]
+    for _ in range(3):
+        filler = fill(small_disk)
+        with pytest.raises(StoreError):
+            while True:
+                kept.append(store.record(decision(NOON, one.id)).decision)
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.save_event(visit(NOON, label="x" * 9000))
+        assert store.decisions(one.id) == kept
+        filler.unlink()
+        kept.append(store.record(decision(NOON, one.id)).decision)
+    filler = fill(small_disk)
+    store.close()
+    media.close()
+    filler.unlink()
+    again = Store(small_disk / "log", clock)
+    assert again.decisions(one.id) == kept
+    assert again._read("PRAGMA integrity_check") == [("ok",)]
+    again.close()
+
+
+def test_a_disk_that_is_full_at_the_start(small_disk: Path) -> None:
+    filler = fill(small_disk)
+    with pytest.raises(StoreError, match=r"full|No space"):
+        Store(small_disk / "log", SetClock(NOON))
+    filler.unlink()
+    store = Store(small_disk / "log", SetClock(NOON))
+    store.record(decision(NOON))
+    store.close()
+
+
+def test_a_read_only_disk(small_disk: Path) -> None:
+    Store(small_disk / "log", SetClock(NOON)).close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(StoreError, match=f"cannot write to {small_disk / 'log'}: Read-only"):
+        Store(small_disk / "log", SetClock(NOON))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot write to .*name another 'store.folder'"):
+        Store(tmp_path / "file/log", SetClock(NOON))
+
+
+def test_a_disk_that_goes_away(small_disk: Path) -> None:
+    """Unplugged and plugged in again: no receipt for what nobody can find."""
+    store = Store(small_disk / "log", SetClock(NOON))
+    store.record(decision(NOON))
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(small_disk)], check=True)
+    try:
+        with pytest.raises(StoreError, match="is gone: is its disk still there"):
+            store.record(decision(NOON))
+        assert list(small_disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(small_disk)], check=True)
+    store.record(decision(NOON))
+    assert len(store.decisions_between(0, 9e9)) == 2
+    store.close()
+    with sqlite3.connect(small_disk / "log" / DATABASE) as db:
+        assert db.execute("SELECT count(*) FROM decision").fetchone() == (2,)
