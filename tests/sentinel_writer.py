@@ -57,6 +57,8 @@ def live(folder: Path) -> None:
         ended = replace(event, end=clock.now())
         store.save_event(ended)
         media.end(ended)
+        if number % 3 == 2:
+            media.idle(5)  # else it would be too busy for clips
 
 
 def main() -> None:

@@ -109,6 +109,15 @@ def test_nothing_is_left_of_a_time(store: Store, config: Config) -> None:
     store.record(decision(NOON))  # the sentinel beside it goes on
 
 
+def test_the_log_gets_smaller(store: Store, config: Config) -> None:
+    for n in range(50):
+        store.record(decision(NOON + 9e4 + n, model="x" * 9000))
+    forget(config, NOON - 1, NOON)
+    before = (store.folder / "store.sqlite").stat().st_size
+    forget(config, NOON + 9e4, NOON + 9e4 + 100)
+    assert (store.folder / "store.sqlite").stat().st_size < before - 400_000
+
+
 def test_an_event_counts_as_long_as_it_lasts(store: Store, config: Config) -> None:
     begin = NOON + 2 * 3600
     assert forget(config, begin + 59, begin + 3600).events == 1

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from full_disk import full_disk
+from lotor.preprocess import Image
 from lotor.sentinel import config, media
 from lotor.sentinel.bus import Bus, EventChanged, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
@@ -64,7 +65,7 @@ class Garden:
         found = self.store.event(event.id)
         assert found and found.clip
         film = cv2.VideoCapture(str(self.store.folder / found.clip))
-        columns = []
+        columns = list[int]()
         while True:
             good, image = film.read()
             if not good:
@@ -113,7 +114,12 @@ def test_frames_are_kept_once_a_second_while_nothing_moves(
 ) -> None:
     made: list[int] = []
     encode = media.jpeg
-    monkeypatch.setattr(media, "jpeg", lambda *a: made.append(1) or encode(*a))
+
+    def counted(image: Image, width: int, quality: int) -> bytes:
+        made.append(width)
+        return encode(image, width, quality)
+
+    monkeypatch.setattr(media, "jpeg", counted)
     garden.live(20, moving=False, rate=10)
     assert len(made) == pytest.approx(20, abs=1)
     garden.live(20, moving=True, rate=10)
@@ -248,7 +254,7 @@ def test_pictures_do_not_wait_for_a_clip(garden: Garden, monkeypatch: pytest.Mon
     )
     other, picture, decode = garden.visit(), garden.frame(), media._pixels
 
-    def first_frame(content: bytes) -> media.Image:
+    def first_frame(content: bytes) -> Image:
         if not order:
             garden.media.picture(other.id, picture)
         return decode(content)

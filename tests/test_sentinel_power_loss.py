@@ -38,7 +38,7 @@ def killed_often(folder: Path, rounds: int, seed: int) -> int:
             nursery.stdin.write("live\n")
             word, pid = nursery.stdout.readline().split()
             assert word == "born", word
-            time.sleep(delay.choice((0.005, 0.05, 0.4)) * delay.random())
+            time.sleep(delay.choice((0.005, 0.1, 0.6)) * delay.random())
             os.kill(int(pid), signal.SIGKILL)
             while (line := nursery.stdout.readline().split()) != ["dead"]:
                 assert line[0] == "kept"

@@ -198,3 +198,21 @@ def test_it_works_by_itself_at_once_and_then_every_ten_minutes(
             house.clock.advance(1)
     finally:
         made.close()
+
+
+def test_no_byte_is_left_of_what_grew_old(house: House) -> None:
+    mark = "A-MARK-THAT-OCCURS-NOWHERE-ELSE"
+    for n in range(30):
+        event = visit(NOON, NOON + n, zones=(mark, "x" * 40 * n))
+        house.store.save_event(event)
+        house.store.record(decision(NOON, event.id, model=mark + "y" * 50 * n))
+        house.store.record(decision(NOON, None, model=mark))
+    house.clock.advance(90 * DAY)
+    kept = house.day()
+    house.clock.advance(11 * DAY)
+    house.round()
+    house.store.close()
+    content = (house.store.folder / "store.sqlite").read_bytes()
+    assert kept.id.encode() in content
+    assert mark.encode() not in content
+    assert not (house.store.folder / "store.sqlite-wal").exists()

@@ -335,7 +335,7 @@ def test_a_database_that_is_full(store: Store) -> None:
     assert store._db is not None
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    kept = []
+    kept = list[Decision]()
     with pytest.raises(StoreError, match="the disk is full; make room"):
         while True:
             kept.append(store.record(decision(NOON + len(kept), "e")).decision)
