@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from full_disk import full_disk
+from lotor.errors import LotorError
 from lotor.preprocess import Image
 from lotor.sentinel import config, media
 from lotor.sentinel.bus import Bus, EventChanged, HealthChanged, Message
@@ -314,6 +315,16 @@ def test_a_film_of_one_frame_and_of_odd_size(tmp_path: Path) -> None:
     film = cv2.VideoCapture(str(tmp_path / "a.webm"))
     good, frame = film.read()
     assert good and frame.shape == (32, 64, 3) and abs(float(frame.mean()) - 90) < 4
+
+
+@pytest.mark.parametrize("room", [0, 300, 4000])
+def test_a_film_that_was_cut_short_is_none(room: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (9, 48, 64, 3), dtype=np.uint8)
+    frames = [(n / 5, media.jpeg(image, 640, 80)) for n, image in enumerate(noise)]
+    with full_disk(room), pytest.raises(LotorError, match=r"not written whole|cannot write"):
+        write_webm(tmp_path / "a.webm", frames)
+    write_webm(tmp_path / "a.webm", frames)
+    assert (tmp_path / "a.webm").stat().st_size > 4000
 
 
 def _within(seconds: float, true: object) -> bool:

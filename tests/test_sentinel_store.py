@@ -159,6 +159,7 @@ def test_a_decision_that_holds_on_is_written_within_ten_seconds(
         if clock.monotonic() < 10:
             clock.advance(1)
     assert store.decision(first.id) == grown
+    assert store._grown == {}
     last = replace(grown, until=NOON + 20, last=90)
     store.extend(last)
     store.close()
@@ -348,6 +349,19 @@ def test_a_database_that_is_full(store: Store) -> None:
     store._db.execute("PRAGMA max_page_count = 1000000")
     store.record(decision(NOON, "f"))
     assert store.decision(kept[0].id) == grown  # what was gathered is not lost
+
+
+def test_a_change_that_fails_halfway_leaves_nothing(store: Store) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 5))
+    with pytest.raises(StoreError):
+        store.save_event(visit(NOON, track=object()))
+    assert store.decision(first.id) == first
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.record(first)
+    store.flush()
+    assert store.decision(first.id) == replace(first, until=NOON + 5)
 
 
 def test_how_long_it_was_in_use(tmp_path: Path) -> None:
