@@ -1,9 +1,7 @@
 """A sentinel that remembers as fast as it can, until it is killed.
 
-    sentinel_writer.py FOLDER
-
-For every line on its standard input it becomes one anew (a fork: nothing needs to be imported
-again), and says so: `born PID`, then `kept ID` for every decision that it got a receipt of, and
+For every line on its standard input, a folder, it becomes one anew (a fork: nothing needs to be
+imported again) and says `born PID`, then `kept ID` for every decision that it got a receipt of, and
 `dead` when somebody killed it.
 """
 
@@ -62,14 +60,14 @@ def live(folder: Path) -> None:
 
 
 def main() -> None:
-    for _ in sys.stdin:
+    for line in sys.stdin:
         if child := os.fork():
             say(f"born {child}")
             os.waitpid(child, 0)
             say("dead")
         else:
             try:
-                live(Path(sys.argv[1]))
+                live(Path(line.rstrip()))
             finally:
                 os._exit(1)  # it ended by itself, which is a mistake
 

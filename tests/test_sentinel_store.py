@@ -75,6 +75,10 @@ def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
         again.close()
 
 
+def test_only_its_owner_reads_it(store: Store) -> None:
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_an_event_grows_and_ends_once(store: Store) -> None:
     one = visit(NOON)
     store.save_event(one)
@@ -357,6 +361,9 @@ def test_a_change_that_fails_halfway_leaves_nothing(store: Store) -> None:
     store.extend(replace(first, until=NOON + 5))
     with pytest.raises(StoreError):
         store.save_event(visit(NOON, track=object()))
+    for odd in ("\udc80", 2**70):
+        with pytest.raises(StoreError):
+            store.save_event(visit(NOON, label=odd, frames=odd))
     assert store.decision(first.id) == first
     with pytest.raises(StoreError, match="UNIQUE"):
         store.record(first)

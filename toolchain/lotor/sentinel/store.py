@@ -570,7 +570,8 @@ class Store:
         """Turn an error of SQLite into a StoreError; after a bad one, the next call opens anew."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        # The last two: what SQLite has no type for, such as half a character.
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REOPEN:
                 self._disconnect()
             raise StoreError(f"{self._path} cannot be used: {_reason(error)}") from error
