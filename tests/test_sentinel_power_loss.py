@@ -35,19 +35,20 @@ class Nursery:
             text=True, bufsize=1, env={**os.environ, "LD_PRELOAD": str(preload or "")},
         )  # fmt: skip
 
-    def receipts(self, folder: Path, seconds: float) -> list[str]:
-        """Let one live for a while; return ids of the decisions that it got receipts of."""
+    def receipts(self, folder: Path, word: str, seconds: float) -> list[str]:
+        """Let one live until it says a word, and some more; return what it got receipts of."""
         assert self._program.stdin and self._program.stdout
         self._program.stdin.write(f"{folder}\n")
-        word, pid = self._program.stdout.readline().split()
-        assert word == "born", word
+        said = [self._program.stdout.readline().split()]
+        assert said[0][0] == "born", said
+        pid = int(said[0][1])
+        while not any(line[0] == word for line in said):
+            said.append(self._program.stdout.readline().split())
         time.sleep(seconds)
-        os.kill(int(pid), signal.SIGKILL)
-        found = []
-        while (line := self._program.stdout.readline().split()) != ["dead"]:
-            assert line[0] == "kept"
-            found.append(line[1])
-        return found
+        os.kill(pid, signal.SIGKILL)
+        while said[-1] != ["dead"]:
+            said.append(self._program.stdout.readline().split())
+        return [line[1] for line in said if line[0] == "kept"]
 
     def close(self) -> None:
         assert self._program.stdin and self._program.stdout
@@ -61,14 +62,10 @@ def killed_often(folder: Path, rounds: int, seed: int) -> int:
     delay = random.Random(seed)
     receipts, seen = set[str](), set[str]()
     with contextlib.closing(Nursery()) as nursery:
-        for _ in range(rounds):
-            longest = delay.choice((0.005, 0.1, 0.6))
-            receipts.update(nursery.receipts(folder, longest * delay.random()))
-            check(folder, receipts, seen)
-        for _ in range(20):  # on a busy machine no clip is finished before
-            if any(name.endswith(".webm") for name in seen):
-                break
-            receipts.update(nursery.receipts(folder, 1.0))
+        for number in range(rounds):
+            # While it opens the store, while it decides, and with pictures and clips.
+            word = ("born", "kept", "kept", "written")[number % 4]
+            receipts.update(nursery.receipts(folder, word, delay.random() ** 2 / 4))
             check(folder, receipts, seen)
     assert {Path(name).suffix for name in seen} == {".jpg", ".webm"}
     return len(receipts)
@@ -107,12 +104,12 @@ def whole(path: Path) -> bool:
 
 
 def test_killed_at_any_moment(tmp_path: Path) -> None:
-    assert killed_often(tmp_path / "log", 40, seed=1) > 40
+    assert killed_often(tmp_path / "log", 40, seed=1) >= 30
 
 
 @pytest.mark.slow
 def test_killed_four_hundred_times(tmp_path: Path) -> None:
-    assert killed_often(tmp_path / "log", 400, seed=2) > 1000
+    assert killed_often(tmp_path / "log", 400, seed=2) >= 300
 
 
 def test_a_power_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
     with contextlib.closing(Nursery(shim)) as nursery:
         for number in range(12):
             folder, left = tmp_path / f"log{number}", tmp_path / f"left{number}"
-            receipts = nursery.receipts(folder, 0.05 + 0.4 * delay.random())
+            receipts = nursery.receipts(folder, "kept", 0.3 * delay.random())
             left.mkdir()
             for path in folder.glob("*.synced"):
                 if (folder / path.stem).exists():  # SQLite syncs the folder when it removes a file
@@ -136,7 +133,7 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
             assert store._read("PRAGMA integrity_check") == [("ok",)]
             store.close()
             every += len(receipts)
-    assert every > 12
+    assert every >= 12
 
 
 @pytest.fixture
