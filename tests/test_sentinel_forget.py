@@ -132,13 +132,19 @@ def test_an_event_that_lasts_stays_and_is_named(store: Store, config: Config) ->
     store.record(kept)
     act = Act(kept.id, "siren", NOON + 95, None, "running")
     store.note(act)
+    taken = store.folder / "media/day/last.jpg"
+    taken.write_bytes(picture(7))
+    store.set_picture(last.id, "media/day/last.jpg", 9)
+    last = replace(last, picture="media/day/last.jpg")
     found = forget(config, NOON, NOON + 100)
-    assert found.events == 1
+    assert (found.events, found.files) == (1, 2)
+    assert taken.exists()
     assert found.left == [f"event {last.id}, which has not ended yet: ask again"]
     assert store.open_events() == [last]
     assert store.decisions(last.id) == [kept] and store.acts_of(kept.id) == [act]
     store.save_event(replace(last, end=NOON + 96))
     assert forget(config, NOON, NOON + 100).events == 1
+    assert not taken.exists()
     assert store.event(last.id) is None and store.acts_of(kept.id) == []
 
 
@@ -181,6 +187,25 @@ def test_what_was_broken_off_is_completed_when_asked_again(
     assert len(open_store(data).photos) == 3
     assert not (store.folder / JOURNAL).exists()
     assert sweep(store) == 0
+
+
+def test_a_data_set_that_was_half_done_is_completed(
+    store: Store, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is gone by then; it is named by what was begun, also when nobody names the set."""
+    data, models = data_set(store, tmp_path)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("lotor.data.forget.remove_traces", killed)
+        forget(config, NOON + 3600, NOON + 7200, [data], models=[models])
+    assert len(open_store(data).photos) == 4
+    found = forget(config, NOON + 3600, NOON + 7200, models=[models])
+    assert [len(ids) for ids in found.photographs.values()] == [1]
+    assert found.models == [str(models / "knows")]
+    assert hours(store) == [0, 2, 3, 4]
 
 
 def data_set(store: Store, folder: Path) -> tuple[Path, Path]:

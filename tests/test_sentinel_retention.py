@@ -162,6 +162,7 @@ def test_in_small_steps(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Retention(house.store, SETTINGS, house.clock)
     assert made.step()
     assert len(house.kept()) == 10
+    monkeypatch.setattr(retention, "_FILES", 99)
     left = [len(house.store.events(99))]
     while made.step():
         left.append(len(house.store.events(99)))
@@ -181,7 +182,9 @@ def test_a_cursor_is_not_sent_back_by_what_grew_old(house: House) -> None:
 def test_it_works_by_itself_at_once_and_then_every_ten_minutes(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds, made = threading.Semaphore(0), Retention(house.store, SETTINGS, house.clock)
+    bus, told = Bus(), list[object]()
+    bus.subscribe(told.append)
+    rounds, made = threading.Semaphore(0), Retention(house.store, SETTINGS, house.clock, bus)
 
     def counted() -> None:
         rounds.release()
@@ -198,6 +201,7 @@ def test_it_works_by_itself_at_once_and_then_every_ten_minutes(
             house.clock.advance(1)
     finally:
         made.close()
+    assert told == [HealthChanged("disk", False, "the disk is away")]
 
 
 def test_no_byte_is_left_of_what_grew_old(house: House) -> None:
