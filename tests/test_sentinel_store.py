@@ -75,6 +75,10 @@ def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
         again.close()
 
 
+def test_only_its_owner_reads_it(store: Store) -> None:
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_an_event_grows_and_ends_once(store: Store) -> None:
     one = visit(NOON)
     store.save_event(one)
@@ -159,6 +163,7 @@ def test_a_decision_that_holds_on_is_written_within_ten_seconds(
         if clock.monotonic() < 10:
             clock.advance(1)
     assert store.decision(first.id) == grown
+    assert store._grown == {}
     last = replace(grown, until=NOON + 20, last=90)
     store.extend(last)
     store.close()
@@ -335,7 +340,7 @@ def test_a_database_that_is_full(store: Store) -> None:
     assert store._db is not None
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    kept = []
+    kept = list[Decision]()
     with pytest.raises(StoreError, match="the disk is full; make room"):
         while True:
             kept.append(store.record(decision(NOON + len(kept), "e")).decision)
@@ -348,6 +353,22 @@ def test_a_database_that_is_full(store: Store) -> None:
     store._db.execute("PRAGMA max_page_count = 1000000")
     store.record(decision(NOON, "f"))
     assert store.decision(kept[0].id) == grown  # what was gathered is not lost
+
+
+def test_a_change_that_fails_halfway_leaves_nothing(store: Store) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 5))
+    with pytest.raises(StoreError):
+        store.save_event(visit(NOON, track=object()))
+    for odd in ("\udc80", 2**70):
+        with pytest.raises(StoreError):
+            store.save_event(visit(NOON, label=odd, frames=odd))
+    assert store.decision(first.id) == first
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.record(first)
+    store.flush()
+    assert store.decision(first.id) == replace(first, until=NOON + 5)
 
 
 def test_how_long_it_was_in_use(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ PART = "disk"
 
 _EVERY_S = 600.0
 _PAUSE_S = 0.05  # between steps, in which others get to the store
-_FILES, _ROWS = 20, 200  # in a step
+_FILES, _ROWS = 20, 50  # in a step
 
 
 class Retention:

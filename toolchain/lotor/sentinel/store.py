@@ -52,6 +52,7 @@ _MIGRATIONS = (
         actions TEXT NOT NULL, picture TEXT, clip TEXT, picture_bytes INTEGER NOT NULL DEFAULT 0,
         clip_bytes INTEGER NOT NULL DEFAULT 0, ended INTEGER UNIQUE, age REAL NOT NULL
     );
+    CREATE INDEX event_age ON event (age);
     CREATE INDEX event_begin ON event (begin);
     CREATE INDEX event_media ON event (seq) WHERE picture IS NOT NULL OR clip IS NOT NULL;
     CREATE TABLE decision (
@@ -64,11 +65,13 @@ _MIGRATIONS = (
     CREATE INDEX decision_event ON decision (event);
     CREATE INDEX decision_time ON decision (time);
     CREATE INDEX decision_age ON decision (age);
+    CREATE INDEX decision_alone ON decision (age) WHERE event IS NULL;
     CREATE TABLE act (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT, action TEXT NOT NULL,
         time REAL NOT NULL, end REAL, result TEXT NOT NULL, why TEXT NOT NULL, age REAL NOT NULL
     );
     CREATE INDEX act_time ON act (time);
+    CREATE INDEX act_age ON act (age);
     CREATE INDEX act_decision ON act (decision);
     CREATE TABLE forgotten (id TEXT PRIMARY KEY);
     """,
@@ -438,21 +441,20 @@ class Store:
         with self._change() as db:
             gone = db.execute(
                 "SELECT id FROM event WHERE age < ? AND ended IS NOT NULL AND picture IS NULL "
-                "AND clip IS NULL ORDER BY seq LIMIT ?",
+                "AND clip IS NULL ORDER BY age LIMIT ?",
                 (events, limit),
             ).fetchall()
             removed = _remove_events(db, [id for (id,) in gone])
-            removed += db.execute(
-                "DELETE FROM decision WHERE seq IN (SELECT seq FROM decision WHERE event IS NULL "
-                "AND age < ? OR event IS NOT NULL AND age < ? AND NOT EXISTS "
-                "(SELECT 1 FROM event WHERE event.id = decision.event) ORDER BY seq LIMIT ?)",
-                (others, events, limit),
-            ).rowcount
-            removed += db.execute(
-                "DELETE FROM act WHERE seq IN (SELECT seq FROM act WHERE age < ? ORDER BY seq "
-                "LIMIT ?)",
-                (events, limit),
-            ).rowcount
+            for table, condition, age in (
+                ("decision", "event IS NULL", others),
+                ("decision", "NOT EXISTS (SELECT 1 FROM event e WHERE e.id = event)", events),
+                ("act", "1", events),
+            ):
+                removed += db.execute(
+                    f"DELETE FROM {table} WHERE seq IN (SELECT seq FROM {table} "
+                    f"WHERE age < ? AND {condition} ORDER BY age LIMIT ?)",
+                    (age, limit),
+                ).rowcount
         return removed
 
     def forget(self, begin: float, end: float) -> list[str]:
@@ -568,7 +570,8 @@ class Store:
         """Turn an error of SQLite into a StoreError; after a bad one, the next call opens anew."""
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        # The last two: what SQLite has no type for, such as half a character.
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REOPEN:
                 self._disconnect()
             raise StoreError(f"{self._path} cannot be used: {_reason(error)}") from error
