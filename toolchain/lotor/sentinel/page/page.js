@@ -100,6 +100,7 @@ function showState(found) {
   by("counters").replaceChildren(...Object.entries(found.counters).flatMap(
     ([name, count]) => [h("dt.first", {}, name.replaceAll("_", " ")), h("dd", {}, count.toLocaleString())]));
   showEmpty();
+  document.querySelector("main").hidden = false; // before that, what is below would jump
 }
 
 function showHealth() {
@@ -228,8 +229,8 @@ class Camera {
     this.age = h("span.age");
     this.wrong = h("span.wrong", { hidden: true });
     this.element = h("article.camera", { "data-name": found.name, "aria-label": `camera ${found.name}` }, this.view,
-      h("div.caption", {}, h("h3", {}, found.name), this.person, this.light,
-        h("button", { onclick: toggleOutlines, title: "Boxes, zones and masks (o)" }, "outlines"), this.age, this.wrong));
+      h("div.caption", {}, h("h3", {}, found.name), this.age, h("div.notes", {}, this.light, this.person),
+        h("button", { onclick: toggleOutlines, title: "Boxes, zones and masks (o)" }, "outlines"), this.wrong));
   }
 
   know(found) {
