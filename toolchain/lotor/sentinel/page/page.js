@@ -106,8 +106,7 @@ function showState(found) {
 function showHealth() {
   const ill = state.health.filter((part) => !part.well);
   const blocked = ill.some((part) => part.blocks);
-  const count = ill.length === 1 ? "one part is not well" : `${ill.length} parts are not well`;
-  say(by("status"), lost ? "Connection lost" : !ill.length ? "All is well" : blocked ? `Nothing acts: ${count}` : `Watching; ${count}`);
+  say(by("status"), lost ? "Connection lost" : blocked ? "Nothing acts for now" : ill.length ? "Not all is well" : "All is well");
   by("health").replaceChildren(...state.health.map((part) => h(part.well ? "li" : "li.ill", {},
     h("span", {}, part.part), h("small", {}, part.well ? "well" : "not well"),
     !part.well && h("p", {}, part.text + (part.blocks ? " · nothing acts meanwhile" : "")))));
