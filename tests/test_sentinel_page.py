@@ -1,5 +1,6 @@
 """The sentinel's page over HTTP: what it shows, what it refuses, and whom it never holds up."""
 
+import http.client
 import json
 import socket
 import subprocess
@@ -235,6 +236,37 @@ def test_arming_says_who_and_when(garden: Garden) -> None:
     assert state["armed"] == {"armed": False, "by": "the page", "time": NIGHT + 60}
     garden.bus.tell(ArmedChanged(True, "MQTT"))
     assert garden.json("/api/state")["armed"]["by"] == "MQTT"
+
+
+def test_who_asks_from_another_machine_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garden = Garden(tmp_path, config.Page(host="0.0.0.0", port=0))
+    try:
+        assert garden.url == f"http://{socket.gethostname()}:{garden.port}/"
+        assert garden.ask("/", headers={"Host": socket.gethostname()})[0] == 200
+        garden.json("/api/arm", {"armed": False})
+        monkeypatch.setattr(web_server, "_loopback", lambda address: False)
+        garden.json("/api/arm", {"armed": True})
+        assert [by for _, _, by in garden.controls.asked] == ["the page", "the page (127.0.0.1)"]
+    finally:
+        garden.page.close()
+
+
+def test_version_6_of_the_internet_protocol(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    garden = Garden(tmp_path, config.Page(host="::1", port=0))
+    try:
+        assert garden.url == f"http://[::1]:{garden.port}/"
+        connection = http.client.HTTPConnection("::1", garden.port, timeout=20)
+        connection.request("GET", "/api/state")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        garden.page.close()
 
 
 def test_trying_an_action(garden: Garden) -> None:

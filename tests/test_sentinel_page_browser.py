@@ -219,8 +219,10 @@ def test_by_keyboard(look: Looker) -> None:
     look.press(Keys.ESCAPE)
     look.wait(lambda: not look.one("#event").is_displayed())
     assert "#" not in look.driver.current_url
+    before = look.run("return history.length")
     look.press(Keys.ENTER)  # the row has the focus again
     look.wait(lambda: look.one("#event").is_displayed())
+    assert look.run("return history.length") == before  # what was closed is not gone back to
     look.driver.back()
     look.wait(lambda: not look.one("#event").is_displayed())
 
@@ -333,14 +335,21 @@ def test_a_sentinel_that_is_gone_and_comes_again(look: Looker) -> None:
 
 def test_nobody_is_asked_for_pictures_that_are_not_seen(look: Looker) -> None:
     garden = look.garden
+    for number in range(20):
+        garden.store.change(event(NIGHT + 60 * number, number=number))
+    look.size(390, 800, phone=True)
     look.open()
-    look.wait(lambda: garden.controls.latest_asked > 3)
-    look.driver.get("about:blank")
+    look.wait(lambda: len(look.all(".row")) == 20 and garden.controls.latest_asked > 3)
     quiet = threading.Event()
 
-    def asked() -> bool:
+    def is_quiet() -> bool:
         before = garden.controls.latest_asked
         quiet.wait(1.5)
         return garden.controls.latest_asked == before
 
-    look.wait(asked)
+    look.run("scrollTo(0, document.body.scrollHeight)")
+    look.wait(is_quiet)
+    look.run("scrollTo(0, 0)")
+    look.wait(lambda: not is_quiet())
+    look.driver.get("about:blank")
+    look.wait(is_quiet)
