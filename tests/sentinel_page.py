@@ -1,11 +1,17 @@
 """A sentinel that is made up: what the page's tests, and a look at the page, need of one."""
 
+import http.client
+import json
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
 from lotor.errors import LotorError
 from lotor.preprocess import Image
@@ -19,10 +25,13 @@ from lotor.sentinel.bus import (
     HealthChanged,
     SceneSeen,
 )
-from lotor.sentinel.clock import Clock, SystemClock
+from lotor.sentinel.clock import Clock, SetClock, SystemClock
 from lotor.sentinel.event import Act, Check, Decision, Event
+from lotor.sentinel.page import Page
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
 
+NIGHT = 1_790_000_000.0
+HAND = {"X-Lotor": "1", "Content-Type": "application/json"}
 CAMERAS = (
     config.Camera(
         "back",
@@ -250,3 +259,51 @@ def remember(store: Store, folder: Path, of: Event, image: Image | None = None) 
     done = Act(act.id, "bark", act.time, act.time + 5, "done")
     store.decide(act, [done])
     return kept
+
+
+class Garden:
+    """A page that is served, and what is behind it."""
+
+    def __init__(self, folder: Path, settings: config.Page | None = None) -> None:
+        self.clock = SetClock(NIGHT)
+        self.bus = Bus()
+        self.controls = Controls(self.bus, self.clock)
+        self.store = Store(self.bus)
+        self.folder = folder
+        settings = settings or config.Page(port=0)
+        self.page = Page(
+            self.controls, self.store, self.bus, settings, folder, CAMERAS, ACTIONS, self.clock
+        )
+        self.url = self.page.start()
+        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+
+    def ask(
+        self,
+        path: str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+        method: str | None = None,
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        connection = self.connect()
+        data = json.dumps(body) if body is not None else None
+        own = HAND if headers is None and body is not None else headers or {}
+        connection.request(method or ("GET" if body is None else "POST"), path, data, own)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        return answer.status, answer.headers, content
+
+    def json(self, path: str, body: Any = None) -> Any:
+        status, _, content = self.ask(path, body)
+        assert status == 200, content
+        return json.loads(content)
+
+    def wait(self, until: Callable[[], Any]) -> None:
+        for _ in range(2000):
+            if until():
+                return
+            time.sleep(0.01)
+        pytest.fail("it does not come to be")

@@ -61,6 +61,10 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
         "lotor/_data/models/raccoon/raccoon.tflite",
         *(f"lotor/device/rp2040/{name}.mjs" for name in ("control", "nor", "run", "xip")),
         "lotor/device/rp2040/package-lock.json",
+        *(
+            f"lotor/sentinel/page/{name}"
+            for name in ("index.html", "page.css", "page.js", "icon.svg")
+        ),
     ):
         assert expected in names
     for prefix, suffix in (

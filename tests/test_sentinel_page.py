@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +21,11 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel import config
-from lotor.sentinel.bus import ArmedChanged, Bus, HealthChanged
-from lotor.sentinel.clock import SetClock
-from lotor.sentinel.page import Page
+from lotor.sentinel.bus import ArmedChanged, HealthChanged
 from sentinel_page import (
-    ACTIONS,
-    CAMERAS,
-    Controls,
-    Store,
+    HAND,
+    NIGHT,
+    Garden,
     decisions,
     event,
     picture,
@@ -37,57 +34,6 @@ from sentinel_page import (
 )
 
 web_server = pytest.importorskip("lotor.sentinel.page.server", reason="aiohttp is not installed")
-
-NIGHT = 1_790_000_000.0
-HAND = {"X-Lotor": "1", "Content-Type": "application/json"}
-
-
-class Garden:
-    """A page that is served, and what is behind it."""
-
-    def __init__(self, folder: Path, settings: config.Page | None = None) -> None:
-        self.clock = SetClock(NIGHT)
-        self.bus = Bus()
-        self.controls = Controls(self.bus, self.clock)
-        self.store = Store(self.bus)
-        self.folder = folder
-        settings = settings or config.Page(port=0)
-        self.page = Page(
-            self.controls, self.store, self.bus, settings, folder, CAMERAS, ACTIONS, self.clock
-        )
-        self.url = self.page.start()
-        self.port = int(self.url.rstrip("/").rpartition(":")[2])
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-
-    def ask(
-        self,
-        path: str,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-        method: str | None = None,
-    ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        connection = self.connect()
-        data = json.dumps(body) if body is not None else None
-        own = HAND if headers is None and body is not None else headers or {}
-        connection.request(method or ("GET" if body is None else "POST"), path, data, own)
-        answer = connection.getresponse()
-        content = answer.read()
-        connection.close()
-        return answer.status, answer.headers, content
-
-    def json(self, path: str, body: Any = None) -> Any:
-        status, _, content = self.ask(path, body)
-        assert status == 200, content
-        return json.loads(content)
-
-    def wait(self, until: Callable[[], Any]) -> None:
-        for _ in range(2000):
-            if until():
-                return
-            time.sleep(0.01)
-        pytest.fail("it does not come to be")
 
 
 class Listener:
@@ -290,6 +236,37 @@ def test_arming_says_who_and_when(garden: Garden) -> None:
     assert state["armed"] == {"armed": False, "by": "the page", "time": NIGHT + 60}
     garden.bus.tell(ArmedChanged(True, "MQTT"))
     assert garden.json("/api/state")["armed"]["by"] == "MQTT"
+
+
+def test_who_asks_from_another_machine_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garden = Garden(tmp_path, config.Page(host="0.0.0.0", port=0))
+    try:
+        assert garden.url == f"http://{socket.gethostname()}:{garden.port}/"
+        assert garden.ask("/", headers={"Host": socket.gethostname()})[0] == 200
+        garden.json("/api/arm", {"armed": False})
+        monkeypatch.setattr(web_server, "_loopback", lambda address: False)
+        garden.json("/api/arm", {"armed": True})
+        assert [by for _, _, by in garden.controls.asked] == ["the page", "the page (127.0.0.1)"]
+    finally:
+        garden.page.close()
+
+
+def test_version_6_of_the_internet_protocol(tmp_path: Path) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    garden = Garden(tmp_path, config.Page(host="::1", port=0))
+    try:
+        assert garden.url == f"http://[::1]:{garden.port}/"
+        connection = http.client.HTTPConnection("::1", garden.port, timeout=20)
+        connection.request("GET", "/api/state")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        garden.page.close()
 
 
 def test_trying_an_action(garden: Garden) -> None:

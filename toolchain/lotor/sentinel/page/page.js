@@ -100,13 +100,13 @@ function showState(found) {
   by("counters").replaceChildren(...Object.entries(found.counters).flatMap(
     ([name, count]) => [h("dt.first", {}, name.replaceAll("_", " ")), h("dd", {}, count.toLocaleString())]));
   showEmpty();
+  document.querySelector("main").hidden = false; // before that, what is below would jump
 }
 
 function showHealth() {
   const ill = state.health.filter((part) => !part.well);
   const blocked = ill.some((part) => part.blocks);
-  const count = ill.length === 1 ? "one part is not well" : `${ill.length} parts are not well`;
-  say(by("status"), lost ? "Connection lost" : !ill.length ? "All is well" : blocked ? `Nothing acts: ${count}` : `Watching; ${count}`);
+  say(by("status"), lost ? "Connection lost" : blocked ? "Nothing acts for now" : ill.length ? "Not all is well" : "All is well");
   by("health").replaceChildren(...state.health.map((part) => h(part.well ? "li" : "li.ill", {},
     h("span", {}, part.part), h("small", {}, part.well ? "well" : "not well"),
     !part.well && h("p", {}, part.text + (part.blocks ? " · nothing acts meanwhile" : "")))));
@@ -228,8 +228,8 @@ class Camera {
     this.age = h("span.age");
     this.wrong = h("span.wrong", { hidden: true });
     this.element = h("article.camera", { "data-name": found.name, "aria-label": `camera ${found.name}` }, this.view,
-      h("div.caption", {}, h("h3", {}, found.name), this.person, this.light,
-        h("button", { onclick: toggleOutlines, title: "Boxes, zones and masks (o)" }, "outlines"), this.age, this.wrong));
+      h("div.caption", {}, h("h3", {}, found.name), this.age, h("div.notes", {}, this.light, this.person),
+        h("button", { onclick: toggleOutlines, title: "Boxes, zones and masks (o)" }, "outlines"), this.wrong));
   }
 
   know(found) {
