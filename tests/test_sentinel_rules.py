@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lotor.sentinel.config import Action, Camera, Config, Deciding, Target, Veto
 from lotor.sentinel.event import UNKNOWN, Decision
-from lotor.sentinel.rules import Now, Rules, night_of, within
+from lotor.sentinel.hours import within
+from lotor.sentinel.rules import Now, Rules, night_of
 from lotor.sentinel.scene import Light, Scene
 from sentinel_scenes import NOON, raccoon, scene
 

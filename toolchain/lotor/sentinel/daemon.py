@@ -232,7 +232,7 @@ class Sentinel:
         if config.notify:
             from lotor.sentinel.notify import Notifier
 
-            notifier = Notifier(config, self.bus, self.clock, self.folder, media)
+            notifier = Notifier(config, self.bus, self.store, self.clock, self.folder, media)
             notifier.start()
             self._parts.append(notifier)
 

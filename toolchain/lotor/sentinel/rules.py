@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from lotor.sentinel.config import Config, Target
 from lotor.sentinel.event import UNKNOWN, Check, Decision, new_id
+from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light, Scene, Track
 from lotor.sentinel.voting import Rule, Voting
 from lotor.veto import PERSON_SCORE
@@ -302,13 +303,6 @@ class Rules:
         return Check(
             "night cap", count < most, f"acted {count} times this night; {most} are allowed"
         )
-
-
-def within(span: str, at: datetime) -> bool:
-    """Return whether a local time lies in hours such as "22:00-07:00", the end excluded."""
-    begin, end = span.split("-")
-    time = f"{at:%H:%M}"
-    return begin <= time < end if begin <= end else time >= begin or time < end
 
 
 def night_of(time: float) -> str:
