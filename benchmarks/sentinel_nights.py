@@ -3,7 +3,7 @@
     python benchmarks/sentinel_nights.py [--nights 7] [--seed 1] [--quiet-s 2]
 
 The sentinel runs in a process of its own on a clock that is set, with its real parts: pipeline and
-models, rules, store, guard, pictures, MQTT on a real Mosquitto. Its garden is `night_garden.py`'s, in
+models, rules, store, guard, pictures, MQTT on a real Mosquitto. Its garden is `night_garden.py`, in
 which it is known who is there. Cameras drop out and give broken frames, the broker is stopped and
 started, the disk fills up (no file may grow), the clock is set forward and back, and the process is
 killed. What must hold is looked for afterwards: in what the deterrent itself wrote down, in the
