@@ -217,9 +217,13 @@ def watch(folder: Path, plan: Plan, begin: float, end: float, port: int, quiet_s
 
 
 def _wait_for_off(clock: Any, recorder: Recorder) -> None:
-    """Give the guard's threads real time to do what is due; here a second takes milliseconds."""
+    """Give the guard's threads real time to do what is due; here a second takes milliseconds.
+
+    The guard counts from when the device said that it is on, which may be frames later.
+    """
     until = time.monotonic() + 10
-    while (since := recorder.on_since) is not None and clock.monotonic() - since >= _FOR_S:
+    late = _FOR_S + 1.0
+    while (since := recorder.on_since) is not None and clock.monotonic() - since >= late:
         if time.monotonic() > until:
             raise SystemExit("the deterrent was not switched off")
         time.sleep(0.001)
