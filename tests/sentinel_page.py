@@ -154,7 +154,7 @@ def picture(shade: int = 90, width: int = 320, height: int = 240) -> Image:
     """A lawn with something dark on it."""
     rng = np.random.default_rng(shade)
     image = rng.integers(0, 30, (height, width, 3), np.uint8)
-    image += np.array([shade // 2, shade, shade // 2], np.uint8)
+    image += np.array([shade // 4, shade, shade // 2], np.uint8)
     cv2.ellipse(image, (width * 6 // 10, height * 7 // 10), (40, 24), 0, 0, 360, (40, 40, 45), -1)
     return image
 

@@ -304,6 +304,7 @@ def test_it_fits_and_does_not_jump(look: Looker, width: int, dark: bool) -> None
         garden.controls.see(scene(number, garden.clock, person=0.9 if number % 2 else 0.1))
         look.wait(partial(look.all, ".veto:not([hidden])" if number % 2 else ".veto[hidden]"))
     assert look.run("return document.documentElement.scrollWidth") <= width
+    assert look.text("#armed-by") == "since it began" and look.one("#armed-by").is_displayed()
     assert look.run("return jumps") < 0.1  # what Core Web Vitals call good
     light = look.run("return getComputedStyle(document.body).backgroundColor")
     assert (light == "rgb(15, 19, 17)") == dark
