@@ -577,9 +577,11 @@ def reopened(server: MjpegServer, times: int) -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_lost_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_module, "BACK_OFF_S", (0.01, 0.02))
-    monkeypatch.setattr(
-        Capture, "_tell", lambda self, well, text="": self._report(HealthChanged("", well, text))
-    )  # every one is told, though the words are the same
+
+    def tell(self: Capture, well: bool, text: str = "", reader: object = None) -> None:
+        self._report(HealthChanged("", well, text))  # also what is the same as before
+
+    monkeypatch.setattr(Capture, "_tell", tell)
     with MjpegServer() as server:
         server.mode = "end"
         reopened(server, 20)
