@@ -339,6 +339,28 @@ def test_silent_camera_counts_as_lost(
     assert health[-1].well
 
 
+def test_camera_that_gives_no_picture_from_the_start_counts_as_lost(
+    make: Make, source: Scripted, clock: SetClock, health: list[HealthChanged]
+) -> None:
+    capture = make()
+    until(lambda: capture._reader is not None and capture._reader.patience == source.silent_s)
+    clock.advance(source.silent_s + 0.1)  # less than opening may take
+    until(lambda: bool(health))
+    assert "it gave no picture for 10 s" in health[0].text
+
+
+def test_live_camera_that_ends_by_itself_is_opened_again(
+    make: Make, source: Scripted, clock: SetClock, health: list[HealthChanged]
+) -> None:
+    capture = make()
+    source.given.put(None)
+    until(lambda: bool(health))
+    assert health[0].text == "it ended by itself; it is tried again within 2 s"
+    clock.advance(2)
+    source.given.put(an_image())
+    taken(capture)
+
+
 def test_frozen_picture_is_warned_of_until_it_moves(
     make: Make, source: Scripted, clock: SetClock, health: list[HealthChanged]
 ) -> None:
@@ -430,7 +452,7 @@ def test_driver_that_hangs_holds_up_neither_the_end_nor_another_camera(
     taken(other)
     for number in range(1, 4):  # so many are left behind, and no more
         until(lambda number=number: len(hanging) == number)
-        time.sleep(0.03)  # until its time runs
+        until(lambda: stuck._reader is not None and stuck._reader.patience < OPEN_S)
         clock.advance(hanging[-1].silent_s + 0.1)
         until(lambda number=number: len(stuck._hanging) == number)
         until(lambda number=number: len(health) == number)
@@ -577,9 +599,11 @@ def reopened(server: MjpegServer, times: int) -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_lost_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_module, "BACK_OFF_S", (0.01, 0.02))
-    monkeypatch.setattr(
-        Capture, "_tell", lambda self, well, text="": self._report(HealthChanged("", well, text))
-    )  # every one is told, though the words are the same
+
+    def tell(self: Capture, well: bool, text: str = "", reader: object = None) -> None:
+        self._report(HealthChanged("", well, text))  # also what is the same as before
+
+    monkeypatch.setattr(Capture, "_tell", tell)
     with MjpegServer() as server:
         server.mode = "end"
         reopened(server, 20)

@@ -110,7 +110,8 @@ def test_paths_are_relative_to_the_folder_of_the_configuration(tmp_path: Path) -
     "text",
     [
         "rtsp://admin:hunter2@10.0.0.5:554/live",
-        "rtsp://admin:p@ss/hunter2@10.0.0.5/live".replace("/hunter2", "hunter2"),
+        "rtsp://admin:p@hunter2@10.0.0.5/live",
+        "rtsp://admin:p/hunter2@10.0.0.5/live",
         "http://10.0.0.5/cgi?user=admin&password=hunter2",
         "http://10.0.0.5/cgi?token=hunter2#x",
         "rtsp://10.0.0.5/user=admin_password=hunter2_channel=1_stream=0.sdp",
@@ -294,15 +295,11 @@ def test_folder_read_once_gives_images_in_name_order_at_the_rate(tmp_path: Path)
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".d.jpg").write_bytes(b"hidden")
     source = an_open(tmp_path, once=True, rate=4.0)
-    seen = []
-    while source.grab():
-        seen.append((source.at, round(int(source.picture()[0, 0, 0]))))
-    assert [at for at, _ in seen] == [0, 0.25, 0.5]
-    # The mark in the corner differs by too little for a JPEG; the rectangle does not.
-    source = an_open(tmp_path, once=True)
     for number in (1, 2, 3):
         assert source.grab()
-        assert np.abs(source.picture().astype(int) - picture(number)).mean() < 3
+        assert source.at == (number - 1) / 4
+        assert np.abs(source.picture().astype(int) - picture(number)).mean() < 1
+    assert not source.grab()
 
 
 def test_folder_without_images_or_with_a_damaged_one_says_so(tmp_path: Path) -> None:
@@ -404,6 +401,18 @@ def test_half_written_images_are_waited_for(watched: Watched, tmp_path: Path) ->
     until(lambda: watched.came == [80])
 
 
+def test_file_that_still_grows_is_not_read(watched: Watched, tmp_path: Path) -> None:
+    path = tmp_path / "growing.jpg"
+    path.write_bytes(sized(80))  # readable already, as other versions of OpenCV find cut ones
+    for _ in range(5):
+        watched.look()
+        with path.open("ab") as file:
+            file.write(bytes(10))
+    assert watched.came == []
+    watched.look(2)
+    until(lambda: watched.came == [80])
+
+
 def test_file_that_never_becomes_an_image_is_left_out_and_named(
     watched: Watched, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -470,8 +479,10 @@ def test_stream_of_nobody_says_why_without_its_password(capfd: pytest.CaptureFix
         an_open(url + "?password=hunter2")
     with pytest.raises(LotorError, match="no address is known for the host") as other:
         an_open("rtsp://uu:hunter2@no.such.host.invalid/hunter")
+    with pytest.raises(LotorError, match="/ in a password is written %2F") as slash:
+        an_open("rtsp://uu:x/hunter2@127.0.0.1/hunter")
     out = capfd.readouterr()
-    assert "hunter2" not in str(caught.value) + str(other.value) + out.out + out.err
+    assert "hunter2" not in f"{caught.value}{other.value}{slash.value}" + out.out + out.err
 
 
 # Picamera2, by a module of its call signatures (Picamera2 Manual, chapters 3, 4 and 6).

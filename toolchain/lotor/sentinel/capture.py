@@ -189,15 +189,12 @@ class Capture:
         return reader.why
 
     def _wait(self, until: float, reader: "_Reader | None" = None) -> None:
-        """Wait for a moment (monotonic), the end of everything, or that of a reader."""
-        while not self._stop.is_set() and not (reader and reader.done):
-            left = until - self.clock.monotonic()
-            if left <= 0:
-                return
-            self.wake.clear()
-            if self._stop.is_set() or (reader and reader.done):
-                return
+        """Wait for a moment (monotonic), the end of everything, or news of a reader."""
+        while (left := until - self.clock.monotonic()) > 0:
             self.clock.wait(self.wake, min(left, _LONG))
+            self.wake.clear()  # before looking at what may have set it
+            if self._stop.is_set() or reader:
+                return
 
     def _tell(self, well: bool, text: str = "", reader: "_Reader | None" = None) -> None:
         """Report a state, unless it is the last one, or of a reader that was given up."""
@@ -288,6 +285,7 @@ class _Reader:
                 self._seen = capture.clock.monotonic()
                 self.doing = "gave no picture"
                 self.patience = math.inf if source.finite else source.silent_s
+                capture.wake.set()  # which waits as long as opening may take
                 self._read(source)
             finally:
                 source.close()
@@ -317,6 +315,8 @@ class _Reader:
             capture.well(self, self._frozen(image, monotonic) if source.changes else "")
             frame = Frame(capture.camera.name, number, now, monotonic, image)
             capture.offer(self, frame, keep=source.finite)
+        if not source.finite and not self.ended.is_set():
+            raise LotorError("it ended by itself")
 
     def _is_due(self, time: float, most: float) -> bool:
         """Return whether a picture is to be looked at, so that `rate` are on the average.

@@ -32,7 +32,7 @@ _KINDS = (
     "of images, picamera:0, board:NAME, ros2:/topic"
 )
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_USER = re.compile(r"(?<=://)[^/\s]*@")
+_USER = re.compile(r"(?<=://)[^\s'\"]*@")  # to the last @: a password may hold any other sign
 _QUERY = re.compile(r"(?<=[?&;])([^=&;\s]*=)[^&;\s'\"]*")
 _WORD = re.compile(r"(?i)((?:user|pass|pw|token|key|auth|secret)\w*?=)[^_&;/?\s'\"]*")
 

@@ -66,7 +66,7 @@ def why_not(url: str) -> str:
     try:
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     except ValueError:
-        return f"{where} has a port that is no number up to 65535"
+        return f"{where} has no port up to 65535 (/ in a password is written %2F)"
     at = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), _ASK_S) as line:
