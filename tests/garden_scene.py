@@ -21,9 +21,8 @@ class Garden:
         self.rng = np.random.default_rng(seed)
         self.noise, self.size = noise, size
         coarse = self.rng.integers(0, 60, (24, 32, 3), dtype=np.uint8)
-        self.lawn = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) // 2 + np.array(
-            [40, 90, 60], np.uint8
-        )
+        texture = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) // 2
+        self.lawn: Image = (texture + np.array([40, 90, 60])).astype(np.uint8)
 
     def frame(
         self, *blobs: tuple[int, int, int], colour: tuple[int, int, int] = (20, 25, 30)

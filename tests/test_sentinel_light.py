@@ -14,7 +14,7 @@ SEQUENCES = resource("../shared/data/sequences")
 
 def tinted(image: Image) -> Image:
     """As a sensor without an infrared filter shows it: magenta."""
-    return (grey(image) * np.array([0.8, 0.5, 0.9])).astype(np.uint8)
+    return np.asarray(grey(image) * np.array([0.8, 0.5, 0.9]), np.uint8)
 
 
 def test_colour_is_day_and_grey_is_night() -> None:

@@ -127,7 +127,7 @@ def test_the_first_model_whose_condition_is_met() -> None:
 
     def name(light: Light, zones: tuple[str, ...], time: float) -> str | None:
         model = models.choose(light, "yard", zones, time)
-        return model and model.name
+        return None if model is None else model.name
 
     assert name(Light.NIGHT, ("pond",), NOON) == "raccoon-128"
     assert name(Light.NIGHT, (), NOON) == "raccoon"

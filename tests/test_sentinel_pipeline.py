@@ -66,7 +66,7 @@ class Yard:
 
     def __init__(self, models: Any = None, **camera: Any) -> None:
         own = Camera("yard", "0", **camera)
-        self.models = models or Made()
+        self.models: Any = models or Made()
         self.pipeline = Pipeline(own, Config((own,)), self.models)
         self.garden, self.time, self.number = Garden(), 0.0, -1
         for _ in range(15):
@@ -102,7 +102,7 @@ def test_what_moves_is_followed_and_said() -> None:
         assert x0 < x < x1
         assert (scene.person, scene.errors) == (0.1, ())
     assert yard.models.chosen[-1] == (Light.DAY, "yard", ("below",), 1.7e9 + yard.time)
-    assert yard.models.asked[-2:] == [None, track.detection.box]  # whole, then what moves
+    assert yard.models.asked[-2:] == [None, yard.models.model.boxes[-1]]  # whole, then the part
 
 
 def test_a_person_far_away_counts() -> None:
