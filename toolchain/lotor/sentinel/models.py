@@ -157,7 +157,7 @@ def rescaled(score: float, threshold: float, to: float) -> float:
         left = 1.0 - threshold
         return to + (score - threshold) * (1.0 - to) / left if left > 0 else 1.0
     # Rounding must not lift what is below one threshold to the other.
-    return min(score * to / threshold, score, to * (1 - 1e-9)) if to else 0.0
+    return min(score * to / threshold, to * (1 - 1e-9))
 
 
 def is_met(when: config.When, light: Light, camera: str, zones: Sequence[str], at: float) -> bool:

@@ -2,7 +2,7 @@
 
 The background is a mixture of Gaussians for each pixel (Zivkovic, "Improved adaptive Gaussian
 mixture model for background subtraction", ICPR 2004; OpenCV's MOG2) on frames made small. It learns
-by time, not by frame: what comes to rest is background after `REST_S`.
+by time, not by frame: what comes to rest is background after `LEARN_S`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ WIDTH = 160
 """Pixels of the longer side of the small frame on which motion is looked for."""
 REGIONS = 4
 """So many regions of a frame are handed on at most, the largest."""
-REST_S = 90.0
+LEARN_S = 90.0
 """Seconds after which what came and stays, such as a parked car, counts as background."""
 GLOBAL = 0.5
 """Share of the view that changes at once when it is the light that changes, not an animal."""
@@ -132,7 +132,7 @@ class MotionDetector:
         Something new is background once what was there has less than `_SHARE` of the weight, after
         log(_SHARE) / log(1 - rate) frames.
         """
-        rate = 1.0 - _SHARE ** (min(passed, REST_S) / REST_S)
+        rate = 1.0 - _SHARE ** (min(passed, LEARN_S) / LEARN_S)
         warm = monotonic - self._began
         if warm < _WARM_S:  # noise and swaying leaves are to be known soon
             rate = max(rate, min(0.1, passed / _WARM_S))

@@ -5,9 +5,9 @@ Nothing is raised: what goes wrong is a line of `Scene.errors`, and then nothing
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -16,10 +16,9 @@ from lotor.detect import Box
 from lotor.preprocess import Image
 from lotor.sentinel import config
 from lotor.sentinel.light import LightMeter
-from lotor.sentinel.models import Models
-from lotor.sentinel.motion import REST_S, Motion, MotionDetector, crop_of, shrunk
+from lotor.sentinel.motion import Motion, MotionDetector, crop_of, shrunk
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
-from lotor.sentinel.tracks import Followed, Tracker, zones_of
+from lotor.sentinel.tracks import REST_S, Followed, Tracker, zones_of
 
 T = TypeVar("T")
 
@@ -32,6 +31,24 @@ FAR = 0.25
 _NOTHING = frozenset({"background", "none", "empty"})
 
 
+class Asked(Protocol):
+    """What is asked of models: see `lotor.sentinel.models.Models`."""
+
+    veto: tuple[str, float] | None
+
+    def choose(self, light: Light, camera: str, zones: Sequence[str], at: float) -> Any:
+        """Return what has `name` and `score(image, box)`; None for no model."""
+        ...
+
+    def person(self, image: Image, box: Box | None = None) -> float | None:
+        """Return the score of a person on a frame, or a part of it."""
+        ...
+
+    def person_by(self, detection: Detection) -> float | None:
+        """Return a model's own score of a person."""
+        ...
+
+
 class Pipeline:
     """Looks at the frames of one camera, in their order; for one thread.
 
@@ -41,7 +58,7 @@ class Pipeline:
         models: of it.
     """
 
-    def __init__(self, camera: config.Camera, settings: config.Config, models: Models) -> None:
+    def __init__(self, camera: config.Camera, settings: config.Config, models: Asked) -> None:
         self.camera, self.models = camera, models
         self._light = LightMeter(camera.light)
         self._motion = MotionDetector(camera.masks, camera.least_area)
@@ -144,7 +161,8 @@ class Pipeline:
             return None
         height, width = image.shape[:2]
         crop = crop_of(box, width, height)
-        return self._try(f"model {model.name}", lambda: model.score(image, crop), None)
+        nothing: Detection | None = None
+        return self._try(f"model {model.name}", lambda: model.score(image, crop), nothing)
 
     def _person(self, image: Image, detections: list[Detection]) -> float | None:
         """Return the highest score of a person; NaN where asking failed."""
