@@ -178,6 +178,31 @@ def test_a_picture_that_comes_after_the_end(rig: Rig, listen: Callable[[], Liste
     assert json.loads(listener.last("lotor/garden/last") or "")["picture"] == "late.jpg"
 
 
+def test_what_is_forgotten_is_taken_back(
+    tmp_path: Path,
+    broker: Mosquitto,
+    listen: Callable[[], Listener],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt, "_COUNT_S", 0.1)
+    rig = Rig(tmp_path, broker.port)
+    rig.mqtt.start()
+    listener = listen()
+    older, newer = rig.garden.visit(), rig.garden.begin()
+    rig.garden.decide(newer)
+    (rig.media / "a.jpg").write_bytes(b"a picture")
+    rig.garden.picture(newer, "a.jpg")
+    rig.garden.end(newer)
+    until(lambda: listener.last("lotor/garden/picture") == "a picture", "the picture")
+    (rig.media / "a.jpg").unlink()
+    until(lambda: listener.last("lotor/garden/picture") == "", "gone")
+    rig.journal.forget(newer.id)
+    until(lambda: older.id in (listener.last("lotor/garden/last") or ""), "the one before")
+    rig.journal.forget(older.id)
+    until(lambda: listener.last("lotor/garden/last") == "", "nothing")
+    rig.mqtt.close()
+
+
 def test_a_frame_that_deceives_is_no_visit(rig: Rig, listen: Callable[[], Listener]) -> None:
     listener = listen()
     online(listener)
@@ -188,7 +213,7 @@ def test_a_frame_that_deceives_is_no_visit(rig: Rig, listen: Callable[[], Listen
     rig.mqtt.close()
     until(lambda: listener.last("lotor/garden/status") == "offline", "offline")
     assert listener.events()[0]["confirmed"] is False
-    assert listener.last("lotor/garden/last") is None
+    assert not listener.last("lotor/garden/last")
     assert {p for t, p, _ in listener.messages if t.endswith("/seen/pond/raccoon")} == {b"OFF"}
 
 

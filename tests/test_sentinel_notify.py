@@ -16,17 +16,19 @@ from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, Notify, Target
 from lotor.sentinel.notify import Notifier
 from mosquitto import free_port
-from visitors import FakeJournal, Garden, until
+from visitors import FakeJournal, Garden, NoWaitClock, until
 
 pytest.importorskip("apprise", reason="Apprise is not installed")
 
 
 class Rig:
-    def __init__(self, folder: Path, *urls: str, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, *urls: str, clock: SetClock | None = None, **options: Any
+    ) -> None:
         self.bus = Bus()
         self.health: list[HealthChanged] = []
         self.bus.subscribe(self._hear)
-        self.clock = SetClock(1_790_000_000.0)
+        self.clock = clock or SetClock(1_790_000_000.0)
         self.garden = Garden(FakeJournal(folder / "journal"), self.bus)
         self.media = folder
         config = Config(
@@ -93,15 +95,14 @@ def test_it_says_why_nothing_was_done(tmp_path: Path, receiver: Receiver) -> Non
 
 
 def test_it_waits_for_a_picture_but_not_for_ever(tmp_path: Path, receiver: Receiver) -> None:
-    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", picture=True)
+    clock = NoWaitClock()
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=clock, picture=True)
+    until(lambda: clock.waits == [20], "the wait before Apprise is loaded")
     rig.garden.decide(rig.garden.begin())
-    rig.clock.advance(4.9)
-    rig.notifier._thread.join(0.2)
-    assert receiver.requests == []
-    rig.clock.advance(0.2)
     until(lambda: len(receiver.requests) == 1, "a message without")
     rig.close()
     assert messages(receiver)[0]["attachments"] == []
+    assert clock.waits == [20, 5]
 
 
 def test_only_what_was_asked_for_and_confirmed(tmp_path: Path, receiver: Receiver) -> None:
@@ -124,23 +125,28 @@ def test_only_what_was_asked_for_and_confirmed(tmp_path: Path, receiver: Receive
         assert [message["title"] for message in messages(other)] == ["unknown at pond"]
 
 
-@pytest.mark.parametrize("cooldown_s", [0.0, 300.0])
+@pytest.mark.parametrize(
+    ("cooldown_s", "per_hour", "messages"),
+    [(0.0, 6, 6), (300.0, 6, 6), (300.0, 1000, 12), (0.0, 0, 0)],
+)
 def test_a_thousand_visits_in_an_hour(
-    tmp_path: Path, receiver: Receiver, cooldown_s: float
+    tmp_path: Path, receiver: Receiver, cooldown_s: float, per_hour: int, messages: int
 ) -> None:
-    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", cooldown_s=cooldown_s, per_hour=6)
+    url = f"json://127.0.0.1:{receiver.port}/"
+    rig = Rig(tmp_path, url, cooldown_s=cooldown_s, per_hour=per_hour)
     for _ in range(1000):
         rig.garden.visit()
         rig.clock.advance(3.59)
-    until(lambda: len(receiver.requests) == 6, "six messages")
+    until(lambda: len(receiver.requests) == messages, "the messages")
     assert rig.notifier.waiting + counted(receiver) == 1000
     # An hour later: the next one tells of all the rest.
     rig.clock.advance(3600)
     rig.garden.visit()
-    until(lambda: len(receiver.requests) == 7, "the seventh")
-    assert rig.notifier.waiting == 0 and counted(receiver) == 1001
+    if messages:
+        until(lambda: len(receiver.requests) == messages + 1, "one more")
+        assert rig.notifier.waiting == 0 and counted(receiver) == 1001
     rig.close()
-    assert len(receiver.requests) == 7
+    assert len(receiver.requests) == messages + bool(messages)
 
 
 def test_one_message_a_visit_however_often_it_is_decided(
@@ -151,47 +157,51 @@ def test_one_message_a_visit_however_often_it_is_decided(
     for _ in range(20):
         rig.garden.decide(event)
     rig.garden.end(event)
-    rig.garden.visit()
-    until(lambda: len(receiver.requests) == 2, "both visits")
+    rig.garden.visit("cat")
+    until(lambda: any(each["title"] == "cat at pond" for each in messages(receiver)), "the cat")
     rig.close()
-    assert counted(receiver) == 2
+    assert [each["title"] for each in messages(receiver)] == ["raccoon at pond", "cat at pond"]
 
 
-def test_a_failure_is_tried_again_then_told_and_counted(tmp_path: Path, receiver: Receiver) -> None:
+def test_who_did_not_take_it_is_asked_again(tmp_path: Path, receiver: Receiver) -> None:
     with Receiver() as good:
-        rig = Rig(
-            tmp_path,
-            f"json://127.0.0.1:{receiver.port}/",
-            f"json://127.0.0.1:{good.port}/",
-            cooldown_s=0.0,
-        )
+        urls = [f"json://127.0.0.1:{each.port}/" for each in (receiver, good)]
+        clock = NoWaitClock()
+        rig = Rig(tmp_path, *urls, clock=clock)
         receiver.answers = [500, 500]
         rig.garden.visit()
-        for attempts, wait in ((2, 2), (3, 10)):
-            until(lambda: len(receiver.requests) == attempts - 1, "an attempt")  # noqa: B023
-            rig.notifier._thread.join(0.2)
-            rig.clock.advance(wait)
-        until(lambda: len(receiver.requests) == 3, "the third")
         until(lambda: rig.health == [HealthChanged("notify", True)], "well")
-        assert len(good.requests) == 1, "who took it is not told again"
         rig.close()
-    receiver.requests.clear()
+        assert (len(receiver.requests), len(good.requests)) == (3, 1)
+        assert [wait for wait in clock.waits if wait != 20] == [2, 10]
+
+
+def test_what_nobody_takes_is_told_and_counted(tmp_path: Path, receiver: Receiver) -> None:
+    clock = NoWaitClock()
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=clock, cooldown_s=0.0)
     receiver.answers = [500] * 4
-    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", cooldown_s=0.0)
     rig.garden.visit()
-    for attempts, wait in ((1, 2), (2, 10), (3, 30)):
-        until(lambda: len(receiver.requests) == attempts, "an attempt")  # noqa: B023
-        rig.notifier._thread.join(0.2)
-        rig.clock.advance(wait)
     until(lambda: bool(rig.health), "a warning")
-    assert rig.health == [
-        HealthChanged("notify", False, "a message was not taken by address 1 (json)")
-    ]
-    assert rig.notifier.waiting == 1
+    text = "a message was not taken by address 1 (json)"
+    assert rig.health == [HealthChanged("notify", False, text)]
+    assert [wait for wait in clock.waits if wait != 20] == [2, 10, 30]
+    until(lambda: rig.notifier.waiting == 1, "it is counted")
     rig.garden.visit()
     until(lambda: rig.health[-1].well, "well again")
     rig.close()
     assert "1 more visit since the last message: 1 raccoon." in messages(receiver)[-1]["message"]
+
+
+def test_the_last_attempt_goes_without_the_picture(tmp_path: Path, receiver: Receiver) -> None:
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=NoWaitClock(), picture=True)
+    receiver.answers = [500] * 3
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8 a picture")
+    event = rig.garden.begin()
+    rig.garden.picture(event, "a.jpg")
+    rig.garden.decide(event)
+    until(lambda: rig.health == [HealthChanged("notify", True)], "well")
+    rig.close()
+    assert [len(message["attachments"]) for message in messages(receiver)] == [1, 1, 1, 0]
 
 
 def test_addresses_of_a_file_and_none_is_ever_logged(

@@ -69,14 +69,14 @@ def test_one_that_is_new_begins_now_also_before_the_first_event(garden: Garden) 
     assert told(later) == []
 
 
-def test_a_visit_is_confirmed_once_by_votes_or_an_act(garden: Garden) -> None:
+def test_a_visit_is_confirmed_once(garden: Garden) -> None:
     box = outbox(garden)
     event, other = garden.begin(), garden.begin()
     garden.decide(event, votes=False)
     assert told(box) == []
     garden.decide(event)
     garden.decide(event)
-    garden.decide(other, votes=False, actions=("bark",))
+    garden.decide(other, actions=("bark",))
     assert told(box) == [f"{event.id}/confirmed", f"{other.id}/confirmed"]
     garden.decide(event)
     garden.end(event)

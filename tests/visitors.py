@@ -51,6 +51,9 @@ class FakeJournal:
         else:
             self._all("REPLACE INTO act VALUES (?, ?, ?)", thing.decision, thing.action, value)
 
+    def forget(self, id: str) -> None:
+        self._all("DELETE FROM event WHERE id = ?", id)
+
     def event(self, id: str) -> Event | None:
         rows = self._all("SELECT value FROM event WHERE id = ?", id)
         return pickle.loads(rows[0][0]) if rows else None

@@ -26,8 +26,6 @@ from lotor.sentinel.bus import (
     Acted,
     Bus,
     Controls,
-    Decided,
-    EventChanged,
     HealthChanged,
     Message,
     SceneSeen,
@@ -316,7 +314,7 @@ class Mqtt:
                 if visit and visit.confirmed:
                     self._last = visit.event
                 # Also a picture that comes after the end, and what became of an action.
-                self._last_changed |= isinstance(message, EventChanged | Decided | Acted)
+                self._last_changed |= visit is not None or isinstance(message, Acted)
                 if isinstance(message, HealthChanged) and message.part != PART:
                     self._parts[message.part] = message
         self._wake()
@@ -424,6 +422,7 @@ class Mqtt:
         seen = {(event.camera, event.label) for event in self._outbox.confirmed()}
         with self._lock:
             parts = dict(self._parts)
+        counters = self._counters(now)
         last = self._report_of_last()
         for camera, at in list(self._persons.items()):
             if now - at < max(1.0, self._config.veto.hold_s):
@@ -442,17 +441,18 @@ class Mqtt:
                     "blocks": state.blocks and not state.well,
                 }
             )
-        states[topics.counters] = self._counters(now)
-        if last is not None:
-            states[topics.last] = json.dumps(last)
-            if last["picture"]:
-                path = self._media / last["picture"]
-                try:
-                    facts = path.stat()
-                except OSError:
-                    pass  # it was removed since; the old one stays
-                else:
-                    states[topics.picture] = (path, facts.st_mtime_ns, facts.st_size)
+        states[topics.counters] = counters
+        # What is no longer kept is taken back from the broker, too: an empty payload does that.
+        states[topics.last] = json.dumps(last) if last else ""
+        if last is None:
+            states[topics.picture] = ""
+        elif last["picture"]:
+            path = self._media / last["picture"]
+            try:
+                facts = path.stat()
+                states[topics.picture] = (path, facts.st_mtime_ns, facts.st_size)
+            except OSError:
+                states[topics.picture] = ""
         return states
 
     def _counters(self, now: float) -> str:
@@ -460,6 +460,8 @@ class Mqtt:
         if now - self._counted >= _COUNT_S:
             self._counted = now
             self._counters_text = json.dumps(self._controls.counters())
+            with self._lock:
+                self._last_changed = True  # it may have been forgotten
         return self._counters_text
 
     def _picture(self, path: Path) -> bytes | None:
@@ -493,18 +495,22 @@ class Mqtt:
         return True
 
     def _report_of_last(self) -> dict[str, Any] | None:
-        """Return the report of the last visit that was confirmed, also from before a restart."""
+        """Return the report of the last visit that was confirmed and is kept."""
         with self._lock:
             event, changed, self._last_changed = self._last, self._last_changed, False
-        if changed and event is not None:
-            self._last_report = report_of(self._journal, self._config.name, event)
-        elif self._last_report is None and changed:
-            for event in self._journal.events(_LOOK_BACK):
-                found = report_of(self._journal, self._config.name, event)
-                if found["confirmed"] and found["end"]:
-                    self._last_report = found
-                    break
+        if changed:
+            if event is not None and self._journal.event(event.id):
+                self._last_report = report_of(self._journal, self._config.name, event)
+            else:
+                self._last_report = self._last_on_record()
         return self._last_report
+
+    def _last_on_record(self) -> dict[str, Any] | None:
+        for event in self._journal.events(_LOOK_BACK):
+            found = report_of(self._journal, self._config.name, event)
+            if found["confirmed"] and found["end"]:
+                return found
+        return None
 
     def _command(self, connection: _Connection, topic: str, payload: bytes, retain: bool) -> None:
         garden = self._garden
