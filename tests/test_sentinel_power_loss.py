@@ -109,6 +109,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # five minutes on a busy machine
 def test_killed_four_hundred_times(tmp_path: Path) -> None:
     assert killed_often(tmp_path / "log", 400, seed=2) >= 300
 

@@ -357,6 +357,19 @@ def test_a_lost_connection_is_opened_again_once_there_is_room(
         Store(store.folder, SetClock(NOON))
 
 
+def test_a_disk_that_is_full_for_long_does_not_fill_the_journal(
+    store: Store, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 1))
+    with full_disk(0):
+        for _ in range(40):
+            clock.advance(5.0)
+            threading.Event().wait(0.02)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_a_database_that_is_full(store: Store) -> None:
     """SQLITE_FULL, as from a disk: all or nothing, and it goes on once there is room."""
     assert store._database._db is not None

@@ -270,8 +270,8 @@ class Media:
         free = shutil.disk_usage(self._store.folder).free
         if free - size < self._settings.free_mb * 10**6:
             raise LotorError(
-                f"{free // 10**6} MB of the disk are free and store.free_mb is "
-                f"{self._settings.free_mb}: no pictures and clips are kept until there is room"
+                f"less than store.free_mb ({self._settings.free_mb} MB) of the disk is free: no "
+                "pictures and clips are kept until there is room"
             )
 
     # Health

@@ -471,11 +471,15 @@ class Store:
                     pass
 
     def _flush_often(self) -> None:
+        failed = ""
         while not self._clock.wait(self._closing, _FLUSH_S):
             try:
                 self.flush()
+                failed = ""
             except StoreError as error:
-                log.warning("%s", error)
+                if str(error) != failed:  # a disk may be full for days
+                    log.warning("%s", error)
+                failed = str(error)
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
