@@ -257,7 +257,7 @@ def test_a_damaged_log_is_named(store: Store, config: Config) -> None:
     old = store.folder / "store-damaged-20260101T000000Z.sqlite"
     old.write_bytes(b"?")
     assert forget(config, NOON, NOON + 1).left == [
-        f"{old}, a damaged log: remove it if it reaches back so far"
+        f"{old}, a damaged log, and the .media beside it: remove them if they reach back so far"
     ]
 
 

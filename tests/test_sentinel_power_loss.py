@@ -17,8 +17,9 @@ import pytest
 
 from lotor.sentinel import config
 from lotor.sentinel.clock import SetClock, SystemClock
-from lotor.sentinel.media import FOLDER, Media
-from lotor.sentinel.store import DATABASE, Store, StoreError
+from lotor.sentinel.database import DATABASE, MEDIA
+from lotor.sentinel.media import Media
+from lotor.sentinel.store import Store, StoreError
 from test_sentinel_store import NOON, decision, visit
 
 WRITER = Path(__file__).parent / "sentinel_writer.py"
@@ -81,13 +82,13 @@ def check(folder: Path, receipts: set[str], seen: set[str]) -> None:
         assert receipts <= kept, f"{len(receipts - kept)} receipts of {len(receipts)} are lost"
         assert store.open_events() == []
         assert all(act.end is not None for act in store.acts(0))
-        assert store._read("PRAGMA integrity_check") == [("ok",)]
+        assert store._database.read("PRAGMA integrity_check") == [("ok",)]
         media = Media(store, SETTINGS, clock)
         assert media.idle(20)
         media.close()
         named = {name for each in store.media() for name in each.files}
         files = {path.relative_to(folder).as_posix()
-                 for path in (folder / FOLDER).rglob("*") if path.is_file()}  # fmt: skip
+                 for path in (folder / MEDIA).rglob("*") if path.is_file()}  # fmt: skip
         assert named == files
         for name in named - seen:
             assert whole(folder / name), name
@@ -108,6 +109,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # five minutes on a busy machine
 def test_killed_four_hundred_times(tmp_path: Path) -> None:
     assert killed_often(tmp_path / "log", 400, seed=2) >= 300
 
@@ -130,7 +132,7 @@ def test_a_power_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
             kept = {one.id for one in store.decisions_between(0, 9e12)}
             assert store.notices == [] or "damaged" not in store.notices[0]
             assert set(receipts) <= kept
-            assert store._read("PRAGMA integrity_check") == [("ok",)]
+            assert store._database.read("PRAGMA integrity_check") == [("ok",)]
             store.close()
             every += len(receipts)
     assert every >= 12
@@ -181,7 +183,7 @@ def test_a_full_disk(small_disk: Path) -> None:
     filler.unlink()
     again = Store(small_disk / "log", clock)
     assert again.decisions(one.id) == kept
-    assert again._read("PRAGMA integrity_check") == [("ok",)]
+    assert again._database.read("PRAGMA integrity_check") == [("ok",)]
     again.close()
 
 

@@ -140,7 +140,7 @@ def test_the_disk_stays_free_and_the_last_day_stays(
     assert house.round(replace(SETTINGS, free_mb=70)) == []
     assert house.kept() == [event.id for event in events[4:]]
     (ill,) = house.round(replace(SETTINGS, free_mb=500))
-    assert not ill.well and not ill.blocks and "store.free_mb (500)" in ill.text
+    assert not ill.well and not ill.blocks and "store.free_mb (500 MB)" in ill.text
     assert house.kept() == [events[-1].id]
     assert len(house.store.events(99)) == 8
 

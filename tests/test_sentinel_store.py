@@ -14,9 +14,10 @@ import pytest
 
 from full_disk import full_disk
 from lotor.sentinel.clock import SetClock
+from lotor.sentinel.database import DAMAGED, DATABASE
 from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, new_id
 from lotor.sentinel.scene import Light
-from lotor.sentinel.store import DAMAGED, DATABASE, DAY, Store, StoreError
+from lotor.sentinel.store import DAY, Store, StoreError
 
 NOON = 1_790_000_000.0
 
@@ -237,6 +238,9 @@ def test_a_damaged_log_is_moved_aside_and_told(how: str, tmp_path: Path, clock: 
     for n in range(200):
         store.save_event(visit(NOON + n, NOON + n))
     store.close()
+    picture = store.folder / "media/day/a.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"seen")
     path = store.folder / DATABASE
     content = path.read_bytes()
     spoilt = {
@@ -248,6 +252,8 @@ def test_a_damaged_log_is_moved_aside_and_told(how: str, tmp_path: Path, clock: 
     again = Store(store.folder, clock)
     (aside,) = store.folder.glob(f"{DAMAGED}*.sqlite")
     assert aside.read_bytes() == spoilt
+    assert (aside.with_suffix(".media") / "day/a.jpg").read_bytes() == b"seen"
+    assert not picture.exists()
     assert any(str(aside) in notice and "damaged" in notice for notice in again.notices)
     assert again.events(9) == []
     again.record(decision(NOON))
@@ -265,7 +271,7 @@ def test_a_log_that_is_damaged_while_in_use(store: Store) -> None:
     with (store.folder / DATABASE).open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * (store.folder / DATABASE).stat().st_size)
-    store._db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
+    store._database._db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
     with pytest.raises(StoreError, match="cannot be used: database disk image is malformed"):
         store.counts(0, 9e9)
     store.record(decision(NOON))
@@ -335,11 +341,40 @@ def test_a_file_that_cannot_grow(store: Store, capsys: pytest.CaptureFixture[str
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_lost_connection_is_opened_again_once_there_is_room(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the folder's lock is taken anew while there is no room."""
+    store.record(decision(NOON))
+    with full_disk(0):
+        for _ in range(3):
+            with pytest.raises(StoreError, match="disk I/O error"):
+                store.record(decision(NOON))
+            assert store._database._db is None
+    store.record(decision(NOON))
+    assert len(store.decisions_between(0, 9e12)) == 2
+    with pytest.raises(StoreError, match="another sentinel"):
+        Store(store.folder, SetClock(NOON))
+
+
+def test_a_disk_that_is_full_for_long_does_not_fill_the_journal(
+    store: Store, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 1))
+    with full_disk(0):
+        for _ in range(40):
+            clock.advance(5.0)
+            threading.Event().wait(0.02)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_a_database_that_is_full(store: Store) -> None:
     """SQLITE_FULL, as from a disk: all or nothing, and it goes on once there is room."""
-    assert store._db is not None
-    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
-    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    assert store._database._db is not None
+    (pages,) = store._database._db.execute("PRAGMA page_count").fetchone()
+    store._database._db.execute(f"PRAGMA max_page_count = {pages}")
     kept = list[Decision]()
     with pytest.raises(StoreError, match="the disk is full; make room"):
         while True:
@@ -350,7 +385,7 @@ def test_a_database_that_is_full(store: Store) -> None:
     with pytest.raises(StoreError):
         store.save_event(visit(NOON, label="x" * 100_000))
     assert store.decision(kept[0].id) == kept[0]  # not half of that change
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    store._database._db.execute("PRAGMA max_page_count = 1000000")
     store.record(decision(NOON, "f"))
     assert store.decision(kept[0].id) == grown  # what was gathered is not lost
 

@@ -24,8 +24,9 @@ from lotor.errors import LotorError
 from lotor.files import locked, write_files
 from lotor.sentinel.clock import Clock, SystemClock
 from lotor.sentinel.config import Config
+from lotor.sentinel.database import DAMAGED
 from lotor.sentinel.event import Decision, Event
-from lotor.sentinel.store import DAMAGED, Store
+from lotor.sentinel.store import Store
 
 JOURNAL, LOCK, EVENTS = "forgetting.json", "forget.lock", "events.json"
 
@@ -147,8 +148,10 @@ def forget(
                 result.files += 1
         store.scrub()
         _unlink(folder / JOURNAL)
-    result.left += [f"{path}, a damaged log: remove it if it reaches back so far"
-                    for path in sorted(folder.glob(f"{DAMAGED}*.sqlite"))]  # fmt: skip
+    result.left += [
+        f"{path}, a damaged log, and the .media beside it: remove them if they reach back so far"
+        for path in sorted(folder.glob(f"{DAMAGED}*.sqlite"))
+    ]
     return result
 
 

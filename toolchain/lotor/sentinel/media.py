@@ -29,13 +29,13 @@ from lotor.preprocess import Image
 from lotor.sentinel import config
 from lotor.sentinel.bus import Bus, EventChanged, HealthChanged
 from lotor.sentinel.clock import Clock
+from lotor.sentinel.database import MEDIA
 from lotor.sentinel.event import Event
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import Store
 
 log = logging.getLogger(__name__)
 
-FOLDER = "media"
 PART = "media"
 """What its health is told of (`HealthChanged`)."""
 
@@ -264,14 +264,14 @@ class Media:
 
     def _path(self, event: str, suffix: str) -> Path:
         day = datetime.fromtimestamp(float(event.partition("-")[0]), UTC).strftime("%Y-%m-%d")
-        return self._store.folder / FOLDER / day / f"{event}.{suffix}"
+        return self._store.folder / MEDIA / day / f"{event}.{suffix}"
 
     def _check_room(self, size: int) -> None:
         free = shutil.disk_usage(self._store.folder).free
         if free - size < self._settings.free_mb * 10**6:
             raise LotorError(
-                f"{free // 10**6} MB of the disk are free and store.free_mb is "
-                f"{self._settings.free_mb}: no pictures and clips are kept until there is room"
+                f"less than store.free_mb ({self._settings.free_mb} MB) of the disk is free: no "
+                "pictures and clips are kept until there is room"
             )
 
     # Health
@@ -358,7 +358,7 @@ def sweep(store: Store) -> int:
     Raises:
         StoreError, OSError: it cannot be told, or they cannot be removed.
     """
-    root = store.folder / FOLDER
+    root = store.folder / MEDIA
     named = {name for kept in store.media() for name in kept.files}
     removed = 0
     for path in sorted(root.rglob("*"), reverse=True):

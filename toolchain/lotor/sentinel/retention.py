@@ -66,12 +66,12 @@ class Retention:
         self._store.keep_age()
         while self.step() and not self._clock.wait(self._closing, _PAUSE_S):
             pass
-        free = self._free()
+        short = self._free() < self._settings.free_mb * 10**6
         self._tell(
-            ""
-            if free >= self._settings.free_mb * 10**6
-            else f"{free // 10**6} MB of the disk are free, less than store.free_mb "
-            f"({self._settings.free_mb}): no pictures and clips are kept"
+            f"less than store.free_mb ({self._settings.free_mb} MB) of the disk is free: no "
+            "pictures and clips are kept until there is room"
+            if short
+            else ""
         )
 
     def step(self) -> bool:

@@ -3,7 +3,7 @@
     FOLDER/store.sqlite          the log, in WAL mode: a commit is on the disk when it returns
     FOLDER/store.lock            held by the sentinel that runs; says which process
     FOLDER/media/                pictures and clips (`media.py`)
-    FOLDER/store-damaged-….sqlite    a log that could not be read, moved aside
+    FOLDER/store-damaged-….sqlite    a log that could not be read, moved aside with its media
 
 Rows are numbered as they come (`seq`), ended events as they ended (`ended`): ids sort by the wall
 clock, which may be set back.
@@ -12,71 +12,23 @@ clock, which may be set back.
 import contextlib
 import json
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lotor.errors import LotorError
-from lotor.files import locked, sync_folder
 from lotor.sentinel.clock import Clock
+from lotor.sentinel.database import Database
+from lotor.sentinel.database import StoreError as StoreError
 from lotor.sentinel.event import STORED, Act, Check, Decision, Event, Receipt
 from lotor.sentinel.scene import Light
 
 log = logging.getLogger(__name__)
 
-DATABASE, LOCK, DAMAGED = "store.sqlite", "store.lock", "store-damaged-"
 DAY = 86400.0
 _FLUSH_S = 5.0  # twice that is the longest that `extend` may wait
-_CHECK_BYTES = 64_000_000  # a larger log is checked only after a crash: a start must not take long
-_REOPEN = {
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_READONLY,
-}
-
-_MIGRATIONS = (
-    """
-    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-    CREATE TABLE cursor (name TEXT PRIMARY KEY, id TEXT NOT NULL);
-    CREATE TABLE event (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL,
-        track INTEGER NOT NULL, label TEXT NOT NULL, score REAL NOT NULL, begin REAL NOT NULL,
-        end REAL, light TEXT NOT NULL, zones TEXT NOT NULL, frames INTEGER NOT NULL,
-        actions TEXT NOT NULL, picture TEXT, clip TEXT, picture_bytes INTEGER NOT NULL DEFAULT 0,
-        clip_bytes INTEGER NOT NULL DEFAULT 0, ended INTEGER UNIQUE, age REAL NOT NULL
-    );
-    CREATE INDEX event_age ON event (age);
-    CREATE INDEX event_begin ON event (begin);
-    CREATE INDEX event_media ON event (seq) WHERE picture IS NOT NULL OR clip IS NOT NULL;
-    CREATE TABLE decision (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, event TEXT,
-        camera TEXT NOT NULL, track INTEGER NOT NULL, time REAL NOT NULL, until REAL NOT NULL,
-        first INTEGER NOT NULL, last INTEGER NOT NULL, frames INTEGER NOT NULL, label TEXT,
-        model TEXT NOT NULL, scores TEXT NOT NULL, box TEXT NOT NULL, light TEXT NOT NULL,
-        checks TEXT NOT NULL, actions TEXT NOT NULL, age REAL NOT NULL
-    );
-    CREATE INDEX decision_event ON decision (event);
-    CREATE INDEX decision_time ON decision (time);
-    CREATE INDEX decision_age ON decision (age);
-    CREATE INDEX decision_alone ON decision (age) WHERE event IS NULL;
-    CREATE TABLE act (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, decision TEXT, action TEXT NOT NULL,
-        time REAL NOT NULL, end REAL, result TEXT NOT NULL, why TEXT NOT NULL, age REAL NOT NULL
-    );
-    CREATE INDEX act_time ON act (time);
-    CREATE INDEX act_age ON act (age);
-    CREATE INDEX act_decision ON act (decision);
-    CREATE TABLE forgotten (id TEXT PRIMARY KEY);
-    """,
-)
-"""What leads from each version of the schema to the next; only ever added to."""
 
 _EVENT = "id, camera, track, label, score, begin, end, light, zones, frames, actions, picture, clip"
 _DECISION = (
@@ -84,10 +36,6 @@ _DECISION = (
     "checks, actions"
 )
 _ACT = "decision, action, time, end, result, why"
-
-
-class StoreError(LotorError):
-    """Something could not be remembered or looked up; what was committed before is untouched."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +62,6 @@ class Store:
 
     Attributes:
         folder: where it lies.
-        notices: what was found and mended at opening, a line each, to be shown.
 
     Args:
         folder: is made, readable by its owner only.
@@ -128,23 +75,27 @@ class Store:
 
     def __init__(self, folder: Path, clock: Clock, *, alone: bool = True) -> None:
         self.folder = folder
-        self.notices: list[str] = []
         self._clock = clock
         self._alone = alone
-        self._lock = threading.RLock()  # of the connection, and all below
-        self._db: sqlite3.Connection | None = None
-        self._held = contextlib.ExitStack()
-        self._file: tuple[int, int] | None = None
         self._grown: dict[str, Decision] = {}
         self._age, self._age_at = 0.0, clock.monotonic()
         self._closing = threading.Event()
-        with self._lock:
-            self._connect()
-            if alone:
+        self._closed = False
+        self._database = Database(folder, clock, alone, self._opened)
+        if alone:
+            try:
                 self.recover()
+            except StoreError:
+                self._database.close()
+                raise
         self._thread = threading.Thread(target=self._flush_often, name="store", daemon=True)
         if alone:
             self._thread.start()
+
+    @property
+    def notices(self) -> list[str]:
+        """What was found and mended, a line each, to be shown."""
+        return self._database.notices
 
     # Decisions
 
@@ -165,7 +116,7 @@ class Store:
 
         It is written with the next change, ten seconds later at the latest, and at `close`.
         """
-        with self._lock:
+        with self._database.lock:
             self._grown[decision.id] = decision
 
     def decision(self, id: str) -> Decision | None:
@@ -181,7 +132,7 @@ class Store:
         return list(self._decisions("WHERE time < ? AND until >= ? ORDER BY seq", (end, begin)))
 
     def _decisions(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Decision]:
-        for row in self._read(f"SELECT {_DECISION} FROM decision {clause}", values):
+        for row in self._database.read(f"SELECT {_DECISION} FROM decision {clause}", values):
             yield _decision(row)
 
     # Events
@@ -272,7 +223,7 @@ class Store:
     def counts(self, begin: float, end: float) -> dict[str, int]:
         """Return how many events of each label began in [begin, end), Unix time."""
         return dict(
-            self._read(
+            self._database.read(
                 "SELECT label, count(*) FROM event WHERE begin >= ? AND begin < ? "
                 "GROUP BY label ORDER BY label",
                 (begin, end),
@@ -301,7 +252,7 @@ class Store:
             )
 
     def _events(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Event]:
-        for row in self._read(f"SELECT {_EVENT} FROM event {clause}", values):
+        for row in self._database.read(f"SELECT {_EVENT} FROM event {clause}", values):
             yield _event(row)
 
     # Acts
@@ -337,14 +288,14 @@ class Store:
         return next(self._acts("ORDER BY seq DESC LIMIT 1"), None)
 
     def _acts(self, clause: str, values: tuple[Any, ...] = ()) -> Iterator[Act]:
-        for row in self._read(f"SELECT {_ACT} FROM act {clause}", values):
+        for row in self._database.read(f"SELECT {_ACT} FROM act {clause}", values):
             yield Act(*row)
 
     # Small things that outlast a restart
 
     def cursor(self, name: str) -> str | None:
         """Return up to which event somebody has come; None if they never said."""
-        rows = self._read("SELECT id FROM cursor WHERE name = ?", (name,))
+        rows = self._database.read("SELECT id FROM cursor WHERE name = ?", (name,))
         return next((id for (id,) in rows), None)
 
     def set_cursor(self, name: str, id: str) -> None:
@@ -354,7 +305,7 @@ class Store:
 
     def setting(self, name: str) -> str | None:
         """Return a setting; None where it was never set."""
-        rows = self._read("SELECT value FROM setting WHERE name = ?", (name,))
+        rows = self._database.read("SELECT value FROM setting WHERE name = ?", (name,))
         return next((value for (value,) in rows), None)
 
     def set_setting(self, name: str, value: str) -> None:
@@ -383,7 +334,7 @@ class Store:
 
     def media(self, limit: int = -1) -> list[Kept]:
         """Return the events that have files, the oldest first."""
-        rows = self._read(
+        rows = self._database.read(
             "SELECT seq, id, picture, clip, picture_bytes + clip_bytes, age FROM event "
             "WHERE picture IS NOT NULL OR clip IS NOT NULL ORDER BY seq LIMIT ?",
             (limit,),
@@ -395,7 +346,7 @@ class Store:
 
     def media_bytes(self) -> int:
         """Return how many bytes all pictures and clips take."""
-        ((size,),) = self._read(
+        ((size,),) = self._database.read(
             "SELECT coalesce(sum(picture_bytes + clip_bytes), 0) FROM event "
             "WHERE picture IS NOT NULL OR clip IS NOT NULL",
             (),
@@ -423,8 +374,9 @@ class Store:
 
     def keep_age(self) -> None:
         """Write down how old the store is."""
+        value = json.dumps([self.age(), self._clock.now()])
         with self._change() as db:
-            self._write_age(db)
+            db.execute("INSERT OR REPLACE INTO setting VALUES ('age', ?)", (value,))
 
     def expire(self, events: float, others: float, limit: int) -> int:
         """Remove what is older than an age, the oldest first.
@@ -490,12 +442,7 @@ class Store:
         Raises:
             StoreError: there is no room, or somebody else was using them all the time.
         """
-        with self._lock, self._failing():
-            db = self._connection()
-            db.execute("VACUUM")  # secure_delete leaves copies in pages that were rearranged
-            (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise StoreError(f"{self._path} is in use; try again")
+        self._database.scrub()
 
     # Closing
 
@@ -504,15 +451,13 @@ class Store:
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
-        with self._lock:
-            if self._db is not None and self._alone:
-                try:
-                    with self._change() as db:
-                        self._write_age(db)
-                except StoreError as error:
-                    log.warning("%s", error)
-            self._disconnect()
-            self._held.close()
+        if self._alone and not self._closed:
+            self._closed = True
+            try:
+                self.keep_age()
+            except StoreError as error:
+                log.warning("%s", error)
+        self._database.close()
 
     def flush(self) -> None:
         """Write what `extend` has gathered.
@@ -520,174 +465,36 @@ class Store:
         Raises:
             StoreError: it is kept for the next try.
         """
-        with self._lock:
+        with self._database.lock:
             if self._grown:
                 with self._change():
                     pass
 
     def _flush_often(self) -> None:
+        failed = ""
         while not self._clock.wait(self._closing, _FLUSH_S):
             try:
                 self.flush()
+                failed = ""
             except StoreError as error:
-                log.warning("%s", error)
-
-    def _write_age(self, db: sqlite3.Connection) -> None:
-        value = json.dumps([self.age(), self._clock.now()])
-        db.execute("INSERT OR REPLACE INTO setting VALUES ('age', ?)", (value,))
-
-    # The connections
-
-    @property
-    def _path(self) -> Path:
-        return self.folder / DATABASE
+                if str(error) != failed:  # a disk may be full for days
+                    log.warning("%s", error)
+                failed = str(error)
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for one transaction: all of it becomes true, or nothing."""
-        with self._lock, self._failing():
-            db = self._connection()
-            db.execute("BEGIN IMMEDIATE")
-            try:
+        """Give the connection for one transaction, in which what has grown is written first."""
+        with self._database.lock:
+            with self._database.change() as db:
                 db.executemany(
                     "UPDATE decision SET until = ?, last = ?, frames = ? WHERE id = ?",
                     [(one.until, one.last, one.frames, one.id) for one in self._grown.values()],
                 )
                 yield db
-                db.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    db.execute("ROLLBACK")
-                raise
             self._grown.clear()
 
-    def _read(self, query: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        with self._lock, self._failing():
-            return self._connection().execute(query, values).fetchall()
-
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Turn an error of SQLite into a StoreError; after a bad one, the next call opens anew."""
-        try:
-            yield
-        # The last two: what SQLite has no type for, such as half a character.
-        except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REOPEN:
-                self._disconnect()
-            raise StoreError(f"{self._path} cannot be used: {_reason(error)}") from error
-
-    def _connection(self) -> sqlite3.Connection:
-        """Return the connection that writes, opened again where it was lost."""
-        if self._closing.is_set() and self._db is None:
-            raise StoreError(f"{self._path} is closed")
-        if self._db is not None and self._file != _identity(self._path):
-            self._disconnect()  # SQLite would go on writing into a file that nobody can find
-        if self._db is None:
-            if self._file is not None and _identity(self._path) is None:
-                raise StoreError(
-                    f"{self._path} is gone: is its disk still there? Bring it back, or start the "
-                    "sentinel again for an empty one"
-                )
-            self._connect()
-        assert self._db is not None
-        return self._db
-
-    def _connect(self) -> None:
-        """Open the database, mended where needed and with the schema of today.
-
-        Raises:
-            StoreError: it cannot be.
-        """
-        if self._alone:
-            self._take_folder()
-        elif not self._path.exists():
-            raise StoreError(f"no sentinel has remembered anything in {self.folder}")
-        try:
-            with self._failing():
-                try:
-                    self._db = self._open()
-                except sqlite3.DatabaseError as error:
-                    code = error.sqlite_errorcode & 0xFF
-                    if not self._alone or code not in (
-                        sqlite3.SQLITE_CORRUPT,
-                        sqlite3.SQLITE_NOTADB,
-                    ):
-                        raise
-                    self._move_aside(_reason(error))
-                    self._db = self._open()
-                self._age, self._age_at = self._old(self._db), self._clock.monotonic()
-        except StoreError:
-            self._disconnect()
-            raise
-        self._file = _identity(self._path)
-
-    def _take_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            owner = _first_line(self.folder / LOCK)
-            self._held.enter_context(locked(self.folder / LOCK, wait=False))
-            (self.folder / LOCK).write_text(f"process {os.getpid()}\n", "utf-8")
-        except BlockingIOError as error:
-            raise StoreError(
-                f"another sentinel ({owner or 'another process'}) keeps its log in {self.folder}; "
-                "stop it, or give this one another 'store.folder'"
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"cannot write to {self.folder}: {error.strerror or error}; "
-                "make it writable, or name another 'store.folder'"
-            ) from error
-
-    def _open(self) -> sqlite3.Connection:
-        crashed = self._path.with_name(f"{DATABASE}-wal").exists()
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-        try:
-            # Removed rows are overwritten; a commit returns when the disk has it.
-            for pragma in ("secure_delete = ON", "journal_mode = WAL", "synchronous = FULL"):
-                db.execute(f"PRAGMA {pragma}")
-            if self._alone and (crashed or self._path.stat().st_size <= _CHECK_BYTES):
-                (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-                if found != "ok":
-                    raise _damaged(found.replace("\n", " "))
-            self._migrate(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
-            raise StoreError(
-                f"{self._path} was written by a newer Lotor (version {version} of its tables; "
-                f"this one knows {len(_MIGRATIONS)}); upgrade Lotor"
-            )
-        if version < len(_MIGRATIONS) and not self._alone:
-            raise StoreError(f"{self._path} is of an older Lotor; start the sentinel once")
-        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
-            db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
-
-    def _move_aside(self, reason: str) -> None:
-        """Give a damaged database another name; nothing of it is thrown away."""
-        stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y%m%dT%H%M%SZ")
-        new = self.folder / f"{DAMAGED}{stamp}.sqlite"
-        try:
-            number = 1
-            while new.exists():
-                number += 1
-                new = self.folder / f"{DAMAGED}{stamp}-{number}.sqlite"
-            for ending in ("-wal", "-shm", ""):
-                old = self._path.with_name(DATABASE + ending)
-                if old.exists():
-                    old.rename(new.with_name(new.name + ending))
-            sync_folder(self.folder)
-        except OSError as error:
-            raise StoreError(
-                f"{self._path} is damaged ({reason}) and cannot be moved aside: {error.strerror}"
-            ) from error
-        text = f"the log was damaged ({reason}); it is kept as {new}, and a new one was begun"
-        self.notices.append(text)
-        log.warning("%s", text)
+    def _opened(self, db: sqlite3.Connection) -> None:
+        self._age, self._age_at = self._old(db), self._clock.monotonic()
 
     def _old(self, db: sqlite3.Connection) -> float:
         """Return how long the store had been in use when it was closed, and what counts since."""
@@ -700,44 +507,6 @@ class Store:
             row = db.execute(f"SELECT age FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()
             age = max(age, row[0] if row else 0.0)
         return age
-
-    def _disconnect(self) -> None:
-        """Close what is open; the folder's lock goes, too, as the disk may have gone."""
-        if self._db is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.close()
-            self._db = None
-        self._held.close()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another one of the same name; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _damaged(text: str) -> sqlite3.DatabaseError:
-    error = sqlite3.DatabaseError(text)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
-
-
-def _first_line(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", errors="replace").partition("\n")[0]
-    except OSError:
-        return ""
-
-
-def _reason(error: Exception) -> str:
-    """Return what went wrong, in a line; SQLite says little of disks."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return "the disk is full; make room there"
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _number_end(db: sqlite3.Connection, id: str) -> None:
