@@ -39,6 +39,7 @@ class Walk:
         size: of it, a share of the frame's height.
         right: whether from left to right.
         rest: share of the time in which it sits still, in the middle.
+        cutout: what it looks like; a golden vector's picture when None.
     """
 
     who: Who
@@ -47,6 +48,7 @@ class Walk:
     size: float = 0.4
     right: bool = True
     rest: float = 0.0
+    cutout: Cutout | None = field(default=None, compare=False, repr=False)
 
     @property
     def end(self) -> float:
@@ -77,16 +79,21 @@ class Garden:
         wind: spans of seconds in which leaves move.
         night: by infrared: black and white, brighter in the middle.
         seed: of the noise.
+        scenery: the empty garden, BGR uint8 [480, 640, 3]; lawn and gravel when None.
     """
 
     walks: list[Walk]
     wind: list[tuple[float, float]] = field(default_factory=list)
     night: bool = True
     seed: int = 0
+    scenery: Image | None = None
 
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
-        self._still = _scenery(self.night)
+        self._still = lawn() if self.scenery is None else self.scenery
+        if self.night:
+            self._still = infrared(self._still)
+        self._drawn: dict[int, Cutout] = {}
         self._noise = [_noise(self._rng) for _ in range(8)]
         self._count = 0
 
@@ -100,12 +107,18 @@ class Garden:
         for walk in self.walks:
             place = walk.place(time)
             if place is not None:
-                _draw(image, _cutout(walk.who, round(walk.size * HEIGHT), self.night), place, walk)
+                _draw(image, self._looks(walk), place)
         if any(begin <= time < end for begin, end in self.wind):
             self._blow(image, time)
         noise = self._noise[self._count % len(self._noise)]
         self._count += 1
         return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
+
+    def _looks(self, walk: Walk) -> Cutout:
+        if id(walk) not in self._drawn:
+            whole = walk.cutout or Cutout(_golden(walk.who.value), _rounded())
+            self._drawn[id(walk)] = _sized(whole, round(walk.size * HEIGHT), self.night)
+        return self._drawn[id(walk)]
 
     def _blow(self, image: Image, time: float) -> None:
         for leaf in range(6):
@@ -115,17 +128,17 @@ class Garden:
             cv2.ellipse(image, (x, y), (26, 12), 30 * leaf, 0, 360, (shade, shade, shade), -1)
 
 
-def _scenery(night: bool) -> Image:
+def lawn() -> Image:
     """Return a lawn with a gravel path, uint8 [480, 640, 3]."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     # Photographs of a surface, as wide as the frame: grain without a pattern.
     image[:300] = cv2.resize(_golden("grass"), (WIDTH, 300), interpolation=cv2.INTER_CUBIC)
     image[300:] = cv2.resize(_golden("gravel"), (WIDTH, 180), interpolation=cv2.INTER_CUBIC)
-    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 3), np.uint8)
-    return _infrared(image) if night else image
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 3), np.uint8)
 
 
-def _infrared(image: Image) -> Image:
+def infrared(image: Image) -> Image:
+    """Return what a camera with infrared lamps sees: grey, brighter in the middle."""
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).astype(np.float32)
     height, width = grey.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -147,26 +160,34 @@ def _golden(name: str) -> Image:
     return np.ascontiguousarray(pixels[:, :, ::-1].astype(np.uint8))
 
 
-@cache
-def _cutout(who: Who, height: int, night: bool) -> Cutout:
-    picture = _golden(who.value)
+def _rounded() -> npt.NDArray[np.float32]:
+    """Return a box of 96x96 with round corners and soft edges (a superellipse)."""
+    y, x = np.mgrid[-1:1:96j, -1:1:96j]
+    return np.asarray(np.clip((1 - (x**4 + y**4)) * 3, 0, 1), np.float32)
+
+
+def _sized(whole: Cutout, height: int, night: bool) -> Cutout:
+    """Return a cut-out of a height, in the frame's bounds; grey by night."""
+    width = round(height * whole.pixels.shape[1] / whole.pixels.shape[0])
+    shrink = min(1.0, 0.9 * WIDTH / width, 0.95 * HEIGHT / height)
+    size = max(2, round(width * shrink)), max(2, round(height * shrink))
+    method = cv2.INTER_AREA if size[0] < whole.pixels.shape[1] else cv2.INTER_CUBIC
+    pixels = cv2.resize(whole.pixels, size, interpolation=method)
     if night:
-        picture = np.repeat(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[:, :, None], 3, axis=2)
-    pixels = np.asarray(cv2.resize(picture, (height, height), interpolation=cv2.INTER_CUBIC))
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : height * 1j]
-    cover = np.clip((1 - (x**4 + y**4)) * 6, 0, 1).astype(np.float32)
-    return Cutout(np.asarray(pixels, np.uint8), cover)
+        pixels = np.repeat(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)[:, :, None], 3, axis=2)
+    cover = cv2.resize(whole.cover, size, interpolation=cv2.INTER_LINEAR)
+    return Cutout(np.asarray(pixels, np.uint8), np.asarray(cover, np.float32))
 
 
-def _draw(image: Image, cutout: Cutout, place: float, walk: Walk) -> None:
+def _draw(image: Image, cutout: Cutout, place: float) -> None:
     """Draw somebody with the feet on the gravel; at the edges only the part in view."""
-    side = cutout.cover.shape[0]
-    x0 = round(-side + place * (WIDTH + side))
-    y0 = min(HEIGHT - side, 440 - side) if side < 440 else HEIGHT - side
-    left, right = max(0, x0), min(WIDTH, x0 + side)
+    height, width = cutout.cover.shape
+    x0 = round(-width + place * (WIDTH + width))
+    y0 = max(0, min(HEIGHT - height, 440 - height))
+    left, right = max(0, x0), min(WIDTH, x0 + width)
     if right <= left:
         return
     part = slice(left - x0, right - x0)
-    behind = image[y0 : y0 + side, left:right]
+    behind = image[y0 : y0 + height, left:right]
     cover, pixels = cutout.cover[:, part, None], cutout.pixels[:, part]
     behind[:] = (behind + cover * (pixels.astype(np.float32) - behind) + 0.5).astype(np.uint8)

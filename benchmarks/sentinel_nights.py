@@ -147,7 +147,7 @@ def watch(folder: Path, plan: Plan, begin: float, end: float, port: int, quiet_s
 
     clock = GardenClock(EVENING + begin)
     recorder = Recorder(folder / "recorder.jsonl", folder / "store" / "store.sqlite", clock)
-    daemon.load = lambda action, where: recorder  # type: ignore[assignment]
+    setattr(daemon, "load", lambda action, where: recorder)  # noqa: B010 (for type checkers)
     settings = config.check(
         config.Config(
             camera=(config.Camera("garden", "0"),),
@@ -380,10 +380,9 @@ def _upset(broker: Any, rng: random.Random, ended: threading.Event) -> None:
 def _listen(port: int, heard: set[str], ended: threading.Event) -> None:
     """Gather the ids of events as any subscriber would that is not always connected."""
     import paho.mqtt.client as mqtt
+    from paho.mqtt.enums import CallbackAPIVersion
 
-    client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False
-    )
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False)
     client.on_connect = lambda c, *_: c.subscribe("lotor/+/events", qos=1)
     client.on_message = lambda c, data, m: heard.add(_ended(json.loads(m.payload)))
     client.reconnect_delay_set(1, 1)
