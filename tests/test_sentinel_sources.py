@@ -448,7 +448,7 @@ def test_stream_that_stalls_in_a_picture_is_given_up(monkeypatch: pytest.MonkeyP
         source = an_open(server.url.replace("//", "//uu:hunter2@"))
         assert source.grab()
         server.mode = "stall"
-        with pytest.raises(LotorError, match="//…@.* sends no more pictures"):
+        with pytest.raises(LotorError, match=r"//…@.* sends no more pictures"):
             for _ in range(10_000):
                 source.grab()
         source.close()
