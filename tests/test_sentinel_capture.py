@@ -340,9 +340,22 @@ def test_silent_camera_counts_as_lost(
 
 
 def test_camera_that_gives_no_picture_from_the_start_counts_as_lost(
-    make: Make, source: Scripted, clock: SetClock, health: list[HealthChanged]
+    make: Make,
+    source: Scripted,
+    clock: SetClock,
+    health: list[HealthChanged],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    go = threading.Event()
+
+    def slow(*_: object, ended: threading.Event, **__: object) -> Source:
+        go.wait()
+        return source.open(ended=ended)
+
+    monkeypatch.setattr(capture_module, "open_source", slow)
     capture = make()
+    time.sleep(0.05)  # it is watched over already when it opens
+    go.set()
     until(lambda: capture._reader is not None and capture._reader.patience == source.silent_s)
     clock.advance(source.silent_s + 0.1)  # less than opening may take
     until(lambda: bool(health))

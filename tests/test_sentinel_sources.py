@@ -445,13 +445,25 @@ def test_mjpeg_stream_gives_pictures_with_the_credentials_of_its_address() -> No
 def test_stream_that_stalls_in_a_picture_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream_module, "READ_S", 0.5)
     with MjpegServer() as server:
-        source = an_open(server.url)
+        source = an_open(server.url.replace("//", "//uu:hunter2@"))
         assert source.grab()
         server.mode = "stall"
-        with pytest.raises(LotorError, match="sends no more pictures"):
+        with pytest.raises(LotorError, match=r"//…@.* sends no more pictures"):
             for _ in range(10_000):
                 source.grab()
         source.close()
+
+
+def test_stream_has_limits_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", FakeWebcam)
+    an_open("rtsp://10.0.0.5/live")
+    url, backend, limits = FakeWebcam.made
+    assert (url, backend) == ("rtsp://10.0.0.5/live", cv2.CAP_FFMPEG)
+    assert isinstance(limits, list)
+    assert dict(zip(limits[::2], limits[1::2], strict=True)) == {
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: stream_module.OPEN_S * 1000,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC: stream_module.READ_S * 1000,
+    }
 
 
 @pytest.mark.parametrize(
