@@ -38,7 +38,7 @@ class Garden:
     def noisy(self, image: Image) -> Image:
         """Return a frame with one of a few draws of noise, which take long to make."""
         draw = self._noise[self.rng.integers(len(self._noise))]
-        return np.clip(image + draw, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(image + draw, 0, 255), np.uint8)
 
 
 def grey(image: Image) -> Image:
