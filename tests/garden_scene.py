@@ -19,7 +19,9 @@ class Garden:
 
     def __init__(self, seed: int = 0, noise: float = 3.0, size: tuple[int, int] = SIZE) -> None:
         self.rng = np.random.default_rng(seed)
-        self.noise, self.size = noise, size
+        self.size = size
+        shape = (16, size[1], size[0], 3)
+        self._noise = np.rint(self.rng.normal(0, noise, shape)).astype(np.int16)
         coarse = self.rng.integers(0, 60, (24, 32, 3), dtype=np.uint8)
         texture = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC) // 2
         self.lawn: Image = (texture + np.array([40, 90, 60])).astype(np.uint8)
@@ -34,8 +36,9 @@ class Garden:
         return self.noisy(image)
 
     def noisy(self, image: Image) -> Image:
-        noise = self.rng.normal(0, self.noise, image.shape)
-        return np.clip(image + noise, 0, 255).astype(np.uint8)
+        """Return a frame with one of a few draws of noise, which take long to make."""
+        draw = self._noise[self.rng.integers(len(self._noise))]
+        return np.asarray(np.clip(image + draw, 0, 255), np.uint8)
 
 
 def grey(image: Image) -> Image:
