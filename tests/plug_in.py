@@ -38,6 +38,7 @@ class Lamp:
 
     def on(self, cause, seconds):
         print('{"id": 2, "error": "what a plug-in prints does no harm"}', flush=True)
+        time.sleep(0.1)
         self.stop_at("on")
         self.write("on")
 
