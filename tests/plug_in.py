@@ -37,7 +37,8 @@ class Lamp:
         return "shine"
 
     def on(self, cause, seconds):
-        print("what a plug-in prints does no harm")
+        print('{"id": 2, "error": "what a plug-in prints does no harm"}', flush=True)
+        time.sleep(0.1)
         self.stop_at("on")
         self.write("on")
 

@@ -140,6 +140,14 @@ def test_a_script(air: Air, robots: Callable[..., BleRobot]) -> None:
 
 
 def test_ending_cuts_the_script_off(air: Air, robots: Callable[..., BleRobot]) -> None:
+    robot = robots(Step(WALK, hex="01", wait_s=0.3), Step(WALK, hex="02"), keep=True)
+    robot.on(CAUSE, 3)
+    robot.off()
+    time.sleep(0.6)
+    assert air.did == ["connect", "01", "00"]
+
+
+def test_a_new_script_after_an_end(air: Air, robots: Callable[..., BleRobot]) -> None:
     robot = robots(Step(WALK, hex="01", wait_s=500), Step(WALK, hex="02"))
     robot.on(CAUSE, 3)
     robot.off()

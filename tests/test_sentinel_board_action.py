@@ -93,6 +93,7 @@ def test_mistakes() -> None:
     with pytest.raises(LotorError, match=r"'options.output' is empty"):
         BoardOutput("x", Options("pico", ""), Path())
     device = BoardOutput("x", Options("/dev/nothing", "lamp"), Path())
-    for call in (lambda: device.on(CAUSE, 1), device.off):
-        with pytest.raises(LotorError, match="/dev/nothing"):
-            call()
+    with pytest.raises(LotorError, match="/dev/nothing"):
+        device.on(CAUSE, 1)
+    with pytest.raises(LotorError, match="/dev/nothing"):
+        device.off()

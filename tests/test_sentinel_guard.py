@@ -44,6 +44,10 @@ class Lamp:
         self.hanging = 0
         self.closed = False
 
+    @property
+    def lit(self) -> bool:
+        return self.since is not None
+
     def describe(self) -> str:
         return "shine"
 
@@ -278,10 +282,11 @@ def test_an_end_that_was_asked_for_before_the_start_came_back_proves_nothing() -
     wait(lambda: any(isinstance(m, HealthChanged) for m in told))
     slow.set()
     wait(lambda: not guard._switches["lamp"].off_calls)
-    assert lamp.since is not None and not guard.settled
+    assert lamp.times and not guard.settled
+    assert lamp.lit
     clock.advance(1)
     wait(lambda: guard.settled)
-    assert lamp.since is None
+    assert lamp.times == [(0, 0), (0, 1)]
     guard.close()
 
 
@@ -397,7 +402,7 @@ def test_at_the_start_everything_is_switched_off_first() -> None:
     lamp.fail_off = None
     clock.advance(1)
     wait(lambda: guard.settled)
-    assert lamp.since is None
+    assert not lamp.lit
     guard.close()
 
 
@@ -481,6 +486,32 @@ def test_an_error_of_the_timer_itself_ends_everything(
     assert garden.lamps["lamp"].since is None
     assert garden.health["guard"].blocks
     assert "timer has failed" in garden.fire("lamp").why
+
+
+def test_without_threads_everything_goes_off_all_the_same(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at an interpreter's end, or without memory."""
+    lamp = garden.lamps["lamp"]
+    garden.fire("lamp")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", _no_thread)
+        garden.guard.veto("a person is seen", 0)
+        assert not lamp.lit
+        garden.fire("lamp")
+        garden.settle()
+        assert garden.guard.settled and len(lamp.asked) == 1
+        wait(lambda: len(garden.noted) == 4)
+    assert garden.results("lamp")[1:] == [
+        ("done", "ended early: a person is seen"),
+        ("running", ""),
+        ("failed", "no thread could be started"),
+    ]
+    assert None not in [act.end for act in garden.noted[1::2]]
+
+
+def _no_thread(thread: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 class Life(RuleBasedStateMachine):

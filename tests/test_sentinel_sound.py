@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from lotor.errors import LotorError
 from lotor.sentinel.actions import Cause, bark
@@ -18,7 +19,7 @@ miniaudio = pytest.importorskip("miniaudio", reason="needs the sentinel extra")
 CAUSE = Cause("raccoon", "garden", 1.0)
 
 
-def write(path: Path, samples: "np.ndarray", rate: int = 44_100) -> Path:  # type: ignore[type-arg]
+def write(path: Path, samples: NDArray[np.int16], rate: int = 44_100) -> Path:
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -27,7 +28,7 @@ def write(path: Path, samples: "np.ndarray", rate: int = 44_100) -> Path:  # typ
     return path
 
 
-def pulled(sound: Sound, *counts: int) -> "np.ndarray":  # type: ignore[type-arg]
+def pulled(sound: Sound, *counts: int) -> NDArray[np.int16]:
     """Return what a sound device gets that asks for so many samples, one call after the other."""
     stream = sound._stream()
     next(stream)
@@ -76,7 +77,7 @@ def test_the_command_writes_a_wav(tmp_path: Path) -> None:
 
 
 def test_it_repeats_until_the_end(tmp_path: Path) -> None:
-    ramp = np.arange(1000)
+    ramp = np.arange(1000, dtype=np.int16)
     sound = Sound("s", Options(str(write(tmp_path / "ramp.wav", ramp))), tmp_path)
     assert np.array_equal(pulled(sound, 441, 1, 2000), np.tile(ramp, 3)[:2442])
     barks = Sound("s", Options(), tmp_path)
@@ -84,7 +85,7 @@ def test_it_repeats_until_the_end(tmp_path: Path) -> None:
 
 
 def test_volume(tmp_path: Path) -> None:
-    path = write(tmp_path / "full.wav", np.full(100, -32768))
+    path = write(tmp_path / "full.wav", np.full(100, -32768, np.int16))
     for volume in (0.0, 0.25, 1.0):
         sound = Sound("s", Options(str(path), volume), tmp_path)
         assert set(pulled(sound, 100)) == {int(-32768 * volume)}
@@ -161,7 +162,7 @@ def test_mistakes(tmp_path: Path) -> None:
         LotorError, match=r"action 's': cannot play text.mp3 .*failed to init decoder"
     ):
         broken.on(CAUSE, 1)
-    write(tmp_path / "empty.wav", np.zeros(0))
+    write(tmp_path / "empty.wav", np.zeros(0, np.int16))
     empty = Sound("s", Options("empty.wav", device="null"), tmp_path)
     with pytest.raises(LotorError, match=r"empty.wav is empty"):
         empty.on(CAUSE, 1)

@@ -112,6 +112,7 @@ class Guard:
         self._lock = threading.Condition(threading.RLock())
         self._armed = self._closed = self._broken = self._unrecorded = False
         self._veto = ("", -1.0)
+        self._untold: list[Act] = []  # that ended where nothing could be told
         self._wake = threading.Event()
         self._timer = threading.Thread(target=self._watch, name="guard", daemon=True)
         self._timer.start()
@@ -220,6 +221,7 @@ class Guard:
                 self._lock.wait(0.1)
         self._wake.set()
         self._timer.join(max(0.1, until - time.monotonic()))
+        self._tell_late()
         for name in self.running:
             log.error("the action %s could not be switched off: look after it", name)
         for switch in self._switches.values():
@@ -231,6 +233,7 @@ class Guard:
     # Starting.
 
     def _start(self, name: str, decision: str | None, cause: Cause) -> Act:
+        self._tell_late()
         switch = self._switches.get(name)
         act = Act(decision, name, self._clock.now(), None, "running")
         if switch is None:
@@ -264,6 +267,7 @@ class Guard:
             with self._lock:
                 switch.on_calls -= 1
                 self._end(switch, "failed", "no thread could be started")
+            self._tell_late()
         return act
 
     def _against(self, switch: _Switch, now: float, test: bool) -> str:
@@ -339,7 +343,12 @@ class Guard:
             log.exception("the action %s cannot be switched off", switch.action.name)
             switch.failures, switch.retry = switch.failures + 1, now + _PAUSES[0]
         else:
+            if switch.act:
+                end = switch.act.time + (now - switch.began)
+                result, why = switch.end
+                self._untold.append(replace(switch.act, end=end, result=result, why=why))
             switch.act, switch.off, switch.ending = None, not switch.on_calls, False
+        self._wake.set()
 
     def _off(self, switch: _Switch, began: float, returned: int) -> None:
         """Call `off`, in a thread of its own."""
@@ -398,6 +407,7 @@ class Guard:
         while True:
             try:
                 wait = self._turn()
+                self._tell_late()
                 if wait is None:
                     return
                 self._clock.wait(self._wake, wait)
@@ -466,6 +476,12 @@ class Guard:
         except Exception:
             log.exception("an act of %s was not told", act.action)
         return act
+
+    def _tell_late(self) -> None:
+        with self._lock:
+            acts, self._untold = self._untold, []
+        for act in acts:
+            self._tell(act)
 
     def _health(self, switch: _Switch, text: str) -> None:
         part, switch.ill = f"action {switch.action.name}", bool(text)

@@ -65,8 +65,7 @@ def _one(seconds: float, pitch: float, rng: np.random.Generator) -> Samples:
     sound = _through(np.diff(pulse + 0.35 * noise, prepend=0.0))
     attack = 1 - np.exp(-t * seconds / 0.006)
     decay = np.clip((1 - t) / 0.55, 0, 1) ** 1.3
-    sound = np.tanh(2.2 * sound / np.abs(sound).max()) * attack * decay
-    return sound
+    return np.asarray(np.tanh(2.2 * sound / np.abs(sound).max()) * attack * decay, np.float64)
 
 
 def _through(source: Samples) -> Samples:

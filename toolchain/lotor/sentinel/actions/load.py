@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lotor.errors import LotorError
 from lotor.schema import parse
 from lotor.sentinel.actions import GROUP, Deterrent
-from lotor.sentinel.config import Action
 from lotor.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from lotor.sentinel.config import Action
 
 _BUILT_IN = {
     "ble": "BleRobot",
@@ -25,10 +28,10 @@ _BUILT_IN = {
 
 def kinds() -> tuple[str, ...]:
     """Return all kinds there are, sorted."""
-    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+    return tuple(sorted({*_BUILT_IN, *(point.name for point in _points())}))
 
 
-def load(action: Action, folder: Path) -> Deterrent:
+def load(action: "Action", folder: Path) -> Deterrent:
     """Return the device of an action, in a helper process of its own where it needs one.
 
     Nothing is opened or started yet, so that a dry run needs no hardware.
@@ -62,7 +65,7 @@ def _class(kind: str, name: str) -> type[Deterrent]:
     if kind in _BUILT_IN:
         module = import_module(f"{__package__}.{kind}")
         return cast(type[Deterrent], getattr(module, _BUILT_IN[kind]))
-    found = list(entry_points(group=GROUP, name=kind))
+    found = [point for point in _points() if point.name == kind]
     if not found:
         raise LotorError(
             f"action '{name}': there is no kind '{kind}'{did_you_mean(kind, kinds())}; kinds: "
@@ -71,7 +74,13 @@ def _class(kind: str, name: str) -> type[Deterrent]:
     return _plug_in(found[0], name)
 
 
-def _plug_in(point: EntryPoint, name: str) -> type[Deterrent]:
+def _points() -> "list[EntryPoint]":
+    from importlib.metadata import entry_points  # late: the helpers of built-in kinds stay small
+
+    return list(entry_points(group=GROUP))
+
+
+def _plug_in(point: "EntryPoint", name: str) -> type[Deterrent]:
     where = f"action '{name}': the plug-in {point.name} ({point.value})"
     try:
         made = point.load()

@@ -163,7 +163,8 @@ class _Helper:
             self.kill()
             raise _Lost(f"action '{self._name}': its helper process did not answer '{what}'")
         if answer:
-            raise LotorError(f"action '{self._name}': {answer}")
+            where = f"action '{self._name}': "
+            raise LotorError(answer if answer.startswith(where) else where + answer)
 
     def kill(self) -> None:
         self.lives = False
