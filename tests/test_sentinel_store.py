@@ -150,8 +150,9 @@ def test_a_cursor_outlives_the_event_that_it_stands_at(store: Store) -> None:
 def test_very_many_events_are_forgotten_at_once(store: Store) -> None:
     with store._change() as db:
         db.executemany(
-            "INSERT INTO event (id, camera, track, label, score, begin, end, light, zones, frames, "
-            "actions, ended, age) VALUES (?, 'gate', 1, 'cat', 1, 5, 6, 'day', '[]', 1, '[]', ?, 0)",
+            "INSERT INTO event (id, camera, track, label, score, begin, end, light, zones, "
+            "frames, actions, ended, age) "
+            "VALUES (?, 'gate', 1, 'cat', 1, 5, 6, 'day', '[]', 1, '[]', ?, 0)",
             [(str(n), n) for n in range(1, 40_000)],
         )
     store.set_cursor("mqtt", "39999")
