@@ -148,6 +148,21 @@ def test_an_event_that_lasts_stays_and_is_named(store: Store, config: Config) ->
     assert store.event(last.id) is None and store.acts_of(kept.id) == []
 
 
+def test_a_clip_that_is_written_meanwhile_goes_too(
+    store: Store, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, late = Store.forget, store.folder / "media/day/late.webm"
+
+    def forgets(self: Store, begin: float, end: float) -> dict[str, tuple[str, ...]]:
+        late.write_bytes(b"seen")
+        assert store.set_clip(store.events(1)[0].id, "media/day/late.webm", 4)
+        return real(self, begin, end)
+
+    monkeypatch.setattr(Store, "forget", forgets)
+    forget(config, NOON + 4 * 3600, NOON + 5 * 3600)
+    assert not late.exists()
+
+
 STEPS = ("store.forget", "file", "store.scrub", "journal", "photographs")
 
 

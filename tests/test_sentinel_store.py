@@ -147,6 +147,19 @@ def test_a_cursor_outlives_the_event_that_it_stands_at(store: Store) -> None:
     assert store.events_after(made[3].id, 9) == []  # who holds it in memory
 
 
+def test_very_many_events_are_forgotten_at_once(store: Store) -> None:
+    with store._change() as db:
+        db.executemany(
+            "INSERT INTO event (id, camera, track, label, score, begin, end, light, zones, "
+            "frames, actions, ended, age) "
+            "VALUES (?, 'gate', 1, 'cat', 1, 5, 6, 'day', '[]', 1, '[]', ?, 0)",
+            [(str(n), n) for n in range(1, 40_000)],
+        )
+    store.set_cursor("mqtt", "39999")
+    assert len(store.forget(0, 9)) == 39_999
+    assert store.cursor("mqtt") == ""
+
+
 def test_a_decision_that_holds_on_is_written_within_ten_seconds(
     store: Store, clock: SetClock
 ) -> None:

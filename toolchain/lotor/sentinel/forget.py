@@ -138,7 +138,9 @@ def forget(
         result = Forgotten()
         _forget_photographs(result, photographs, models)
         for first, last in periods:
-            result.events += len(store.forget(first, last))
+            gone = store.forget(first, last)
+            result.events += len(gone)
+            files.update(name for names in gone.values() for name in names)  # written meanwhile
         for event in store.events_between(begin, end):
             files -= set(_files(event))
             result.left.append(f"event {event.id}, which has not ended yet: ask again")

@@ -409,20 +409,21 @@ class Store:
                 ).rowcount
         return removed
 
-    def forget(self, begin: float, end: float) -> list[str]:
+    def forget(self, begin: float, end: float) -> dict[str, tuple[str, ...]]:
         """Remove ended events that went on in [begin, end), and decisions and acts of that time.
 
         Returns:
-            ids of the events; their files are the caller's.
+            by an event's id its files, which are the caller's to remove.
         """
         with self._change() as db:
             rows = db.execute(
-                "SELECT id FROM event WHERE begin < ? AND end >= ? AND ended IS NOT NULL",
+                "SELECT id, picture, clip FROM event "
+                "WHERE begin < ? AND end >= ? AND ended IS NOT NULL",
                 (end, begin),
             ).fetchall()
-            ids = [id for (id,) in rows]
-            db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", rows)
-            _remove_events(db, ids)
+            gone = {id: tuple(name for name in files if name) for id, *files in rows}
+            db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?)", [(id,) for id in gone])
+            _remove_events(db, list(gone))
             live = "(SELECT id FROM event WHERE ended IS NULL)"
             db.execute(
                 "DELETE FROM act WHERE time < ? AND coalesce(end, time) >= ? AND (decision IS NULL "
@@ -434,7 +435,7 @@ class Store:
                 f"(event IS NULL OR event NOT IN {live})",
                 (end, begin),
             )
-        return ids
+        return gone
 
     def scrub(self) -> None:
         """Leave no byte of what was removed in the database's files.
@@ -522,11 +523,10 @@ def _remove_events(db: sqlite3.Connection, ids: list[str]) -> int:
     """Remove events with all that belongs to them; a cursor on one goes to the one before it."""
     for name, at in db.execute("SELECT name, id FROM cursor").fetchall():
         if at in ids:
-            marks = ", ".join("?" * len(ids))
             row = db.execute(
-                f"SELECT id FROM event WHERE ended < (SELECT ended FROM event WHERE id = ?) "
-                f"AND id NOT IN ({marks}) ORDER BY ended DESC LIMIT 1",
-                (at, *ids),
+                "SELECT id FROM event WHERE ended < (SELECT ended FROM event WHERE id = ?) "
+                "AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY ended DESC LIMIT 1",
+                (at, json.dumps(ids)),
             ).fetchone()
             db.execute("UPDATE cursor SET id = ? WHERE name = ?", (row[0] if row else "", name))
     removed = 0
