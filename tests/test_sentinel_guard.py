@@ -480,7 +480,7 @@ def test_an_error_of_the_timer_itself_ends_everything(
 
     with monkeypatch.context() as patch:
         patch.setattr(garden.guard, "_turn", broken)
-        garden.clock.advance(0.1)
+        garden.guard._wake.set()
         wait(lambda: garden.lamps["lamp"].since is None)
     garden.settle()
     assert garden.lamps["lamp"].since is None

@@ -15,7 +15,10 @@ from lotor.errors import LotorError
 from lotor.sentinel.actions import Cause, Deterrent
 from lotor.sentinel.actions.load import kinds, load, load_here
 from lotor.sentinel.actions.supervised import Supervised
+from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import Action
+from lotor.sentinel.event import Act
+from lotor.sentinel.guard import Guard
 from plug_in import install
 
 CAUSE = Cause("raccoon", "garden", 1.0)
@@ -187,6 +190,36 @@ def test_a_device_that_fails_is_tried_again_after_a_kill(folder: Path) -> None:
     wait(lambda: log(folder).count("fails-off") >= 2)
     (folder / "fail-off").unlink()
     wait(lambda: log(folder)[-2:] == ["off", "close"])
+
+
+def test_a_guard_over_a_helper(folder: Path) -> None:
+    """All of it together, in real time."""
+    acts: list[Act] = []
+    action = Action("lamp", "lamp", dry_run=False, for_s=0.2, options={"log": "log"})
+    guard = Guard([(action, load(action, folder))], SystemClock(), lambda _: None, acts.append)
+    try:
+        assert guard.settle(20) and log(folder) == ["off"]
+        assert guard.test("lamp", "a test").result == "running"
+        wait(lambda: acts[-1].result == "done")
+        assert log(folder) == ["off", "on", "off"] and guard.settled
+        (folder / "fail-off").touch()
+        guard.test("lamp", "a test")
+        wait(lambda: acts[-1].result == "failed")
+        (folder / "fail-off").unlink()
+        assert guard.settle(20)
+    finally:
+        guard.close()
+    assert log(folder)[-3:] == ["off", "off", "close"]
+
+
+def test_a_request_that_makes_no_sense_switches_off(folder: Path, lamp: Deterrent) -> None:
+    lamp.on(CAUSE, 1)
+    assert isinstance(lamp, Supervised) and lamp._helper is not None
+    pipe = lamp._helper._process.stdin
+    assert pipe is not None
+    pipe.write(b"nonsense\n")
+    pipe.flush()
+    wait(lambda: log(folder)[:3] == ["on", "off", "close"])
 
 
 def test_when_the_sentinel_stands_still_it_goes_off_by_itself(

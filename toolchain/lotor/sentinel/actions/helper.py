@@ -122,8 +122,12 @@ class Helper:
                     done.set()
 
             thread = threading.Thread(target=off, daemon=True)  # it may hang
-            thread.start()
-            thread.join(OFF_S)
+            try:
+                thread.start()
+            except RuntimeError:  # no memory for one
+                off()
+            else:
+                thread.join(OFF_S)
             if done.is_set() and not self._ons:
                 self._device.close()
                 return
@@ -140,17 +144,19 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     helper, held = Helper(answers), b""
-    while os.getppid() == parent:
-        if select.select([0], [], [], LOOK_S)[0]:
-            data = os.read(0, 65536)
-            if not data:
-                break
-            *lines, held = (held + data).split(b"\n")
-            for line in lines:
-                helper.take(line)
-        helper.look()
-    helper.end()
-    os._exit(0)  # threads of a device that hang must not hold it
+    try:
+        while os.getppid() == parent:
+            if select.select([0], [], [], LOOK_S)[0]:
+                data = os.read(0, 65536)
+                if not data:
+                    break
+                *lines, held = (held + data).split(b"\n")
+                for line in lines:
+                    helper.take(line)
+            helper.look()
+    finally:  # whatever went wrong here
+        helper.end()
+        os._exit(0)  # threads of a device that hang must not hold it
 
 
 if __name__ == "__main__":
