@@ -363,42 +363,40 @@ def test_it_says_that_it_goes_and_the_broker_says_it_for_one_that_broke_off(
 
 
 def test_nothing_is_lost_while_the_broker_is_down_nor_by_a_restart(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path / "broker", persistent=False)
-    broker.start()
-    rig = Rig(tmp_path, broker.port)
-    rig.garden.visit()
-    rig.mqtt.start()
-    until(lambda: rig.well, "a connection")
-    listener = Listener(broker.port)
-    events = [rig.garden.visit().id for _ in range(5)]
-    until(lambda: told(listener) == events, "those before")
-    broker.stop()
-    until(lambda: not rig.well, "a warning")
-    assert "trying again" in rig.health[-1].text
-    events += [rig.garden.visit().id for _ in range(150)]
-    lasting = rig.garden.begin()
-    rig.garden.decide(lasting)
-    rig.mqtt.close()
-    # A sentinel that is started while the broker is still down.
-    rig = Rig(tmp_path, broker.port)
-    rig.garden.now += 1000
-    rig.mqtt.start()
-    events += [rig.garden.visit().id for _ in range(5)]
-    until(lambda: bool(rig.health), "a warning")
-    broker.start()
-    until(lambda: len(told(listener)) >= len(events), "all")
-    rig.garden.visit()
-    until(lambda: len(told(listener)) > len(events), "one more")
-    assert told(listener)[: len(events)] == events
-    # The broker has forgotten all that was retained, and knows it again.
-    later = Listener(broker.port)
-    online(later)
-    assert json.loads(later.last("lotor/garden/last") or "")["label"] == "raccoon"
-    assert later.last("homeassistant/sensor/lotor_garden/score/config")
-    for each in (later, listener):
-        each.close()
-    rig.mqtt.close()
-    broker.stop()
+    with Mosquitto(tmp_path / "broker", persistent=False) as broker:
+        rig = Rig(tmp_path, broker.port)
+        rig.garden.visit()
+        rig.mqtt.start()
+        until(lambda: rig.well, "a connection")
+        listener = Listener(broker.port)
+        events = [rig.garden.visit().id for _ in range(5)]
+        until(lambda: told(listener) == events, "those before")
+        broker.stop()
+        until(lambda: not rig.well, "a warning")
+        assert "trying again" in rig.health[-1].text
+        events += [rig.garden.visit().id for _ in range(150)]
+        lasting = rig.garden.begin()
+        rig.garden.decide(lasting)
+        rig.mqtt.close()
+        # A sentinel that is started while the broker is still down.
+        rig = Rig(tmp_path, broker.port)
+        rig.garden.now += 1000
+        rig.mqtt.start()
+        events += [rig.garden.visit().id for _ in range(5)]
+        until(lambda: bool(rig.health), "a warning")
+        broker.start()
+        until(lambda: len(told(listener)) >= len(events), "all")
+        rig.garden.visit()
+        until(lambda: len(told(listener)) > len(events), "one more")
+        assert told(listener)[: len(events)] == events
+        # The broker has forgotten all that was retained, and knows it again.
+        later = Listener(broker.port)
+        online(later)
+        assert json.loads(later.last("lotor/garden/last") or "")["label"] == "raccoon"
+        assert later.last("homeassistant/sensor/lotor_garden/score/config")
+        for each in (later, listener):
+            each.close()
+        rig.mqtt.close()
 
 
 def test_a_broker_that_forgets_is_told_all_again(tmp_path: Path) -> None:
