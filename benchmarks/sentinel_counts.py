@@ -1,4 +1,4 @@
-"""What the sentinel sees, misses and does wrongly: on filmed sequences, and in nights made of test photographs.
+"""What the sentinel sees, misses and does wrongly, on sequences and in nights of test photographs.
 
     python benchmarks/sentinel_counts.py [--nights 13] [--json]
 
@@ -241,8 +241,8 @@ def main() -> None:
         found.append(("all", total([each for _, each in found])))
         result[title] = {name: asdict(each) for name, each in found}
         if not args.json:
-            print(f"{title}\n{'':28}{'raccoons':>9}{'seen':>6}{'chased':>8}{'vetoed':>8}"
-                  f"{'others':>8}{'false events':>14}{'false acts':>12}{'at people':>11}")  # fmt: skip
+            print(f"{title}\n{'':28}{'raccoons':>9}{'seen':>6}{'chased':>8}{'vetoed':>8}{'others':>8}"
+                  f"{'false events':>14}{'false acts':>12}{'at people':>11}")  # fmt: skip
             for name, c in found:
                 print(f"{name:28}{c.visits:9}{c.seen:6}{c.chased:8}{c.vetoed:8}{c.others:8}"
                       f"{c.false_events:14}{c.false_acts:12}{c.acts_at_people:11}")  # fmt: skip

@@ -140,7 +140,10 @@ def watch(folder: Path, plan: Plan, begin: float, end: float, port: int, quiet_s
     from lotor.sentinel import config, daemon
     from lotor.sentinel.bus import Decided, EventChanged
     from lotor.sentinel.clock import SetClock
+    from lotor.sentinel.frugal import return_freed_memory
     from lotor.sentinel.scene import Frame
+
+    return_freed_memory()
 
     class GardenClock(SetClock):
         garden = begin

@@ -49,7 +49,9 @@ def live(folder: Path) -> None:
                 new_id(now), event.id, "gate", number, now, now, 0, 0, 1, "raccoon", "raccoon",
                 {"raccoon": 0.9}, (0, 0, 9, 9), Light.DAY, checks, ("siren",),
             )  # fmt: skip
-            say(f"kept {store.record(made).decision.id}")
+            receipt = store.record(made)
+            assert receipt
+            say(f"kept {receipt.decision.id}")
             store.note(Act(made.id, "siren", now, None, "running"))
             store.extend(replace(made, until=now + 1, last=9, frames=10))
         ended = replace(event, end=clock.now())

@@ -20,7 +20,7 @@ from lotor.sentinel.clock import SetClock, SystemClock
 from lotor.sentinel.database import DATABASE, MEDIA
 from lotor.sentinel.media import Media
 from lotor.sentinel.store import Store, StoreError
-from test_sentinel_store import NOON, decision, visit
+from test_sentinel_store import NOON, decision, recorded, visit
 
 WRITER = Path(__file__).parent / "sentinel_writer.py"
 SYNCED = Path(__file__).parent / "synced.c"
@@ -166,17 +166,17 @@ def test_a_full_disk(small_disk: Path) -> None:
     media = Media(store, SETTINGS, clock)
     one = visit(NOON)
     store.save_event(one)
-    kept = [store.record(decision(NOON, one.id)).decision for _ in range(3)]
+    kept = [recorded(store, decision(NOON, one.id)) for _ in range(3)]
     for _ in range(3):
         filler = fill(small_disk)
         with pytest.raises(StoreError):
             while True:
-                kept.append(store.record(decision(NOON, one.id)).decision)
+                kept.append(recorded(store, decision(NOON, one.id)))
         with pytest.raises(StoreError, match="cannot be used"):
             store.save_event(visit(NOON, label="x" * 9000))
         assert store.decisions(one.id) == kept
         filler.unlink()
-        kept.append(store.record(decision(NOON, one.id)).decision)
+        kept.append(recorded(store, decision(NOON, one.id)))
     filler = fill(small_disk)
     store.close()
     media.close()

@@ -26,7 +26,7 @@ def decision(time: float, event: str | None = None, **more: object) -> Decision:
     made = Decision(
         new_id(time), event, "gate", 7, time, time, 10, 10, 1, "raccoon", "raccoon",
         {"raccoon": 0.9, "other": 0.1}, (1, 2, 3, 4), Light.NIGHT,
-        (Check("votes", True, "3 of 5"), Check("person", False, "somebody is there")), ("siren",),
+        (Check("votes", True, "3 of 5"), Check("person", True, "nobody is there")), ("siren",),
     )  # fmt: skip
     return replace(made, **more)  # type: ignore[arg-type]
 
@@ -34,6 +34,13 @@ def decision(time: float, event: str | None = None, **more: object) -> Decision:
 def visit(begin: float, end: float | None = None, **more: object) -> Event:
     made = Event(new_id(begin), "gate", 7, "raccoon", 0.9, begin, end, Light.NIGHT, ("lawn",), 5)
     return replace(made, **more)  # type: ignore[arg-type]
+
+
+def recorded(store: Store, made: Decision) -> Decision:
+    """Put a decision that acts on record."""
+    receipt = store.record(made)
+    assert receipt is not None
+    return receipt.decision
 
 
 @pytest.fixture
@@ -51,9 +58,10 @@ def store(tmp_path: Path, clock: SetClock) -> Iterator[Store]:
 def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
     one = visit(NOON)
     first = decision(NOON, one.id)
-    assert store.record(first) == Receipt(first)
+    receipt = store.record(first)
+    assert isinstance(receipt, Receipt) and receipt.decision == first
     store.save_event(one)
-    store.record(decision(NOON + 1, label=None, actions=()))
+    assert store.record(decision(NOON + 1, label=None, actions=())) is None  # it does not act
     done = Act(first.id, "siren", NOON, None, "running")
     store.note(done)
     store.note(replace(done, end=NOON + 5, result="done"))
@@ -230,8 +238,7 @@ def test_many_threads(store: Store) -> None:
             for n in range(20):
                 one = visit(NOON + n, NOON + n, camera=f"c{number}")
                 store.save_event(one)
-                receipt = store.record(decision(NOON + n, one.id))
-                assert store.decisions(one.id) == [receipt.decision]
+                assert store.decisions(one.id) == [recorded(store, decision(NOON + n, one.id))]
                 assert store.events(5)[0].id
         except BaseException as error:
             failed.append(error)
@@ -391,7 +398,7 @@ def test_a_database_that_is_full(store: Store) -> None:
     kept = list[Decision]()
     with pytest.raises(StoreError, match="the disk is full; make room"):
         while True:
-            kept.append(store.record(decision(NOON + len(kept), "e")).decision)
+            kept.append(recorded(store, decision(NOON + len(kept), "e")))
     assert store.decisions("e") == kept
     grown = replace(kept[0], until=NOON + 99, last=99)
     store.extend(grown)

@@ -414,7 +414,9 @@ def check(config: Config, where: str) -> Config:
         between(f"{key}.per_hour", action.per_hour, 0, 3600)
     for hook in config.webhook:
         if not hook.url.startswith(("http://", "https://")):
-            raise wrong(f"'webhook.url' is '{hook.url}'; it must begin with http:// or https://")
+            raise wrong(
+                f"'webhook.url' is '{redact(hook.url)}'; it must begin with http:// or https://"
+            )
         between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
         known("label", hook.labels, {*labels, "unknown"}, "webhook.labels")
     if config.mqtt:

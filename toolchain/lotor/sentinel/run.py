@@ -28,6 +28,7 @@ from lotor.sentinel.config import (
 )
 from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
 from lotor.zoo import find_model
 
@@ -134,6 +135,7 @@ def run(
     Raises:
         LotorError: something is not as it should be at the start, or a source with `once`.
     """
+    return_freed_memory()
     seen, ended = Seen(), threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -179,6 +181,7 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     devices = [(action, load(action, folder)) for action in config.action]
     guard = Guard(devices, clock, lambda message: None, acts.append)
     try:
+        guard.settle(10)  # nothing counts as off before it was switched off once
         guard.test(name, "the command line")
         waited = threading.Event()
         for _ in range(200):

@@ -1,10 +1,10 @@
 """What the veto model says of a camera's view while nothing moves: some gardens look like people.
 
-A trunk or a lamp post may score as a person all night, above a threshold that is low on purpose, and
-then the model's word on whole frames says nothing. So what it says of the still view is remembered,
-and a whole frame must say more than that. Never more than likelier than not: beyond that a person is
-taken to be there, whatever the view scored before. What moves is asked about by itself, and by the
-threshold alone.
+A trunk or a lamp post may score as a person all night, above a threshold that is low on purpose,
+and then the model's word on whole frames says nothing. So what it says of the still view is
+remembered, and a whole frame must say more than that; but never more than likelier than not: beyond
+that a person is taken to be there, whatever the view scored before. What moves is asked about by
+itself, and by the threshold alone.
 """
 
 from collections import deque
