@@ -33,8 +33,8 @@ from lotor.sentinel.bus import Decided, EventChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.event import Decision, Event
+from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.scene import Frame
-from night_garden import HEIGHT, WIDTH, Garden, Walk, Who
 
 SHARED = Path(__file__).parents[1].parent / "shared/data"
 START = 1_790_000_000.0

@@ -3,11 +3,11 @@
     python benchmarks/sentinel_nights.py [--nights 7] [--seed 1] [--quiet-s 2]
 
 The sentinel runs in a process of its own on a clock that is set, with its real parts: pipeline and
-models, rules, store, guard, pictures, MQTT on a real Mosquitto. Its garden is `night_garden.py`, in
-which it is known who is there. Cameras drop out and give broken frames, the broker is stopped and
-started, the disk fills up (no file may grow), the clock is set forward and back, and the process is
-killed. What must hold is looked for afterwards: in what the deterrent itself wrote down, in the
-store, and with a subscriber of the broker's.
+models, rules, store, guard, pictures, MQTT on a real Mosquitto. Its garden is made up
+(`sentinel/garden.py`), so that it is known who is there. Cameras drop out and give broken frames,
+the broker is stopped and started, the disk fills up (no file may grow), the clock is set forward
+and back, and the process is killed. What must hold is looked for afterwards: in what the deterrent
+itself wrote down, in the store, and with a subscriber of the broker's.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from night_garden import Garden, Walk, Who
+from lotor.sentinel.garden import Garden, Walk, Who
 
 NIGHT_S = 10 * 3600.0
 EVENING = datetime(2026, 9, 1, 21).timestamp()

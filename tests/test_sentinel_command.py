@@ -14,7 +14,7 @@ from typing import Any
 import cv2
 import pytest
 
-from night_garden import HEIGHT, WIDTH, Garden, Walk, Who
+from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 

@@ -38,9 +38,9 @@ from lotor.sentinel.config import (
 )
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.event import Decision
+from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import StoreError
-from night_garden import Garden, Walk, Who
 
 EVENING = 1_790_000_000.0
 

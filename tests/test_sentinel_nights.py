@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lotor.sentinel.garden import Who
 from mosquitto import Mosquitto, needs_mosquitto
-from night_garden import Who
 from sentinel_nights import NIGHT_S, Span, make_plan, run
 
 

@@ -43,7 +43,7 @@ class Camera:
     Attributes:
         name: what it is called, e.g. in messages.
         source: `/dev/video0` or `0` (a webcam), `rtsp://…` or `http://…`, a video file, a folder
-            of images, `picamera:0`, `board:NAME`, `ros2:/topic`.
+            of images, `picamera:0`, `board:NAME`, `ros2:/topic`, or `garden:`, one that is made up.
         rate: frames a second that are looked at, at most.
         size: width and height in pixels that a webcam or `picamera:0` is asked for; others send
             what they are set to.

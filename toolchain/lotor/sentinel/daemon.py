@@ -313,7 +313,9 @@ class Sentinel:
         self._recover(frame.monotonic)
         made = self._rules.decide(scene, self._now(frame))
         if why := self._rules.person_for(frame.monotonic):
-            self.guard.veto(why, self._rules.person_left(frame.monotonic))
+            # A film runs faster than the guard's clock, and its time is the rules' alone.
+            left = 0.0 if self.once else self._rules.person_left(frame.monotonic)
+            self.guard.veto(why, left)
         changed = self._events.follow(scene, made)
         if not scene.errors:
             self.media.see(frame, bool(scene.moving or made))

@@ -18,6 +18,7 @@ _KINDS = {
     "picamera": "Picamera2",
     "board": "board",
     "ros2": "ROS 2 topic",
+    "garden": "made up:",
 }
 
 

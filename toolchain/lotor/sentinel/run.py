@@ -92,6 +92,7 @@ class Seen:
     acts: dict[tuple[str | None, str, float], Act] = field(default_factory=dict)
     acted: list[Decision] = field(default_factory=list)
     against: Counter[str] = field(default_factory=Counter)
+    held: dict[str, Counter[str]] = field(default_factory=dict)
     decisions: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -111,7 +112,9 @@ class Seen:
                 self.decisions += 1
                 if message.decision.acts:
                     self.acted.append(message.decision)
-                self.against.update(c.rule for c in message.decision.checks if not c.passed)
+                against = [c.rule for c in message.decision.checks if not c.passed]
+                self.against.update(against)
+                self.held.setdefault(message.decision.event or "", Counter()).update(against)
             elif isinstance(message, Acted):
                 act = message.act
                 self.acts[act.decision, act.action, act.time] = act
@@ -204,17 +207,23 @@ def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:
             f"  {datetime.fromtimestamp(event.begin):%H:%M:%S}  {event.label} "
             f"{100 * event.score:.0f} % on {event.camera}, by {event.light}, {lasted:.0f} s"
         )
-        for decision in (d for d in seen.acted if d.event == event.id):
+        acted = [decision for decision in seen.acted if decision.event == event.id]
+        if not acted:
+            lines.append(f"    nothing set off: {_rules(seen.held.get(event.id, Counter()))}")
+        for decision in acted:
             acts = [a for a in seen.acts.values() if a.decision == decision.id]
             done = ", ".join(f"{a.action} {a.result}" for a in acts) or "nothing"
             lines.append(f"    set off: {done}")
             lines += [f"      {check.rule}: {check.why}" for check in decision.checks]
     lines.append(f"{seen.decisions} decisions on record, {len(seen.acted)} to act")
     if seen.against:
-        rules = ", ".join(f"{rule} {n}" for rule, n in seen.against.most_common())
-        lines.append(f"  what stood against it, and how often: {rules}")
+        lines.append(f"  what stood against it, and how often: {_rules(seen.against)}")
     lines.append(f"kept in {folder}")
     return "\n".join(lines)
+
+
+def _rules(count: Counter[str]) -> str:
+    return ", ".join(f"{rule} {n}" for rule, n in count.most_common())
 
 
 def log_to_stderr(verbose: bool) -> None:

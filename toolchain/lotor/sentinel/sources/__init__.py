@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lotor.preprocess import Image
     from lotor.sentinel.config import Camera
 
-Kind = Literal["v4l2", "stream", "file", "picamera", "board", "ros2"]
+Kind = Literal["v4l2", "stream", "file", "picamera", "board", "ros2", "garden"]
 
 _PREFIXES: dict[str, Kind] = {
     "rtsp": "stream",
@@ -26,10 +26,11 @@ _PREFIXES: dict[str, Kind] = {
     "picamera": "picamera",
     "board": "board",
     "ros2": "ros2",
+    "garden": "garden",
 }
 _KINDS = (
     "/dev/video0 or 0 (a webcam), rtsp://… or http://… (a network camera), a video file, a folder "
-    "of images, picamera:0, board:NAME, ros2:/topic"
+    "of images, picamera:0, board:NAME, ros2:/topic, garden: (made up, to try it)"
 )
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _USER = re.compile(r"(?<=://)[^\s'\"]*@")  # to the last @: a password may hold any other sign
@@ -189,6 +190,10 @@ def open_source(
         from lotor.sentinel.sources.ros2 import Topic
 
         return Topic(opening)
+    if kind == "garden":
+        from lotor.sentinel.sources.made import MadeUp
+
+        return MadeUp(opening, camera.source.partition(":")[2])
     path = folder / Path(camera.source).expanduser()
     if path.is_dir():
         from lotor.sentinel.sources.folder import Folder

@@ -1,6 +1,6 @@
 """A garden that exists only in memory: who walks through it, when, and what a camera sees of it.
 
-The pictures are cut out of the models' golden vectors (free photographs, 96x96), so that a night
+The pictures are cut out of the model's golden vectors (free photographs, 96x96), so that a night
 can be lived anywhere. Who is there at a time is known exactly, which no film can offer.
 """
 
