@@ -54,8 +54,9 @@ hil: setup-hil  ## test BOARD over its serial line; JUnit XML in build/
 bench: setup-dev  ## measured comparisons, each printing ratios from one run
 	@for script in $$(grep -l __main__ benchmarks/*.py); do echo "== $$script"; $(bin)/python $$script; done
 
-bench-sentinel: setup-dev  ## frames a second, start-up and memory of the sentinel on one core
+bench-sentinel: setup-dev  ## the sentinel: frames a second, start-up, memory; what it sees and misses
 	@$(bin)/python benchmarks/sentinel.py
+	@$(bin)/python benchmarks/sentinel_counts.py
 
 bench-mcu: setup-dev  ## instructions, RAM and flash on every emulated core; writes docs/performance.md
 	@$(bin)/python benchmarks/mcu.py -o docs/performance.md
