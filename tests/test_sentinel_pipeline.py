@@ -147,6 +147,18 @@ def test_failures_are_said_and_never_raised() -> None:
     assert "camera yard, veto: ValueError" in scene.errors
 
 
+@pytest.mark.parametrize("part", [True, False])
+def test_nobody_knows_of_people_where_one_look_failed(part: bool) -> None:
+    def half(box: Box | None) -> float:
+        if (box is not None) == part:
+            raise ValueError
+        return 0.2
+
+    scene = Yard(Made(says=half)).look((150, 150, 20))
+    assert scene.person is not None
+    assert math.isnan(scene.person)
+
+
 def test_a_failing_part_asks_for_people_and_does_not_stop_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
