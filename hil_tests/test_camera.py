@@ -69,6 +69,11 @@ def test_events_are_those_of_python(
         rgb = to_rgb(raw, camera.format, camera.height, camera.width)
         if dataclasses.replace(event, action=Action.NONE) != here.look(number, 1000 * number, rgb):
             raise Mismatch(f"frame {number}: {event}")
+        captured = watching.captured()
+        assert captured is not None
+        assert captured[:2] == (number, 1000 * number)
+        np.testing.assert_array_equal(captured.rgb, rgb)
+        assert watching.captured(number) is None
     assert watching.stop().frames == len(images)
     bench.check()  # and models run as before
 
@@ -91,5 +96,32 @@ def test_nonsense_starts_nothing(board: Session) -> None:
     with pytest.raises(DeviceError):
         board.request(Request.EVENTS, b"")
     assert not Watching(board).state().running
+    count = len(board.hello().outputs)
+    for payload, code in (
+        (b"\0", ErrorCode.BAD_PAYLOAD),
+        (bytes(6), ErrorCode.BAD_PAYLOAD),
+        (struct.pack("<BI", count, 1), ErrorCode.BAD_INDEX),
+        (struct.pack("<BI", 255, 0), ErrorCode.BAD_INDEX),
+    ):
+        with pytest.raises(DeviceError) as refusal:
+            board.request(Request.OUTPUT, payload)
+        assert refusal.value.code == code, payload
+    for index in range(count):
+        assert board.output(index, 0) == 0
     first, following = struct.unpack("<II", board.request(Request.EVENTS, b"\xff" * 4))
     assert first <= following
+
+
+@pytest.mark.smoke
+def test_frame_outside_the_frame_is_refused(board: Session) -> None:
+    info = board.greeting.camera
+    assert info is not None
+    for payload, code in (
+        (b"", ErrorCode.BAD_PAYLOAD),
+        (struct.pack("<IH", info.frame_bytes, 1), ErrorCode.OUT_OF_RANGE),
+        (struct.pack("<IH", 0xFFFFFFFF, 2), ErrorCode.OUT_OF_RANGE),
+        (struct.pack("<IH", 0, 0xFFFF), ErrorCode.OUT_OF_RANGE),
+    ):
+        with pytest.raises(DeviceError) as refusal:
+            board.request(Request.FRAME, payload)
+        assert refusal.value.code == code, payload

@@ -168,6 +168,7 @@ def test_a_board_without_an_emulator(tmp_path: Path) -> None:
         ("pico2", '["picotool", "pyocd"]', '["picotool"]', r"\[pyocd\] go together"),
         ("pico2", '[pyocd]\ntarget = "rp2350"\n', "", r"\[pyocd\] go together"),
         ("nano33ble", 'boot_usb = ["2341:005a"]\n', "", "'flash.boot_usb' go together"),
+        ("nano33ble", '"pyocd"', '"pyocd", "esptool"', '"arduino" and flash.alternatives = '),
         ("microbit", "[serial]", "[budget]\ninference_ms = 0\n[serial]", "'budget.inference_ms'"),
     ],
 )
@@ -186,7 +187,12 @@ def test_a_budget_lowers_the_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('method = "platformio"', 'method = "bossac"', 'flash.method = "platformio" go together'),
+        (
+            'method = "platformio"',
+            'method = "bossac"',
+            'flash.method = "platformio" or "esptool" go together',
+        ),
+        ('["esptool"]', '["nrfutil"]', 'flash.alternatives = ["nrfutil"] go together'),
         ('source = "ccount"', 'source = "dwt"', 'ticks.source = "ccount" go together'),
         ('target = "xtensa-lx6"', 'target = "cortex-m4"', "target = xtensa-... go together"),
         ("arena_bytes = 98_304\n", "", "'memory.psram' and 'memory.arena_bytes' go together"),

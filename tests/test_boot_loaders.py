@@ -31,6 +31,11 @@ def symbols(elf: Path) -> dict[str, int]:
     return {name: int(address, 16) for address, name in found}
 
 
+def disassembled(elf: Path, function: str) -> str:
+    command = ["arm-none-eabi-objdump", "-d", f"--disassemble={function}", str(elf)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_what_starts(name: str) -> None:
     """The boot loader fits, and its vector table is where the chip looks for it."""
@@ -44,8 +49,19 @@ def test_what_starts(name: str) -> None:
     known = symbols(loader.elf)
     assert stack <= board.memory.ram.origin + board.memory.ram.bytes and stack % 8 == 0
     assert reset == known["Reset_Handler"] | 1 and nmi == known["Nmi_Handler"] | 1
+    fast = board.hal.name in ("rp2", "stm32l4")
+    assert ("\tstr" in disassembled(loader.elf, "boot_clock")) == fast
     # The flash of an L4 raises it.
     assert (known["Nmi_Handler"] != known["Fault_Handler"]) == (board.hal.name == "stm32l4")
+
+
+@pytest.mark.parametrize("name", [*BOARDS, "microbit"])
+def test_what_a_trial_is_watched_by(name: str) -> None:
+    """Of a chip with a watchdog the boot loader writes its registers."""
+    board = load_board(name)
+    elf = build_boot_loader(board, KEY).elf
+    assert "<hal_watchdog_start>" in disassembled(elf, "Reset_Handler")
+    assert ("\tstr" in disassembled(elf, "hal_watchdog_start")) == board.hal.watchdog
 
 
 def test_an_image_of_an_l4_has_an_nmi_of_its_own(tmp_path: Path) -> None:
@@ -67,10 +83,5 @@ def test_flash_is_written_from_ram(name: str, key: bytes | None) -> None:
     elf = build_boot_loader(board, key).elf
     place = symbols(elf)["command"]
     assert board.memory.ram.origin <= place < board.memory.ram.origin + board.memory.ram.bytes
-    text = subprocess.run(
-        ["arm-none-eabi-objdump", "-d", "--disassemble=command", elf],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    text = disassembled(elf, "command")
     assert text.count("\tpop") == 1 and not re.search(r"\tblx?\s", text)

@@ -19,6 +19,7 @@ from lotor.device.session import Session
 from lotor.errors import LotorError
 from lotor.profiling import Profile, over_budget
 from lotor.stack_usage import FLAGS, StackUse, stack_use
+from played import needs_libsodium
 from tiny_model import TinyModel
 
 PREFIX = "arm-none-eabi-"
@@ -198,6 +199,18 @@ def test_a_model_that_is_too_slow_replaces_nothing(image: Image) -> None:
     assert emulator.running(BOARD.name) == before
     flash_image(slow(1000), image)
     assert emulator.running(BOARD.name) != before
+
+
+@needs_libsodium
+def test_the_budget_of_a_board_with_updates(tmp_path: Path) -> None:
+    """The file's own; its image runs behind a boot loader, in an emulator apart."""
+    board = load_board("microbit")
+    image = build_firmware(board, [TinyModel("tiny")], tmp_path)
+    check_image(board, image)
+    message = r"tiny is too slow for microbit: .* MHz\), the budget is 1000 ms; take a smaller"
+    with pytest.raises(LotorError, match=message):
+        check_image(replace(board, clock_hz=1000), image)
+    assert emulator.running("microbit") is None
 
 
 def test_a_stack_that_was_used(image: Image) -> None:

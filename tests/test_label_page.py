@@ -4,7 +4,6 @@ It needs Chromium and its driver (`apt-get install chromium chromium-driver`), e
 """
 
 import json
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
@@ -13,42 +12,26 @@ from typing import Any
 
 import pytest
 
+import browser
 from lotor.data.ingest import import_photos
 from lotor.data.label import JOURNAL, Labelling, serve
 from lotor.data.store import open_store
 from test_data_import import photo
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium.webdriver.chrome.options import Options  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        not (BROWSER and DRIVER),
-        reason="no browser: apt-get install chromium chromium-driver",
-    ),
-]
+pytestmark = [pytest.mark.slow, *browser.NEEDED]
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    options = Options()
-    options.binary_location = BROWSER or ""
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-first-run"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with browser.chromium() as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -124,6 +124,21 @@ def test_a_board_file_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert tuned.table("microbit") == CHECKOUT / "boards/tuned/microbit.toml"
 
 
+def test_a_board_is_begun_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = own(tmp_path)
+    text = file.read_text().replace("clock_hz = 16_000_000", "clock_hz = 15_000_000")
+    file.write_text(text)
+    arguments = ["new-board", "porch", "--from", str(file), "-o", str(tmp_path)]
+    assert main(arguments) == 0
+    assert read_board(tmp_path / "porch.toml").clock_hz == 15_000_000
+    capsys.readouterr()
+    assert main(["boards", "--board", str(file)]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 2 and rows[1].startswith("garden ")
+    assert main(["boards", "--board", "gardem"]) == 2
+    assert "there is no board 'gardem' (did you mean 'garden'?)" in capsys.readouterr().err
+
+
 def test_folders_and_files_of_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = own(tmp_path / "one"), own(tmp_path / "two", "porch")
     other = own(tmp_path / "two", "shed")
@@ -157,6 +172,8 @@ def test_the_commands_take_a_board_file(
         assert done.stdout.startswith("garden runs hil_tiny on socket://")
         done = lotor("verify", MODEL, "--board", file, "--samples", "2")
         assert done.returncode == 0, done.stderr
+        (entry,) = json.loads(lotor("boards", "--board", file, "--json").stdout)["boards"]
+        assert entry["name"] == "garden" and entry["running"]
         monkeypatch.setenv(VARIABLE, str(tmp_path))
         entries = json.loads(lotor("boards", "--json").stdout)["boards"]
         assert next(entry for entry in entries if entry["name"] == "garden")["running"]

@@ -33,6 +33,8 @@ int main(void) {
         if (what == 't') now += first, outputs_poll();
         if (what == 'o') printf("on %d\\n", (int)outputs_on((uint8_t)first, (uint32_t)second));
         if (what == 'f') outputs_all_off();
+        if (what == 'x') outputs_off((uint8_t)first);
+        if (what == 'm') printf("left %u\\n", (unsigned)outputs_left_ms((uint8_t)first));
         if (what == 'l') printf("lit %u\\n", (unsigned)outputs_lit());
     }
     printf("longest %u\\n", (unsigned)outputs_longest_ms());
@@ -99,6 +101,73 @@ def test_switching_off_early_is_no_way_around_the_rest(chip: Path) -> None:
     lines = [f"t {ms(2000)} 0", "o 0 400", f"t {ms(10)} 0", "f 0 0", "o 0 400", f"t {ms(1999)} 0"]
     answers = [line[1] for line in run(chip, *lines, "o 0 400") if line[0] == "on"]
     assert answers == ["1", "0", "0"]
+
+
+def test_one_is_switched_off_by_itself(chip: Path) -> None:
+    lines = [f"t {ms(2000)} 0", "o 0 400", "o 1 90", "x 1 0", "l 0 0", "x 0 0", "l 0 0", "x 0 0"]
+    said = run(chip, *lines, "x 9 0", "o 0 400", f"t {ms(2000)} 0", "o 0 400")
+    assert [line[1] for line in said if line[0] == "lit"] == ["1", "0"]
+    assert [line[1] for line in said if line[0] == "on"] == ["1", "1", "0", "1"]
+
+
+def test_how_long_it_is_still_on(chip: Path) -> None:
+    lines = [f"t {ms(2000)} 0", "m 0 0", "o 0 9999", "m 0 0", f"t {ms(200)} 0", "m 0 0"]
+    lines += [f"t {ms(299)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0"]
+    left = [line[1] for line in run(chip, *lines, "m 7 0") if line[0] == "left"]
+    assert left == ["0", "500", "300", "1", "1", "0", "0"]
+
+
+TALK = """
+#include <stdio.h>
+#include "hal/hal.h"
+#include "src/log.h"
+#include "src/profile.h"
+#include "src/server.h"
+#include "watch/outputs.h"
+#include "watch/requests_watch.h"
+#include "watch/watch.h"
+#define STUB(name) link_error name(const request *r, writer *a) { (void)r; (void)a; return 0; }
+STUB(hello_request) STUB(select_request) STUB(load_request) STUB(run_request) STUB(read_request)
+STUB(self_test_request) STUB(profile_request) STUB(statistics_request) STUB(log_level_request)
+STUB(reset_request) STUB(echo_request) STUB(camera_frame_request) STUB(camera_data_request)
+STUB(watch_request) STUB(events_request) STUB(output_request)
+void put_camera(writer *answer) { (void)answer; }
+void device_after_answer(void) {}
+void model_select(uint8_t index, bool paint) { (void)index; (void)paint; }
+void profile_calibrate(void) {}
+void log_text(uint8_t level, const char *text) { (void)level; (void)text; }
+const char lotor_version[] = "1";
+bool watch_running(void) { return false; }
+void watch_poll(void) {}
+void hal_uart_write(const uint8_t *data, size_t bytes) { (void)data; (void)bytes; }
+void hal_output_init(uint32_t pin, bool level) { (void)pin; (void)level; }
+void hal_output_set(uint32_t pin, bool level) { (void)pin; (void)level; }
+static uint64_t now;
+uint64_t hal_ticks(void) { return now; }
+static long left = 200000;
+int hal_uart_read(void) { now += 678; return left-- > 0 ? 0x55 : -1; } /* 115200 baud */
+int main(void) {
+    outputs_init();
+    now += 10u * LOTOR_TICKS;
+    const bool on = outputs_on(0, 500);
+    server_poll();
+    printf("%d %u %u\\n", (int)on, (unsigned)outputs_lit(), (unsigned)outputs_longest_ms());
+}
+"""
+
+
+def test_a_host_that_never_stops_talking_keeps_nothing_on(chip: Path) -> None:
+    """Bytes that are no frame, without a gap, for 17 seconds."""
+    folder, firmware = chip.parent, resource("firmware")
+    (folder / "lotor_config.h").write_text("#define LOTOR_DATA_BYTES 1024\n")
+    (folder / "talk.c").write_text(TALK.replace("LOTOR_TICKS", str(TICKS)))
+    sources = ["src/server.c", "src/frame.c", "src/crc32.c", "watch/outputs.c"]
+    flags = [*WARNINGS, "-DLOTOR_CAMERA", f"-I{folder}", f"-I{firmware}"]
+    flags += [f"-I{firmware / 'include'}", f"-I{firmware / 'src'}"]
+    paths = [folder / "talk.c", folder / "lotor_watch.c", *(firmware / name for name in sources)]
+    subprocess.run(["cc", *flags, *map(str, paths), "-o", folder / "talk"], check=True)
+    said = subprocess.run([folder / "talk"], capture_output=True, text=True, check=True).stdout
+    assert said == "1 0 500\n"
 
 
 def test_an_output_that_is_on_at_low(chip: Path) -> None:

@@ -61,6 +61,10 @@ def test_wheel_holds_the_data(wheel: Path) -> None:
         "lotor/_data/models/raccoon/raccoon.tflite",
         *(f"lotor/device/rp2040/{name}.mjs" for name in ("control", "nor", "run", "xip")),
         "lotor/device/rp2040/package-lock.json",
+        *(
+            f"lotor/sentinel/page/{name}"
+            for name in ("index.html", "page.css", "page.js", "icon.svg")
+        ),
     ):
         assert expected in names
     for prefix, suffix in (
@@ -110,3 +114,16 @@ def test_a_board_passes_its_smoke_test_outside_the_checkout(
     assert all("has no camera" in reason for reason in skipped), skipped
     assert int(suite.attrib["tests"]) > len(skipped)
     assert suite.attrib["failures"] == suite.attrib["errors"] == "0"
+
+
+def test_a_board_of_ones_own_outside_the_checkout(elsewhere: Path, tmp_path: Path) -> None:
+    model = str(CHECKOUT / "hil_tests/hil_tiny.tflite")
+    _lotor(elsewhere, tmp_path, "new-board", "mine", "--from", "netduinoplus2")
+    assert (tmp_path / "mine.toml").is_file()
+    board = ("--board", "./mine.toml")
+    assert _lotor(elsewhere, tmp_path, "flash", *board, "--model", model).startswith("mine runs ")
+    try:
+        (entry,) = json.loads(_lotor(elsewhere, tmp_path, "boards", *board, "--json"))["boards"]
+        assert entry["running"]["models"] == ["hil_tiny"]
+    finally:
+        _lotor(elsewhere, tmp_path, "flash", *board, "--stop")

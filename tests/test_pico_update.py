@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from lotor.board import load_board
 from lotor.build import Image, build_firmware
 from lotor.device import emulator, emulator_programs
 from lotor.device.link import Request
-from lotor.device.messages import Hello, LogLine, UpdateOutcome, UpdateState
+from lotor.device.messages import Hello, LogLine, ResetReason, UpdateOutcome, UpdateState
 from lotor.device.session import Session
 from lotor.device.update import package_of, send
 from lotor.flash_content import with_boot_loader
@@ -290,6 +290,26 @@ def test_one_that_hangs_is_given_up(pico: Pico, folder: Path) -> None:
     assert hello.update and hello.build_id == pico.old.build_id.hex()
     assert hello.update.outcome == UpdateOutcome.ROLLED_BACK
     assert "watchdog" in hello.update.why(["tiny"])
+
+
+def test_one_that_hangs_at_once_is_given_up(pico: Pico, folder: Path) -> None:
+    """Before anything of it has run: the watchdog is the boot loader's."""
+    image = built(NEW, folder)
+    assert image.second
+    code = bytearray(image.second.read_bytes())
+    _, entry = struct.unpack_from("<2I", code)
+    at = entry - 1 - BOARD.image_address(1)
+    code[at : at + 2] = 0xE7FE.to_bytes(2, "little")  # b .
+    second = folder / "hangs-at-once.bin"
+    second.write_bytes(code)
+    pico.begin()
+    send(pico.session, package_of(BOARD, replace(image, second=second), 2))
+    hello = pico.restart()
+    assert hello.update and hello.build_id == pico.old.build_id.hex()
+    assert hello.update.outcome == UpdateOutcome.ROLLED_BACK
+    assert "watchdog" in hello.update.why(["tiny"])
+    assert hello.reset_reason == ResetReason.WATCHDOG
+    assert pico.update().slot == 1
 
 
 def test_a_damaged_image_falls_back(pico: Pico, folder: Path) -> None:

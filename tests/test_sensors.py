@@ -57,6 +57,7 @@ class CSensor(ctypes.Structure):
         ("address", ctypes.c_uint8),
         ("reg_bytes", ctypes.c_uint8),
         ("has_rows_around", ctypes.c_bool),
+        ("dividers", ctypes.c_uint64),
         ("start", _Start),
     )
 
@@ -387,6 +388,18 @@ def test_a_bus_that_fails_at_any_transfer(drivers: Any, name: str) -> None:
     first, last = said.index(BUS), len(said) - 1
     assert set(said[:first]) == {NO_ANSWER} and said[last] == BUS
     assert set(said) == {NO_ANSWER, NO_RESET, BUS}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sensor_takes_the_dividers_that_it_names(drivers: Any, name: str) -> None:
+    """All of them and no other; `sensor_divider` gives the next one."""
+    driver = CSensor.in_dll(drivers, name)
+    taken = [by for by in range(256) if start(drivers, name, make(name), divider=by) == OK]
+    assert taken == ([1, 2, 4, 8] if name == "hm01b0" else list(range(1, 65)))
+    drivers.sensor_divider.restype = ctypes.c_uint8
+    for least in range(256):
+        following = next((by for by in taken if by >= least), 0)
+        assert drivers.sensor_divider(ctypes.byref(driver), ctypes.c_uint8(least)) == following
 
 
 @pytest.mark.parametrize(

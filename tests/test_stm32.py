@@ -36,20 +36,29 @@ L4 = {
     0x40007080: "PWR_CR5",
     0x40022000: "ACR",
 }
-# What the hardware does: when these bits are set, those follow.
+# What the hardware does: when a register's field has this value, that field gets that one.
 F4_RULES = [
-    ("CR", 1 << 24, "CR", 1 << 25),
-    ("PWR_CR", 1 << 16, "PWR_CSR", 1 << 16),
-    ("PWR_CR", 1 << 17, "PWR_CSR", 1 << 17),
-    ("CFGR", 2, "CFGR", 2 << 2),
+    ("CR", 1 << 24, 1 << 24, "CR", 1 << 25, 1 << 25),
+    ("PWR_CR", 1 << 16, 1 << 16, "PWR_CSR", 1 << 16, 1 << 16),
+    ("PWR_CR", 1 << 17, 1 << 17, "PWR_CSR", 1 << 17, 1 << 17),
+    ("CFGR", 3, 2, "CFGR", 3 << 2, 2 << 2),
 ]
 L4_RULES = [
-    ("CR", 1 << 8, "CR", 1 << 10),
-    ("CR", 1 << 24, "CR", 1 << 25),
-    ("CFGR", 3, "CFGR", 3 << 2),
+    ("CR", 1 << 8, 1 << 8, "CR", 1 << 10, 1 << 10),
+    ("CR", 1 << 24, 1 << 24, "CR", 1 << 25, 1 << 25),
+    ("CR", 1 << 24, 0, "CR", 1 << 25, 0),
+    *(("CFGR", 3, source, "CFGR", 3 << 2, source << 2) for source in (1, 3)),
 ]
 F4_RESET = {"CR": 0x83, "PLLCFGR": 0x24003010, "PWR_CR": 0xC000}
 L4_RESET = {"CR": 0x63, "PLLCFGR": 0x1000, "PWR_CR5": 0x100, "ACR": 0x600}
+# As a boot loader for another clock, 80 MHz, leaves it.
+L4_BOOTED = {
+    "CR": 0x3000563,
+    "CFGR": 0xF,
+    "PLLCFGR": 0x1002832,
+    "APB1ENR": 1 << 28,
+    "ACR": 0x703,
+}
 
 _HARNESS = """
 #include <stdint.h>
@@ -59,18 +68,22 @@ static volatile uint32_t *at(uint32_t address);
 {defines}
 #include "{header}"
 static struct {{ uint32_t address; volatile uint32_t value; uint32_t seen; }} file[] = {{{file}}};
-static struct {{ int from; uint32_t bits; int to; uint32_t flags; int turns; }} rules[] =
-    {{{rules}}};
-enum {{ REGISTERS = sizeof file / sizeof *file, RULES = sizeof rules / sizeof *rules, LATE = 3 }};
+static struct {{
+    int from; uint32_t mask, is; int to; uint32_t field, becomes; int turns;
+}} rules[] = {{{rules}}};
+enum {{ REGISTERS = sizeof file / sizeof *file, RULES = sizeof rules / sizeof *rules, LATE = 20 }};
 static void look(void) {{
     for (int i = 0; i < REGISTERS; i++)
         if (file[i].value != file[i].seen)
             printf("write %d %u\\n", i, (unsigned)(file[i].seen = file[i].value));
     for (int i = 0; i < RULES; i++) {{
-        if ((file[rules[i].from].value & rules[i].bits) != rules[i].bits) continue;
-        if (rules[i].turns++ != LATE) continue;
-        file[rules[i].to].seen = file[rules[i].to].value |= rules[i].flags;
-        printf("ready %d %u\\n", rules[i].to, (unsigned)rules[i].flags);
+        const int to = rules[i].to;
+        const uint32_t next = (file[to].value & ~rules[i].field) | rules[i].becomes;
+        const int holds = (file[rules[i].from].value & rules[i].mask) == rules[i].is;
+        if (!holds || file[to].value == next)
+            rules[i].turns = 0;
+        else if (rules[i].turns++ == LATE)
+            printf("ready %d %u\\n", to, (unsigned)(file[to].seen = file[to].value = next));
     }}
 }}
 static volatile uint32_t *at(uint32_t address) {{
@@ -89,13 +102,17 @@ int main(void) {{
 """
 
 
-def run_clock(board: Board, folder: Path) -> list[tuple[str, int]]:
+def run_clock(
+    board: Board, folder: Path, before: dict[str, int] | None = None
+) -> list[tuple[str, int]]:
     """Run the clock code of a board; return what happened, in order.
 
-    `("CR", value)` is a write, `("CR ready", bits)` a flag that came.
+    `("CR", value)` is a write, `("CR ready", value)` what it became by itself. Registers start as
+    after a reset, or as `before` says.
     """
     l4 = board.hal.name == "stm32l4"
     registers, rules, reset = (L4, L4_RULES, L4_RESET) if l4 else (F4, F4_RULES, F4_RESET)
+    reset = before or reset
     names = list(registers.values())
     caches = {"stm32f4": 0x600, "stm32f7": 0x200}.get(board.hal.name, 0)
     defines = [f"#define LOTOR_CLOCK_HZ {board.clock_hz}u", f"#define FLASH_ACR_CACHES {caches}u"]
@@ -107,7 +124,8 @@ def run_clock(board: Board, folder: Path) -> list[tuple[str, int]]:
             for address, name in registers.items()
         ),
         rules=", ".join(
-            f"{{{names.index(a)}, {b}u, {names.index(c)}, {d}u, 0}}" for a, b, c, d in rules
+            f"{{{names.index(a)}, {b}u, {c}u, {names.index(d)}, {e}u, {f}u, 0}}"
+            for a, b, c, d, e, f in rules
         ),
         calls="oscillator_init(); clock_init();" if l4 else "clock_init();",
     )
@@ -194,6 +212,28 @@ def test_the_clock_of_an_l4(tmp_path: Path) -> None:
     assert order == sorted(set(order))
     name, last = events[-1]
     assert (name, last & 0xFF) == ("CFGR", 0xF)  # the whole clock, at last
+
+
+def test_the_clock_of_an_l4_after_its_boot_loader(tmp_path: Path) -> None:
+    """It ends as after a reset, and never changes a PLL that is on or in use."""
+    board = load_board("nucleo-l4r5zi")
+    now = dict(L4_BOOTED)
+    for name, value in run_clock(board, tmp_path, L4_BOOTED):
+        register = name.removesuffix(" ready")
+        if register == "PLLCFGR":
+            assert not now["CR"] & 3 << 24
+        if register == "CR" and not value & 1 << 24:
+            assert now["CFGR"] & 3 << 2 == 1 << 2  # the core runs from HSI16
+        now[register] = value
+        clock = {1: 16, 3: (now["PLLCFGR"] >> 8 & 0x7F) * 2}[now["CFGR"] >> 2 & 3]
+        clock //= 2 if now["CFGR"] >> 4 & 8 else 1
+        assert clock <= 20 * ((now["ACR"] & 7) + 1)  # a wait state for each 20 MHz in range 1
+    reset = dict(run_clock(board, tmp_path))
+    after = {name: now[name] for name in ("CR", "CFGR", "PLLCFGR", "ACR")}
+    assert after == {
+        "CR": reset["CR ready"],
+        **{name: reset[name] for name in ("CFGR", "PLLCFGR", "ACR")},
+    }
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="needs arm-none-eabi-gcc")

@@ -370,7 +370,8 @@ def test_by_the_commands(lotor: Lotor, tmp_path: Path) -> None:
     arguments = ("--board", "microbit", "--key", key, "--model")
     assert lotor("flash", *arguments, models / "hil_tiny.tflite").returncode == 0
     try:
-        second = (*arguments, models / "hil_small.tflite", "--image-version", 2)
+        options = ("--image-version", 2, "--target", "portable")
+        second = (*arguments, models / "hil_small.tflite", *options)
         made = lotor("update", *second, "-o", package, "--json")
         assert made.returncode == 0 and json.loads(made.stdout)["signed"]
         done = lotor("update", "--board", "microbit", "--package", package, "--json")
@@ -380,7 +381,9 @@ def test_by_the_commands(lotor: Lotor, tmp_path: Path) -> None:
             "confirmed", 2, 1,
         )  # fmt: skip
         running = emulator.running("microbit")
-        assert running and [m["name"] for m in running.models] == ["hil_small"]
+        assert running and [(m["name"], m["target"]) for m in running.models] == [
+            ("hil_small", "portable")
+        ]
         unsigned = lotor("update", "--board", "microbit", *second[4:])
         assert unsigned.returncode == 2 and unsigned.stderr.count("refused update_begin") == 1
         assert "the update is not signed (error 16): `--key FILE` signs it" in unsigned.stderr

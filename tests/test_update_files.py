@@ -1,7 +1,10 @@
 """Keys, packages, board files and commands of updates: what needs no board."""
 
+import hashlib
+import io
 import json
 import stat
+import tarfile
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +156,7 @@ def test_what_hello_says_of_updates() -> None:
         (["--board", "microbit"], "no model for the update: name one with `--model MODEL`"),
         (["--board", "microbit", "--model", "x", "-o", "y"], "--image-version N"),
         (["--board", "microbit", "--package", "y", "--model", "x"], "sent as it is"),
+        (["--board", "microbit", "--package", "y", "--target", "x"], "sent as it is"),
         (["--board", "microbit", "--package", "none.update"], "cannot read none.update"),
         (["--board", "microbi", "--model", "x"], "did you mean 'microbit'?"),
         (["--board", "microbit", "--model", "x", "--key", "none.key"], "cannot read key file none"),
@@ -181,7 +185,44 @@ def test_update_key_by_the_command(lotor: Lotor, tmp_path: Path) -> None:
 def test_doctor_looks_for_libsodium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(libsodium.VARIABLE, str(tmp_path))
     checks = {check.name: check for check in doctor.examine("microbit")}
-    assert not checks["libsodium"].ok and checks["libsodium"].mend == "tools/get-libsodium"
+    assert not checks["libsodium"].ok and checks["libsodium"].mend == libsodium.COMMAND
     assert "libsodium" not in {check.name for check in doctor.examine("netduinoplus2")}
-    with pytest.raises(LotorError, match=r"libsodium's sources.*`tools/get-libsodium`"):
+    with pytest.raises(LotorError, match=r"libsodium's sources.*`\S+ -m lotor\.libsodium`"):
         libsodium.find()
+
+
+_BACKEND = """
+import pathlib
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = pathlib.Path(folder, "pynacl-1.6.2.dist-info")
+    info.mkdir()
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\\nName: pynacl\\nVersion: 1.6.2\\n")
+    return info.name
+"""
+_PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def test_get_libsodium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the real pip, out of a folder; another file than the pinned one changes nothing."""
+    inside = [f"src/libsodium/src/libsodium/{name}" for name in libsodium.SOURCES]
+    files = {"pyproject.toml": _PROJECT, "backend.py": _BACKEND, "src/libsodium/LICENSE": "ISC"}
+    archive = tmp_path / f"{libsodium.VERSION}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, text in {**files, **dict.fromkeys(inside, "int c;")}.items():
+            member = tarfile.TarInfo(f"{libsodium.VERSION}/{name}")
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
+    monkeypatch.delenv(libsodium.VARIABLE, raising=False)
+    with pytest.raises(
+        LotorError, match=r"pip did not get pynacl-1\.6\.2: .*Expected sha256 0184.*internet"
+    ):
+        libsodium.get()
+    assert not (tmp_path / "prefix").exists()
+    monkeypatch.setattr(libsodium, "SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+    place = libsodium.get()
+    found = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert found == {*inside, "src/libsodium/LICENSE", "complete"}
+    assert libsodium.find() == place / "src/libsodium/src/libsodium"

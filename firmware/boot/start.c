@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "../hal/cortex_m/cortex_m.h"
+#include "../hal/hal.h"
 #include "../update/boot_api.h"
+#include "../update/state.h"
 #include "boot.h"
 #include "lotor_config.h"
 
@@ -93,6 +95,8 @@ __attribute__((used, noreturn)) void Reset_Handler(void) {
     if (slot == SLOT_NONE)
         for (;;) /* nothing to start: it takes a cable */
             __asm volatile("wfi");
+    if (state_read().trial == slot) /* it may hang before it starts the watchdog itself */
+        hal_watchdog_start();
     const uint32_t *table = flash_at(slot_address(slot) + HEADER_BYTES);
     take_exceptions_to(table);
     __asm volatile("msr msp, %0\n bx %1" ::"r"(table[0]), "r"(table[1]) : "memory");

@@ -27,4 +27,7 @@ void camera_stop(void);
    why a frame that was waited for did not come. */
 bool camera_poll(camera_stamp *stamp, camera_error *error);
 
+/* Whether the last frame still lies in camera_frame, whole and as RGB888, and which one it is. */
+bool camera_has(camera_stamp *stamp);
+
 #endif

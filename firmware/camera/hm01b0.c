@@ -34,14 +34,12 @@ static const sensor_setting id[2] = {{MODEL_ID_H, 0x01}, {MODEL_ID_L, 0xB0}};
 
 static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     const bool small = mode->width == 160 && mode->height == 120;
-    /* [1:0] of OSC_CLK_DIV: by 8, 4, 2, 1. */
-    static const uint8_t dividers[] = {8, 4, 2, 1};
-    uint8_t divider = 0;
-    while (divider < 4 && dividers[divider] != mode->divider)
-        divider++;
     if ((!small && (mode->width != 320 || mode->height != 240)) || mode->format != PIXELS_GREY ||
-        divider == 4)
+        sensor_divider(&hm01b0, mode->divider) != mode->divider)
         return CAMERA_NO_MODE;
+    uint32_t divider = 3; /* [1:0] of OSC_CLK_DIV: by 8, 4, 2, 1 */
+    for (uint32_t by = mode->divider; by > 1; by /= 2)
+        divider--;
     camera_error error = sensor_identify(bus, &hm01b0, id, 0);
     if (error)
         return error;
@@ -74,4 +72,8 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     return CAMERA_OK;
 }
 
-const sensor hm01b0 = {.address = 0x24, .reg_bytes = 2, .has_rows_around = true, .start = start};
+const sensor hm01b0 = {.address = 0x24,
+                       .reg_bytes = 2,
+                       .has_rows_around = true,
+                       .dividers = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 7,
+                       .start = start};

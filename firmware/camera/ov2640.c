@@ -44,7 +44,6 @@ enum {
     RESET = 0xE0,
     SENSOR_W = 800,
     SENSOR_H = 600,
-    DIVIDERS = 64,
 };
 
 /* The low bits of PIDL are a revision: 0x41 and 0x42 have been sold. */
@@ -54,7 +53,8 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     const bool small = mode->width == 160 && mode->height == 120;
     const bool rgb = mode->format == PIXELS_RGB565;
     if ((!small && (mode->width != 320 || mode->height != 240)) ||
-        (!rgb && mode->format != PIXELS_YUYV) || !mode->divider || mode->divider > DIVIDERS)
+        (!rgb && mode->format != PIXELS_YUYV) ||
+        sensor_divider(&ov2640, mode->divider) != mode->divider)
         return CAMERA_NO_MODE;
     const sensor_setting sensor_bank = {BANK, BANK_SENSOR}; /* whichever was chosen before */
     if (!sensor_write(bus, &ov2640, &sensor_bank, 1))
@@ -105,4 +105,4 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     return CAMERA_OK;
 }
 
-const sensor ov2640 = {.address = 0x30, .reg_bytes = 1, .start = start};
+const sensor ov2640 = {.address = 0x30, .reg_bytes = 1, .dividers = UINT64_MAX, .start = start};

@@ -33,7 +33,6 @@ enum {
     RESERVED_B0 = 0xB0,
     COM7_RESET = 0x80, /* clears itself */
     COM7_RGB = 0x04,
-    DIVIDERS = 64,
 };
 
 static const sensor_setting id[2] = {{PID, 0x76}, {VER, 0x73}};
@@ -43,7 +42,8 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     const bool rgb = mode->format == PIXELS_RGB565;
     const uint8_t pattern = mode->test_pattern ? 0x80 : 0;
     if ((!small && (mode->width != 320 || mode->height != 240)) ||
-        (!rgb && mode->format != PIXELS_YUYV) || !mode->divider || mode->divider > DIVIDERS)
+        (!rgb && mode->format != PIXELS_YUYV) ||
+        sensor_divider(&ov7670, mode->divider) != mode->divider)
         return CAMERA_NO_MODE;
     camera_error error = sensor_identify(bus, &ov7670, id, 0);
     if (error)
@@ -86,4 +86,4 @@ static camera_error start(const sensor_bus *bus, const sensor_mode *mode) {
     return CAMERA_OK;
 }
 
-const sensor ov7670 = {.address = 0x21, .reg_bytes = 1, .start = start};
+const sensor ov7670 = {.address = 0x21, .reg_bytes = 1, .dividers = UINT64_MAX, .start = start};

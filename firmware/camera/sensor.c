@@ -3,6 +3,13 @@
 
 enum { RESET_TRIES = 20, RESET_MS = 5 };
 
+uint8_t sensor_divider(const sensor *s, uint8_t least) {
+    for (uint32_t by = least ? least : 1; by <= 64; by++)
+        if (s->dividers >> (by - 1) & 1)
+            return (uint8_t)by;
+    return 0;
+}
+
 bool sensor_write(const sensor_bus *bus, const sensor *s, const sensor_setting *settings,
                   size_t count) {
     for (size_t i = 0; i < count; i++)

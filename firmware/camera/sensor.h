@@ -32,18 +32,22 @@ typedef struct {
 typedef struct {
     uint16_t width, height;
     pixel_format format;
-    uint8_t divider; /* of the clock that it gets; 1 or more */
+    uint8_t divider; /* of the clock that it gets: one that the sensor has */
     bool test_pattern;
 } sensor_mode;
 
 typedef struct sensor {
     uint8_t address, reg_bytes;
     bool has_rows_around; /* sends a row and a pixel (of QVGA two) before and after the frame's */
+    uint64_t dividers;    /* by what it can divide its clock: bit n for n + 1 */
     /* Set it up from whatever state it is in, and let frames come. */
     camera_error (*start)(const sensor_bus *bus, const sensor_mode *mode);
 } sensor;
 
 extern const sensor ov7670, ov2640, hm01b0;
+
+/* The first divider of a sensor from `least` on; 0: there is none. */
+uint8_t sensor_divider(const sensor *s, uint8_t least);
 
 /* For drivers: a value for a register. */
 typedef struct {

@@ -11,6 +11,7 @@ uint8_t camera_frame[3 * CAMERA_PIXELS];
 
 static struct {
     bool begun, complete, fresh; /* a frame; all of it has come; and nobody has looked at it */
+    bool shown;                  /* it was looked at, and nothing has come over it */
     camera_stamp stamp;
     pixel_format format;
     coverage come;
@@ -30,7 +31,7 @@ uint32_t synthetic_begin(camera_stamp stamp, uint32_t width, uint32_t height, pi
         return 0;
     if (!state.begun || stamp.number != state.stamp.number) {
         state.begun = true;
-        state.complete = state.fresh = false;
+        state.complete = state.fresh = state.shown = false;
         state.stamp = stamp;
         state.format = format;
         coverage_clear(&state.come);
@@ -57,10 +58,16 @@ bool camera_poll(camera_stamp *stamp, camera_error *error) {
     if (!state.fresh)
         return false;
     state.fresh = false;
+    state.shown = true;
     *stamp = state.stamp;
     pixels_to_rgb(state.format, camera_frame + sizeof camera_frame - raw_bytes(), CAMERA_PIXELS,
                   camera_frame);
     return true;
+}
+
+bool camera_has(camera_stamp *stamp) {
+    *stamp = state.stamp;
+    return state.shown;
 }
 
 #endif

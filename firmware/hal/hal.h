@@ -30,7 +30,8 @@ uint32_t hal_uart_overruns(void);
 /* Ticks since hal_init, in the unit of the board file; never wraps. */
 uint64_t hal_ticks(void);
 
-/* Start the watchdog, or do nothing on a board without one; feed it within its time. */
+/* Start the watchdog, or do nothing on a board without one; feed it within its time. A boot
+   loader starts it before an image on trial. */
 void hal_watchdog_start(void);
 void hal_watchdog_feed(void);
 

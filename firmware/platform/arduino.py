@@ -51,7 +51,25 @@ def _sizes(target: Any, source: Any, env: Any) -> None:
     Path(env.subst("$BUILD_DIR"), "sizes.txt").write_text(done.stdout)
 
 
+def _flash(target: Any, source: Any, env: Any) -> None:
+    """Write what lies where in flash, as the platform's own upload has it."""
+    config = env.BoardConfig()
+    files = [
+        *env.get("FLASH_EXTRA_IMAGES", []),
+        ("$ESP32_APP_OFFSET", "$BUILD_DIR/${PROGNAME}.bin"),
+    ]
+    about = {
+        "chip": config.get("build.mcu"),
+        "baud": int(config.get("upload.speed", 115200)),
+        "files": [
+            [int(env.subst(str(offset)), 0), str(Path(env.subst(str(path))).absolute())]
+            for offset, path in files
+        ],
+    }
+    Path(env.subst("$BUILD_DIR"), "flash.json").write_text(json.dumps(about, indent=2))
+
+
 env.AddBuildMiddleware(_model, "*/models/*.c")
 for folder in ("src", "hal/arduino", "image"):
     env.AddBuildMiddleware(_other, f"*/source/{folder}/*.c")
-env.AddPostAction("$BUILD_DIR/${PROGNAME}.elf", _sizes)
+env.AddPostAction("$BUILD_DIR/${PROGNAME}.elf", [_sizes, _flash])

@@ -52,7 +52,9 @@ static reset_reason reason_now(void) {
         return RESET_POWER;
     }
     counters.resets++;
-    if (counters.reason != RESET_UNKNOWN)
+    /* What a requested reset started may have hung before it came here. */
+    const bool hung = cause == HAL_CAUSE_WATCHDOG && counters.reason == RESET_REQUEST;
+    if (counters.reason != RESET_UNKNOWN && !hung)
         return (reset_reason)counters.reason;
     switch (cause) {
     case HAL_CAUSE_WATCHDOG:

@@ -8,6 +8,7 @@
 #include "lotor_image.h"
 #include "profile.h"
 #ifdef LOTOR_CAMERA
+#include "../watch/outputs.h"
 #include "../watch/requests_watch.h"
 #include "../watch/watch.h"
 #include "lotor_camera.h"
@@ -29,7 +30,8 @@ static const handler handlers[] = {
 #if LOTOR_CAMERA_SYNTHETIC
     [0x14] = camera_frame_request, [0x15] = camera_data_request,
 #endif
-    [0x16] = watch_request,        [0x17] = events_request,
+    [0x16] = watch_request,        [0x17] = events_request,      [0x18] = output_request,
+    [0x19] = frame_request,
 #endif
 #ifdef LOTOR_UPDATE
     [0x0D] = update_begin_request, [0x0E] = update_data_request, [0x0F] = update_finish_request,
@@ -120,6 +122,9 @@ void server_init(void) {
 
 void server_poll(void) {
     for (int byte; (byte = hal_uart_read()) >= 0;) {
+#ifdef LOTOR_CAMERA
+        outputs_poll(); /* a host that does not stop talking keeps nothing on */
+#endif
         switch (frame_push(&decoder, (uint8_t)byte)) {
         case FRAME_NONE:
             break;

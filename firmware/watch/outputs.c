@@ -55,6 +55,19 @@ bool outputs_on(uint8_t index, uint32_t ms) {
     return true;
 }
 
+void outputs_off(uint8_t index) {
+    if (index < LOTOR_OUTPUTS && state[index].lit)
+        switch_off(index);
+}
+
+uint32_t outputs_left_ms(uint8_t index) {
+    const uint64_t now = hal_ticks();
+    if (index >= LOTOR_OUTPUTS || !state[index].lit || now >= state[index].until)
+        return 0;
+    const uint64_t left = (state[index].until - now) * 1000u;
+    return (uint32_t)((left + LOTOR_TICKS_PER_SECOND - 1) / LOTOR_TICKS_PER_SECOND);
+}
+
 void outputs_poll(void) {
     const uint64_t now = hal_ticks();
     for (uint8_t i = 0; i < LOTOR_OUTPUTS; i++)
@@ -84,6 +97,11 @@ bool outputs_on(uint8_t index, uint32_t ms) {
     (void)index;
     (void)ms;
     return false;
+}
+void outputs_off(uint8_t index) { (void)index; }
+uint32_t outputs_left_ms(uint8_t index) {
+    (void)index;
+    return 0;
 }
 void outputs_poll(void) {}
 void outputs_all_off(void) {}

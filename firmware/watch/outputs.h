@@ -1,5 +1,5 @@
-/* Outputs that an alarm switches on. How long one is on at most, and off at least, are the board
-   file's; nothing else in the program writes to these pins. */
+/* Outputs that an alarm or the host switches on. How long one is on at most, and off at least, are
+   the board file's; nothing else in the program writes to these pins. */
 #ifndef LOTOR_OUTPUTS_H
 #define LOTOR_OUTPUTS_H
 
@@ -13,6 +13,12 @@ uint8_t outputs_count(void);
 
 /* Switch one on for `ms`, at most its max_on_ms; false when it is on, rests or does not exist. */
 bool outputs_on(uint8_t index, uint32_t ms);
+
+/* Switch one off; harmless when it is. */
+void outputs_off(uint8_t index);
+
+/* For how long one is on, rounded up; 0 when it is off. */
+uint32_t outputs_left_ms(uint8_t index);
 
 /* Switch off whose time is over. Called wherever the program may stay for long: between the layers
    of a model, the views of a frame and the requests of a host. */

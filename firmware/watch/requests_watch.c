@@ -5,6 +5,7 @@
 #include "../src/frame.h"
 #include "lotor_config.h"
 #include "lotor_watch.h"
+#include "outputs.h"
 #include "watch.h"
 
 #if LOTOR_CAMERA_SYNTHETIC
@@ -90,6 +91,43 @@ link_error events_request(const request *r, writer *answer) {
     if (r->length != 4)
         return ERROR_LENGTH;
     watch_put_events(answer, get_u32(r->payload));
+    return ERROR_NONE;
+}
+
+/* On for so many milliseconds, 0: off. One that is on stays on as it was to, so that a host may
+   repeat it. */
+link_error output_request(const request *r, writer *answer) {
+    if (r->length != 5)
+        return ERROR_LENGTH;
+    const uint8_t index = r->payload[0];
+    const uint32_t on_ms = get_u32(r->payload + 1);
+    if (index >= outputs_count())
+        return ERROR_INDEX;
+    outputs_poll();
+    if (!on_ms)
+        outputs_off(index);
+    else if (!outputs_left_ms(index) && !outputs_on(index, on_ms))
+        return ERROR_BUSY;
+    put_u32(answer, outputs_left_ms(index));
+    return ERROR_NONE;
+}
+
+link_error frame_request(const request *r, writer *answer) {
+    if (r->length != 6)
+        return ERROR_LENGTH;
+    const uint32_t offset = get_u32(r->payload), bytes = get_u16(r->payload + 4);
+    if (bytes > FRAME_MAX_DATA || offset > sizeof camera_frame ||
+        bytes > sizeof camera_frame - offset)
+        return ERROR_RANGE;
+    camera_stamp stamp;
+    if (!camera_has(&stamp))
+        return ERROR_NOT_READY;
+    put_u32(answer, stamp.number);
+    put_u64(answer, stamp.time_ms);
+    put_bytes(answer, camera_frame + offset, bytes);
+    /* Whoever only asks for the number holds nothing up. */
+    if (bytes)
+        watch_hold(offset + bytes < sizeof camera_frame);
     return ERROR_NONE;
 }
 

@@ -37,6 +37,9 @@ static struct {
     camera_error camera;
 } state;
 
+enum { HOLD_MS = 3000 };    /* longer than a host waits before it asks again */
+static uint64_t held_until; /* ticks */
+
 /* Kept over starts and stops, so that a host can fetch what it missed. */
 static event kept[EVENTS];
 static uint32_t events; /* so many there were; the next one's number */
@@ -222,11 +225,15 @@ static void deal_with(camera_stamp stamp) {
         report(&e);
 }
 
+void watch_hold(bool hold) {
+    held_until = hold ? hal_ticks() + (uint64_t)HOLD_MS * LOTOR_TICKS_PER_SECOND / 1000u : 0;
+}
+
 void watch_poll(void) {
     outputs_poll();
-    if (!state.running)
-        return;
     camera_stamp stamp;
+    if (!state.running || (hal_ticks() < held_until && camera_has(&stamp)))
+        return;
     camera_error error;
     if (camera_poll(&stamp, &error)) {
         deal_with(stamp);

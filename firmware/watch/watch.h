@@ -37,6 +37,9 @@ bool watch_running(void);
 /* Look whether there is a frame, and deal with it. */
 void watch_poll(void);
 
+/* Take no new frame while a host reads the last one, but for no longer than a few seconds. */
+void watch_hold(bool hold);
+
 /* Whether watch_poll must be called again without an interrupt. */
 bool watch_awake(void);
 

@@ -22,9 +22,11 @@ VARIABLE = "LOTOR_BOARDS"
 TESTED = ("emulated", "unbuilt", "built", "hardware")
 LONG_FRAME, SHORT_FRAME = 1024, 512  # data bytes
 FLASH_METHODS = (
-    *("bossac", "emulator", "nrfutil", "openocd", "picotool", "platformio", "pyocd", "ssh", "uf2"),
+    *("bossac", "emulator", "esptool", "nrfutil", "openocd", "picotool", "platformio", "pyocd"),
+    *("ssh", "uf2"),
 )
 _BY_BOOT_LOADER = frozenset({"bossac", "nrfutil"})
+_OF_FRAMEWORK = frozenset({"esptool", "platformio"})
 TICK_SOURCES = ("tim2", "timer0", "counter", "systick", "dwt", "ccount", "clock", "emulator")
 _WAKES = ("dwt", "systick", "ccount")  # interrupts now and then, also while the board sleeps
 BOOT_BYTES = 256  # of the RP2040's second stage
@@ -592,7 +594,11 @@ def _check_framework(board: Board, where: str) -> None:
     """Check what goes with the family of the Arduino framework, and only with it."""
     uses = board.framework
     together = {
-        'flash.method = "platformio"': board.flash.method == "platformio",
+        'flash.method = "platformio" or "esptool"': board.flash.method in _OF_FRAMEWORK,
+        **{
+            f'flash.alternatives = ["{method}"]': method in _OF_FRAMEWORK
+            for method in board.flash.alternatives
+        },
         'ticks.source = "ccount"': board.ticks.source == "ccount",
         "target = xtensa-...": board.target.startswith("xtensa-"),
     }

@@ -57,7 +57,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Output:
-    """A pin that an alarm switches on.
+    """A pin that an alarm or the host switches on.
 
     Attributes:
         pin: its number, as the family counts.

@@ -111,8 +111,8 @@ def _description(board: Board, folder: Path, sodium: Path) -> dict[str, Any]:
     warnings = ["-Wall", "-Wextra", "-Werror", "-Wconversion"]
     strict = ["-std=c11", "-Os", *warnings, *libsodium.DEFINES]
     theirs = ["-std=gnu99", "-Os", "-w", *libsodium.DEFINES]
-    # Of the chip's family: its flash and clock, and what its boot ROM looks for.
-    family = "+<flash.c> +<nmi.c> +<boot_clock.c> +<boot2.c> +<image_def.c>"
+    # Of the chip's family: its flash, clock and watchdog, and what its boot ROM looks for.
+    family = "+<flash.c> +<nmi.c> +<boot_clock.c> +<watchdog.c> +<boot2.c> +<image_def.c>"
     sources = {
         "boot": (firmware / "boot", strict, "+<*.c>"),
         "update": (firmware / "update", strict, "+<state.c> +<slot.c>"),

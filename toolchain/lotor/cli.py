@@ -97,8 +97,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     args = _parser().parse_args(argv)
     try:
-        if str(getattr(args, "board", "")).endswith(".toml"):
-            args.board = _board_file(args.board)
+        for option in ("board", "like"):
+            if str(getattr(args, option, "")).endswith(".toml"):
+                setattr(args, option, _board_file(getattr(args, option)))
         result: Result = args.run(args)
         if result.data is not None:
             _print(json.dumps(result.data, indent=2) if args.json else result.text)
@@ -230,10 +231,11 @@ def _benchmark(args: argparse.Namespace) -> Result:
 def _add_boards(commands: _Commands) -> None:
     parser = commands.add("boards", "all boards, and what runs where", _boards)
     parser.add_argument("--check", action="store_true", help="check all board files instead")
+    parser.add_argument("--board", help="this one alone; --check has them all, and this file")
 
 
 def _boards(args: argparse.Namespace) -> Result:
-    from lotor.board import check_boards, list_boards
+    from lotor.board import check_boards, list_boards, load_board
     from lotor.device.inventory import as_text, inventory
 
     if args.check:
@@ -241,7 +243,9 @@ def _boards(args: argparse.Namespace) -> Result:
         names = list_boards()
         text = "\n".join(mistakes) or f"{len(names)} board files are right"
         return Result({"boards": names, "mistakes": mistakes}, text, ok=not mistakes)
-    entries = inventory()
+    if args.board:
+        load_board(args.board)
+    entries = [entry for entry in inventory() if args.board in (None, entry.board.name)]
     return Result({"boards": [entry.as_dict() for entry in entries]}, as_text(entries))
 
 
@@ -904,7 +908,9 @@ def _monitor(args: argparse.Namespace) -> Result:
 def _add_new_board(commands: _Commands) -> None:
     parser = commands.add("new-board", "begin a board file, with what each key means", _new_board)
     parser.add_argument("name", help="of the board, and of its file")
-    parser.add_argument("--from", dest="like", metavar="BOARD", help="take its values")
+    parser.add_argument(
+        "--from", dest="like", metavar="BOARD", help="take the values of a board, or of a file"
+    )
     parser.add_argument("--family", help="take what boards of this chip family share")
     parser.add_argument("--chip", help="its name")
     parser.add_argument("--target", help="the core, e.g. cortex-m4")
@@ -1115,6 +1121,7 @@ def _add_update(commands: _Commands) -> None:
     parser = commands.add("update", "give a board a new image over its serial line", _update)
     parser.add_argument("--board", help="the board's name (default: the default board)")
     parser.add_argument("--model", action="append", help="a model; again for more in one image")
+    parser.add_argument("--target", help="compile for; default: the board's")
     _add_ram(parser)
     _add_optimize(parser)
     _add_key(parser)
@@ -1136,7 +1143,7 @@ def _update(args: argparse.Namespace) -> Result:
 
     board = load_board(args.board or default_board())
     if args.package:
-        if args.model or args.key or args.image_version or args.allow_older:
+        if args.model or args.target or args.key or args.image_version or args.allow_older:
             raise LotorError("a package is sent as it is: give `--package FILE` and `--board` only")
         done = update(board.name, Package.read(args.package))
         return Result(done.as_dict(), str(done), ok=done.confirmed)
@@ -1147,7 +1154,9 @@ def _update(args: argparse.Namespace) -> Result:
     key = read_key(args.key)
     version = args.image_version or next_version(board.name)
     with Progress(f"build for {board.name}", 2 * len(args.model) + 1, "steps") as progress:
-        image = image_for(board.name, args.model, None, args.ram, args.optimize, progress.advance)
+        image = image_for(
+            board.name, args.model, args.target, args.ram, args.optimize, progress.advance
+        )
     package = package_of(board, image, version, args.allow_older, key)
     if args.output:
         package.write(args.output)
@@ -1256,6 +1265,43 @@ def _watch(args: argparse.Namespace) -> Result:
     return Result(found, summary(found), ok=not wrong)
 
 
+def _add_sentinel(commands: _Commands) -> None:
+    parser = commands.add("sentinel", "guard a garden with a camera", _sentinel)
+    parser.add_argument("--source", help="a camera, address, video or folder, without --config")
+    parser.add_argument("--config", type=Path, help="default: sentinel.toml here, or the user's")
+    parser.add_argument("--model", help="in place of the configuration's, e.g. raccoon")
+    parser.add_argument("--once", action="store_true", help="read the source to its end, and stop")
+    parser.add_argument("--stay", action="store_true", help="with --once: leave the page up")
+    parser.add_argument("--init", action="store_true", help="ask three questions, write a file")
+    parser.add_argument("--check", action="store_true", help="explain the configuration")
+    parser.add_argument("--no-page", action="store_true", help="do without the page")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", parser_class=_Parser)
+    forget = kinds.add_parser("forget", help="delete what was seen in a time, everywhere")
+    export = kinds.add_parser("export", help="copy what was seen in a time")
+    for part in (forget, export):
+        part.add_argument("--from", dest="begin", required=True, help="local, 2026-09-01T22:00")
+        part.add_argument("--to", dest="end", required=True, help="local, 2026-09-02T06:00")
+    forget.add_argument(
+        "--data", action="append", type=Path, default=[], metavar="FOLDER",
+        help="a data set that pictures may have gone into; again for more",
+    )  # fmt: skip
+    export.add_argument("-o", "--output", type=Path, required=True, help="a folder, or a .zip")
+    test = kinds.add_parser("test", help="try an action for a moment")
+    test.add_argument("action", help="its name in the configuration")
+    for part in (forget, export, test):
+        part.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="see above")
+        part.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+
+
+def _sentinel(args: argparse.Namespace) -> Result:
+    from lotor.sentinel import command
+
+    do = command.for_what(args.what, args.init, args.check)
+    data, text, ok = do(args)
+    return Result(data, text, ok)
+
+
 _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_bench,
     _add_benchmark,
@@ -1278,6 +1324,7 @@ _COMMANDS: list[Callable[[_Commands], None]] = [
     _add_profile,
     _add_quantize,
     _add_run,
+    _add_sentinel,
     _add_train,
     _add_tune,
     _add_update,

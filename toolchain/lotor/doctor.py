@@ -207,7 +207,7 @@ def _libsodium(board: str) -> Check:
     try:
         found, mend = str(libsodium.find()), ""
     except LotorError:
-        found, mend = "not found", "tools/get-libsodium"
+        found, mend = "not found", libsodium.COMMAND
     return Check("libsodium", not mend, found, f"the boot loader of board {board}", mend, True)
 
 

@@ -22,7 +22,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     }
     try:
         for path, content in contents.items():
-            _make_folder(path.parent)
+            make_folder(path.parent)
             write_through(scratch[path], content)
         for folder, paths in groupby(contents, lambda path: path.parent):
             for path in paths:
@@ -60,17 +60,22 @@ def sync_folder(folder: Path) -> None:
         sync(folder)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder where there is none, and those above it; the disk has them on return."""
     if not folder.is_dir():
-        _make_folder(folder.parent)
+        make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; `path` is a file for that alone."""
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock between processes; `path` is a file for that alone.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is False.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

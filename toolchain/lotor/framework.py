@@ -10,6 +10,7 @@ import configparser
 import json
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,44 @@ def sections(board: Board, folder: Path, arena_bytes: int) -> dict[str, int]:
         ".stack": board.build.stack_bytes,
         ".arena": arena_bytes,
     }
+
+
+@dataclass(frozen=True)
+class FlashContent:
+    """What an image's build puts where in flash.
+
+    Attributes:
+        chip: as esptool calls it, e.g. "esp32s3".
+        baud: bits per second of an upload.
+        files: address in flash and file: boot loader, partitions, what chooses between them, and
+            the program last.
+    """
+
+    chip: str
+    baud: int
+    files: tuple[tuple[int, Path], ...]
+
+
+def flash_content(board: Board, folder: Path) -> FlashContent:
+    """Return what an upload of a built image writes.
+
+    Args:
+        board: which board.
+        folder: the image's.
+
+    Raises:
+        LotorError: a file is no longer there.
+    """
+    listed = folder / "out" / board.build.env / "flash.json"
+    about: dict[str, Any] = json.loads(listed.read_text("utf-8")) if listed.is_file() else {}
+    files = tuple((address, Path(path)) for address, path in about.get("files", []))
+    for path in (listed, *(path for _, path in files)):
+        if not path.is_file():
+            raise LotorError(
+                f"{path}, which flashing board {board.name} needs, is gone: remove {folder} and "
+                "flash again"
+            )
+    return FlashContent(about["chip"], about["baud"], files)
 
 
 def upload(board: Board, folder: Path, port: str) -> None:

@@ -223,6 +223,8 @@ def boot_config(board: Board, public_key: bytes | None) -> str:
     lines = [
         f"#define LOTOR_IRQS {board.hal.irqs}",
         f"#define LOTOR_CLOCK_HZ {board.clock_hz}u",
+        f"#define LOTOR_WATCHDOG {int(board.hal.watchdog)}u",
+        f"#define LOTOR_PLL {int(board.hal.pll)}u",
         *update_config(board, public_key),
     ]
     return _header("Sizes of this boot loader", lines)

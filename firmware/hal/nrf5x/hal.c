@@ -1,4 +1,4 @@
-/* Nordic nRF51 and nRF52840: UART0, ticks from TIMER0 or the cycle counter, WDT.
+/* Nordic nRF51 and nRF52840: UART0, ticks from TIMER0 or the cycle counter.
 
    Section numbers are those of the nRF52840 Product Specification v1.1; the nRF51 Series Reference
    Manual v3.0 has the same registers at the same places (its chapters in brackets). The UART is the
@@ -12,7 +12,6 @@
 #define CLOCK 0x40000000u  /* 5.3, 5.4 [12, 13]: clocks and power share an address */
 #define UART0 0x40002000u  /* 6.33 [29] */
 #define TIMER0 0x40008000u /* 6.30 [18] */
-#define WDT 0x40010000u    /* 6.36 */
 #define NVMC 0x4001E000u   /* 4.3; its cache is of the nRF52 alone */
 /* 6.9 [14]: 32 pins a port, the second port (nRF52840) behind the first. */
 #define GPIO(pin) (0x50000000u + 0x300u * ((pin) / 32u))
@@ -241,19 +240,4 @@ hal_cause hal_reset_cause(void) {
     if (flags & RESETPIN) /* first: the pin may set others by mistake (erratum 136) */
         return HAL_CAUSE_PIN;
     return flags & DOG ? HAL_CAUSE_WATCHDOG : HAL_CAUSE_UNKNOWN;
-}
-
-void hal_watchdog_start(void) {
-#if LOTOR_WATCHDOG
-    REGISTER(WDT + 0x50C) = 0;                /* CONFIG: not while asleep or in a debugger */
-    REGISTER(WDT + 0x504) = 32u * 32768u - 1; /* CRV: 32 s */
-    REGISTER(WDT + 0x508) = 1;                /* RREN: one reload register */
-    REGISTER(WDT + 0x000) = 1;                /* START */
-#endif
-}
-
-void hal_watchdog_feed(void) {
-#if LOTOR_WATCHDOG
-    REGISTER(WDT + 0x600) = 0x6E524635; /* RR[0] */
-#endif
 }

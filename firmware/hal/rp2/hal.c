@@ -1,5 +1,4 @@
-/* RP2040 and RP2350: clk_sys from the PLL, UART0 on GP0 (out) and GP1 (in), ticks from SysTick,
-   watchdog. */
+/* RP2040 and RP2350: clk_sys from the PLL, UART0 on GP0 (out) and GP1 (in), ticks from SysTick. */
 #include "../hal.h"
 
 #include "../../src/ring.h"
@@ -8,7 +7,6 @@
 #include "clocks.h"
 #include "lotor_config.h"
 
-#define PSM_WDSEL REGISTER(PSM + 0x8)
 #define GPIO_CTRL(pin) REGISTER(IO_BANK0 + 8 * (pin) + 4)
 #define PAD(pin) REGISTER(PADS_BANK0 + 4 * (pin) + 4)
 #define UART_DR REGISTER(UART0 + 0x00)
@@ -18,13 +16,8 @@
 #define UART_LCR_H REGISTER(UART0 + 0x2C)
 #define UART_CR REGISTER(UART0 + 0x30)
 #define UART_IMSC REGISTER(UART0 + 0x38)
-#define WATCHDOG_CTRL REGISTER(WATCHDOG + 0x00)
-#define WATCHDOG_LOAD REGISTER(WATCHDOG + 0x04)
-#define WATCHDOG_REASON REGISTER(WATCHDOG + 0x08)
-#define WATCHDOG_SCRATCH4 REGISTER(WATCHDOG + 0x1C)
 
 enum { FR_BUSY = 1 << 3, FR_RXFE = 1 << 4, FR_TXFF = 1 << 5, DR_OE = 1 << 11 };
-enum { MARK = 0x4C4F544F };
 
 static ring received;
 
@@ -107,44 +100,3 @@ void hal_uart_flush(void) {
 }
 
 uint32_t hal_uart_overruns(void) { return received.overruns; }
-
-/* A reset that the watchdog made leaves the cause of the one before in CHIP_RESET. The boot ROM
-   uses the watchdog, too, after it has written flash: then our mark is gone. */
-hal_cause hal_reset_cause(void) {
-    const uint32_t reason = WATCHDOG_REASON; /* cleared by any other reset */
-    const bool ours = WATCHDOG_SCRATCH4 == MARK;
-    WATCHDOG_SCRATCH4 = 0;
-    if (reason)
-        return ours && reason & 1u ? HAL_CAUSE_WATCHDOG : HAL_CAUSE_UNKNOWN; /* TIMER */
-    if (CHIP_RESET & HAD_POWER_ON)
-        return HAL_CAUSE_POWER;
-    return CHIP_RESET & HAD_RUN ? HAL_CAUSE_PIN : HAL_CAUSE_UNKNOWN;
-}
-
-/* All but the oscillators. The RAM keeps its content. */
-static void watchdog_resets_all(void) { PSM_WDSEL = WDSEL_ALL; }
-
-void hal_watchdog_start(void) {
-#if LOTOR_WATCHDOG
-    watchdog_tick(CRYSTAL_MHZ); /* one a microsecond, of clk_ref */
-    watchdog_resets_all();
-    hal_watchdog_feed();
-    WATCHDOG_SCRATCH4 = MARK;
-    WATCHDOG_CTRL |= 1u << 30; /* ENABLE; stands still while a debugger holds the core */
-#endif
-}
-
-void hal_watchdog_feed(void) {
-#if LOTOR_WATCHDOG
-    WATCHDOG_LOAD = 0xFFFFFF; /* 8.4 s on an RP2040, which counts twice (RP2040-E1), else 16.8 s */
-#endif
-}
-
-/* The core's own reset request leaves clocks and peripherals as they are; the watchdog's does not.
- */
-void hal_reset(void) {
-    watchdog_resets_all();
-    WATCHDOG_CTRL |= 1u << 31; /* TRIGGER */
-    for (;;)
-        __asm volatile("dsb");
-}

@@ -1,5 +1,6 @@
 /* The independent watchdog, alike in all series: chapter "Independent watchdog" of RM0041, RM0090,
-   RM0390, RM0385 and RM0432. Included by one file of a series. */
+   RM0390, RM0385 and RM0432. Included by one file of a series. Once started it runs until
+   a reset. */
 #ifndef LOTOR_STM32_IWDG_H
 #define LOTOR_STM32_IWDG_H
 

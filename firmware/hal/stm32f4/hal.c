@@ -23,7 +23,6 @@
 #define TIM_CNT 0x24u
 #define TIM_PSC 0x28u
 
-#include "../stm32/iwdg.h"
 #include "../stm32/pins.h"
 #include "../stm32/reset_cause.h"
 #include "../stm32/usart.h"

@@ -11,7 +11,6 @@
 #define GPIOB 0x40020400u
 
 #include "../cortex_m/ticks_dwt.h"
-#include "../stm32/iwdg.h"
 #include "../stm32/pins.h"
 #include "../stm32/reset_cause.h"
 #include "../stm32/usart.h"

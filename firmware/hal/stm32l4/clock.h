@@ -40,9 +40,21 @@ static inline void oscillator_init(void) {
     }
 }
 
+/* Onto the 16 MHz, at any wait states. A boot loader's PLL may be running, and only one that is off
+   can be set up: RM0432, RCC_PLLCFGR. */
+static inline void pll_stop(void) {
+    RCC_CFGR = (RCC_CFGR & ~3u) | 1u;         /* SW: HSI16 */
+    while ((RCC_CFGR & 3u << 2) != 1u << 2) { /* SWS */
+    }
+    RCC_CR &= ~(1u << 24);      /* PLLON */
+    while (RCC_CR & 1u << 25) { /* PLLRDY */
+    }
+}
+
 /* In the order of chapter PWR, "Dynamic voltage scaling management", from range 1 to its boost
    mode: half of the clock for the first microsecond. */
 static inline void clock_init(void) {
+    pll_stop();
     RCC_CFGR |= 8u << 4;                         /* HPRE: / 2 */
     PWR_CR5 &= ~(1u << 8);                       /* R1MODE: boost */
     FLASH_ACR = 7u << 8 | (uint32_t)WAIT_STATES; /* DCEN, ICEN, PRFTEN */

@@ -10,7 +10,6 @@
 #define CSR_POWER (1u << 27) /* BORRSTF, also at power-on */
 
 #include "../cortex_m/ticks_dwt.h"
-#include "../stm32/iwdg.h"
 #include "../stm32/pins.h"
 #include "../stm32/reset_cause.h"
 #include "../stm32/usart.h"

@@ -9,7 +9,18 @@ from typing import Any
 from lotor.board import Board, load_board
 from lotor.build import Image, build_firmware, self_test
 from lotor.compiler import Compiled
-from lotor.device import bossac, emulator, nrfutil, openocd, picotool, platformio, pyocd, ssh, uf2
+from lotor.device import (
+    bossac,
+    emulator,
+    esptool,
+    nrfutil,
+    openocd,
+    picotool,
+    platformio,
+    pyocd,
+    ssh,
+    uf2,
+)
 from lotor.device.budget import check_image, check_port
 from lotor.device.messages import Hello
 from lotor.device.ports import Busy, locate, port_lock
@@ -201,6 +212,7 @@ def _copy_uf2(board: Board, image: Image) -> str:
 METHODS: dict[str, Callable[[Board, Image], str]] = {
     "bossac": bossac.flash,
     "emulator": _start_emulator,
+    "esptool": esptool.flash,
     "nrfutil": nrfutil.flash,
     "openocd": openocd.flash,
     "picotool": picotool.flash,

@@ -52,6 +52,8 @@ class Request(IntEnum):
     CAMERA_DATA = 0x15
     WATCH = 0x16
     EVENTS = 0x17
+    OUTPUT = 0x18
+    FRAME = 0x19
 
 
 class ErrorCode(IntEnum):

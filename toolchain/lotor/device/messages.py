@@ -282,7 +282,7 @@ class CameraInfo:
 
 @dataclass(frozen=True)
 class OutputInfo:
-    """An output that an alarm may switch on: milliseconds on at most, and off at least."""
+    """An output that an alarm or the host switches: milliseconds on at most, and off at least."""
 
     index: int
     max_on_ms: int

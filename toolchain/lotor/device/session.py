@@ -70,6 +70,8 @@ _REPEATABLE = {
     Request.CAMERA_DATA,
     Request.WATCH,
     Request.EVENTS,
+    Request.OUTPUT,
+    Request.FRAME,
 }
 _MENDS: dict[int, str] = {
     ErrorCode.UNKNOWN_REQUEST: "its image is older than this program: flash it again",
@@ -554,6 +556,24 @@ class Session:
     def update_finish(self) -> None:
         """End an update: the image is on trial at the next reset."""
         self.request(Request.UPDATE_FINISH, timeout=self.run_timeout)
+
+    def output(self, index: int, on_ms: int) -> int:
+        """Switch an output of the board's file on for a while, or off.
+
+        Args:
+            index: of the output, as hello has it.
+            on_ms: milliseconds, of which the board takes its `max_on_ms` at most; 0: off. One that
+                is on already stays on for as long as it was to.
+
+        Returns:
+            For how many milliseconds it is on from now on.
+
+        Raises:
+            DeviceError: no such output, or it rests.
+        """
+        payload = struct.pack("<BI", index, min(max(0, on_ms), 0xFFFF_FFFF))
+        (left,) = self._ask(Request.OUTPUT, struct.Struct("<I").unpack, payload)
+        return int(left)
 
     def fault(self) -> Fault | None:
         """Return the record of the last fault, or None when there was none since power-up."""

@@ -17,6 +17,7 @@ from lotor.device import (
     bossac,
     emulator,
     emulator_programs,
+    esptool,
     nrfutil,
     openocd,
     picotool,
@@ -36,6 +37,7 @@ _GREET_SECONDS = 1.0
 # What flashes by a method, and how to get it.
 _PROGRAMS = {
     "bossac": ("bossac", bossac.INSTALL),
+    "esptool": ("esptool", esptool.INSTALL),
     "nrfutil": ("adafruit-nrfutil", nrfutil.INSTALL),
     "openocd": ("openocd", openocd.INSTALL),
     "picotool": ("picotool", picotool.INSTALL),
@@ -127,7 +129,7 @@ class _Way:
             if lacking := emulator_programs.missing(board.emulator):
                 raise LotorError(f"{lacking[0]} is missing; `{lacking[1]}`")
             return board.emulator.program
-        if board.framework:
+        if board.flash.method == "platformio":
             return f"PlatformIO, which takes {framework.platform_of(board)}"
         if board.flash.method not in _PROGRAMS:
             return f"{board.flash.method} needs no program"

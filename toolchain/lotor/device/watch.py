@@ -10,10 +10,13 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum, IntFlag
 from typing import Any, NamedTuple, Self
 
+import numpy as np
+
 from lotor.board_camera import FORMATS
-from lotor.device.link import FrameError, Request
-from lotor.device.session import Session
+from lotor.device.link import ErrorCode, FrameError, Request
+from lotor.device.session import DeviceError, Session
 from lotor.errors import LotorError
+from lotor.preprocess import Image
 
 KEPT = 32  # events that a board keeps
 MOST_FRAMES = 32  # that vote
@@ -184,6 +187,20 @@ class Settings:
         )
 
 
+class Captured(NamedTuple):
+    """A frame as the loop has looked at it.
+
+    Attributes:
+        number: of the frame.
+        time_ms: since the camera's start.
+        rgb: uint8 [height, width, 3].
+    """
+
+    number: int
+    time_ms: int
+    rgb: Image
+
+
 class Watching:
     """One loop on a board, as a session drives it.
 
@@ -220,6 +237,14 @@ class Watching:
                 f"the camera of {self.session.where} does not start: "
                 f"{ERRORS.get(16 + state.camera, f'error {state.camera}')}; see docs/cameras.md"
             )
+        return state
+
+    def follow(self) -> State:
+        """Listen to a loop from now on that may have been started before."""
+        self._next = None
+        state = self.state()
+        self._came.clear()
+        self._next = state.events
         return state
 
     def stop(self) -> State:
@@ -262,6 +287,53 @@ class Watching:
             piece = raw[start : start + session.data_bytes]
             payload = struct.pack("<II", number, start) + piece
             session.request(Request.CAMERA_DATA, payload, session.run_timeout)
+
+    def captured(self, seen: int | None = None) -> Captured | None:
+        """Read the frame that was looked at last; the loop waits meanwhile.
+
+        Args:
+            seen: number of a frame that is not wanted again.
+
+        Returns:
+            None where there is no other frame.
+
+        Raises:
+            LotorError: the board has no camera, or its frames change while they are read.
+        """
+        session, camera = self.session, self.session.greeting.camera
+        if camera is None:
+            raise LotorError(f"{session.where} has no camera: take a board that has (lotor boards)")
+        for _ in range(3):
+            found = self._piece(0, 0)
+            if found is None or found[0] == seen:
+                return None
+            head, pieces = found[:2], []
+            for start in range(0, camera.frame_bytes, session.data_bytes):
+                size = min(session.data_bytes, camera.frame_bytes - start)
+                piece = self._piece(start, size)
+                if piece is None or piece[:2] != head:
+                    break
+                pieces.append(piece[2])
+            else:
+                shape = camera.height, camera.width, 3
+                return Captured(*head, np.frombuffer(b"".join(pieces), np.uint8).reshape(shape))
+        raise LotorError(f"the frames of {session.where} change faster than the line carries them")
+
+    def _piece(self, offset: int, length: int) -> tuple[int, int, bytes] | None:
+        """Return number, time and bytes of the last frame; None where there is none."""
+        request = struct.pack("<IH", offset, length)
+        # The first question waits for the frame that is being looked at.
+        wait = self.session.timeout if length else self.session.run_timeout
+        try:
+            answer = self.session.request(Request.FRAME, request, wait)
+        except DeviceError as refusal:
+            if refusal.code == ErrorCode.NOT_READY:
+                return None
+            raise
+        if len(answer) != 12 + length:
+            raise FrameError(f"{self.session.where} answered frame with {len(answer)} bytes")
+        number, time_ms = struct.unpack("<IQ", answer[:12])
+        return number, time_ms, answer[12:]
 
     def events(self, upto: int) -> Iterator[Event]:
         """Yield events in order, those below number `upto`; fetch what did not come."""

@@ -12,12 +12,14 @@ from typing import Any, Literal
 
 from lotor.errors import LotorError
 from lotor.schema import parse, read_table
+from lotor.sentinel.sources import kind_of
 from lotor.suggest import did_you_mean
 
 FILE = "sentinel.toml"
 """Where the configuration is looked for, in the folder one is in."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_TOPIC = re.compile(r"[^+#/\s]+(/[^+#/\s]+)*")
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -26,7 +28,7 @@ class Zone:
     """A part of a camera's view.
 
     Attributes:
-        name: of it.
+        name: what it is called.
         polygon: its corners, x and y as shares of width and height, 0..1; three at least.
     """
 
@@ -39,12 +41,14 @@ class Camera:
     """Where frames come from, and what of them is looked at.
 
     Attributes:
-        name: of it.
+        name: what it is called, e.g. in messages.
         source: `/dev/video0` or `0` (a webcam), `rtsp://…` or `http://…`, a video file, a folder
             of images, `picamera:0`, `board:NAME`, `ros2:/topic`.
         rate: frames a second that are looked at, at most.
+        size: width and height in pixels that a webcam or `picamera:0` is asked for; others send
+            what they are set to.
         masks: polygons as in `Zone` in which nothing counts as moving.
-        zones: parts of the view that rules may ask for.
+        zone: parts of the view that targets and models may name.
         light: "auto", or what its pictures always are.
         least_area: share of the frame that must move, 0..1; smaller things are not looked at.
     """
@@ -52,6 +56,7 @@ class Camera:
     name: str
     source: str
     rate: float = 5.0
+    size: tuple[int, ...] = (640, 480)
     masks: tuple[tuple[tuple[float, ...], ...], ...] = ()
     zone: tuple[Zone, ...] = ()
     light: Literal["auto", "day", "night"] = "auto"
@@ -150,12 +155,12 @@ class Action:
     """A deterrent, or a try of one.
 
     Attributes:
-        name: of it.
-        kind: of the plug-in.
+        name: what it is called, and what targets name.
+        kind: "sound", "gpio", "http", "mqtt", "board", "ble", or that of a plug-in.
         for_s: seconds that it is on.
         max_on_s: seconds after which it is switched off, whatever happens.
         per_hour: so often at most.
-        dry_run: only say what would be done.
+        dry_run: only say what would be done. Watch that for some nights before you set it to false.
         options: what the plug-in takes.
     """
 
@@ -262,11 +267,13 @@ class Page:
         host: who may reach it: "127.0.0.1" this machine, "0.0.0.0" the network.
         port: of it; 0 takes a free one.
         on: whether there is one.
+        names: host names it is reached by besides this machine's own, e.g. a proxy's.
     """
 
     host: str = "127.0.0.1"
     port: int = 8787
     on: bool = True
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -275,7 +282,8 @@ class Config:
 
     Attributes:
         name: of the sentinel, where there are several.
-        armed: whether deterrents may act when it is started first; later it is remembered.
+        armed: whether deterrents may act when it is started first; afterwards what the page or
+            MQTT said last is remembered.
     """
 
     camera: tuple[Camera, ...]
@@ -355,7 +363,15 @@ def check(config: Config, where: str) -> Config:
         key = f"camera {camera.name}"
         if not camera.source:
             raise wrong(f"'{key}' has an empty source")
+        try:
+            kind_of(camera.source)
+        except LotorError as error:
+            raise wrong(f"'{key}.source': {error}") from error
         between(f"{key}.rate", camera.rate, 0.01, 120)
+        if len(camera.size) != 2:
+            raise wrong(f"'{key}.size' must be width and height, as [640, 480]")
+        for pixels in camera.size:
+            between(f"{key}.size", pixels, 16, 8192)
         between(f"{key}.least_area", camera.least_area, 0, 1)
         zones |= names("zone", [zone.name for zone in camera.zone])
         for zone in camera.zone:
@@ -398,11 +414,20 @@ def check(config: Config, where: str) -> Config:
         between(f"{key}.per_hour", action.per_hour, 0, 3600)
     for hook in config.webhook:
         if not hook.url.startswith(("http://", "https://")):
-            raise wrong(f"'webhook.url' is '{hook.url}'; it must begin with http:// or https://")
+            raise wrong(
+                f"'webhook.url' is '{redact(hook.url)}'; it must begin with http:// or https://"
+            )
         between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
+        known("label", hook.labels, {*labels, "unknown"}, "webhook.labels")
     if config.mqtt:
         between("mqtt.port", config.mqtt.port, 1, 65535)
+        if not config.mqtt.host:
+            raise wrong("'mqtt.host' is empty; name the broker")
+        for key, topic in (("prefix", config.mqtt.prefix), ("discovery", config.mqtt.discovery)):
+            if not _TOPIC.fullmatch(topic) and (topic or key == "prefix"):
+                raise wrong(f"'mqtt.{key}' is '{topic}'; give a topic as home/lotor, no + or #")
     if config.notify:
+        known("label", config.notify.labels, {*labels, "unknown"}, "notify.labels")
         between("notify.cooldown_s", config.notify.cooldown_s, 0, 86400)
         between("notify.per_hour", config.notify.per_hour, 0, 3600)
         if not config.notify.urls and not config.notify.urls_file:
@@ -414,4 +439,7 @@ def check(config: Config, where: str) -> Config:
         between(f"store.{key}", getattr(config.store, key), 0, 60)
     between("store.clip_s", config.store.clip_s, 1, 600)
     between("page.port", config.page.port, 0, 65535)
+    for name in config.page.names:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+            raise wrong(f"'page.names' has '{name}'; give host names as in garden.example.org")
     return config

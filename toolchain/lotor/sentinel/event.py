@@ -137,3 +137,33 @@ class Act:
     end: float | None
     result: str
     why: str = ""
+
+
+STORED = object()
+"""What makes a receipt; for `store.py` alone, and for tests in its place."""
+
+
+class Receipt:
+    """Proof that a decision that acts is on record; `guard.py` switches nothing on without one.
+
+    Args:
+        decision: that is on record, safe from a power cut.
+        token: `STORED`, which only the store has in hand.
+
+    Raises:
+        TypeError: somebody else made it, or the decision does not act.
+    """
+
+    __slots__ = ("_decision",)
+
+    def __init__(self, decision: Decision, token: object) -> None:
+        if token is not STORED:
+            raise TypeError("only the store makes receipts")
+        if not decision.acts or not all(check.passed for check in decision.checks):
+            raise TypeError(f"decision {decision.id} does not act: {decision.why}")
+        self._decision = decision
+
+    @property
+    def decision(self) -> Decision:
+        """The decision that is on record."""
+        return self._decision

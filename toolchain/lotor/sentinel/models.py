@@ -1,7 +1,7 @@
 """The models that say what moves, opened once; which one is asked, and from which score on."""
 
-import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from lotor.classifier import HostClassifier
 from lotor.decision import Chosen, read_chosen
@@ -10,6 +10,7 @@ from lotor.errors import LotorError
 from lotor.locate import TASKS
 from lotor.preprocess import Image
 from lotor.sentinel import config
+from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light
 from lotor.veto import PERSON, PERSON_SCORE, check_veto, veto_threshold
 from lotor.zoo import ModelFile, find_model
@@ -161,18 +162,11 @@ def rescaled(score: float, threshold: float, to: float) -> float:
 
 def is_met(when: config.When, light: Light, camera: str, zones: Sequence[str], at: float) -> bool:
     """Return whether a model's condition is met; `at` is Unix time in seconds."""
-    local = time.localtime(at)
+    local = datetime.fromtimestamp(at)
     return (
         (when.light is None or when.light == light)
         and (not when.cameras or camera in when.cameras)
         and (not when.zones or any(zone in when.zones for zone in zones))
-        and (not when.months or local.tm_mon in when.months)
-        and (not when.hours or any(_within(span, local) for span in when.hours))
+        and (not when.months or local.month in when.months)
+        and (not when.hours or any(within(span, local) for span in when.hours))
     )
-
-
-def _within(span: str, local: time.struct_time) -> bool:
-    """Return whether it is within "22:00-07:00", the end excluded; over midnight, too."""
-    first, last = span.split("-")
-    now = f"{local.tm_hour:02}:{local.tm_min:02}"
-    return first <= now < last if first < last else now >= first or now < last

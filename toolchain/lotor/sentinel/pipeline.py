@@ -16,8 +16,10 @@ from lotor.detect import Box
 from lotor.preprocess import Image
 from lotor.sentinel import config
 from lotor.sentinel.light import LightMeter
+from lotor.sentinel.models import rescaled
 from lotor.sentinel.motion import Motion, MotionDetector, crop_of, shrunk
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
+from lotor.sentinel.still import StillView
 from lotor.sentinel.tracks import REST_S, Followed, Tracker, zones_of
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class Pipeline:
         self._light = LightMeter(camera.light)
         self._motion = MotionDetector(camera.masks, camera.least_area)
         self._tracker = Tracker()
+        self._still = StillView()
         self._size: tuple[int, int] | None = None
         self._was = Light.DAY
         self._errors: list[str] = []
@@ -96,7 +99,9 @@ class Pipeline:
         ended += self._try("tracks", lambda: self._tracker.give_up(frame.monotonic), ended)
         person = None
         if motion.regions or motion.settling or self._tracker.living or self._errors:
-            person = self._person(image, detections)
+            person = self._person(image, detections, frame.monotonic)
+        elif self.models.veto and self._still.due(frame.monotonic, light):
+            self._try("veto", lambda: self._look_at_still(image, frame.monotonic), None)
         return Scene(
             frame,
             light,
@@ -164,11 +169,24 @@ class Pipeline:
         nothing: Detection | None = None
         return self._try(f"model {model.name}", lambda: model.score(image, crop), nothing)
 
-    def _person(self, image: Image, detections: list[Detection]) -> float | None:
+    def _look_at_still(self, image: Image, monotonic: float) -> None:
+        score = self.models.person(image)
+        if score is not None:
+            self._still.take(monotonic, score)
+
+    def _whole(self, image: Image, monotonic: float) -> float | None:
+        """Return the score of a person in a whole frame, less what the still view has, too."""
+        score = self.models.person(image)
+        if score is None or self.models.veto is None:
+            return score
+        least = self.models.veto[1]
+        return rescaled(score, self._still.threshold(monotonic, least), least)
+
+    def _person(self, image: Image, detections: list[Detection], monotonic: float) -> float | None:
         """Return the highest score of a person; NaN where asking failed."""
         failed = len(self._errors)
         failure: float | None = math.nan
-        scores = [self._try("veto", lambda: self.models.person(image), failure)]
+        scores = [self._try("veto", lambda: self._whole(image, monotonic), failure)]
         scores += [self.models.person_by(detection) for detection in detections]
         height, width = image.shape[:2]
         for box in {detection.box for detection in detections}:

@@ -30,6 +30,9 @@ class Cause:
 class Deterrent(Protocol):
     """An action that is on for a while.
 
+    Whoever sets `ENDS_ALONE = True` says that its device goes off by itself when this process dies,
+    however it dies. All others are run in a helper process that sees to it (`supervised.py`).
+
     Attributes:
         Options: a frozen dataclass: what `[action.options]` may say (`lotor.schema`).
     """
@@ -63,6 +66,8 @@ class Deterrent(Protocol):
 
     def off(self) -> None:
         """End; harmless when off already. Whatever happens, it leaves the device off if it can.
+
+        It may be called while `on` has not returned, from another thread, and once more then.
 
         Raises:
             OSError, LotorError: it cannot be reached; it is called again until it succeeds.

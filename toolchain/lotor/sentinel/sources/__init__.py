@@ -1,1 +1,214 @@
 """Where frames come from: one file for each kind of source; `open_source` finds it."""
+
+import os
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from lotor.errors import LotorError
+from lotor.sentinel.clock import Clock
+from lotor.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from lotor.preprocess import Image
+    from lotor.sentinel.config import Camera
+
+Kind = Literal["v4l2", "stream", "file", "picamera", "board", "ros2"]
+
+_PREFIXES: dict[str, Kind] = {
+    "rtsp": "stream",
+    "rtsps": "stream",
+    "http": "stream",
+    "https": "stream",
+    "picamera": "picamera",
+    "board": "board",
+    "ros2": "ros2",
+}
+_KINDS = (
+    "/dev/video0 or 0 (a webcam), rtsp://… or http://… (a network camera), a video file, a folder "
+    "of images, picamera:0, board:NAME, ros2:/topic"
+)
+_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_USER = re.compile(r"(?<=://)[^\s'\"]*@")  # to the last @: a password may hold any other sign
+_QUERY = re.compile(r"(?<=[?&;])([^=&;\s]*=)[^&;\s'\"]*")
+_WORD = re.compile(r"(?i)((?:user|pass|pw|token|key|auth|secret)\w*?=)[^_&;/?\s'\"]*")
+
+
+@dataclass(frozen=True)
+class BoardEvent:
+    """What a board that watches by itself says, beside its frames.
+
+    Attributes:
+        camera: name of the camera in the configuration.
+        time: Unix time at which it came.
+        number: of the event, since the board's start.
+        kind: "frame", "alarm", "held" or "error" (docs/cameras.md).
+        text: the same in words.
+    """
+
+    camera: str
+    time: float
+    number: int
+    kind: str
+    text: str
+
+
+class Source(Protocol):
+    """A camera that is open; used by one thread, which also closes it.
+
+    Attributes:
+        finite: it ends by itself; then every picture counts.
+        changes: two pictures in a row differ, because a sensor's noise does.
+        silent_s: seconds without a picture after which it is taken for lost.
+        at: seconds since the beginning at which the picture was taken; None: just now.
+    """
+
+    finite: bool = False
+    changes: bool = True
+    silent_s: float = 10.0
+    at: float | None = None
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False at the end of what is finite, or when told to end.
+
+        Raises:
+            LotorError, OSError: it is lost.
+        """
+        ...
+
+    def picture(self) -> "Image":
+        """Return what was grabbed last: BGR, uint8 [height, width, 3]; nobody else has it.
+
+        Raises:
+            LotorError: it cannot be decoded.
+        """
+        ...
+
+    def events(self) -> Sequence[BoardEvent]:
+        """Return what has come beside pictures since it was asked last."""
+        return ()
+
+    def close(self) -> None:
+        """Give the camera back."""
+        ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a source is opened.
+
+    Attributes:
+        camera: what the configuration says of it.
+        clock: for waiting.
+        ended: is set when nobody wants pictures any more; a source that waits then returns.
+        once: files are read from beginning to end, not at their pace.
+        folder: paths are relative to it.
+    """
+
+    camera: "Camera"
+    clock: Clock
+    ended: threading.Event
+    once: bool = False
+    folder: Path = Path()
+
+
+def kind_of(source: str) -> Kind:
+    """Return what kind of source a text names; opens nothing.
+
+    A number or a path in /dev is a webcam; what stands before the first colon may name a kind; all
+    else is the path of a file or folder.
+
+    Raises:
+        LotorError: it names none; lists the kinds and the nearest one.
+    """
+    if source.isdecimal() or source.startswith("/dev/"):
+        return "v4l2"
+    found = _PREFIX.match(source)
+    if found is None:
+        return "file"
+    prefix = found[1].lower()
+    if prefix not in _PREFIXES:
+        raise LotorError(
+            f"'{redact(source)}' names no source of frames{did_you_mean(prefix, _PREFIXES)}; one "
+            f"is {_KINDS}"
+        )
+    kind = _PREFIXES[prefix]
+    if kind == "stream" and not re.match(r"[a-z]+://[^/]", source.lower()):
+        raise LotorError(f"'{redact(source)}' has no host; write {prefix}://HOST/PATH")
+    return kind
+
+
+def open_source(
+    camera: "Camera",
+    clock: Clock,
+    *,
+    once: bool = False,
+    folder: Path = Path(),
+    ended: threading.Event | None = None,
+) -> Source:
+    """Open a camera's source; may take seconds, and hang where its driver does.
+
+    Args:
+        camera: what the configuration says of it.
+        clock: for waiting.
+        once: files are read from beginning to end, not at their pace.
+        folder: paths are relative to it.
+        ended: set it when nobody wants pictures any more; a source that waits then returns.
+
+    Raises:
+        LotorError: there is none, it cannot be opened, or a package is missing.
+    """
+    import cv2  # the configuration, which asks for kinds alone, need not wait for it
+
+    # FFmpeg's own lines name addresses with their passwords; it reads this when it is used first.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # A source that does not open is told of in our own words.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    opening = Opening(camera, clock, ended or threading.Event(), once, folder)
+    kind = kind_of(camera.source)
+    if kind == "v4l2":
+        from lotor.sentinel.sources.v4l2 import Webcam
+
+        return Webcam(opening)
+    if kind == "stream":
+        from lotor.sentinel.sources.stream import Stream
+
+        return Stream(opening)
+    if kind == "picamera":
+        from lotor.sentinel.sources.picamera import PiCamera
+
+        return PiCamera(opening)
+    if kind == "board":
+        from lotor.sentinel.sources.board import BoardCamera
+
+        return BoardCamera(opening)
+    if kind == "ros2":
+        from lotor.sentinel.sources.ros2 import Topic
+
+        return Topic(opening)
+    path = folder / Path(camera.source).expanduser()
+    if path.is_dir():
+        from lotor.sentinel.sources.folder import Folder
+
+        return Folder(opening, path)
+    if not path.exists():
+        hint = did_you_mean(camera.source, _PREFIXES)
+        raise LotorError(
+            f"there is no file or folder '{redact(camera.source)}'{hint}; a source is {_KINDS}"
+        )
+    from lotor.sentinel.sources.video import Video
+
+    return Video(opening, path)
+
+
+def redact(text: str) -> str:
+    """Return a text without what may be a secret in the addresses in it.
+
+    User and password before an @, the values of a query, and of words such as `password=` in a
+    path, as some cameras want them.
+    """
+    text = _USER.sub("…@", text)
+    return _WORD.sub(r"\1…", _QUERY.sub(r"\1…", text))

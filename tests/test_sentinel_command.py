@@ -1,0 +1,162 @@
+"""`lotor sentinel` as one types it: a film, its summary, and what mistakes say."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from night_garden import HEIGHT, WIDTH, Garden, Walk, Who
+
+ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
+
+
+def lotor(folder: Path, *arguments: str, answers: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "lotor", "sentinel", *arguments],
+        cwd=folder, input=answers, capture_output=True, text=True, timeout=120, env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a film of a raccoon, 20 s, 4 frames a second."""
+    path = tmp_path_factory.mktemp("film") / "raccoon.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 4, (WIDTH, HEIGHT))
+    garden = Garden([Walk(Who.RACCOON, 10, 9, 0.3)], night=True)
+    for frame in range(80):
+        writer.write(garden.picture(frame / 4))
+    writer.release()
+    return path
+
+
+def read(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_a_film_is_watched_to_its_end_without_any_set_up(film: Path, tmp_path: Path) -> None:
+    found = read(lotor(tmp_path, "--source", str(film), "--once", "--json"))
+    assert found["counters"]["frames"] == 80
+    (event,) = found["events"]
+    assert event["label"] == "raccoon" and event["end"] - event["begin"] > 2
+    assert [act["result"] for act in found["acts"]] == ["dry run"]
+    store = tmp_path / "out" / "sentinel"
+    assert Path(found["store"]) == store
+    assert (store / event["picture"]).is_file()
+    # Again at once: a film has no cool-down of another one.
+    again = lotor(tmp_path, "--source", str(film), "--once", "--no-page")
+    assert again.returncode == 0
+    assert "80 frames: 1 visit" in again.stdout and "set off: bark dry run" in again.stdout
+    assert "votes: 3 of the last 5 frames say raccoon; 3 are needed" in again.stdout
+
+
+def test_export_and_forget(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "sentinel.toml").write_text(
+        f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfolder = "kept"\n'
+        "[page]\non = false\n"
+    )
+    found = read(lotor(tmp_path, "--once", "--json"))
+    (event,) = found["events"]
+    picture = tmp_path / "kept" / event["picture"]
+    assert picture.is_file()
+    span = ("--from", "2020-01-01", "--to", "2100-01-01")
+    out = read(lotor(tmp_path, "export", *span, "-o", "out", "--json"))
+    assert out["events"] == 1 and (tmp_path / "out" / "events.json").is_file()
+    gone = read(lotor(tmp_path, "forget", *span, "--json"))
+    assert gone["events"] == 1 and not picture.exists()
+    assert read(lotor(tmp_path, "forget", *span, "--json"))["events"] == 0
+
+
+def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
+    made = lotor(tmp_path, "--init", answers="rtsp://me:secret@camera/1\n\nsprinkler\n")
+    assert made.returncode == 0, made.stderr
+    assert "dry_run = false" in made.stdout
+    told = lotor(tmp_path, "--check")
+    assert told.returncode == 0, told.stderr
+    assert "camera garden: stream rtsp://" in told.stdout and "secret" not in told.stdout
+    assert "a raccoon sets off sprinkler: 3 of 5 frames" in told.stdout
+    assert "for 4 s, never longer than 8 s" in told.stdout
+    assert "warning: action sprinkler is a dry run" in told.stdout
+    tried = lotor(tmp_path, "test", "sprinkler")
+    assert tried.returncode == 0 and tried.stdout.startswith("sprinkler: dry run (would ")
+    again = lotor(tmp_path, "--init", answers="\n\n\n")
+    assert again.returncode == 2 and "is there already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text", "message"),
+    [
+        ([], None, "--init"),
+        (["--config", "none.toml"], None, "there is no none.toml"),
+        (["--source", "garden.avi", "--once"], None, "garden.avi"),
+        (["--source", "rtps://camera/1"], None, "rtsp"),
+        (["--source", ".", "--model", "racoon"], None, "did you mean"),
+        (["--source", ".", "--model", "raccoon-locate", "--once"], None, "give a classifier"),
+        (["--source", "empty", "--once"], None, "empty"),
+        ([], '[[camera]]\nname = "a"\nsorce = "0"\n', "did you mean 'source'"),
+        ([], '[[camera]]\nname = "a"\nsource = "0"\n[[target]]\nlabel = "racoon"\n', "raccoon"),
+        (["test", "x"], '[[camera]]\nname = "a"\nsource = "0"\n', "actions: none"),
+        (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
+        (["--init"], None, "three questions"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, arguments: list[str], text: str | None, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    if text:
+        (tmp_path / "sentinel.toml").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "lotor", "sentinel", *arguments],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        env={**ENVIRONMENT, "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("lotor: ") or "lotor: " in last
+    assert message in last and "Traceback" not in done.stderr
+
+
+def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
+    """As a service: a folder is watched, the page is there, SIGTERM ends it in order."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    garden = Garden([])
+    (tmp_path / "sentinel.toml").write_text(
+        '[[camera]]\nname = "folder"\nsource = "pictures"\n[store]\nfolder = "kept"\n'
+        "[page]\nport = 0\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lotor", "sentinel"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+    )  # fmt: skip
+    try:
+        assert process.stderr
+        page = next(
+            match[0] for line in process.stderr if (match := re.search(r"http://\S+/", line))
+        )
+        until, number = time.monotonic() + 60, 0
+        while True:
+            number += 1
+            cv2.imwrite(str(folder / f"{number}.png"), garden.picture(number))
+            with urllib.request.urlopen(f"{page}api/state", timeout=10) as answer:
+                if json.load(answer)["counters"]["frames"]:
+                    break
+            assert time.monotonic() < until
+            time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=30)
+        assert process.returncode == 0 and "nobody came" in out
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,311 @@
+"""To act or not: each rule alone, and all of them against a second reading of what they say."""
+
+import math
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lotor.sentinel.config import Action, Camera, Config, Deciding, Target, Veto
+from lotor.sentinel.event import UNKNOWN, Decision
+from lotor.sentinel.hours import within
+from lotor.sentinel.rules import Now, Rules, night_of
+from lotor.sentinel.scene import Light, Scene
+from sentinel_scenes import NOON, raccoon, scene
+
+CONFIG = Config(
+    camera=(Camera("garden", "0"), Camera("gate", "1")),
+    target=(Target("raccoon", threshold=0.6, actions=("bark",)),),
+    action=(Action("bark", "sound"),),
+    deciding=Deciding(votes=3, of=5, cooldown_s=120, per_night=2),
+    veto=Veto(hold_s=30),
+)
+
+
+def rules(config: Config = CONFIG) -> Rules:
+    return Rules(config, lambda model, label, light: 0.9)
+
+
+ALL_WELL = Now()
+
+
+def decide(judge: Rules, seen: Scene, now: Now = ALL_WELL) -> Decision:
+    (made,) = judge.decide(seen, now)
+    if made.acts:
+        judge.acted(seen.frame.monotonic)
+    return made
+
+
+def against(made: Decision) -> set[str]:
+    return {check.rule for check in made.checks if not check.passed}
+
+
+def watch(judge: Rules, begin: float = 0.0, frames: int = 3, **more: object) -> Decision:
+    """Let a raccoon be seen on frames a second apart; return the last decision."""
+    for index in range(frames):
+        made = decide(judge, scene(begin + index, raccoon(0.8), **more))  # type: ignore[arg-type]
+    return made
+
+
+def test_acts_on_the_third_of_three_votes_and_says_all_that_spoke_for_it() -> None:
+    judge = rules()
+    first, second, third = (decide(judge, scene(t, raccoon(0.8))) for t in (0.0, 1.0, 2.0))
+    assert (first.acts, second.acts, third.acts) == (False, False, True)
+    assert against(first) == {"votes"}
+    assert third.actions == ("bark",)
+    assert third.label == "raccoon" and third.event == first.event is not None
+    assert "raccoon says raccoon 80 % by day; 60 % is needed" in third.why
+    assert "3 of the last 5 frames say raccoon; 3 are needed" in third.why
+
+
+def test_a_decision_goes_on_while_the_same_rules_stand_against_it() -> None:
+    judge = rules()
+    first = decide(judge, scene(0.0, raccoon(0.1)))
+    second = decide(judge, scene(1.0, raccoon(0.2)))
+    assert second == replace(first, until=NOON + 1, last=10, frames=2)
+    third = decide(judge, scene(2.0, raccoon(0.8)))
+    assert third.id != first.id and third.frames == 1
+    assert first.event is None and first.label is None and third.event is not None
+
+
+def test_two_that_act_are_two_decisions() -> None:
+    judge = rules(replace(CONFIG, deciding=replace(CONFIG.deciding, cooldown_s=0, per_night=9)))
+    third = watch(judge)
+    fourth = decide(judge, scene(3.0, raccoon(0.8)))
+    assert third.acts and fourth.acts and third.id != fourth.id
+
+
+def test_a_weak_frame_does_not_act_though_the_votes_are_there() -> None:
+    judge = rules(replace(CONFIG, deciding=replace(CONFIG.deciding, cooldown_s=0)))
+    watch(judge)
+    made = decide(judge, scene(3.0, raccoon(0.5)))
+    assert against(made) == {"score"} and "raccoon 50 %" in made.why
+
+
+@pytest.mark.parametrize("person", [0.5, 0.9, math.nan])
+def test_a_person_in_view_forbids_it(person: float) -> None:
+    made = watch(rules(), person=person)
+    assert against(made) == {"person"}
+    assert "a person is in view of garden" in made.why
+
+
+def test_a_person_who_left_forbids_it_for_a_while() -> None:
+    judge = rules()
+    decide(judge, scene(0.0, raccoon(0.8), person=0.9))
+    assert judge.person_left(0.0) == 30 and judge.person_left(29.0) == 1
+    assert against(watch(judge, 27.0)) == {"person"}  # until 29
+    assert "was in view of garden 29 s ago" in watch(judge, 29.0, frames=1).why
+    assert watch(judge, 30.0, frames=1).acts
+
+
+def test_a_frame_that_may_show_a_person_forbids_it_while_it_is_remembered() -> None:
+    config = replace(CONFIG, veto=replace(CONFIG.veto, threshold=0.2))
+    judge, veto = rules(config), ("person", 0.2)
+    decide(judge, scene(0.0, raccoon(0.8), person=0.3, veto=veto))
+    made = watch(judge, 1.0, frames=4, veto=veto)
+    assert against(made) == {"person"}
+    assert "1 of the last 5 frames of garden may show a person" in made.why
+    assert decide(judge, scene(5.0, raccoon(0.8), veto=veto)).acts  # the sixth frame
+    # On a camera that looks no more, it is remembered by time.
+    judge = rules(config)
+    judge.decide(scene(0.0, camera="gate", person=0.3, veto=veto), ALL_WELL)
+    assert against(watch(judge, 8.0, veto=veto)) == {"person"}  # until 10
+    assert watch(judge, 10.1, frames=1, veto=veto).acts
+
+
+def test_frames_that_may_show_a_person_are_sure_together() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, scene(t, raccoon(0.8), person=0.3, veto=veto))
+    assert "a person was in view of garden 29 s ago" in watch(judge, 29.0, veto=veto).why
+    assert watch(judge, 32.0, frames=1, veto=veto).acts
+
+
+def test_a_person_on_another_camera_forbids_it() -> None:
+    judge = rules()
+    assert judge.decide(scene(0.0, camera="gate", person=0.9), ALL_WELL) == []
+    made = watch(judge, 1.0)
+    assert against(made) == {"person"} and "gate" in made.why
+
+
+def test_a_veto_that_was_not_asked_forbids_it() -> None:
+    made = watch(rules(), person=None)
+    assert against(made) == {"person"} and "was not asked" in made.why
+
+
+def test_without_a_veto_model_the_record_says_so() -> None:
+    made = watch(rules(), person=None, veto=None)
+    assert made.acts and "no model looks for people" in made.why
+
+
+def test_what_is_unlike_all_that_is_known_is_unknown_and_never_a_raccoon() -> None:
+    judge = rules()
+    for t in range(9):
+        made = decide(judge, scene(float(t), raccoon(1.0), unknown=True))
+    assert made.label == UNKNOWN and not made.acts
+    assert {"known", "actions"} & against(made)
+
+
+def test_zones() -> None:
+    target = Target("raccoon", threshold=0.6, actions=("bark",), zones=("pond",))
+    config = replace(CONFIG, target=(target,))
+    assert against(watch(rules(config), zones=("lawn",))) == {"zone"}
+    assert against(watch(rules(config))) == {"zone"}
+    assert watch(rules(config), zones=("lawn", "pond")).acts
+
+
+def test_thresholds_by_night() -> None:
+    target = Target("raccoon", threshold=0.6, night_threshold=0.85, actions=("bark",))
+    judge = rules(replace(CONFIG, target=(target,)))
+    assert {"score", "votes"} <= against(watch(judge, light=Light.NIGHT))
+    assert watch(rules(replace(CONFIG, target=(target,)))).acts
+    # Without one of its own, the model's.
+    judge = rules(replace(CONFIG, target=(replace(target, threshold=None),)))
+    assert "90 % is needed" in watch(judge).why
+
+
+def test_disarmed_and_not_well() -> None:
+    judge = rules()
+    for t in (0.0, 1.0):
+        decide(judge, scene(t, raccoon(0.8)))
+    made = decide(judge, scene(2.0, raccoon(0.8)), Now(armed=False))
+    assert against(made) == {"armed"}
+    made = decide(judge, scene(3.0, raccoon(0.8)), Now(blocked=("store: the disk is full",)))
+    assert against(made) == {"health"} and made.why == "store: the disk is full"
+    made = decide(judge, scene(4.0, raccoon(0.8), errors=("model raccoon: broken",)))
+    assert against(made) == {"health"}
+    assert decide(judge, scene(5.0, raccoon(0.8))).acts
+
+
+def test_cool_down_is_of_the_whole_garden() -> None:
+    judge = rules()
+    assert watch(judge).acts
+    assert against(watch(judge, 3.0, camera="gate")) == {"cool-down"}
+    assert against(watch(judge, 119.0)) == {"cool-down"}  # acted at 2
+    assert watch(judge, 122.0, frames=1).acts
+
+
+def test_the_nightly_cap_survives_clocks_that_are_set() -> None:
+    judge = rules()
+    assert watch(judge, 0.0).acts
+    assert watch(judge, 200.0).acts
+    assert against(watch(judge, 400.0)) == {"night cap"}
+    # A day ahead, and back, by the wall clock alone.
+    for wall in (NOON + 86400 * 2, NOON - 86400 * 2):
+        made = decide(judge, scene(403.0 + abs(wall - NOON) / 1e6, raccoon(0.8), wall=wall))
+        assert "night cap" in against(made)
+
+
+def test_what_acted_before_a_restart_counts() -> None:
+    before = Now(acts=(NOON - 10, NOON - 500))
+    judge = rules()
+    for t in (0.0, 1.0, 2.0):
+        made = decide(judge, scene(t, raccoon(0.8)), before)
+    assert against(made) == {"cool-down", "night cap"}
+    made = decide(judge, scene(86400.0, raccoon(0.8)), before)
+    assert not {"cool-down", "night cap"} & against(made)
+
+
+def test_quiet_hours() -> None:
+    config = replace(CONFIG, deciding=replace(CONFIG.deciding, quiet_hours=("00:00-23:59",)))
+    assert against(watch(rules(config), wall=datetime(2026, 9, 1, 12).timestamp())) == {
+        "quiet hours"
+    }
+
+
+@pytest.mark.parametrize(
+    ("span", "hour", "inside"),
+    [
+        ("22:00-07:00", 23, True),
+        ("22:00-07:00", 6, True),
+        ("22:00-07:00", 7, False),
+        ("22:00-07:00", 22, True),
+        ("22:00-07:00", 12, False),
+        ("12:00-14:00", 13, True),
+        ("12:00-14:00", 14, False),
+        ("12:00-14:00", 11, False),
+    ],
+)
+def test_hours_over_midnight(span: str, hour: int, inside: bool) -> None:
+    assert within(span, datetime(2026, 9, 1, hour)) is inside
+
+
+def test_a_night_changes_at_noon() -> None:
+    evening, morning, noon = (
+        datetime(2026, 9, day, hour).timestamp() for day, hour in ((1, 22), (2, 5), (2, 12))
+    )
+    assert night_of(evening) == night_of(morning) == "2026-09-01"
+    assert night_of(noon) == "2026-09-02"
+
+
+def test_a_target_without_actions_is_only_watched() -> None:
+    made = watch(rules(replace(CONFIG, target=(Target("raccoon", threshold=0.6),))))
+    assert against(made) == {"actions"} and "only watched" in made.why
+
+
+def test_tracks_vote_for_themselves() -> None:
+    judge = rules()
+    for t in (0.0, 1.0, 2.0, 3.0):
+        made = decide(judge, scene(t, raccoon(0.8), track=int(t)))
+        assert against(made) == {"votes"}
+    judge.decide(scene(4.0, None, ended=[3]), Now())
+    assert "1 of the last 5" in decide(judge, scene(5.0, raccoon(0.8), track=3)).why
+
+
+FRAMES = st.lists(
+    st.tuples(
+        st.sampled_from([0.3, 1.0, 40.0]),  # seconds since the last one
+        st.sampled_from([0.1, 0.7]),  # raccoon
+        st.sampled_from([0.0] * 24 + [0.4] * 4 + [None, 0.6, math.nan]),  # person
+        st.booleans(),  # armed
+        st.sampled_from(["garden", "gate"]),
+        st.sampled_from([False, False, True]),  # unknown
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(FRAMES)
+def test_what_acts_had_every_reason(
+    frames: list[tuple[float, float, float | None, bool, str, bool]],
+) -> None:
+    """Read the rules a second time, from the frames alone."""
+    config = replace(CONFIG, deciding=replace(CONFIG.deciding, cooldown_s=3, per_night=4))
+    judge, time = rules(config), 0.0
+    votes: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
+    sure, acted = -math.inf, [-math.inf]
+    people: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
+    for gap, score, person, armed, camera, unknown in frames:
+        time += gap
+        if person is not None:
+            there = not person < 0.3
+            people[camera] = [*people[camera][-4:], (time, there)]
+            if not person < 0.5 or (
+                there and sum(v for t, v in people[camera] if time - t <= 10) >= 3
+            ):
+                sure = time
+        doubt = any(v and time - t <= 10 for each in people.values() for t, v in each)
+        vote = score >= 0.6 and not unknown
+        kept = [(t, v) for t, v in votes[camera] if time - t <= 10]
+        votes[camera] = [*kept[-4:], (time, vote)]
+        expected = (
+            vote
+            and sum(v for _, v in votes[camera]) >= 3
+            and person is not None
+            and time - sure >= 30
+            and not doubt
+            and armed
+            and time - acted[-1] >= 3
+            and sum(time - t < 43200 for t in acted) < 4
+        )
+        veto = ("person", 0.3)
+        frame = scene(
+            time, raccoon(score), camera=camera, person=person, unknown=unknown, veto=veto
+        )
+        made = decide(judge, frame, Now(armed=armed))
+        assert made.acts == expected, made.why
+        if expected:
+            acted.append(time)

@@ -1,0 +1,441 @@
+"""What the sentinel remembers: on record when it says so, found again, and nothing half-written."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from full_disk import full_disk
+from lotor.sentinel.clock import SetClock
+from lotor.sentinel.database import DAMAGED, DATABASE
+from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, new_id
+from lotor.sentinel.scene import Light
+from lotor.sentinel.store import DAY, Store, StoreError
+
+NOON = 1_790_000_000.0
+
+
+def decision(time: float, event: str | None = None, **more: object) -> Decision:
+    made = Decision(
+        new_id(time), event, "gate", 7, time, time, 10, 10, 1, "raccoon", "raccoon",
+        {"raccoon": 0.9, "other": 0.1}, (1, 2, 3, 4), Light.NIGHT,
+        (Check("votes", True, "3 of 5"), Check("person", True, "nobody is there")), ("siren",),
+    )  # fmt: skip
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def visit(begin: float, end: float | None = None, **more: object) -> Event:
+    made = Event(new_id(begin), "gate", 7, "raccoon", 0.9, begin, end, Light.NIGHT, ("lawn",), 5)
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def recorded(store: Store, made: Decision) -> Decision:
+    """Put a decision that acts on record."""
+    receipt = store.record(made)
+    assert receipt is not None
+    return receipt.decision
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock(NOON)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: SetClock) -> Iterator[Store]:
+    made = Store(tmp_path / "log", clock)
+    yield made
+    made.close()
+
+
+def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
+    one = visit(NOON)
+    first = decision(NOON, one.id)
+    receipt = store.record(first)
+    assert isinstance(receipt, Receipt) and receipt.decision == first
+    store.save_event(one)
+    assert store.record(decision(NOON + 1, label=None, actions=())) is None  # it does not act
+    done = Act(first.id, "siren", NOON, None, "running")
+    store.note(done)
+    store.note(replace(done, end=NOON + 5, result="done"))
+    trial = Act(None, "siren", NOON + 9, NOON + 9, "dry run", "would play")
+    store.note(trial)
+    store.set_setting("armed", "yes")
+    store.set_cursor("mqtt", one.id)
+    store.close()
+    again = Store(store.folder, clock)
+    try:
+        assert again.decision(first.id) == first
+        assert again.decisions(one.id) == [first]
+        assert again.acts_of(first.id) == [replace(done, end=NOON + 5, result="done")]
+        assert again.acts(NOON + 1) == [trial] and again.last_act() == trial
+        assert (again.setting("armed"), again.setting("else")) == ("yes", None)
+        assert (again.cursor("mqtt"), again.cursor("else")) == (one.id, None)
+        assert again.event("none") is None and again.decision("none") is None
+        assert again.event(one.id) == replace(one, end=NOON)  # it had no end
+    finally:
+        again.close()
+
+
+def test_only_its_owner_reads_it(store: Store) -> None:
+    assert store.folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_an_event_grows_and_ends_once(store: Store) -> None:
+    one = visit(NOON)
+    store.save_event(one)
+    assert store.open_events() == [one]
+    assert store.set_picture(one.id, "media/a.jpg", 10) and store.set_clip(
+        one.id, "media/a.webm", 5
+    )
+    assert not store.set_picture("none", "media/b.jpg", 10)
+    store.save_event(replace(one, label="cat", frames=9, end=NOON + 4, actions=("siren",)))
+    store.save_event(replace(one, label="cat", frames=9, end=NOON + 4, actions=("siren",)))
+    found = replace(
+        one, label="cat", frames=9, end=NOON + 4, actions=("siren",),
+        picture="media/a.jpg", clip="media/a.webm",
+    )  # fmt: skip
+    assert store.events(9) == [found] == store.events_after("", 9)
+    assert store.open_events() == []
+    assert store.media_bytes() == 15
+
+
+def test_events_by_page_label_and_camera(store: Store) -> None:
+    made = [
+        visit(NOON + n, NOON + n, label=("raccoon", "cat")[n % 2], camera=("gate", "bin")[n // 3])
+        for n in range(6)
+    ]
+    for one in made:
+        store.save_event(one)
+    newest = made[::-1]
+    assert store.events(2) == newest[:2]
+    assert store.events(2, before=newest[1].id) == newest[2:4]
+    assert store.events(9, before=made[0].id) == []
+    assert store.events(9, label="cat") == newest[0::2]
+    assert store.events(9, label="cat", camera="gate") == [made[1]]
+    assert store.counts(NOON + 1, NOON + 4) == {"cat": 2, "raccoon": 1}
+    assert store.counts(NOON - 9, NOON) == {}
+    gone = new_id(NOON + 3.5)
+    assert store.events(1, before=gone) == [made[3]]
+
+
+def test_who_reads_along_misses_nothing_when_the_clock_goes_back(store: Store) -> None:
+    late, early, open_one = visit(NOON, NOON), visit(NOON - 9999, NOON - 9990), visit(NOON - 5)
+    store.save_event(open_one)
+    store.save_event(late)
+    store.save_event(early)  # the clock was set back: its id sorts first
+    assert store.events_after("", 9) == [late, early]
+    assert store.events_after(late.id, 9) == [early]
+    ended = replace(open_one, end=NOON + 1)
+    store.save_event(ended)  # began first, ended last
+    assert store.events_after("", 2) == [late, early]
+    assert store.events_after(early.id, 2) == [ended]
+    assert store.events_after(ended.id, 2) == []
+
+
+def test_a_cursor_outlives_the_event_that_it_stands_at(store: Store) -> None:
+    made = [visit(NOON + n, NOON + n) for n in range(4)]
+    for one in made:
+        store.save_event(one)
+    store.set_cursor("mqtt", made[1].id)
+    store.set_cursor("page", made[0].id)
+    store.forget(NOON, NOON + 1.5)
+    assert [store.cursor("mqtt"), store.cursor("page")] == ["", ""]
+    assert store.events_after("", 9) == made[2:]
+    store.set_cursor("mqtt", made[3].id)
+    store.forget(NOON + 3, NOON + 4)
+    assert store.events_after(store.cursor("mqtt") or "", 9) == []
+    assert store.events_after(made[3].id, 9) == []  # who holds it in memory
+
+
+def test_very_many_events_are_forgotten_at_once(store: Store) -> None:
+    with store._change() as db:
+        db.executemany(
+            "INSERT INTO event (id, camera, track, label, score, begin, end, light, zones, "
+            "frames, actions, ended, age) "
+            "VALUES (?, 'gate', 1, 'cat', 1, 5, 6, 'day', '[]', 1, '[]', ?, 0)",
+            [(str(n), n) for n in range(1, 40_000)],
+        )
+    store.set_cursor("mqtt", "39999")
+    assert len(store.forget(0, 9)) == 39_999
+    assert store.cursor("mqtt") == ""
+
+
+def test_a_decision_that_holds_on_is_written_within_ten_seconds(
+    store: Store, clock: SetClock
+) -> None:
+    first = decision(NOON)
+    store.record(first)
+    grown = replace(first, until=NOON + 3, last=25, frames=16)
+    store.extend(replace(grown, frames=15))
+    store.extend(grown)
+    assert store.decision(first.id) == first
+    until = threading.Event()
+    for _ in range(500):  # the thread has ten seconds of the clock that it is given, not of ours
+        if store.decision(first.id) == grown:
+            break
+        until.wait(0.01)
+        if clock.monotonic() < 10:
+            clock.advance(1)
+    assert store.decision(first.id) == grown
+    assert store._grown == {}
+    last = replace(grown, until=NOON + 20, last=90)
+    store.extend(last)
+    store.close()
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        assert db.execute("SELECT last FROM decision").fetchone() == (90,)
+
+
+def test_a_crash_leaves_no_event_open(tmp_path: Path, clock: SetClock) -> None:
+    """The folder is copied while it is in use, which is what a power cut leaves."""
+    store = Store(tmp_path / "log", clock)
+    some, none = visit(NOON), visit(NOON + 50)
+    store.save_event(some)
+    store.record(decision(NOON, some.id, until=NOON + 30))
+    store.record(decision(NOON + 2, some.id, until=NOON + 20))
+    store.save_event(none)
+    act = Act("d", "siren", NOON + 3, None, "running")
+    store.note(act)
+    shutil.copytree(store.folder, tmp_path / "cut")
+    store.close()
+    again = Store(tmp_path / "cut", clock)
+    assert [event.end for event in again.events_after("", 9)] == [NOON + 30, NOON + 50]
+    assert again.acts(0) == [
+        replace(act, end=NOON + 3, result="failed", why="the sentinel was stopped meanwhile")
+    ]
+    assert len(again.notices) == 1 and "2 events and 1 acts" in again.notices[0]
+    again.close()
+
+
+def test_a_second_sentinel_is_refused_by_name(store: Store, clock: SetClock) -> None:
+    for _ in range(2):  # being refused takes nothing away
+        with pytest.raises(StoreError, match=f"another sentinel \\(process {os.getpid()}\\)"):
+            Store(store.folder, clock)
+    program = (
+        "import sys; from pathlib import Path; from lotor.sentinel.clock import SystemClock; "
+        "from lotor.sentinel.store import Store; Store(Path(sys.argv[1]), SystemClock())"
+    )
+    other = subprocess.run([sys.executable, "-c", program, str(store.folder)],
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert f"another sentinel (process {os.getpid()}) keeps its log" in other.stderr
+    store.record(decision(NOON))
+    store.close()
+    Store(store.folder, clock).close()
+
+
+def test_many_threads(store: Store) -> None:
+    failed: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for n in range(20):
+                one = visit(NOON + n, NOON + n, camera=f"c{number}")
+                store.save_event(one)
+                assert store.decisions(one.id) == [recorded(store, decision(NOON + n, one.id))]
+                assert store.events(5)[0].id
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(store.events_after("", 999)) == 80
+
+
+@pytest.mark.parametrize("how", ["middle", "head", "short"])
+def test_a_damaged_log_is_moved_aside_and_told(how: str, tmp_path: Path, clock: SetClock) -> None:
+    store = Store(tmp_path / "log", clock)
+    for n in range(200):
+        store.save_event(visit(NOON + n, NOON + n))
+    store.close()
+    picture = store.folder / "media/day/a.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"seen")
+    path = store.folder / DATABASE
+    content = path.read_bytes()
+    spoilt = {
+        "middle": content[:8192] + b"\xa5" * 8192 + content[16384:],
+        "head": b"\0" * 100 + content[100:],
+        "short": content[:5000],
+    }[how]
+    path.write_bytes(spoilt)
+    again = Store(store.folder, clock)
+    (aside,) = store.folder.glob(f"{DAMAGED}*.sqlite")
+    assert aside.read_bytes() == spoilt
+    assert (aside.with_suffix(".media") / "day/a.jpg").read_bytes() == b"seen"
+    assert not picture.exists()
+    assert any(str(aside) in notice and "damaged" in notice for notice in again.notices)
+    assert again.events(9) == []
+    again.record(decision(NOON))
+    again.close()
+    path.write_bytes(spoilt)
+    Store(store.folder, clock).close()
+    assert len(list(store.folder.glob(f"{DAMAGED}*.sqlite"))) == 2
+
+
+def test_a_log_that_is_damaged_while_in_use(store: Store) -> None:
+    for n in range(200):
+        store.save_event(visit(NOON + n, NOON + n))
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (store.folder / DATABASE).open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (store.folder / DATABASE).stat().st_size)
+    store._database._db.execute("PRAGMA shrink_memory")  # type: ignore[union-attr]
+    with pytest.raises(StoreError, match="cannot be used: database disk image is malformed"):
+        store.counts(0, 9e9)
+    store.record(decision(NOON))
+    assert len(list(store.folder.glob(f"{DAMAGED}*.sqlite"))) == 1
+    assert store.events(9) == []
+
+
+def test_a_log_of_a_newer_lotor_is_refused(store: Store, clock: SetClock) -> None:
+    store.close()
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StoreError, match="newer Lotor"):
+        Store(store.folder, clock)
+    assert list(store.folder.glob(f"{DAMAGED}*")) == []
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        db.execute("PRAGMA user_version = 1")
+    Store(store.folder, clock).close()
+
+
+def test_a_folder_that_vanishes_gives_no_receipts(store: Store) -> None:
+    store.record(decision(NOON))
+    away = store.folder.with_name("away")
+    store.folder.rename(away)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="is gone"):
+            store.record(decision(NOON + 1))
+        with pytest.raises(StoreError, match="is gone"):
+            store.events(1)
+        assert not store.folder.exists()
+    away.rename(store.folder)
+    made = decision(NOON + 2)
+    store.record(made)
+    assert store.decision(made.id) == made
+    assert len(store.decisions_between(0, 9e9)) == 2
+
+
+def test_a_command_beside_a_running_sentinel(store: Store, clock: SetClock, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no sentinel has remembered anything"):
+        Store(tmp_path / "else", clock, alone=False)
+    assert not (tmp_path / "else").exists()
+    one = visit(NOON)
+    store.save_event(one)
+    beside = Store(store.folder, clock, alone=False)
+    assert beside.open_events() == [one]
+    beside.close()
+    store.save_event(replace(one, end=NOON + 1))
+
+
+def test_a_file_that_cannot_grow(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """Always runs; `test_sentinel_power_loss.py` has a disk that is really full."""
+    before = decision(NOON)
+    store.record(before)
+    size = (store.folder / f"{DATABASE}-wal").stat().st_size
+    refused = 0
+    for room in (0, size, size + 100, size + 2000, size + 4096):
+        made = decision(NOON + room)
+        with full_disk(room), pytest.raises(StoreError, match="cannot be used: disk I/O error"):
+            while True:
+                store.record(made)
+                made = decision(NOON + room)
+        refused += 1
+        assert store.decision(made.id) is None
+        store.record(made)
+        assert store.decision(made.id) == made
+    assert refused == 5
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_lost_connection_is_opened_again_once_there_is_room(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where the folder's lock is taken anew while there is no room."""
+    store.record(decision(NOON))
+    with full_disk(0):
+        for _ in range(3):
+            with pytest.raises(StoreError, match="disk I/O error"):
+                store.record(decision(NOON))
+            assert store._database._db is None
+    store.record(decision(NOON))
+    assert len(store.decisions_between(0, 9e12)) == 2
+    with pytest.raises(StoreError, match="another sentinel"):
+        Store(store.folder, SetClock(NOON))
+
+
+def test_a_disk_that_is_full_for_long_does_not_fill_the_journal(
+    store: Store, clock: SetClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 1))
+    with full_disk(0):
+        for _ in range(40):
+            clock.advance(5.0)
+            threading.Event().wait(0.02)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_database_that_is_full(store: Store) -> None:
+    """SQLITE_FULL, as from a disk: all or nothing, and it goes on once there is room."""
+    assert store._database._db is not None
+    (pages,) = store._database._db.execute("PRAGMA page_count").fetchone()
+    store._database._db.execute(f"PRAGMA max_page_count = {pages}")
+    kept = list[Decision]()
+    with pytest.raises(StoreError, match="the disk is full; make room"):
+        while True:
+            kept.append(recorded(store, decision(NOON + len(kept), "e")))
+    assert store.decisions("e") == kept
+    grown = replace(kept[0], until=NOON + 99, last=99)
+    store.extend(grown)
+    with pytest.raises(StoreError):
+        store.save_event(visit(NOON, label="x" * 100_000))
+    assert store.decision(kept[0].id) == kept[0]  # not half of that change
+    store._database._db.execute("PRAGMA max_page_count = 1000000")
+    store.record(decision(NOON, "f"))
+    assert store.decision(kept[0].id) == grown  # what was gathered is not lost
+
+
+def test_a_change_that_fails_halfway_leaves_nothing(store: Store) -> None:
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 5))
+    with pytest.raises(StoreError):
+        store.save_event(visit(NOON, track=object()))
+    for odd in ("\udc80", 2**70):
+        with pytest.raises(StoreError):
+            store.save_event(visit(NOON, label=odd, frames=odd))
+    assert store.decision(first.id) == first
+    with pytest.raises(StoreError, match="UNIQUE"):
+        store.record(first)
+    store.flush()
+    assert store.decision(first.id) == replace(first, until=NOON + 5)
+
+
+def test_how_long_it_was_in_use(tmp_path: Path) -> None:
+    """No clock that is set makes anything old; days off count as one at most."""
+    clock = SetClock(NOON)
+    store = Store(tmp_path / "log", clock)
+    clock.advance(100)
+    clock.jump(10 * 365 * DAY)
+    assert store.age() == 100
+    store.close()
+    for off, then in ((50, 150), (10 * DAY, 150 + DAY), (-9999, 150 + DAY)):
+        clock.jump(off)
+        store = Store(tmp_path / "log", clock)
+        assert store.age() == pytest.approx(then)
+        store.close()

@@ -1,0 +1,92 @@
+"""From `[[action]]`s to devices: the built-in kinds, and plug-ins by their entry points."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from lotor.errors import LotorError
+from lotor.schema import parse
+from lotor.sentinel.actions import GROUP, Deterrent
+from lotor.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from lotor.sentinel.config import Action
+
+_BUILT_IN = {
+    "ble": "BleRobot",
+    "board": "BoardOutput",
+    "gpio": "Gpio",
+    "http": "Http",
+    "mqtt": "MqttSwitch",
+    "sound": "Sound",
+}
+"""Kinds, which are modules of this package, and their classes."""
+
+
+def kinds() -> tuple[str, ...]:
+    """Return all kinds there are, sorted."""
+    return tuple(sorted({*_BUILT_IN, *(point.name for point in _points())}))
+
+
+def load(action: "Action", folder: Path) -> Deterrent:
+    """Return the device of an action, in a helper process of its own where it needs one.
+
+    Nothing is opened or started yet, so that a dry run needs no hardware.
+
+    Args:
+        action: as the configuration has it.
+        folder: of the configuration.
+
+    Raises:
+        LotorError: no such kind, an option that is wrong, a plug-in that cannot be loaded.
+    """
+    device = load_here(action.kind, action.name, action.options, folder)
+    if getattr(device, "ENDS_ALONE", False):
+        return device
+    from lotor.sentinel.actions.supervised import Supervised
+
+    return Supervised(action, folder, device)
+
+
+def load_here(kind: str, name: str, options: Mapping[str, Any], folder: Path) -> Deterrent:
+    """Return the device itself, in this process; else as `load`.
+
+    Raises:
+        LotorError: as `load`.
+    """
+    made = _class(kind, name)
+    return made(name, parse(made.Options, options, f"action '{name}'", "options."), folder)
+
+
+def _class(kind: str, name: str) -> type[Deterrent]:
+    if kind in _BUILT_IN:
+        module = import_module(f"{__package__}.{kind}")
+        return cast(type[Deterrent], getattr(module, _BUILT_IN[kind]))
+    found = [point for point in _points() if point.name == kind]
+    if not found:
+        raise LotorError(
+            f"action '{name}': there is no kind '{kind}'{did_you_mean(kind, kinds())}; kinds: "
+            f"{', '.join(kinds())}"
+        )
+    return _plug_in(found[0], name)
+
+
+def _points() -> "list[EntryPoint]":
+    from importlib.metadata import entry_points  # late: the helpers of built-in kinds stay small
+
+    return list(entry_points(group=GROUP))
+
+
+def _plug_in(point: "EntryPoint", name: str) -> type[Deterrent]:
+    where = f"action '{name}': the plug-in {point.name} ({point.value})"
+    try:
+        made = point.load()
+    except Exception as error:  # somebody else's code
+        raise LotorError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+    needs = ("Options", "describe", "on", "off", "close")
+    if missing := [need for need in needs if not hasattr(made, need)]:
+        raise LotorError(f"{where} has no {' and no '.join(missing)}; see docs/sentinel-actions.md")
+    return cast(type[Deterrent], made)

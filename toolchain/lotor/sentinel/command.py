@@ -1,0 +1,98 @@
+"""What `lotor sentinel` does, by its arguments."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from lotor.errors import LotorError
+
+Done = tuple[dict[str, Any], str, bool]
+"""Data for `--json`, text, and whether all is well."""
+
+
+def for_what(what: str | None, init: bool, check: bool) -> Callable[[argparse.Namespace], Done]:
+    """Return what to do."""
+    if what:
+        return {"forget": _forget, "export": _export, "test": _test}[what]
+    return _init if init else _check if check else _run
+
+
+def _run(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+
+    run.log_to_stderr(args.verbose)
+    config, folder = run.configuration(args.config, args.source, args.model)
+    if args.no_page:
+        config = replace(config, page=replace(config.page, on=False))
+    elif args.once and args.config is None:
+        config = replace(config, page=replace(config.page, port=0))
+    data, text = run.run(config, folder, once=args.once, stay=args.stay)
+    return data, text, True
+
+
+def _check(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+    from lotor.sentinel.explain import explain
+
+    found = explain(*run.configuration(args.config, args.source, args.model))
+    return asdict(found), str(found), True
+
+
+def _init(args: argparse.Namespace) -> Done:
+    from lotor.sentinel.config import FILE
+    from lotor.sentinel.init import ask_all, write_config
+
+    path = args.config or Path(FILE)
+    if path.exists():
+        raise LotorError(f"{path} is there already; move it away, or give --config another name")
+
+    def ask(question: str) -> str:
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise LotorError("--init asks three questions; answer each with a line, empty or not")
+        return line.strip()
+
+    cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
+    source, model, deed = ask_all(ask, cameras)
+    write_config(path, source, model, deed)
+    text = (
+        f"{path} is written; `lotor sentinel --check` explains it, `lotor sentinel` starts it.\n"
+        "Deterrents are dry runs until you set dry_run = false."
+    )
+    return {"path": str(path), "source": source, "model": model, "do": deed.word}, text, True
+
+
+def _forget(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+    from lotor.sentinel.forget import forget, moment
+
+    config = run.configuration(args.config, None, None)[0]
+    found = forget(config, moment(args.begin), moment(args.end, end=True), args.data)
+    return asdict(found), str(found), not found.left
+
+
+def _export(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+    from lotor.sentinel.forget import export, moment
+
+    config = run.configuration(args.config, None, None)[0]
+    found = export(config, moment(args.begin), moment(args.end, end=True), args.output)
+    return asdict(found), str(found), True
+
+
+def _test(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+
+    run.log_to_stderr(args.verbose)
+    config, folder = run.configuration(args.config, None, None)
+    act = run.try_action(config, folder, args.action)
+    return (
+        asdict(act),
+        f"{act.action}: {act.result}{f' ({act.why})' if act.why else ''}",
+        (act.result in ("done", "dry run")),
+    )

@@ -1,0 +1,207 @@
+"""`lotor sentinel --check`: what a configuration means, in sentences, and what is doubtful."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lotor.sentinel.actions import Deterrent
+from lotor.sentinel.actions.load import load
+from lotor.sentinel.config import Config, Target, When
+from lotor.sentinel.daemon import check_labels, store_folder
+from lotor.sentinel.models import Models
+from lotor.sentinel.scene import Light
+from lotor.sentinel.sources import kind_of, redact
+
+_KINDS = {
+    "v4l2": "webcam",
+    "stream": "stream",
+    "file": "file or folder",
+    "picamera": "Picamera2",
+    "board": "board",
+    "ros2": "ROS 2 topic",
+}
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A configuration in words.
+
+    Attributes:
+        lines: what it does.
+        warnings: what is allowed, and may not be meant.
+    """
+
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines, *(f"warning: {warning}" for warning in self.warnings)])
+
+
+def explain(config: Config, folder: Path) -> Explained:
+    """Explain a configuration; opens its models and checks its actions' options.
+
+    Raises:
+        LotorError: something cannot work, as at the start of the sentinel.
+    """
+    models = Models(config)
+    check_labels(config, models)
+    devices = {action.name: load(action, folder) for action in config.action}
+    lines = [f"sentinel {config.name}: {'armed' if config.armed else 'disarmed'} at first"]
+    lines += _cameras(config)
+    lines += _models(config, models)
+    for target in config.target:
+        lines += _target(config, target, models)
+    lines += _deciding(config)
+    lines += _actions(config, devices)
+    lines += _tells(config)
+    lines += _keeps(config, folder)
+    return Explained(tuple(lines), tuple(_warnings(config)))
+
+
+def _cameras(config: Config) -> list[str]:
+    lines = []
+    for camera in config.camera:
+        kind = _KINDS[kind_of(camera.source)]
+        line = f"camera {camera.name}: {kind} {redact(camera.source)}, "
+        line += f"{camera.rate:g} frames/s at most"
+        if camera.zone:
+            line += f"; zones {', '.join(zone.name for zone in camera.zone)}"
+        if camera.masks:
+            count = len(camera.masks)
+            line += f"; {count} mask{'s' * (count > 1)}"
+        lines.append(line)
+    return lines
+
+
+def _models(config: Config, models: Models) -> list[str]:
+    lines = [f"what moves is shown to {model.name}{_when(model.when)}" for model in config.model]
+    if models.veto:
+        name, threshold = models.veto
+        lines.append(
+            f"while {name} sees a person (from {100 * threshold:.0f} %), and for "
+            f"{config.veto.hold_s:g} s after, nothing is set off"
+        )
+    return lines
+
+
+def _when(when: When) -> str:
+    parts = []
+    if when.light:
+        parts.append(f"by {when.light}")
+    if when.cameras:
+        parts.append(f"on {', '.join(when.cameras)}")
+    if when.zones:
+        parts.append(f"in {', '.join(when.zones)}")
+    if when.months:
+        parts.append(f"in months {', '.join(map(str, when.months))}")
+    if when.hours:
+        parts.append(f"at {', '.join(when.hours)}")
+    return (", if " + ", ".join(parts)) if parts else ""
+
+
+def _target(config: Config, target: Target, models: Models) -> list[str]:
+    day = target.threshold
+    night = day if target.night_threshold is None else target.night_threshold
+    model = next(model for model in models.opened if target.label in model.labels)
+    chosen = [
+        models.threshold_of(model.name, target.label, light) if given is None else given
+        for given, light in ((day, Light.DAY), (night, Light.NIGHT))
+    ]
+    of = f"{100 * chosen[0]:.0f} %" + (
+        "" if chosen[0] == chosen[1] else f" by day, {100 * chosen[1]:.0f} % by night"
+    )
+    rule = config.deciding
+    where = f" in {', '.join(target.zones)}" if target.zones else ""
+    does = f"sets off {', '.join(target.actions)}" if target.actions else "is remembered and told"
+    return [
+        f"a {target.label}{where} {does}: {rule.votes} of {rule.of} frames from {of} on "
+        f"({'as configured' if day is not None else f'as training of {model.name} chose'})"
+    ]
+
+
+def _deciding(config: Config) -> list[str]:
+    rule = config.deciding
+    line = f"at most every {rule.cooldown_s:g} s, and {rule.per_night} times a night"
+    if rule.quiet_hours:
+        line += f"; never at {', '.join(rule.quiet_hours)}"
+    return [line]
+
+
+def _actions(config: Config, devices: dict[str, Deterrent]) -> list[str]:
+    return [
+        f"action {action.name}: {'would ' if action.dry_run else ''}"
+        f"{devices[action.name].describe()} for {action.for_s:g} s, never longer than "
+        f"{action.max_on_s:g} s, {action.per_hour} times an hour"
+        + (" (dry run)" if action.dry_run else "")
+        for action in config.action
+    ]
+
+
+def _tells(config: Config) -> list[str]:
+    lines = []
+    if config.page.on:
+        lines.append(f"page: http://{config.page.host}:{config.page.port}/")
+    if config.mqtt:
+        lines.append(
+            f"MQTT: {config.mqtt.host}:{config.mqtt.port}"
+            + (", found by Home Assistant" if config.mqtt.discovery else "")
+        )
+    lines += [f"webhook: {len(config.webhook)}"] * bool(config.webhook)
+    if config.notify:
+        lines.append(
+            f"messages: one a visit, every {config.notify.cooldown_s:g} s and "
+            f"{config.notify.per_hour} an hour at most"
+        )
+    return lines
+
+
+def _keeps(config: Config, folder: Path) -> list[str]:
+    store = config.store
+    return [
+        f"kept in {store_folder(config, folder)}: events for {store.events_days} days, pictures "
+        f"and clips for {store.media_days} days and {store.media_mb} MB"
+    ]
+
+
+def _warnings(config: Config) -> list[str]:
+    found = []
+    used = {name for target in config.target for name in target.actions}
+    real = [action.name for action in config.action if not action.dry_run]
+    if not config.veto.model:
+        found.append(
+            "no model looks for people (veto.model is empty): a deterrent may be set off in the "
+            "presence of one"
+        )
+    found += [
+        f"action {action.name} is set off by no target"
+        for action in config.action
+        if action.name not in used
+    ]
+    found += [
+        f"action {action.name} is a dry run: once you trust it, set dry_run = false"
+        for action in config.action
+        if action.dry_run and action.name in used
+    ]
+    zones = {name for target in config.target for name in target.zones}
+    zones |= {name for model in config.model for name in model.when.zones}
+    found += [
+        f"zone {zone.name} is named by no target and no model"
+        for camera in config.camera
+        for zone in camera.zone
+        if zone.name not in zones
+    ]
+    if config.page.on and config.page.host not in ("127.0.0.1", "::1", "localhost"):
+        found.append(
+            f"the page listens on {config.page.host} and has no login: whoever reaches it may look "
+            "and switch"
+        )
+    if config.mqtt and config.mqtt.user and not config.mqtt.tls:
+        found.append("MQTT's password goes over the network in the clear: set mqtt.tls")
+    if not config.armed and real:
+        found.append(f"it starts disarmed: {', '.join(real)} wait until the page or MQTT arms it")
+    last = config.model[-1]
+    if _when(last.when):
+        found.append(
+            f"where no condition of a model is met, nothing is asked, as {last.name} has one too"
+        )
+    return found

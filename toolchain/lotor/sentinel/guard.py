@@ -1,0 +1,511 @@
+"""The one place that switches a deterrent on, and sees to it that it goes off again.
+
+No action is on without a receipt (a decision that is on record) or a person's test, none longer
+than its `max_on_s`, none while disarmed or while a person is seen. All of this goes by a clock that
+never goes back. Every call of a device has a thread of its own, so that one that hangs holds up
+neither the others nor its own end: `off` is then called beside it, and once more when it returns.
+
+Until `off` has come back without an error an action is taken to be on: it is blocked, `off` is
+tried again and again, and the health says so. So it is at the start, too, as nobody knows how the
+last run ended.
+"""
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from lotor.errors import LotorError
+from lotor.sentinel.actions import Cause, Deterrent
+from lotor.sentinel.bus import Acted, HealthChanged, Message
+from lotor.sentinel.clock import Clock
+from lotor.sentinel.config import Action
+from lotor.sentinel.event import Act, Receipt
+from lotor.suggest import did_you_mean
+
+TEST_S = 1.0
+"""Seconds after which a test ends, counted from when the device says that it is on."""
+
+_HOUR = 3600.0
+_PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries of `off`
+_HANGS = 45.0  # seconds after which a call of `off` is taken to hang
+_CALLS = 3  # of `off` at a time, when they hang
+_LONGEST_WAIT = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Switch:
+    """An action and what is known of its device.
+
+    Attributes:
+        act: what runs; None when nothing does.
+        began: when `on` was called, monotonic.
+        due: when it must end, monotonic.
+        off: whether the device is known to be off.
+        ending: whether it is to be off now.
+        end: result and reason of what runs, as soon as it is to end.
+        on_calls: calls of `on` that have not returned.
+        returned: calls of `on` that have; `off` counts only when it was called after the last one.
+        off_calls: when those of `off` that have not returned began.
+        failures: calls of `off` that failed since one succeeded.
+        ill: whether the health says that it is not well.
+        retry: when `off` is tried again, monotonic.
+        starts: when decisions set it off within the last hour; `tests` likewise.
+        telling: held while it is told what became of it, so that this comes in order.
+    """
+
+    action: Action
+    device: Deterrent
+    off: bool
+    ending: bool
+    act: Act | None = None
+    began: float = 0.0
+    due: float = 0.0
+    end: tuple[str, str] = ("done", "")
+    on_calls: int = 0
+    returned: int = 0
+    off_calls: list[float] = field(default_factory=list)
+    failures: int = 0
+    ill: bool = False
+    retry: float = 0.0
+    starts: deque[float] = field(default_factory=deque)
+    tests: deque[float] = field(default_factory=deque)
+    telling: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is on, nor may be."""
+        return self.off and not self.act and not self.on_calls and not self.off_calls
+
+
+class Guard:
+    """Switches actions on and off.
+
+    It is disarmed at first. Everything may be called from any thread, and none of it waits for a
+    device but `settle` and `close`.
+
+    Args:
+        actions: each action of the configuration with its device (`actions.load`).
+        clock: the time.
+        report: is told of acts and health (`Bus.tell`).
+        note: puts an act on record; called before `report`, with the same `time` and `action` again
+            when it ends. Where it fails at a start, nothing is switched on.
+    """
+
+    def __init__(
+        self,
+        actions: Sequence[tuple[Action, Deterrent]],
+        clock: Clock,
+        report: Callable[[Message], None],
+        note: Callable[[Act], None],
+    ) -> None:
+        self._clock, self._report, self._note = clock, report, note
+        self._switches = {
+            action.name: _Switch(action, device, off=action.dry_run, ending=not action.dry_run)
+            for action, device in actions
+        }
+        self._lock = threading.Condition(threading.RLock())
+        self._armed = self._closed = self._broken = self._unrecorded = False
+        self._veto = ("", -1.0)
+        self._untold: list[Act] = []  # that ended where nothing could be told
+        self._wake = threading.Event()
+        self._timer = threading.Thread(target=self._watch, name="guard", daemon=True)
+        self._timer.start()
+        atexit.register(self.close)
+
+    @property
+    def armed(self) -> bool:
+        """Whether deterrents may act."""
+        return self._armed
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Names of actions that are on, or not known to be off."""
+        with self._lock:
+            return tuple(name for name, switch in self._switches.items() if not switch.off)
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything is known to be off and no device owes an answer."""
+        with self._lock:
+            return all(switch.settled for switch in self._switches.values())
+
+    def settle(self, wait_s: float) -> bool:
+        """Wait, in real time, until everything is known to be off; return whether it is.
+
+        At the start that takes as long as devices take to be switched off; an action that is set
+        off before is refused.
+        """
+        with self._lock:
+            return self._lock.wait_for(lambda: self.settled, wait_s)
+
+    def arm(self, armed: bool, by: str) -> None:
+        """Let decisions act, or no longer; what runs ends at once when disarmed."""
+        with self._lock:
+            self._armed = armed
+            if not armed:
+                self._end_all("done", f"disarmed by {by}")
+
+    def veto(self, why: str, hold_s: float) -> None:
+        """End whatever runs, and switch nothing on for a while: a person is seen, or may be.
+
+        Args:
+            why: for people, e.g. "a person is seen on garden (0.93)".
+            hold_s: seconds; a later call lets it last longer, never shorter.
+        """
+        with self._lock:
+            until = self._clock.monotonic() + hold_s
+            if until >= self._veto[1]:
+                self._veto = (why, until)
+            self._end_all("done", f"ended early: {why}")
+
+    def fire(self, receipt: Receipt, names: Sequence[str], cause: Cause) -> tuple[Act, ...]:
+        """Switch actions on because of a decision that is on record.
+
+        Args:
+            receipt: of the decision.
+            names: of actions that it names.
+            cause: what to tell the devices.
+
+        Returns:
+            For each name what became of it so far: running, dry run, refused or failed.
+
+        Raises:
+            TypeError: what is given is no receipt, or the decision does not name such an action.
+        """
+        if not isinstance(receipt, Receipt):
+            raise TypeError("nothing is switched on without a receipt")
+        decision = receipt.decision
+        if foreign := [name for name in names if name not in decision.actions]:
+            raise TypeError(f"decision {decision.id} does not name {', '.join(foreign)}")
+        return tuple(self._start(name, decision.id, cause) for name in names)
+
+    def test(self, name: str, by: str) -> Act:
+        """Try an action for a moment, also when disarmed, but not while a person is seen.
+
+        Raises:
+            LotorError: there is none of that name.
+        """
+        if name not in self._switches:
+            raise LotorError(
+                f"there is no action '{name}'{did_you_mean(name, self._switches)}; actions: "
+                f"{', '.join(self._switches) or 'none'}"
+            )
+        log.info("%s tries the action %s", by, name)
+        return self._start(name, None, Cause("test", "", self._clock.now()))
+
+    def close(self, wait_s: float = 5.0) -> None:
+        """Switch everything off and give the devices back.
+
+        What cannot be switched off within `wait_s` (of real time) is logged; a device that a
+        helper process holds is tried further by that process.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._armed = False
+            self._end_all("done", "the sentinel ends")
+        atexit.unregister(self.close)
+        until = time.monotonic() + wait_s
+        with self._lock:
+            while not self.settled and time.monotonic() < until:
+                for switch in self._switches.values():
+                    if not switch.off and not switch.off_calls:
+                        self._begin_off(switch)
+                self._lock.wait(0.1)
+        self._wake.set()
+        self._timer.join(max(0.1, until - time.monotonic()))
+        self._tell_late()
+        for name in self.running:
+            log.error("the action %s could not be switched off: look after it", name)
+        for switch in self._switches.values():
+            try:
+                switch.device.close()
+            except Exception:
+                log.exception("the action %s could not be closed", switch.action.name)
+
+    # Starting.
+
+    def _start(self, name: str, decision: str | None, cause: Cause) -> Act:
+        self._tell_late()
+        switch = self._switches.get(name)
+        act = Act(decision, name, self._clock.now(), None, "running")
+        if switch is None:
+            return self._tell(replace(act, end=act.time, result="failed", why="no such action"))
+        action, test = switch.action, decision is None
+        with switch.telling:
+            with self._lock:
+                now = self._clock.monotonic()
+                if against := self._against(switch, now, test):
+                    act = replace(act, end=act.time, result="refused", why=against)
+                else:
+                    (switch.tests if test else switch.starts).append(now)
+                    seconds = min(action.for_s, action.max_on_s, TEST_S if test else action.for_s)
+                    if action.dry_run:
+                        what = f"would {switch.device.describe()} for {seconds:g} s"
+                        act = replace(act, end=act.time, result="dry run", why=what)
+                    else:
+                        switch.act, switch.began = act, now
+                        switch.due = now + action.max_on_s
+                        switch.off = switch.ending = False
+                        switch.end, switch.on_calls = ("done", ""), 1
+            if act.result != "running":
+                return self._tell(act)
+            if self._tell(act).result == "failed":
+                with self._lock:
+                    switch.on_calls -= 1
+                    self._end(switch, "failed", "it could not be put on record")
+                return replace(act, end=act.time, result="failed", why=switch.end[1])
+        self._wake.set()
+        if not self._thread(self._on, switch, cause, seconds):
+            with self._lock:
+                switch.on_calls -= 1
+                self._end(switch, "failed", "no thread could be started")
+            self._tell_late()
+        return act
+
+    def _against(self, switch: _Switch, now: float, test: bool) -> str:
+        """Return why an action may not start; empty when it may."""
+        action = switch.action
+        times, kind = (switch.tests, "tests") if test else (switch.starts, "times")
+        while times and now - times[0] >= _HOUR:
+            times.popleft()
+        if self._closed:
+            return "the sentinel ends"
+        if self._broken or not self._timer.is_alive():
+            return "the guard's timer has failed; restart the sentinel"
+        if not self._armed and not test:
+            return "disarmed"
+        if now < self._veto[1]:
+            return self._veto[0]
+        if switch.act and not switch.ending:
+            return "it is on already"
+        if not switch.settled:
+            return "it is not known to be off yet"
+        if len(times) >= action.per_hour:
+            return f"{len(times)} {kind} within the last hour; {action.per_hour} are allowed"
+        return ""
+
+    def _on(self, switch: _Switch, cause: Cause, seconds: float) -> None:
+        """Call `on`, in a thread of its own."""
+        error: BaseException | None = None
+        with self._lock:
+            wanted = not switch.ending
+        try:
+            if wanted:
+                switch.device.on(cause, seconds)
+        except BaseException as caught:  # a plug-in may raise anything
+            error = caught
+        with self._lock:
+            switch.on_calls -= 1
+            switch.returned += 1
+            if switch.ending:
+                # It was to end meanwhile. Whether `off` came before or after: once more.
+                self._begin_off(switch)
+            elif error is None:
+                switch.due = min(switch.due, self._clock.monotonic() + seconds)
+                self._wake.set()
+            else:
+                self._end(switch, "failed", _line(error))
+            self._lock.notify_all()
+        if error is not None:
+            self._health(switch, f"cannot be switched on: {_line(error)}")
+
+    # Ending. All of these are called with the lock held.
+
+    def _end_all(self, result: str, why: str) -> None:
+        for switch in self._switches.values():
+            self._end(switch, result, why)
+
+    def _end(self, switch: _Switch, result: str, why: str) -> None:
+        if switch.act is None or switch.ending:
+            return
+        switch.ending, switch.end = True, (result, why)
+        self._begin_off(switch)
+
+    def _begin_off(self, switch: _Switch) -> None:
+        now = self._clock.monotonic()
+        switch.off = False
+        switch.off_calls.append(now)
+        if self._thread(self._off, switch, now, switch.returned):
+            return
+        # At the interpreter's end, or out of memory: then here, lest it stays on.
+        switch.off_calls.remove(now)
+        try:
+            switch.device.off()
+        except BaseException:
+            log.exception("the action %s cannot be switched off", switch.action.name)
+            switch.failures, switch.retry = switch.failures + 1, now + _PAUSES[0]
+        else:
+            if switch.act:
+                end = switch.act.time + (now - switch.began)
+                result, why = switch.end
+                self._untold.append(replace(switch.act, end=end, result=result, why=why))
+            switch.act, switch.off, switch.ending = None, not switch.on_calls, False
+        self._wake.set()
+
+    def _off(self, switch: _Switch, began: float, returned: int) -> None:
+        """Call `off`, in a thread of its own."""
+        error: BaseException | None = None
+        try:
+            switch.device.off()
+        except BaseException as caught:  # a plug-in may raise anything
+            error = caught
+        with switch.telling:
+            told: Act | None = None
+            health: str | None = None
+            with self._lock:
+                now = self._clock.monotonic()
+                switch.off_calls.remove(began)
+                act, (result, why) = switch.act, switch.end
+                if error is not None:
+                    health = f"cannot be switched off: {_line(error)}; it is tried again"
+                    if act and not switch.failures:
+                        told = replace(act, result="failed", why=health)
+                    switch.retry = now + _PAUSES[min(switch.failures, len(_PAUSES) - 1)]
+                    switch.failures += 1
+                    switch.off, switch.ending = False, True
+                elif not switch.off:
+                    if switch.failures:
+                        result, why = "failed", f"it went off only at try {switch.failures + 1}"
+                    if act:
+                        end = act.time + (now - switch.began)
+                        told = replace(act, end=end, result=result, why=why)
+                    switch.act, switch.failures = None, 0
+                    # While `on` has not returned it may yet go on: `_on` calls again.
+                    if not switch.on_calls and switch.returned == returned:
+                        switch.off, switch.ending = True, False
+                        if switch.ill and result == "done":
+                            health = ""
+                self._lock.notify_all()
+            self._wake.set()
+            if told is not None:
+                self._tell(told)
+            if health is not None:
+                self._health(switch, health)
+
+    # The timer.
+
+    def _due(self, switch: _Switch, now: float) -> bool:
+        """Whether `off` is to be called now; with the lock held."""
+        if switch.act and not switch.ending:
+            return now >= switch.due
+        if not switch.ending or switch.off:
+            return False
+        if not switch.off_calls:
+            # While `on` hangs and `off` succeeded, nothing can be done but wait for it.
+            return now >= switch.retry and not (switch.on_calls and not switch.failures)
+        return len(switch.off_calls) < _CALLS and now - switch.off_calls[-1] >= _HANGS
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                wait = self._turn()
+                self._tell_late()
+                if wait is None:
+                    return
+                self._clock.wait(self._wake, wait)
+            except Exception:
+                # Nobody would switch off in time any more: nothing is switched on any more.
+                log.exception("the guard's timer failed")
+                self._broken = True
+                with self._lock:
+                    self._end_all("failed", "the guard's timer failed")
+                self._tell_health(HealthChanged("guard", False, "its timer failed", True))
+                time.sleep(0.1)
+
+    def _turn(self) -> float | None:
+        """End what is due; return for how long nothing is, or None at the end."""
+        with self._lock:
+            self._wake.clear()
+            if self._closed:
+                return None
+            now = self._clock.monotonic()
+            for switch in self._switches.values():
+                if not self._due(switch, now):
+                    continue
+                if switch.off_calls:
+                    text = "does not answer when it is switched off; it is tried again"
+                    self._thread(self._health, switch, text)
+                if switch.act and not switch.ending:
+                    late = switch.on_calls > 0
+                    why = f"did not say that it is on within {now - switch.began:g} s"
+                    self._end(switch, *(("failed", f"it {why}") if late else ("done", "")))
+                    if late:
+                        self._thread(self._health, switch, why)
+                else:
+                    self._begin_off(switch)
+            return min(
+                (self._next(switch, now) for switch in self._switches.values()), default=60.0
+            )
+
+    def _next(self, switch: _Switch, now: float) -> float:
+        at = now + _LONGEST_WAIT
+        if switch.act and not switch.ending:
+            at = switch.due
+        elif switch.off_calls:
+            at = switch.off_calls[-1] + _HANGS
+        elif switch.ending and switch.failures:
+            at = switch.retry
+        return min(max(0.0, at - now), _LONGEST_WAIT)
+
+    # Telling.
+
+    def _tell(self, act: Act) -> Act:
+        """Put an act on record and tell it; return it, as failed where that did not succeed."""
+        try:
+            self._note(act)
+            if self._unrecorded:
+                self._unrecorded = False
+                self._tell_health(HealthChanged("record of acts", True))
+        except Exception as error:
+            log.exception("an act of %s could not be put on record", act.action)
+            self._unrecorded = True
+            self._tell_health(
+                HealthChanged("record of acts", False, f"cannot be written: {_line(error)}", True)
+            )
+            act = replace(act, result="failed", why=f"it could not be put on record: {error}")
+        try:
+            self._report(Acted(act))
+        except Exception:
+            log.exception("an act of %s was not told", act.action)
+        return act
+
+    def _tell_late(self) -> None:
+        with self._lock:
+            acts, self._untold = self._untold, []
+        for act in acts:
+            self._tell(act)
+
+    def _health(self, switch: _Switch, text: str) -> None:
+        part, switch.ill = f"action {switch.action.name}", bool(text)
+        if text:
+            log.error("the %s %s", part, text)
+        self._tell_health(HealthChanged(part, not text, text))
+
+    def _tell_health(self, health: HealthChanged) -> None:
+        try:
+            self._report(health)
+        except Exception:
+            log.exception("the health of %s was not told", health.part)
+
+    def _thread(self, call: Callable[..., None], *given: object) -> bool:
+        """Call in a thread of its own; False when there is none to be had."""
+        try:
+            threading.Thread(target=call, args=given, name="guard-call", daemon=True).start()
+        except RuntimeError:
+            log.exception("no thread could be started")
+            return False
+        return True
+
+
+def _line(error: BaseException) -> str:
+    """Return an error as one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (LotorError, OSError)) and text else repr(error)

@@ -1,0 +1,358 @@
+"""Whether to act about what is on a frame: rule by rule, each with its reason.
+
+All rules are asked on every frame, also once one stands against it, so that a record says all that
+did. Only if every one of them lets it pass are deterrents set off. What the rules remember of a
+track is its votes (`voting.py`); what they remember of the whole garden is when somebody was last
+seen, on any camera, and when deterrents acted.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from lotor.sentinel.config import Config, Target
+from lotor.sentinel.event import UNKNOWN, Check, Decision, new_id
+from lotor.sentinel.hours import within
+from lotor.sentinel.scene import Detection, Light, Scene, Track
+from lotor.sentinel.voting import Rule, Voting
+from lotor.veto import PERSON_SCORE
+
+ThresholdOf = Callable[[str, str, Light], float]
+"""From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
+
+VOTES = "votes"
+"""The rule that makes an event: enough frames of a track voted for a label."""
+
+_NIGHT_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Now:
+    """What the rules must know beyond a frame.
+
+    Attributes:
+        armed: whether deterrents may act.
+        blocked: parts that are not well and therefore forbid it, each a line.
+        acts: Unix times of the last deterrents, dry runs included, of a day at least.
+    """
+
+    armed: bool = True
+    blocked: Sequence[str] = ()
+    acts: Sequence[float] = ()
+
+
+@dataclass
+class _Followed:
+    voting: Voting
+    event: str | None = None
+    last: Decision | None = None
+
+
+class Rules:
+    """Decides about all cameras of a sentinel; in one thread.
+
+    Args:
+        config: of it.
+        threshold_of: from which score on a frame votes.
+    """
+
+    def __init__(self, config: Config, threshold_of: ThresholdOf) -> None:
+        self._config = config
+        self._threshold_of = threshold_of
+        self._targets = {target.label: target for target in config.target}
+        self._followed: dict[tuple[str, int], _Followed] = {}
+        self._rules: dict[tuple[str, Light], Rule] = {}
+        self._shown: dict[str, deque[tuple[float, bool]]] = {}  # of each camera's last frames
+        self._sure = (-math.inf, "")  # monotonic time and camera of the last one for sure
+        self._acted = -math.inf  # monotonic
+        self._acts: list[float] = []  # monotonic, of a day
+
+    def decide(self, scene: Scene, now: Now) -> list[Decision]:
+        """Return a decision for every track that is seen on a frame.
+
+        A decision with the id of an earlier one is that one gone on: the same in all but its
+        `until`, `last` and `frames`. A new one that acts must be on record before anything acts.
+
+        Args:
+            scene: of a frame; those of a camera come in order.
+            now: what else matters.
+        """
+        self._see_people(scene)
+        made = []
+        for track in scene.tracks:
+            if track.detection is not None:
+                made.append(self._decide(scene, track, track.detection, now))
+        for track in scene.ended:
+            self._followed.pop((scene.frame.camera, track.number), None)
+        return made
+
+    def unmade(self, decision: Decision) -> None:
+        """Forget a decision that could not be put on record; the next frame makes a new one."""
+        if followed := self._followed.get((decision.camera, decision.track)):
+            followed.last = None
+
+    def acted(self, monotonic: float) -> None:
+        """Remember that a deterrent was set off: cool-down and nightly cap go by it."""
+        self._acted = monotonic
+        self._acts = [t for t in self._acts if monotonic - t < _NIGHT_S] + [monotonic]
+
+    def forget_camera(self, camera: str) -> None:
+        """Forget the tracks of a camera that was lost."""
+        self._followed = {key: value for key, value in self._followed.items() if key[0] != camera}
+
+    def person_for(self, monotonic: float) -> str | None:
+        """Return why nothing may act on account of a person, or None if there is no reason."""
+        return self._person(monotonic)[0]
+
+    def person_left(self, monotonic: float) -> float:
+        """Return for how many seconds more that holds at most, 0 for not at all."""
+        return self._person(monotonic)[1]
+
+    def _person(self, monotonic: float) -> tuple[str | None, float]:
+        """By one frame that shows a person nothing acts as long as that frame is remembered.
+
+        By enough of them for an alarm, or one that shows a person more likely than not, it is taken
+        for sure, and nothing acts until `hold_s` after the last one.
+        """
+        hold, memory = self._config.veto.hold_s, self._config.deciding.memory_s
+        sure, camera = self._sure
+        if monotonic - sure < max(hold, 1e-9):
+            past = monotonic - sure
+            if past <= 0:
+                return f"a person is in view of {camera}", hold
+            return (
+                f"a person was in view of {camera} {past:.0f} s ago; nothing acts for {hold:g} s",
+                hold - past,
+            )
+        for camera, frames in self._shown.items():
+            shown = [time for time, there in frames if there and monotonic - time <= memory]
+            if shown:
+                left = memory - max(0.0, monotonic - max(shown))
+                return (
+                    f"{len(shown)} of the last {self._config.deciding.of} frames of {camera} may "
+                    "show a person",
+                    left,
+                )
+        return None, 0.0
+
+    def _see_people(self, scene: Scene) -> None:
+        if scene.veto is None or scene.person is None:
+            return
+        time, camera, given = scene.frame.monotonic, scene.frame.camera, self._config.deciding
+        frames = self._shown.setdefault(camera, deque(maxlen=given.of))
+        # Not `>=`: where asking failed (NaN), somebody is taken to be there.
+        frames.append((time, not scene.person < scene.veto[1]))
+        shown = [at for at, there in frames if there and time - at <= given.memory_s]
+        likely = not scene.person < max(PERSON_SCORE, scene.veto[1])
+        if likely or (frames[-1][1] and len(shown) >= given.votes):
+            self._sure = time, camera
+
+    def _decide(self, scene: Scene, track: Track, detection: Detection, now: Now) -> Decision:
+        frame = scene.frame
+        rule = self._rule(detection.model, scene.light)
+        key = (frame.camera, track.number)
+        followed = self._followed.setdefault(key, _Followed(Voting(rule)))
+        followed.voting.rule = rule
+        scores = {label: detection.scores.get(label, math.nan) for label in self._targets}
+        if detection.unknown:  # votes for nothing else
+            scores = dict.fromkeys(scores, math.nan)
+        scores[UNKNOWN] = float(detection.unknown)
+        votes = followed.voting.decide(frame.monotonic, scores)
+        label = votes.enough or max(votes.votes, key=lambda name: votes.votes[name], default=None)
+        if label is not None and followed.event is None:
+            followed.event = new_id(frame.time)
+        checks = self._checks(scene, track, detection, label, votes.votes, now)
+        target = self._targets.get(label or "")
+        actions = target.actions if target and all(check.passed for check in checks) else ()
+        last = followed.last
+        if last and not actions and last.label == label and _same(last.checks, checks):
+            followed.last = replace(
+                last, until=frame.time, last=frame.number, frames=last.frames + 1
+            )
+            return followed.last
+        followed.last = Decision(
+            id=new_id(frame.time),
+            event=followed.event,
+            camera=frame.camera,
+            track=track.number,
+            time=frame.time,
+            until=frame.time,
+            first=frame.number,
+            last=frame.number,
+            frames=1,
+            label=label,
+            model=detection.model,
+            scores=detection.scores,
+            box=track.box,
+            light=scene.light,
+            checks=checks,
+            actions=actions,
+        )
+        return followed.last
+
+    def _rule(self, model: str, light: Light) -> Rule:
+        if (model, light) not in self._rules:
+            given = self._config.deciding
+            thresholds = {
+                label: self._threshold(target, model, light)
+                for label, target in self._targets.items()
+            }
+            self._rules[model, light] = Rule(
+                thresholds | {UNKNOWN: 1.0},
+                votes=given.votes,
+                of=given.of,
+                memory_s=given.memory_s,
+                cooldown_s=0,  # of the whole garden, not of a track: see `_cooldown`
+            )
+        return self._rules[model, light]
+
+    def _threshold(self, target: Target, model: str, light: Light) -> float:
+        given = target.threshold
+        if light is Light.NIGHT and target.night_threshold is not None:
+            given = target.night_threshold
+        return self._threshold_of(model, target.label, light) if given is None else given
+
+    def _checks(
+        self,
+        scene: Scene,
+        track: Track,
+        detection: Detection,
+        label: str | None,
+        votes: Mapping[str, int],
+        now: Now,
+    ) -> tuple[Check, ...]:
+        target = self._targets.get(label or "") or next(iter(self._targets.values()))
+        time, monotonic = scene.frame.time, scene.frame.monotonic
+        return (
+            _errors(scene, now),
+            _known(detection),
+            self._score(scene, detection, target),
+            self._votes(UNKNOWN if label == UNKNOWN else target.label, votes),
+            _zone(track, target),
+            self._people(scene),
+            _armed(now),
+            self._quiet(time),
+            self._cooldown(time, monotonic, now),
+            self._cap(time, monotonic, now),
+            _has_actions(target),
+        )
+
+    def _score(self, scene: Scene, detection: Detection, target: Target) -> Check:
+        least = self._threshold(target, detection.model, scene.light)
+        score = detection.scores.get(target.label, math.nan)
+        return Check(
+            "score",
+            score >= least,
+            f"{detection.model} says {target.label} {_percent(score)} by {scene.light}; "
+            f"{_percent(least)} is needed",
+        )
+
+    def _votes(self, label: str, votes: Mapping[str, int]) -> Check:
+        given, count = self._config.deciding, votes.get(label, 0)
+        return Check(
+            VOTES,
+            count >= given.votes,
+            f"{count} of the last {given.of} frames say {label}; {given.votes} are needed",
+        )
+
+    def _people(self, scene: Scene) -> Check:
+        if scene.veto is None:
+            return Check("person", True, "no model looks for people")
+        if scene.person is None:
+            return Check(
+                "person", False, f"{scene.veto[0]} was not asked whether a person is there"
+            )
+        if why := self.person_for(scene.frame.monotonic):
+            return Check("person", False, why)
+        return Check(
+            "person",
+            True,
+            f"{scene.veto[0]} sees nobody: {_percent(scene.person)}, below "
+            f"{_percent(scene.veto[1])}",
+        )
+
+    def _quiet(self, time: float) -> Check:
+        spans = self._config.deciding.quiet_hours
+        at = datetime.fromtimestamp(time)
+        for span in spans:
+            if within(span, at):
+                return Check("quiet hours", False, f"{at:%H:%M} is in the quiet hours {span}")
+        why = f"{at:%H:%M} is outside {', '.join(spans)}" if spans else "there are none"
+        return Check("quiet hours", True, why)
+
+    def _cooldown(self, time: float, monotonic: float, now: Now) -> Check:
+        """By the clock that never jumps; what acted before the program began, by the other one."""
+        least = self._config.deciding.cooldown_s
+        past = monotonic - self._acted
+        if not math.isfinite(past) and now.acts:
+            past = abs(time - max(now.acts))  # set back, the last one lies ahead
+        if past < least:
+            return Check("cool-down", False, f"acted {past:.0f} s ago; the next after {least:g} s")
+        why = f"acted {past:.0f} s ago" if math.isfinite(past) else "has not acted lately"
+        return Check("cool-down", True, why)
+
+    def _cap(self, time: float, monotonic: float, now: Now) -> Check:
+        """Count the night's, and those of 12 hours that a clock set forward or back hides."""
+        most = self._config.deciding.per_night
+        night = night_of(time)
+        tonight = sum(night_of(each) == night for each in now.acts)
+        lately = sum(monotonic - each < _NIGHT_S / 2 for each in self._acts)
+        count = max(tonight, lately)
+        return Check(
+            "night cap", count < most, f"acted {count} times this night; {most} are allowed"
+        )
+
+
+def night_of(time: float) -> str:
+    """Return the date on which the night of a Unix time began: nights change at noon, local."""
+    return f"{datetime.fromtimestamp(time) - timedelta(hours=12):%Y-%m-%d}"
+
+
+def _errors(scene: Scene, now: Now) -> Check:
+    wrong = [*scene.errors, *now.blocked]
+    return Check("health", not wrong, "; ".join(wrong) or "all is well")
+
+
+def _known(detection: Detection) -> Check:
+    if detection.unlike is None:
+        return Check("known", True, f"{detection.model} cannot tell what is unlike all it knows")
+    like = "unlike" if detection.unknown else "like"
+    return Check(
+        "known",
+        not detection.unknown,
+        f"{like} what {detection.model} knows: {detection.unlike:.2f}",
+    )
+
+
+def _zone(track: Track, target: Target) -> Check:
+    if not target.zones:
+        return Check("zone", True, f"{target.label} counts everywhere")
+    here = ", ".join(track.zones) or "no zone"
+    inside = not set(track.zones).isdisjoint(target.zones)
+    return Check(
+        "zone", inside, f"it is in {here}; {target.label} counts in {', '.join(target.zones)}"
+    )
+
+
+def _armed(now: Now) -> Check:
+    return Check("armed", now.armed, "armed" if now.armed else "disarmed")
+
+
+def _has_actions(target: Target) -> Check:
+    named = ", ".join(target.actions)
+    return Check(
+        "actions",
+        bool(named),
+        f"{target.label} sets off {named}" if named else f"{target.label} is only watched",
+    )
+
+
+def _same(before: Sequence[Check], after: Sequence[Check]) -> bool:
+    """Return whether the same rules pass; their numbers may differ."""
+    return [check.passed for check in before] == [check.passed for check in after]
+
+
+def _percent(share: float) -> str:
+    return "nothing" if math.isnan(share) else f"{100 * share:.0f} %"

@@ -1,0 +1,244 @@
+"""`lotor sentinel`: run it in a terminal or as a service, and say at the end what it saw."""
+
+import logging
+import signal
+import sys
+import threading
+from collections import Counter
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lotor.errors import LotorError
+from lotor.sentinel.actions.load import load
+from lotor.sentinel.bus import Acted, Decided, EventChanged, Message
+from lotor.sentinel.clock import SystemClock
+from lotor.sentinel.config import (
+    FILE,
+    Action,
+    Camera,
+    Config,
+    Model,
+    Store,
+    Target,
+    check,
+    read_config,
+)
+from lotor.sentinel.daemon import Sentinel, store_folder
+from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.frugal import return_freed_memory
+from lotor.sentinel.guard import Guard
+from lotor.zoo import find_model
+
+TRIED = "out/sentinel"
+"""Where things are kept that are only tried, with `--source` and no configuration."""
+USERS = Path("~/.config/lotor") / FILE
+"""Where the configuration is, if not in the folder one is in."""
+
+log = logging.getLogger(__name__)
+
+
+def find_config(given: Path | None) -> Path:
+    """Return the configuration's file.
+
+    Raises:
+        LotorError: there is none.
+    """
+    for path in [given] if given else [Path(FILE), USERS.expanduser()]:
+        if path.is_file():
+            return path
+    if given:
+        raise LotorError(f"there is no {given}; `lotor sentinel --init --config {given}` writes it")
+    raise LotorError(
+        f"there is no {FILE} here, nor {USERS}; `lotor sentinel --init` writes one, and `lotor "
+        "sentinel --source 0` tries a webcam without"
+    )
+
+
+def try_config(source: str, model: str | None) -> Config:
+    """Return a configuration for a source alone: deterrents are dry runs."""
+    file = find_model(model or "raccoon")
+    target = file.recipe.get("target")
+    if target is None:
+        raise LotorError(f"{file.name} names no target in its recipe; give one that does")
+    return check(
+        Config(
+            camera=(Camera("camera", source),),
+            model=(Model(model or "raccoon"),),
+            target=(Target(str(target), actions=("bark",)),),
+            action=(Action("bark", "sound", dry_run=True),),
+            store=Store(folder=TRIED),
+        ),
+        "--source",
+    )
+
+
+def with_source(config: Config, source: str | None, model: str | None) -> Config:
+    """Return a configuration with another source for its first camera, or another model."""
+    if source is not None:
+        config = replace(config, camera=(replace(config.camera[0], source=source),))
+    if model is not None:
+        config = replace(config, model=(Model(model),))
+    return config
+
+
+@dataclass
+class Seen:
+    """What was told on the bus since the beginning."""
+
+    events: dict[str, Event] = field(default_factory=dict)
+    acts: dict[tuple[str | None, str, float], Act] = field(default_factory=dict)
+    acted: list[Decision] = field(default_factory=list)
+    against: Counter[str] = field(default_factory=Counter)
+    decisions: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, message: Message) -> None:
+        """Take a message in; write what a person wants to read to the log."""
+        with self.lock:
+            if isinstance(message, EventChanged):
+                event = message.event
+                before = self.events.get(event.id)
+                self.events[event.id] = event
+                if message.began:
+                    log.info("%s on %s (%.0f %%)", event.label, event.camera, 100 * event.score)
+                elif event.end is not None and (before is None or before.end is None):
+                    seconds = event.end - event.begin
+                    log.info("%s on %s is gone after %.0f s", event.label, event.camera, seconds)
+            elif isinstance(message, Decided):
+                self.decisions += 1
+                if message.decision.acts:
+                    self.acted.append(message.decision)
+                self.against.update(c.rule for c in message.decision.checks if not c.passed)
+            elif isinstance(message, Acted):
+                act = message.act
+                self.acts[act.decision, act.action, act.time] = act
+                log.info("%s: %s%s", act.action, act.result, f" ({act.why})" if act.why else "")
+
+
+def run(
+    config: Config, folder: Path, *, once: bool = False, stay: bool = False
+) -> tuple[dict[str, Any], str]:
+    """Watch until the sources end (`once`) or somebody ends it; return what was seen.
+
+    Args:
+        config: what to do.
+        folder: of the configuration.
+        once: see `Sentinel`.
+        stay: with `once`, leave the page up until somebody ends it.
+
+    Returns:
+        data for `--json`, and text.
+
+    Raises:
+        LotorError: something is not as it should be at the start, or a source with `once`.
+    """
+    return_freed_memory()
+    seen, ended = Seen(), threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+        sentinel.end()
+
+    with Sentinel(config, folder, once=once) as sentinel:
+        sentinel.bus.subscribe(seen.take)
+        before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            sentinel.start_parts()
+            if sentinel.url:
+                log.info("page: %s", sentinel.url)
+            sentinel.start_cameras()
+            while not ended.is_set() and not sentinel.wait(0.5):
+                pass
+            sentinel.finish()
+            if stay and sentinel.url and not ended.is_set():
+                log.info("all is seen; the page stays at %s until Ctrl-C", sentinel.url)
+                ended.wait()
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+    counters = sentinel.counters()
+    data = {
+        "events": [asdict(event) for event in seen.events.values()],
+        "acts": [asdict(act) for act in seen.acts.values()],
+        "counters": counters,
+        "against": dict(seen.against.most_common()),
+        "store": str(sentinel.store.folder),
+    }
+    return data, as_text(seen, counters, sentinel.store.folder)
+
+
+def try_action(config: Config, folder: Path, name: str) -> Act:
+    """Try an action for a moment, without cameras, and return what became of it.
+
+    Raises:
+        LotorError: there is none of that name, or it cannot be tried.
+    """
+    acts: list[Act] = []
+    clock = SystemClock()
+    devices = [(action, load(action, folder)) for action in config.action]
+    guard = Guard(devices, clock, lambda message: None, acts.append)
+    try:
+        guard.settle(10)  # nothing counts as off before it was switched off once
+        guard.test(name, "the command line")
+        waited = threading.Event()
+        for _ in range(200):
+            if acts and acts[-1].end is not None:
+                break
+            waited.wait(0.05)
+    finally:
+        guard.close()
+    return acts[-1]
+
+
+def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:
+    """Return what was seen, for people."""
+    visits = sorted(seen.events.values(), key=lambda event: event.begin)
+    count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else "nobody came"
+    lines = [f"{counters['frames']} frames: {count}"]
+    for event in visits:
+        lasted = (event.end or event.begin) - event.begin
+        lines.append(
+            f"  {datetime.fromtimestamp(event.begin):%H:%M:%S}  {event.label} "
+            f"{100 * event.score:.0f} % on {event.camera}, by {event.light}, {lasted:.0f} s"
+        )
+        for decision in (d for d in seen.acted if d.event == event.id):
+            acts = [a for a in seen.acts.values() if a.decision == decision.id]
+            done = ", ".join(f"{a.action} {a.result}" for a in acts) or "nothing"
+            lines.append(f"    set off: {done}")
+            lines += [f"      {check.rule}: {check.why}" for check in decision.checks]
+    lines.append(f"{seen.decisions} decisions on record, {len(seen.acted)} to act")
+    if seen.against:
+        rules = ", ".join(f"{rule} {n}" for rule, n in seen.against.most_common())
+        lines.append(f"  what stood against it, and how often: {rules}")
+    lines.append(f"kept in {folder}")
+    return "\n".join(lines)
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Write what happens to stderr, with the time unless a service manager adds it."""
+    formatter = "%(message)s" if not sys.stderr.isatty() else "%(asctime)s %(message)s"
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format=formatter,
+        datefmt="%H:%M:%S",
+    )
+    for noisy in ("aiohttp.access", "apprise", "bleak", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def configuration(given: Path | None, source: str | None, model: str | None) -> tuple[Config, Path]:
+    """Return the configuration that the command line asks for, and its folder.
+
+    The store's folder is a whole path in it.
+    """
+    if source is not None and given is None:
+        config, folder = try_config(source, model), Path()
+    else:
+        path = find_config(given)
+        config, folder = with_source(read_config(path), source, model), path.parent
+    store = replace(config.store, folder=str(store_folder(config, folder).absolute()))
+    return replace(config, store=store), folder
