@@ -214,8 +214,13 @@ def watch(folder: Path, plan: Plan, begin: float, end: float, port: int, quiet_s
             promise(at=frame_time)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard := resource.RLIM_INFINITY, hard))
         sentinel.finish()
+        promise(over=True)
         sentinel.media.idle(20)
-        time.sleep(3 if port else 0)  # the broker gets the last events
+        until = time.monotonic() + (30 if port else 0)
+        while sentinel.store.events_after(sentinel.store.cursor("mqtt"), 1):
+            if time.monotonic() > until:  # who listens will miss them
+                break
+            time.sleep(0.1)
     promise(done=True)
 
 
@@ -298,12 +303,13 @@ class Promised:
         self.events: set[str] = set()
         self.rss: list[int] = []
         self.counters: dict[str, int] = {}
-        self.done = False
+        self.over = self.done = False
 
     def take(self, line: str) -> None:
         """Take a line."""
         what = json.loads(line)
         self.at = what.get("at", self.at)
+        self.over |= what.get("over", False)
         self.done |= what.get("done", False)
         if "decision" in what:
             self.decisions.add(what["decision"])
@@ -336,8 +342,8 @@ def run(
     threads = []
     if broker is not None:
         threads = [
-            threading.Thread(target=_listen, args=(broker.port, heard, ended), daemon=True),
-            threading.Thread(target=_upset, args=(broker, rng, ended), daemon=True),
+            threading.Thread(target=_listen, args=(broker.port, heard, said, ended), daemon=True),
+            threading.Thread(target=_upset, args=(broker, rng, said, ended), daemon=True),
         ]
         for thread in threads:
             thread.start()
@@ -367,20 +373,20 @@ def run(
             found.restarts += 1
     ended.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     found.rss, found.counters = said.rss, said.counters
     _judge(folder, plan, said, heard if broker else None, found)
     return found
 
 
-def _upset(broker: Any, rng: random.Random, ended: threading.Event) -> None:
-    while not ended.wait(rng.uniform(2, 6)):
+def _upset(broker: Any, rng: random.Random, said: Promised, ended: threading.Event) -> None:
+    while not ended.wait(rng.uniform(2, 6)) and not said.over:
         broker.stop()
         ended.wait(rng.uniform(0.1, 2))
         broker.start()
 
 
-def _listen(port: int, heard: set[str], ended: threading.Event) -> None:
+def _listen(port: int, heard: set[str], said: Promised, ended: threading.Event) -> None:
     """Gather the ids of events as any subscriber would that is not always connected."""
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
@@ -392,7 +398,9 @@ def _listen(port: int, heard: set[str], ended: threading.Event) -> None:
     client.connect_async("127.0.0.1", port)
     client.loop_start()
     ended.wait()
-    time.sleep(3)
+    until = time.monotonic() + 30
+    while not said.events <= heard and time.monotonic() < until:
+        time.sleep(0.1)
     client.loop_stop()
 
 

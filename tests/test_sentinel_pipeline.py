@@ -81,11 +81,24 @@ class Yard:
         return self.show(self.garden.frame(*blobs), step)
 
 
-def test_where_nothing_moves_nobody_is_asked() -> None:
+def test_where_nothing_moves_the_veto_looks_now_and_then_and_no_other_model() -> None:
     yard = Yard()
-    scene = yard.look()
+    yard.models.asked.clear()
+    for _ in range(50):  # ten seconds
+        scene = yard.look()
     assert scene == Scene(scene.frame, Light.DAY, veto=("person", 0.5))
-    assert yard.models.asked == yard.models.model.boxes == []
+    assert yard.models.model.boxes == [] and yard.models.asked == [None, None]
+
+
+@pytest.mark.parametrize(("whole", "part", "seen"), [(0.45, 0.1, False), (0.6, 0.1, True),
+                                                     (0.45, 0.2, True)])  # fmt: skip
+def test_a_view_that_looks_like_a_person_forbids_nothing_by_itself(
+    whole: float, part: float, seen: bool
+) -> None:
+    yard = Yard(Made(veto=("person", 0.13), says=lambda box: 0.4))
+    yard.models.says = lambda box: whole if box is None else part
+    scene = yard.look((100, 150, 20))
+    assert scene.person is not None and (scene.person >= 0.13) is seen
 
 
 def test_what_moves_is_followed_and_said() -> None:

@@ -238,7 +238,8 @@ def test_many_threads(store: Store) -> None:
             for n in range(20):
                 one = visit(NOON + n, NOON + n, camera=f"c{number}")
                 store.save_event(one)
-                assert store.decisions(one.id) == [recorded(store, decision(NOON + n, one.id))]
+                made = recorded(store, decision(NOON + n, one.id))
+                assert store.decisions(one.id) == [made]
                 assert store.events(5)[0].id
         except BaseException as error:
             failed.append(error)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lotor.errors import LotorError
 from lotor.schema import parse, read_table
-from lotor.sentinel.sources import kind_of
+from lotor.sentinel.sources import kind_of, redact
 from lotor.suggest import did_you_mean
 
 FILE = "sentinel.toml"
