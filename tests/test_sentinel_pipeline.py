@@ -226,6 +226,19 @@ def test_another_size_ends_all_tracks() -> None:
     assert (scene.tracks, [track.number for track in scene.ended]) == ((), [1])
 
 
+def test_tracks_end_once_where_giving_up_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = Yard()
+    assert yard.look((150, 150, 20)).tracks
+
+    def fail(_: float) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(yard.pipeline._tracker, "give_up", fail)
+    scene = yard.show(np.zeros((120, 160, 3), np.uint8))
+    assert [track.number for track in scene.ended] == [1]
+    assert scene.errors == ("camera yard, tracks: broken",)
+
+
 def test_an_animal_that_rests_is_looked_at_again_for_a_while() -> None:
     yard = Yard(Made(Said("cat")))
     for x in range(60, 160, 20):
