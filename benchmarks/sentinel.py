@@ -117,6 +117,23 @@ def in_process(video: Path, rate: float, limit: int = FRAMES, **environ: str) ->
     return found
 
 
+def whole(video: Path) -> tuple[float, float]:
+    """Let `lotor sentinel` watch a video to its end; return seconds of the processor, and MB."""
+    file = video.with_suffix(".toml")
+    file.write_text(
+        f'[[camera]]\nname = "bench"\nsource = "{video}"\nrate = 30\n'
+        f'[store]\nfolder = "{video.parent / video.stem}"\n[page]\nport = 0\n'
+    )
+    command = [sys.executable, "-m", "lotor", "sentinel", "--config", str(file), "--once"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        if status != 0:
+            said.seek(0)
+            sys.exit(said.read().decode())
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+
+
 def lines(repeats: int) -> Iterator[str]:
     """Measure all and yield what is to be printed."""
     with tempfile.TemporaryDirectory() as folder:
@@ -144,6 +161,9 @@ def lines(repeats: int) -> Iterator[str]:
             sign, target = TARGETS[name]
             met = value >= target if sign == ">=" else value < target
             yield f"{name:<46} {value:8.2f}   {sign} {target:g}: {'met' if met else 'NOT met'}"
+        seconds, peak = whole(busy)
+        yield f"{'lotor sentinel, with its start: frames a second':<46} {FRAMES / seconds:8.2f}"
+        yield f"{'lotor sentinel: largest memory, MB':<46} {peak:8.2f}"
         used = min(run["started_s"] for run in starts)
         yield f"{'the start, in seconds of the processor':<46} {used:8.2f}"
         yield f"{'the start where the C is built first (gcc), s':<46} {cold['first_s']:8.2f}"

@@ -160,6 +160,18 @@ def test_failures_are_said_and_never_raised() -> None:
     assert "camera yard, veto: ValueError" in scene.errors
 
 
+@pytest.mark.parametrize("part", [True, False])
+def test_nobody_knows_of_people_where_one_look_failed(part: bool) -> None:
+    def half(box: Box | None) -> float:
+        if (box is not None) == part:
+            raise ValueError
+        return 0.2
+
+    scene = Yard(Made(says=half)).look((150, 150, 20))
+    assert scene.person is not None
+    assert math.isnan(scene.person)
+
+
 def test_a_failing_part_asks_for_people_and_does_not_stop_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -212,6 +224,19 @@ def test_another_size_ends_all_tracks() -> None:
     assert yard.look((150, 150, 20)).tracks
     scene = yard.show(np.zeros((120, 160, 3), np.uint8))
     assert (scene.tracks, [track.number for track in scene.ended]) == ((), [1])
+
+
+def test_tracks_end_once_where_giving_up_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    yard = Yard()
+    assert yard.look((150, 150, 20)).tracks
+
+    def fail(_: float) -> None:
+        raise ValueError("broken")
+
+    monkeypatch.setattr(yard.pipeline._tracker, "give_up", fail)
+    scene = yard.show(np.zeros((120, 160, 3), np.uint8))
+    assert [track.number for track in scene.ended] == [1]
+    assert scene.errors == ("camera yard, tracks: broken",)
 
 
 def test_an_animal_that_rests_is_looked_at_again_for_a_while() -> None:

@@ -50,6 +50,12 @@ def test_speed_carries_over_a_gap() -> None:
     assert step(tracker, later, box_at(20 + 100 * later), box_at(60)) == [1, 2]
 
 
+def test_the_better_fit_goes_first_whatever_the_order() -> None:
+    tracker = Tracker()
+    step(tracker, 0.0, box_at(100))
+    assert step(tracker, 0.1, box_at(125), box_at(102)) == [2, 1]
+
+
 def test_far_away_is_another() -> None:
     tracker = Tracker()
     step(tracker, 0.0, box_at(20))

@@ -56,7 +56,7 @@ lotor_conv_2d_wide_gather(const struct lotor_conv_2d_wide_params *p, const int8_
     }
     const int32_t inputs = p->kernel_h * p->kernel_w * p->in_c;
     if (inputs < 2 * p->pairs) {
-        window[inputs] = 0;
+        window[inputs] = 0; /* its weight is 0, too: it must only be something */
     }
 }
 

@@ -96,7 +96,8 @@ class Pipeline:
         detections = self._try(
             "tracks", lambda: self._follow(frame, image, light, motion.regions), nothing
         )
-        ended += self._try("tracks", lambda: self._tracker.give_up(frame.monotonic), ended)
+        none: tuple[Track, ...] = ()
+        ended += self._try("tracks", lambda: self._tracker.give_up(frame.monotonic), none)
         person = None
         if motion.regions or motion.settling or self._tracker.living or self._errors:
             person = self._person(image, detections, frame.monotonic)
