@@ -140,3 +140,33 @@ def test_in_a_program(where: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr.decode()
     oracle = Oracle(content)
     assert done.stdout == b"".join(np.asarray(oracle.run(one)).tobytes() for one in inputs)
+
+
+_ALONE = """
+#include "net.c"
+#include <stdlib.h>
+int main(void) {
+    int8_t *input = calloc(NET_INPUT_BYTES, 1), *output = calloc(NET_OUTPUT_BYTES, 1);
+    layer_0(input, output);
+    free(input);
+    free(output);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("kernel", ["conv2d", "depthwise_conv2d"])
+def test_reads_nothing_beyond_the_input(kernel: str, tmp_path: Path) -> None:
+    """Channels are read by sixteen, also where fewer are left; buffers end where tensors do."""
+    m = ModelBuilder(seed=3)
+    x = m.input((1, 5, 7, 14))
+    m.output(m.conv2d(x, 14, (3, 3)) if kernel == "conv2d" else m.depthwise_conv2d(x, 1))
+    compiled = compile_model(m.build(), "native", "net")
+    (tmp_path / "net.c").write_text(compiled.source)
+    (tmp_path / "net.h").write_text(compiled.header)
+    (tmp_path / "main.c").write_text(_ALONE)
+    checked = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    command = ["cc", "-std=c11", "-O1", "-march=native", *checked, "main.c", "-o", "net"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    done = subprocess.run([str(tmp_path / "net")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
