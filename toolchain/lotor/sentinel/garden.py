@@ -18,6 +18,7 @@ from lotor.preprocess import Image
 from lotor.resources import resource
 
 WIDTH, HEIGHT = 640, 480
+_DRAWN = 8  # visitors of whom a picture in their size is kept
 
 
 class Who(StrEnum):
@@ -116,6 +117,8 @@ class Garden:
 
     def _looks(self, walk: Walk) -> Cutout:
         if id(walk) not in self._drawn:
+            if len(self._drawn) >= _DRAWN:
+                self._drawn.clear()
             whole = walk.cutout or Cutout(_golden(walk.who.value), _rounded())
             self._drawn[id(walk)] = _sized(whole, round(walk.size * HEIGHT), self.night)
         return self._drawn[id(walk)]
