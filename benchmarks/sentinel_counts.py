@@ -40,6 +40,7 @@ SHARED = Path(__file__).parents[1].parent / "shared/data"
 START = 1_790_000_000.0
 RATE = 2.0  # frames a second of the nights
 PAUSE_S, WALK_S, EMPTY_S = 90.0, 16.0, 15.0  # a pause is longer than the veto holds
+ENTER_S = 3.0
 OTHERS = {"cat": 3, "dog": 3, "bird": 1, "other_animal": 2, "deer": 1, "insect": 1, "person": 2}
 
 
@@ -53,7 +54,8 @@ class Counts:
         chased: of them met by a deterrent (a dry run).
         false_events: called raccoon without one.
         false_acts: deterrents without a raccoon.
-        acts_at_people: deterrents while a person was in view.
+        acts_at_people: deterrents while a person was in view, for 3 s or more.
+        acts_as_they_enter: deterrents in the first 3 s, when only a part of a person is in view.
         others: visitors that were no raccoons.
         vetoed: raccoons with all rules passed but that of people.
         frames: looked at.
@@ -65,6 +67,7 @@ class Counts:
     false_events: int = 0
     false_acts: int = 0
     acts_at_people: int = 0
+    acts_as_they_enter: int = 0
     others: int = 0
     vetoed: int = 0
     frames: int = 0
@@ -134,7 +137,11 @@ def count(
         if decision.acts:
             chased.add(at)
             found.false_acts += at is None
-            found.acts_at_people += over(people, decision.time, decision.time) is not None
+            who = over(people, decision.time, decision.time)
+            if who is not None:
+                early = decision.time - START < people[who][0] + ENTER_S
+                found.acts_as_they_enter += early
+                found.acts_at_people += not early
         elif against == ["person"] and over(people, decision.time, decision.time) is None:
             vetoed.add(at)
     found.seen, found.chased = len(seen - {None}), len(chased - {None})
@@ -242,10 +249,12 @@ def main() -> None:
         result[title] = {name: asdict(each) for name, each in found}
         if not args.json:
             print(f"{title}\n{'':28}{'raccoons':>9}{'seen':>6}{'chased':>8}{'vetoed':>8}{'others':>8}"
-                  f"{'false events':>14}{'false acts':>12}{'at people':>11}")  # fmt: skip
+                  f"{'false events':>14}{'false acts':>12}"
+                  f"{'at people':>11}{'as they enter':>15}")  # fmt: skip
             for name, c in found:
                 print(f"{name:28}{c.visits:9}{c.seen:6}{c.chased:8}{c.vetoed:8}{c.others:8}"
-                      f"{c.false_events:14}{c.false_acts:12}{c.acts_at_people:11}")  # fmt: skip
+                      f"{c.false_events:14}{c.false_acts:12}"
+                      f"{c.acts_at_people:11}{c.acts_as_they_enter:15}")  # fmt: skip
             print()
     if args.json:
         print(json.dumps(result))
