@@ -39,6 +39,7 @@ from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
 from lotor.sentinel.scene import Frame, Scene
+from lotor.sentinel.sources import BoardEvent
 from lotor.sentinel.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,16 @@ LOST_S = 30.0
 _DAY_S = 24 * 3600.0
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
 _UNSAVED = 1000  # events that wait to be put on record
-_COUNTED = ("frames", "decisions", "events", "acts", "refused", "drop-outs", "errors")
+_COUNTED = (
+    "frames",
+    "decisions",
+    "events",
+    "acts",
+    "refused",
+    "drop-outs",
+    "errors",
+    "board alarms",
+)
 
 
 class Part(Protocol):
@@ -302,6 +312,12 @@ class Sentinel:
         self.bus.tell(SceneSeen(scene))
         return scene
 
+    def _board_said(self, event: BoardEvent) -> None:
+        """Take in what a board that watches by itself decided; the frames are looked at anyway."""
+        log.info("the board of %s: %s %d, %s", event.camera, event.kind, event.number, event.text)
+        if event.kind == "alarm":
+            self._count("board alarms")
+
     def tidy(self) -> None:
         """End visits whose camera was lost, and try again to put on record what waits."""
         with self._lock, self._on_record():
@@ -473,6 +489,8 @@ class Sentinel:
                     self.see(frame)
                 elif capture.ended:
                     return
+                for event in capture.events():
+                    self._board_said(event)
                 self.tidy()
         except BaseException as error:
             if not isinstance(error, LotorError):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from lotor.detect import Box
 from lotor.sentinel.scene import Light
 
+VOTES = "votes"
+"""The rule that makes an event: enough frames of a track voted for a label."""
 UNKNOWN = "unknown"
 """The label of what is unlike everything that a model was trained on."""
 
@@ -75,6 +77,11 @@ class Decision:
     def acts(self) -> bool:
         """Whether it sets anything off."""
         return bool(self.actions)
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it makes its event one to tell of: it acts, or the votes are enough."""
+        return self.acts or any(check.rule == VOTES and check.passed for check in self.checks)
 
     @property
     def why(self) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from lotor.sentinel.bus import EventChanged
 from lotor.sentinel.event import Decision, Event
-from lotor.sentinel.rules import VOTES
 from lotor.sentinel.scene import Light, Scene, Track
 
 _RISEN = 0.05
@@ -104,7 +103,7 @@ class Events:
                 visit.scores[decision.label], visit.best = found, frame.number
         visit.zones += [zone for zone in track.zones if zone not in visit.zones]
         visit.actions += [name for name in decision.actions if name not in visit.actions]
-        visit.confirmed |= any(c.rule == VOTES and c.passed for c in decision.checks)
+        visit.confirmed |= decision.confirms
         return visit
 
     def _told(self, visit: _Visit) -> list[EventChanged]:

@@ -286,7 +286,6 @@ class Media:
                 log.exception("%s", what)
             if text != self._ill:
                 self._ill = text
-                log.warning("%s", text)
                 self._bus.tell(HealthChanged(PART, False, text))
 
     def _well(self) -> None:

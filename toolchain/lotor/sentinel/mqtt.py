@@ -349,8 +349,6 @@ class Mqtt:
         if state == self._health:
             return
         self._health = state
-        if not well:
-            log.warning("%s", text)
         self._bus.tell(state)
 
     def _converse(self) -> None:

@@ -249,8 +249,6 @@ class Notifier:
         if state == self._health:
             return
         self._health = state
-        if not well:
-            log.warning("%s", text)
         self._bus.tell(state)
 
 

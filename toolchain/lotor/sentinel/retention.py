@@ -132,6 +132,4 @@ class Retention:
     def _tell(self, text: str) -> None:
         if text != self._ill:
             self._ill = text
-            if text:
-                log.warning("%s", text)
             self._bus.tell(HealthChanged(PART, not text, text))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lotor.sentinel.config import Config, Target
-from lotor.sentinel.event import UNKNOWN, Check, Decision, new_id
+from lotor.sentinel.event import UNKNOWN, VOTES, Check, Decision, new_id
 from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light, Scene, Track
 from lotor.sentinel.voting import Rule, Voting
@@ -21,9 +21,6 @@ from lotor.veto import PERSON_SCORE
 
 ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
-
-VOTES = "votes"
-"""The rule that makes an event: enough frames of a track voted for a label."""
 
 _NIGHT_S = 24 * 3600
 

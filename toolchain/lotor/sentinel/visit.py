@@ -1,7 +1,7 @@
 """Which events others are told of, and what: MQTT, webhooks and messages share it.
 
-A visit is confirmed by the first decision on which the votes are enough (`VOTES` passed), or that
-acts: from then on it is worth telling of.
+A visit is confirmed by the first decision on which the votes are enough, or that acts
+(`Decision.confirms`): from then on it is worth telling of.
 """
 
 import math
@@ -13,20 +13,12 @@ from typing import Any
 from lotor.sentinel.bus import Decided, EventChanged, Message
 from lotor.sentinel.event import Act, Decision, Event
 
-VOTES = "votes"
-"""Name of the rule (`Check.rule`) that asks for k of n frames."""
-
 _MOST = 256
-
-
-def confirms(decision: Decision) -> bool:
-    """Return whether a decision makes its event a visit to tell of."""
-    return decision.acts or any(check.rule == VOTES and check.passed for check in decision.checks)
 
 
 def telling(decisions: Iterable[Decision]) -> Decision | None:
     """Return the decision that says most: the first that acts, else confirms, else any."""
-    ranked = sorted(decisions, key=lambda decision: (not decision.acts, not confirms(decision)))
+    ranked = sorted(decisions, key=lambda decision: (not decision.acts, not decision.confirms))
     return ranked[0] if ranked else None
 
 
@@ -71,7 +63,7 @@ class Visits:
             if event.end is not None:
                 del self.open[event.id]
             return visit
-        if isinstance(message, Decided) and message.decision.event and confirms(message.decision):
+        if isinstance(message, Decided) and message.decision.event and message.decision.confirms:
             id = message.decision.event
             if id in self.open:
                 self.open[id].confirmed = True
@@ -119,7 +111,7 @@ def report(
         "light": str(event.light),
         "zones": list(event.zones),
         "frames": event.frames,
-        "confirmed": decision is not None and confirms(decision),
+        "confirmed": decision is not None and decision.confirms,
         "actions": list(event.actions),
         "acts": [
             {

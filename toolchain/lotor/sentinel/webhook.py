@@ -135,8 +135,6 @@ class Webhook:
         if state == self._health:
             return
         self._health = state
-        if not well:
-            log.warning("%s", text)
         self._bus.tell(state)
 
     def _send_next(self) -> bool:
