@@ -700,7 +700,7 @@ def test_memory_stays_flat(garden: Garden) -> None:
     garden.wait(lambda: Listener(garden).status == 200)
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert after - before < 500_000
+    assert after - before < 1_500_000  # of 10,000 pictures of 230,000
 
 
 def test_closing_with_somebody_looking(tmp_path: Path) -> None:
