@@ -95,10 +95,6 @@ class Rules:
         self._acted = monotonic
         self._acts = [t for t in self._acts if monotonic - t < _NIGHT_S] + [monotonic]
 
-    def forget_camera(self, camera: str) -> None:
-        """Forget the tracks of a camera that was lost."""
-        self._followed = {key: value for key, value in self._followed.items() if key[0] != camera}
-
     def person_for(self, monotonic: float) -> str | None:
         """Return why nothing may act on account of a person, or None if there is no reason."""
         return self._person(monotonic)[0]
