@@ -327,6 +327,36 @@ def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:
         assert event.end is not None and event.end - EVENING <= 22
 
 
+def test_what_comes_after_a_visit_was_ended_leaves_it_as_it_was(night: Night) -> None:
+    with night.watched() as sentinel:
+        night.live(sentinel, 22)
+        night.clock.advance(31)
+        sentinel.tidy()
+        (first,) = sentinel.store.events(9)
+        night.live(sentinel, 4)  # the camera is back, and so is the raccoon
+        *_, again = sentinel.store.events(9)
+        assert (again.id, again.begin, again.end) == (first.id, first.begin, first.end)
+        assert again.frames == first.frames and again.actions == first.actions == ("siren",)
+        assert len(sentinel.store.events(9)) == 2
+        sentinel.finish()
+        ended = [(event.id, event.begin, event.frames) for event in sentinel.store.events(9)]
+        night.live(sentinel, 1)  # frames that were under way
+        assert ended == [(e.id, e.begin, e.frames) for e in sentinel.store.events(9)]
+
+
+def test_a_film_may_be_looked_at_more_slowly_than_it_was_taken(night: Night) -> None:
+    with night.watched() as sentinel:
+        for number in range(60):
+            night.clock.advance(4.0)
+            at = number * 0.5
+            image = night.garden.picture(at)
+            sentinel.see(Frame("garden", number, EVENING + at, at, image))
+            sentinel.tidy()
+        sentinel.finish()
+        (event,) = sentinel.store.events(9)
+        assert event.end is not None and event.end - event.begin > 8
+
+
 def test_a_target_no_model_knows(night: Night, tmp_path: Path) -> None:
     config = replace(night.config, target=(Target("racoon"),))
     with pytest.raises(LotorError, match="no model of the configuration knows the target 'racoon'"):

@@ -107,6 +107,7 @@ class Sentinel:
         self._failed: BaseException | None = None
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
+        self._looked: dict[str, float] = {}  # when each camera that is not lost gave its last frame
         self._threads: list[threading.Thread] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
@@ -278,6 +279,8 @@ class Sentinel:
     def finish(self) -> None:
         """End all visits that last: there will be no more frames."""
         with self._lock, self._on_record():
+            for camera in self.cameras:  # a frame that is under way begins a visit of its own
+                self._rules.forget_camera(camera)
             self._told(self._events.end_all())
 
     def close(self) -> None:
@@ -302,6 +305,8 @@ class Sentinel:
         scene = self._pipelines[frame.camera].look(frame)
         self._count("frames")
         with self._lock:
+            # By our own clock: a film's times fall behind where looking is slower than the film.
+            self._looked[frame.camera] = self.clock.monotonic()
             try:
                 with self._on_record():
                     self._decide(scene)
@@ -321,7 +326,12 @@ class Sentinel:
     def tidy(self) -> None:
         """End visits whose camera was lost, and try again to put on record what waits."""
         with self._lock, self._on_record():
-            self._told(self._events.expire(self.clock.monotonic(), LOST_S))
+            now, changed = self.clock.monotonic(), list[EventChanged]()
+            for camera in [name for name, at in self._looked.items() if now - at >= LOST_S]:
+                del self._looked[camera]
+                self._rules.forget_camera(camera)  # what is there afterwards is another visit
+                changed += self._events.lose(camera)
+            self._told(changed)
 
     def _decide(self, scene: Scene) -> None:
         frame = scene.frame
