@@ -37,7 +37,7 @@ from lotor.sentinel.config import (
     check,
 )
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.event import Decision
+from lotor.sentinel.event import Act, Decision
 from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import StoreError
@@ -315,6 +315,41 @@ def test_cool_down_is_kept_over_a_restart(night: Night) -> None:
         assert any("cool-down" in _against(decision) for decision in night.decisions)
         night.live(sentinel, 60)
         wait_for(lambda: len(night.siren.calls) == 4)
+
+
+def test_an_act_that_a_crash_broke_off_counts_after_the_restart(night: Night) -> None:
+    with night.watched() as sentinel:
+        store = sentinel.store
+        for result, name, before in (
+            ("running", "a", 9.0), ("running", "a", 5.0), ("refused", "b", 2.0),
+        ):  # fmt: skip
+            store.note(Act(name, "siren", EVENING - before, None, result))
+        store.note(Act(None, "siren", EVENING - 1, None, "running"))  # somebody tried it
+    with night.watched() as sentinel:
+        assert sentinel._acts == [EVENING - 9]
+
+
+def test_a_store_that_cannot_write_is_not_well_until_it_can(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.garden.walks = []
+
+    def state(sentinel: Sentinel) -> HealthChanged:
+        return next(state for state in sentinel.health() if state.part == "store")
+
+    with night.watched() as sentinel:
+        with monkeypatch.context() as full:
+
+            def fail(*arguments: Any) -> None:
+                raise StoreError("the disk is full")
+
+            for change in ("set_setting", "keep_age"):
+                full.setattr(sentinel.store, change, fail)
+            sentinel.arm(False, "the test")
+            night.live(sentinel, 5)  # nobody comes, so there is nothing to write
+            assert not state(sentinel).well and state(sentinel).blocks
+        night.live(sentinel, 1)
+        assert state(sentinel).well
 
 
 def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:

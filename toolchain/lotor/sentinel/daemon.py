@@ -127,15 +127,7 @@ class Sentinel:
                 self.bus.tell(HealthChanged("store", False, notice))
             self._rules = Rules(config, self.models.threshold_of)
             self._events = Events()
-            self._acts = (
-                []
-                if once
-                else [
-                    act.time
-                    for act in self.store.acts(self.clock.now() - _DAY_S)
-                    if act.decision and act.result not in ("refused", "failed")
-                ]
-            )
+            self._acts = [] if once else self._acts_on_record()
             self._pipelines = {
                 camera.name: Pipeline(camera, config, self.models) for camera in config.camera
             }
@@ -355,13 +347,13 @@ class Sentinel:
             self._remember_act(frame.time)
             cause = Cause(decision.label or "", decision.camera, decision.time)
             self.guard.fire(receipt, decision.actions, cause)
-        self._store_well()
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
         for event in {change.event.id for change in changed if change.event.end is None}:
             if self._events.best(event, frame.number):
                 self.media.picture(event, frame)
+        self._store_well()
 
     def _record(self, made: Sequence[Decision]) -> list[Receipt]:
         """Put decisions on record; return the receipts of those that act."""
@@ -386,6 +378,15 @@ class Sentinel:
             if state.blocks and not state.well
         ]
         return Now(self.guard.armed, blocked, self._acts)
+
+    def _acts_on_record(self) -> list[float]:
+        """Return when deterrents were set off lately, each decision once."""
+        times: dict[str, float] = {}
+        for act in self.store.acts(self.clock.now() - _DAY_S):
+            # One that failed may have been on: so a crash, which ends it as failed, hides none.
+            if act.decision and act.result != "refused":
+                times.setdefault(act.decision, act.time)
+        return list(times.values())
 
     def _remember_act(self, time: float) -> None:
         self._acts = [each for each in self._acts if abs(time - each) < _DAY_S]
@@ -457,6 +458,7 @@ class Sentinel:
     def _store_well(self) -> None:
         state = self._health.get("store")
         if state and state.blocks:
+            self.store.keep_age()  # where there was nothing to write, that says nothing of the disk
             self.bus.tell(HealthChanged("store", True))
 
     def _failure(self, error: Exception) -> None:
