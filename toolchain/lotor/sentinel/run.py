@@ -76,9 +76,15 @@ def try_config(source: str, model: str | None) -> Config:
 
 
 def with_source(config: Config, source: str | None, model: str | None) -> Config:
-    """Return a configuration with another source for its first camera, or another model."""
+    """Return a configuration with another source for its first camera alone, or another model.
+
+    Raises:
+        LotorError: the source makes no sense.
+    """
     if source is not None:
         config = replace(config, camera=(replace(config.camera[0], source=source),))
+        # The camera alone: what else there is may name cameras and zones that are left out now.
+        check(Config(camera=config.camera), "--source")
     if model is not None:
         config = replace(config, model=(Model(model),))
     return config
