@@ -15,7 +15,9 @@ import cv2
 import pytest
 
 from lotor.errors import LotorError
-from lotor.sentinel.config import Camera, Config, Store, Target, Zone
+from lotor.sentinel import run
+from lotor.sentinel.config import Camera, Config, Page, Store, Target, Zone
+from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.explain import explain
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
@@ -149,6 +151,34 @@ def test_a_camera_on_which_a_target_counts_nowhere_is_doubtful(tmp_path: Path) -
     assert explain(config, tmp_path).warnings == (
         "a raccoon sets nothing off on camera gate: none of its zones (pond) is there",
     )
+
+
+def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted: list[bool] = []
+
+    class Interrupted(Sentinel):
+        def wait(self, seconds: float | None = None) -> bool:
+            interrupted.append(True)
+            signal.raise_signal(signal.SIGTERM)
+            interrupted.clear()
+            return super().wait(seconds)
+
+        def end(self) -> None:
+            assert not interrupted  # its lock may be held by what the signal came upon
+            super().end()
+
+    monkeypatch.setattr(run, "Sentinel", Interrupted)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    config = Config(
+        camera=(Camera("garden", str(pictures)),),
+        store=Store(folder="kept"),
+        page=Page(on=False),
+    )
+    data, text = run.run(config, tmp_path)
+    assert data["counters"]["frames"] == 0 and "nobody came" in text
 
 
 def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:

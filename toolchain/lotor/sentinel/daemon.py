@@ -265,7 +265,7 @@ class Sentinel:
         return not any(thread.is_alive() for thread in self._threads)
 
     def end(self) -> None:
-        """Ask all cameras to end; for signal handlers."""
+        """Ask all cameras to end; not for signal handlers, as it takes a lock."""
         self._stop.set()
 
     def finish(self) -> None:

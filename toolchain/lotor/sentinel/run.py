@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -145,11 +146,10 @@ def run(
         LotorError: something is not as it should be at the start, or a source with `once`.
     """
     return_freed_memory()
-    seen, ended = Seen(), threading.Event()
+    seen, ended = Seen(), list[int]()
 
     def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-        sentinel.end()
+        ended.append(number)  # nothing that takes a lock: what was interrupted may hold it
 
     with Sentinel(config, folder, once=once) as sentinel:
         sentinel.bus.subscribe(seen.take)
@@ -159,12 +159,15 @@ def run(
             if sentinel.url:
                 log.info("page: %s", sentinel.url)
             sentinel.start_cameras()
-            while not ended.is_set() and not sentinel.wait(0.5):
+            while not ended and not sentinel.wait(0.5):
                 pass
+            if ended:
+                sentinel.end()
             sentinel.finish()
-            if stay and sentinel.url and not ended.is_set():
+            if stay and sentinel.url and not ended:
                 log.info("all is seen; the page stays at %s until Ctrl-C", sentinel.url)
-                ended.wait()
+                while not ended:
+                    time.sleep(0.3)
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
