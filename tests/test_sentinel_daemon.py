@@ -352,6 +352,13 @@ def test_a_store_that_cannot_write_is_not_well_until_it_can(
         assert state(sentinel).well
 
 
+def test_a_film_sets_nothing_off(night: Night) -> None:
+    with Sentinel(night.config, night.folder, night.clock, once=True) as sentinel:
+        assert sentinel.test("siren", "the test").result == "dry run"
+        assert all(action.dry_run for action in sentinel.config.action)
+    assert night.siren.calls == []
+
+
 def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:
     with night.watched() as sentinel:
         night.live(sentinel, 22)

@@ -80,7 +80,8 @@ class Sentinel:
         config: what to do.
         folder: of the configuration; its paths are relative to it.
         clock: the time.
-        once: sources are read from beginning to end, no frame is dropped, and then it ends.
+        once: sources are read from beginning to end, no frame is dropped, and then it ends; all
+            actions are dry runs.
 
     Raises:
         LotorError: a model, an action or the store's folder is not as it should be.
@@ -94,6 +95,10 @@ class Sentinel:
         *,
         once: bool = False,
     ) -> None:
+        if once:
+            # A film shows neither who is in the garden now nor how long ago anything acted.
+            dry = tuple(replace(action, dry_run=True) for action in config.action)
+            config = replace(config, action=dry)
         self.config, self.folder, self.once = config, folder, once
         self.clock: Clock = clock or SystemClock()
         self.bus = Bus()
