@@ -349,7 +349,7 @@ def test_a_store_that_cannot_write_is_not_well_until_it_can(
             night.live(sentinel, 5)  # nobody comes, so there is nothing to write
             assert not state(sentinel).well and state(sentinel).blocks
         night.live(sentinel, 1)
-        assert state(sentinel).well
+        assert state(sentinel).well and sentinel.store.setting(daemon.ARMED) == "no"
 
 
 def test_a_film_sets_nothing_off(night: Night) -> None:

@@ -109,6 +109,7 @@ class Sentinel:
         self._health: dict[str, HealthChanged] = {}
         self._latest: dict[str, Scene] = {}
         self._trouble = -_DAY_S
+        self._armed_unsaved = False  # somebody armed or disarmed it, and it is not on record yet
         self._failed: BaseException | None = None
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
@@ -167,12 +168,17 @@ class Sentinel:
         if not armed:
             self.guard.arm(False, by)  # at once, whatever the store says
         try:
-            self.store.set_setting(ARMED, "yes" if armed else "no")
+            self._remember_armed(armed)
         except StoreError as error:
             self._store_failed(error)
         self.guard.arm(armed, by)
         log.info("%s by %s", "armed" if armed else "disarmed", by)
         self.bus.tell(ArmedChanged(armed, by))
+
+    def _remember_armed(self, armed: bool) -> None:
+        self._armed_unsaved = True
+        self.store.set_setting(ARMED, "yes" if armed else "no")
+        self._armed_unsaved = False
 
     def test(self, action: str, by: str) -> Act:
         """Try an action for a moment, also when disarmed; dry runs stay dry.
@@ -464,6 +470,8 @@ class Sentinel:
         state = self._health.get("store")
         if state and state.blocks:
             self.store.keep_age()  # where there was nothing to write, that says nothing of the disk
+            if self._armed_unsaved:
+                self._remember_armed(self.guard.armed)
             self.bus.tell(HealthChanged("store", True))
 
     def _failure(self, error: Exception) -> None:
