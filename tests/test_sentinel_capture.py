@@ -241,6 +241,16 @@ def test_file_that_cannot_be_read_once_raises_and_does_not_try_again(
     assert [state.well for state in health] == [False]
 
 
+def test_what_fails_once_names_no_password(
+    make: Make, source: Scripted, health: list[HealthChanged]
+) -> None:
+    source.given.put(RuntimeError("no luck with rtsp://me:secret@camera/1"))
+    capture = make(once=True)
+    with pytest.raises(LotorError, match="no luck") as caught:
+        capture.next()
+    assert "secret" not in str(caught.value) and "secret" not in health[-1].text
+
+
 def test_file_read_once_may_be_left_unread(make: Make, tmp_path: Path) -> None:
     capture = make(a_video(tmp_path / "a.mp4", 12, 10), once=True)
     taken(capture)

@@ -14,7 +14,13 @@ from typing import Any
 import cv2
 import pytest
 
+from lotor.errors import LotorError
+from lotor.sentinel import run
+from lotor.sentinel.config import Camera, Config, Page, Store, Target, Zone
+from lotor.sentinel.daemon import Sentinel
+from lotor.sentinel.explain import explain
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
+from lotor.sentinel.run import with_source
 
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
@@ -125,6 +131,54 @@ def test_a_mistake_is_one_line(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("lotor: ") or "lotor: " in last
     assert message in last and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("source", "message"), [("", "empty source"), ("rtps://x/1", "rtsp")])
+def test_another_source_is_checked_like_the_files_own(source: str, message: str) -> None:
+    config = Config(camera=(Camera("garden", "0"), Camera("gate", "1")))
+    with pytest.raises(LotorError, match=message):
+        with_source(config, source, None)
+    assert with_source(config, "2", None).camera == (Camera("garden", "2"),)
+
+
+def test_a_camera_on_which_a_target_counts_nowhere_is_doubtful(tmp_path: Path) -> None:
+    pond = Zone("pond", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
+    config = Config(
+        camera=(Camera("garden", "0", zone=(pond,)), Camera("gate", "1")),
+        target=(Target("raccoon", zones=("pond",)),),
+        store=Store(folder="kept"),
+    )
+    assert explain(config, tmp_path).warnings == (
+        "a raccoon sets nothing off on camera gate: none of its zones (pond) is there",
+    )
+
+
+def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted: list[bool] = []
+
+    class Interrupted(Sentinel):
+        def wait(self, seconds: float | None = None) -> bool:
+            interrupted.append(True)
+            signal.raise_signal(signal.SIGTERM)
+            interrupted.clear()
+            return super().wait(seconds)
+
+        def end(self) -> None:
+            assert not interrupted  # its lock may be held by what the signal came upon
+            super().end()
+
+    monkeypatch.setattr(run, "Sentinel", Interrupted)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    config = Config(
+        camera=(Camera("garden", str(pictures)),),
+        store=Store(folder="kept"),
+        page=Page(on=False),
+    )
+    data, text = run.run(config, tmp_path)
+    assert data["counters"]["frames"] == 0 and "nobody came" in text
 
 
 def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:

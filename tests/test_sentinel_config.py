@@ -72,6 +72,12 @@ def test_a_good_one(tmp_path: Path) -> None:
         ('kind = "sound"', 'kind = "x"\n[[target]]\nlabel = "raccoon"', "two targets are called"),
         ('kind = "sound"', 'kind = "x"\n[[model]]\nname = "m"\nwhen.months = [13]', "1 to 12"),
         ('kind = "sound"', 'kind = "x"\n[[model]]\nname = "m"\nwhen.cameras = ["x"]', "garden"),
+        (
+            'kind = "sound"',
+            'kind = "x"\n[[camera]]\nname = "gate"\nsource = "1"\n'
+            '[[model]]\nname = "m"\nwhen.cameras = ["gate"]\nwhen.zones = ["pond"]',
+            "'model m.when.zones' names the zone 'pond'; zones: there is none",
+        ),
         ('kind = "sound"', 'kind = "x', "cannot be read"),
     ],
 )

@@ -37,7 +37,7 @@ from lotor.sentinel.config import (
     check,
 )
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.event import Decision
+from lotor.sentinel.event import Act, Decision
 from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import StoreError
@@ -317,6 +317,48 @@ def test_cool_down_is_kept_over_a_restart(night: Night) -> None:
         wait_for(lambda: len(night.siren.calls) == 4)
 
 
+def test_an_act_that_a_crash_broke_off_counts_after_the_restart(night: Night) -> None:
+    with night.watched() as sentinel:
+        store = sentinel.store
+        for result, name, before in (
+            ("running", "a", 9.0), ("running", "a", 5.0), ("refused", "b", 2.0),
+        ):  # fmt: skip
+            store.note(Act(name, "siren", EVENING - before, None, result))
+        store.note(Act(None, "siren", EVENING - 1, None, "running"))  # somebody tried it
+    with night.watched() as sentinel:
+        assert sentinel._acts == [EVENING - 9]
+
+
+def test_a_store_that_cannot_write_is_not_well_until_it_can(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.garden.walks = []
+
+    def state(sentinel: Sentinel) -> HealthChanged:
+        return next(state for state in sentinel.health() if state.part == "store")
+
+    with night.watched() as sentinel:
+        with monkeypatch.context() as full:
+
+            def fail(*arguments: Any) -> None:
+                raise StoreError("the disk is full")
+
+            for change in ("set_setting", "keep_age"):
+                full.setattr(sentinel.store, change, fail)
+            sentinel.arm(False, "the test")
+            night.live(sentinel, 5)  # nobody comes, so there is nothing to write
+            assert not state(sentinel).well and state(sentinel).blocks
+        night.live(sentinel, 1)
+        assert state(sentinel).well and sentinel.store.setting(daemon.ARMED) == "no"
+
+
+def test_a_film_sets_nothing_off(night: Night) -> None:
+    with Sentinel(night.config, night.folder, night.clock, once=True) as sentinel:
+        assert sentinel.test("siren", "the test").result == "dry run"
+        assert all(action.dry_run for action in sentinel.config.action)
+    assert night.siren.calls == []
+
+
 def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:
     with night.watched() as sentinel:
         night.live(sentinel, 22)
@@ -325,6 +367,36 @@ def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:
         sentinel.tidy()
         (event,) = sentinel.store.events(9)
         assert event.end is not None and event.end - EVENING <= 22
+
+
+def test_what_comes_after_a_visit_was_ended_leaves_it_as_it_was(night: Night) -> None:
+    with night.watched() as sentinel:
+        night.live(sentinel, 22)
+        night.clock.advance(31)
+        sentinel.tidy()
+        (first,) = sentinel.store.events(9)
+        night.live(sentinel, 4)  # the camera is back, and so is the raccoon
+        *_, again = sentinel.store.events(9)
+        assert (again.id, again.begin, again.end) == (first.id, first.begin, first.end)
+        assert again.frames == first.frames and again.actions == first.actions == ("siren",)
+        assert len(sentinel.store.events(9)) == 2
+        sentinel.finish()
+        ended = [(event.id, event.begin, event.frames) for event in sentinel.store.events(9)]
+        night.live(sentinel, 1)  # frames that were under way
+        assert ended == [(e.id, e.begin, e.frames) for e in sentinel.store.events(9)]
+
+
+def test_a_film_may_be_looked_at_more_slowly_than_it_was_taken(night: Night) -> None:
+    with night.watched() as sentinel:
+        for number in range(60):
+            night.clock.advance(4.0)
+            at = number * 0.5
+            image = night.garden.picture(at)
+            sentinel.see(Frame("garden", number, EVENING + at, at, image))
+            sentinel.tidy()
+        sentinel.finish()
+        (event,) = sentinel.store.events(9)
+        assert event.end is not None and event.end - event.begin > 8
 
 
 def test_a_target_no_model_knows(night: Night, tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_a_lost_camera_ends_its_visits_alone() -> None:
         watch.see(scene(float(t), raccoon(0.9)))
     for t in range(3, 20):
         watch.see(scene(float(t), raccoon(0.9), camera="gate"))
-    assert watch.events.expire(20.0, 30.0) == []
-    (change,) = watch.events.expire(33.0, 30.0)
+    assert watch.events.lose("street") == []
+    (change,) = watch.events.lose("garden")
     assert change.event.camera == "garden" and change.event.end == NOON + 2
     (last,) = watch.events.end_all()
     assert last.event.camera == "gate" and last.event.end == NOON + 19

@@ -439,6 +439,25 @@ def test_a_broker_that_hangs_blocks_nobody(
     listener.close()
 
 
+def test_a_number_that_comes_again_is_no_acknowledgement(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "_ANSWER_S", 1.0)
+    listener, rig = Listener(broker.port), Rig(tmp_path, broker.port)
+    rig.mqtt.start()
+    try:
+        online(listener)
+        assert rig.mqtt._connection
+        rig.mqtt._connection._acknowledged.update(range(1, 65536))  # of weeks of states
+        with broker.hanging():
+            event = rig.garden.visit().id
+            until(lambda: not rig.well, "a warning")
+        until(lambda: event in told(listener), "the event")
+    finally:
+        rig.mqtt.close()
+        listener.close()
+
+
 def test_one_that_accepts_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "_ANSWER_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -13,6 +13,7 @@ from garden_scene import Garden, grey
 from lotor.detect import Box
 from lotor.resources import resource
 from lotor.sentinel.config import Camera, Config, Model, Veto, When, Zone
+from lotor.sentinel.light import LightMeter
 from lotor.sentinel.models import Models
 from lotor.sentinel.pipeline import LOOKS, Pipeline
 from lotor.sentinel.scene import Detection, Frame, Light, Scene
@@ -99,6 +100,14 @@ def test_a_view_that_looks_like_a_person_forbids_nothing_by_itself(
     yard.models.says = lambda box: whole if box is None else part
     scene = yard.look((100, 150, 20))
     assert scene.person is not None and (scene.person >= 0.13) is seen
+
+
+def test_what_the_view_looked_like_by_day_says_nothing_by_night() -> None:
+    yard = Yard(Made(veto=("person", 0.13), says=lambda box: 0.4))
+    yard.models.says = lambda box: 0.45 if box is None else 0.1
+    yard.pipeline._light = LightMeter("night")  # while somebody moves
+    scene = yard.look((100, 150, 20))
+    assert scene.light is Light.NIGHT and scene.person == 0.45
 
 
 def test_what_moves_is_followed_and_said() -> None:

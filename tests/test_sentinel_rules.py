@@ -130,6 +130,14 @@ def test_a_person_on_another_camera_forbids_it() -> None:
     assert against(made) == {"person"} and "gate" in made.why
 
 
+def test_a_person_on_an_older_frame_of_another_camera_shortens_nothing() -> None:
+    judge = rules()
+    judge.decide(scene(20.0, camera="gate", person=0.9), ALL_WELL)
+    judge.decide(scene(8.0, person=0.9), ALL_WELL)  # looking took so long
+    assert against(watch(judge, 40.0)) == {"person"}
+    assert watch(judge, 50.0, frames=1).acts
+
+
 def test_a_veto_that_was_not_asked_forbids_it() -> None:
     made = watch(rules(), person=None)
     assert against(made) == {"person"} and "was not asked" in made.why

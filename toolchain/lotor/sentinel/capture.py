@@ -164,7 +164,7 @@ class Capture:
             if self.once:
                 self._tell(False, why)
                 with self._there:
-                    self._error = LotorError(f"camera {self.camera.name}: {why}")
+                    self._error = LotorError(f"camera {self.camera.name}: {redact(why)}")
                 break
             failures = 1 if steady else failures + 1
             pause = min(BACK_OFF_S[1], BACK_OFF_S[0] * 2.0 ** min(failures - 1, 30))

@@ -358,7 +358,7 @@ def check(config: Config, where: str) -> Config:
     names("sentinel", [config.name])
     cameras = names("camera", [camera.name for camera in config.camera])
     actions = names("action", [action.name for action in config.action])
-    zones: set[str] = set()
+    zones: dict[str, set[str]] = {}
     for camera in config.camera:
         key = f"camera {camera.name}"
         if not camera.source:
@@ -373,7 +373,7 @@ def check(config: Config, where: str) -> Config:
         for pixels in camera.size:
             between(f"{key}.size", pixels, 16, 8192)
         between(f"{key}.least_area", camera.least_area, 0, 1)
-        zones |= names("zone", [zone.name for zone in camera.zone])
+        zones[camera.name] = names("zone", [zone.name for zone in camera.zone])
         for zone in camera.zone:
             polygon(f"{key}.zone {zone.name}", zone.polygon)
         for mask in camera.masks:
@@ -383,7 +383,9 @@ def check(config: Config, where: str) -> Config:
     for model in config.model:
         key = f"model {model.name}.when"
         known("camera", model.when.cameras, cameras, f"{key}.cameras")
-        known("zone", model.when.zones, zones, f"{key}.zones")
+        # A condition that names a zone of another camera alone is never met.
+        there = [zones[name] for name in model.when.cameras] or zones.values()
+        known("zone", model.when.zones, set().union(*there), f"{key}.zones")
         hours(f"{key}.hours", model.when.hours)
         for month in model.when.months:
             between(f"{key}.months", month, 1, 12)
@@ -398,7 +400,7 @@ def check(config: Config, where: str) -> Config:
             raise wrong(f"two targets are called '{target.label}'; put them together")
         between(f"{key}.threshold", target.threshold, 0, 1)
         between(f"{key}.night_threshold", target.night_threshold, 0, 1)
-        known("zone", target.zones, zones, f"{key}.zones")
+        known("zone", target.zones, set().union(*zones.values()), f"{key}.zones")
         known("action", target.actions, actions, f"{key}.actions")
     rule = config.deciding
     between("deciding.of", rule.of, 1, 1000)

@@ -80,7 +80,8 @@ class Sentinel:
         config: what to do.
         folder: of the configuration; its paths are relative to it.
         clock: the time.
-        once: sources are read from beginning to end, no frame is dropped, and then it ends.
+        once: sources are read from beginning to end, no frame is dropped, and then it ends; all
+            actions are dry runs.
 
     Raises:
         LotorError: a model, an action or the store's folder is not as it should be.
@@ -94,6 +95,10 @@ class Sentinel:
         *,
         once: bool = False,
     ) -> None:
+        if once:
+            # A film shows neither who is in the garden now nor how long ago anything acted.
+            dry = tuple(replace(action, dry_run=True) for action in config.action)
+            config = replace(config, action=dry)
         self.config, self.folder, self.once = config, folder, once
         self.clock: Clock = clock or SystemClock()
         self.bus = Bus()
@@ -104,9 +109,11 @@ class Sentinel:
         self._health: dict[str, HealthChanged] = {}
         self._latest: dict[str, Scene] = {}
         self._trouble = -_DAY_S
+        self._armed_unsaved = False  # somebody armed or disarmed it, and it is not on record yet
         self._failed: BaseException | None = None
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
+        self._looked: dict[str, float] = {}  # when each camera that is not lost gave its last frame
         self._threads: list[threading.Thread] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
@@ -126,15 +133,7 @@ class Sentinel:
                 self.bus.tell(HealthChanged("store", False, notice))
             self._rules = Rules(config, self.models.threshold_of)
             self._events = Events()
-            self._acts = (
-                []
-                if once
-                else [
-                    act.time
-                    for act in self.store.acts(self.clock.now() - _DAY_S)
-                    if act.decision and act.result not in ("refused", "failed")
-                ]
-            )
+            self._acts = [] if once else self._acts_on_record()
             self._pipelines = {
                 camera.name: Pipeline(camera, config, self.models) for camera in config.camera
             }
@@ -169,12 +168,17 @@ class Sentinel:
         if not armed:
             self.guard.arm(False, by)  # at once, whatever the store says
         try:
-            self.store.set_setting(ARMED, "yes" if armed else "no")
+            self._remember_armed(armed)
         except StoreError as error:
             self._store_failed(error)
         self.guard.arm(armed, by)
         log.info("%s by %s", "armed" if armed else "disarmed", by)
         self.bus.tell(ArmedChanged(armed, by))
+
+    def _remember_armed(self, armed: bool) -> None:
+        self._armed_unsaved = True
+        self.store.set_setting(ARMED, "yes" if armed else "no")
+        self._armed_unsaved = False
 
     def test(self, action: str, by: str) -> Act:
         """Try an action for a moment, also when disarmed; dry runs stay dry.
@@ -272,12 +276,14 @@ class Sentinel:
         return not any(thread.is_alive() for thread in self._threads)
 
     def end(self) -> None:
-        """Ask all cameras to end; for signal handlers."""
+        """Ask all cameras to end; not for signal handlers, as it takes a lock."""
         self._stop.set()
 
     def finish(self) -> None:
         """End all visits that last: there will be no more frames."""
         with self._lock, self._on_record():
+            for camera in self.cameras:  # a frame that is under way begins a visit of its own
+                self._rules.forget_camera(camera)
             self._told(self._events.end_all())
 
     def close(self) -> None:
@@ -302,6 +308,8 @@ class Sentinel:
         scene = self._pipelines[frame.camera].look(frame)
         self._count("frames")
         with self._lock:
+            # By our own clock: a film's times fall behind where looking is slower than the film.
+            self._looked[frame.camera] = self.clock.monotonic()
             try:
                 with self._on_record():
                     self._decide(scene)
@@ -321,7 +329,12 @@ class Sentinel:
     def tidy(self) -> None:
         """End visits whose camera was lost, and try again to put on record what waits."""
         with self._lock, self._on_record():
-            self._told(self._events.expire(self.clock.monotonic(), LOST_S))
+            now, changed = self.clock.monotonic(), list[EventChanged]()
+            for camera in [name for name, at in self._looked.items() if now - at >= LOST_S]:
+                del self._looked[camera]
+                self._rules.forget_camera(camera)  # what is there afterwards is another visit
+                changed += self._events.lose(camera)
+            self._told(changed)
 
     def _decide(self, scene: Scene) -> None:
         frame = scene.frame
@@ -345,13 +358,13 @@ class Sentinel:
             self._remember_act(frame.time)
             cause = Cause(decision.label or "", decision.camera, decision.time)
             self.guard.fire(receipt, decision.actions, cause)
-        self._store_well()
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
         for event in {change.event.id for change in changed if change.event.end is None}:
             if self._events.best(event, frame.number):
                 self.media.picture(event, frame)
+        self._store_well()
 
     def _record(self, made: Sequence[Decision]) -> list[Receipt]:
         """Put decisions on record; return the receipts of those that act."""
@@ -376,6 +389,15 @@ class Sentinel:
             if state.blocks and not state.well
         ]
         return Now(self.guard.armed, blocked, self._acts)
+
+    def _acts_on_record(self) -> list[float]:
+        """Return when deterrents were set off lately, each decision once."""
+        times: dict[str, float] = {}
+        for act in self.store.acts(self.clock.now() - _DAY_S):
+            # One that failed may have been on: so a crash, which ends it as failed, hides none.
+            if act.decision and act.result != "refused":
+                times.setdefault(act.decision, act.time)
+        return list(times.values())
 
     def _remember_act(self, time: float) -> None:
         self._acts = [each for each in self._acts if abs(time - each) < _DAY_S]
@@ -447,6 +469,9 @@ class Sentinel:
     def _store_well(self) -> None:
         state = self._health.get("store")
         if state and state.blocks:
+            self.store.keep_age()  # where there was nothing to write, that says nothing of the disk
+            if self._armed_unsaved:
+                self._remember_armed(self.guard.armed)
             self.bus.tell(HealthChanged("store", True))
 
     def _failure(self, error: Exception) -> None:

@@ -19,7 +19,6 @@ class _Visit:
     track: int
     begin: float
     light: Light
-    seen: float  # monotonic
     until: float
     confirmed: bool = False
     labels: Counter[str] = field(default_factory=Counter)
@@ -78,9 +77,9 @@ class Events:
         visit = self._visits.get(event)
         return visit is not None and visit.best == frame
 
-    def expire(self, monotonic: float, after_s: float) -> list[EventChanged]:
-        """End visits of which nothing was seen for so long: their camera is lost."""
-        return self._end(v for v in self._visits.values() if monotonic - v.seen >= after_s)
+    def lose(self, camera: str) -> list[EventChanged]:
+        """End the visits of a camera that was lost."""
+        return self._end(visit for visit in self._visits.values() if visit.camera == camera)
 
     def end_all(self) -> list[EventChanged]:
         """End all visits: the sentinel ends."""
@@ -92,9 +91,9 @@ class Events:
         if visit is None:
             visit = self._visits[decision.event or ""] = _Visit(
                 *(decision.event or "", frame.camera, track.number, frame.time, scene.light),
-                *(frame.monotonic, frame.time),
+                frame.time,
             )
-        visit.seen, visit.until = frame.monotonic, frame.time
+        visit.until = frame.time
         if decision.label:
             visit.labels[decision.label] += 1
             scores = track.detection.scores if track.detection else {}

@@ -191,6 +191,13 @@ def _warnings(config: Config) -> list[str]:
         for zone in camera.zone
         if zone.name not in zones
     ]
+    found += [
+        f"a {target.label} sets nothing off on camera {camera.name}: none of its zones "
+        f"({', '.join(target.zones)}) is there"
+        for target in config.target
+        for camera in config.camera
+        if target.zones and not {zone.name for zone in camera.zone} & set(target.zones)
+    ]
     if config.page.on and config.page.host not in ("127.0.0.1", "::1", "localhost"):
         found.append(
             f"the page listens on {config.page.host} and has no login: whoever reaches it may look "

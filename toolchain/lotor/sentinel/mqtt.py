@@ -164,6 +164,8 @@ class _Connection:
         """Publish what must arrive; returns what `arrived` asks for."""
         info = self._client.publish(topic, payload, qos=1, retain=retain)
         self._check(info.rc)
+        # Numbers come again after 65535: an earlier message's must not pass for this one's.
+        self._acknowledged.discard(info.mid)
         return info.mid
 
     def arrived(self, number: int) -> bool:

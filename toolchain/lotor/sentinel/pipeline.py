@@ -84,6 +84,7 @@ class Pipeline:
         small = self._try("frame", lambda: shrunk(image), image)
         light = self._try("light", lambda: self._light.look(small), self._was)
         self._was = light
+        self._still.see_by(light)  # also while something moves: night falls then, too
         motion = self._try(
             "motion", lambda: self._motion.look(image, frame.monotonic, light, small), Motion(())
         )

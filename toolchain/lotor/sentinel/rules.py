@@ -140,7 +140,8 @@ class Rules:
         shown = [at for at, there in frames if there and time - at <= given.memory_s]
         likely = not scene.person < max(PERSON_SCORE, scene.veto[1])
         if likely or (frames[-1][1] and len(shown) >= given.votes):
-            self._sure = time, camera
+            # A camera that takes long to look at comes with frames from before the others'.
+            self._sure = max(self._sure, (time, camera))
 
     def _decide(self, scene: Scene, track: Track, detection: Detection, now: Now) -> Decision:
         frame = scene.frame

@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -76,9 +77,15 @@ def try_config(source: str, model: str | None) -> Config:
 
 
 def with_source(config: Config, source: str | None, model: str | None) -> Config:
-    """Return a configuration with another source for its first camera, or another model."""
+    """Return a configuration with another source for its first camera alone, or another model.
+
+    Raises:
+        LotorError: the source makes no sense.
+    """
     if source is not None:
         config = replace(config, camera=(replace(config.camera[0], source=source),))
+        # The camera alone: what else there is may name cameras and zones that are left out now.
+        check(Config(camera=config.camera), "--source")
     if model is not None:
         config = replace(config, model=(Model(model),))
     return config
@@ -139,11 +146,10 @@ def run(
         LotorError: something is not as it should be at the start, or a source with `once`.
     """
     return_freed_memory()
-    seen, ended = Seen(), threading.Event()
+    seen, ended = Seen(), list[int]()
 
     def end(number: int, frame: FrameType | None) -> None:
-        ended.set()
-        sentinel.end()
+        ended.append(number)  # nothing that takes a lock: what was interrupted may hold it
 
     with Sentinel(config, folder, once=once) as sentinel:
         sentinel.bus.subscribe(seen.take)
@@ -153,12 +159,15 @@ def run(
             if sentinel.url:
                 log.info("page: %s", sentinel.url)
             sentinel.start_cameras()
-            while not ended.is_set() and not sentinel.wait(0.5):
+            while not ended and not sentinel.wait(0.5):
                 pass
+            if ended:
+                sentinel.end()
             sentinel.finish()
-            if stay and sentinel.url and not ended.is_set():
+            if stay and sentinel.url and not ended:
                 log.info("all is seen; the page stays at %s until Ctrl-C", sentinel.url)
-                ended.wait()
+                while not ended:
+                    time.sleep(0.3)
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)

@@ -27,11 +27,15 @@ class StillView:
         self._scores: deque[tuple[float, float]] = deque()
         self._light: Light | None = None
 
-    def due(self, monotonic: float, light: Light) -> bool:
-        """Return whether the still view is to be looked at again; in another light, all anew."""
+    def see_by(self, light: Light) -> None:
+        """Take in by what light the camera sees now; in another one, all is forgotten."""
         if light is not self._light:
             self._light = light
             self._scores.clear()
+
+    def due(self, monotonic: float, light: Light) -> bool:
+        """Return whether the still view is to be looked at again; in another light, all anew."""
+        self.see_by(light)
         return not self._scores or monotonic - self._scores[-1][0] >= EVERY_S
 
     def take(self, monotonic: float, score: float) -> None:
