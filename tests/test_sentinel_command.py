@@ -208,6 +208,8 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
                     break
             assert time.monotonic() < until
             time.sleep(0.3)
+        busy = lotor(tmp_path, "test", "x")
+        assert busy.returncode == 2 and f"process {process.pid}" in busy.stderr
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)
         assert process.returncode == 0 and "nobody came" in out

@@ -203,6 +203,24 @@ def test_a_person_who_comes_ends_what_is_on(
     assert night.siren.calls[-1] == "off"
 
 
+def test_nothing_stays_on_while_nobody_looks(night: Night) -> None:
+    night.config = replace(
+        night.config, action=(replace(night.config.action[0], for_s=100, max_on_s=100),)
+    )
+    with night.watched() as sentinel:
+        while not night.siren.calls:
+            assert night.time < RACCOON.end
+            night.live(sentinel, 0.5)
+            wait_for(lambda: sentinel.guard.settled or bool(night.siren.calls))
+        night.clock.advance(2.5)
+        time.sleep(0.1)
+        assert night.siren.calls[-1] != "off"
+        night.clock.advance(1)
+        wait_for(lambda: night.siren.calls[-1] == "off")
+        wait_for(lambda: night.of(Acted)[-1].act.end is not None)
+    assert "no frame is looked at" in night.of(Acted)[-1].act.why
+
+
 def test_nothing_acts_that_cannot_be_put_on_record(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:

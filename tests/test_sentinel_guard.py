@@ -467,7 +467,9 @@ def test_however_the_program_ends_everything_is_off(tmp_path: Path, end: str) ->
     command = [sys.executable, "-c", PROGRAM.replace("END", end), str(said)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == int("raise" in end), done.stderr
-    assert said.read_text().split() == ["off", "on", "off", "close"]
+    first, on, *offs, last = said.read_text().split()
+    # Once more where the end came before `on` had returned.
+    assert (first, on, set(offs), last) == ("off", "on", {"off"}, "close")
 
 
 def test_an_error_of_the_timer_itself_ends_everything(

@@ -123,6 +123,14 @@ def test_frames_that_may_show_a_person_are_sure_together() -> None:
     assert watch(judge, 32.0, frames=1, veto=veto).acts
 
 
+def test_a_picture_that_shows_a_person_is_known() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    shown = {p: judge.shows_person(scene(0.0, person=p, veto=veto)) for p in (None, 0.1, 0.4, 0.5)}
+    assert shown == {None: False, 0.1: False, 0.4: False, 0.5: True}
+    assert judge.shows_person(scene(0.0, person=math.nan, veto=veto))
+    assert not judge.shows_person(scene(0.0, person=0.6, veto=("person", 0.7)))
+
+
 def test_a_person_on_another_camera_forbids_it() -> None:
     judge = rules()
     assert judge.decide(scene(0.0, camera="gate", person=0.9), ALL_WELL) == []

@@ -51,6 +51,7 @@ TROUBLE_S = 60.0
 LOST_S = 30.0
 """A visit whose camera gives no frame for so long is over."""
 _DAY_S = 24 * 3600.0
+_BLIND_S = 3.0  # without a frame, after which nothing stays on: nobody would see a person come
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
 _UNSAVED = 1000  # events that wait to be put on record
 _COUNTED = (
@@ -124,7 +125,8 @@ class Sentinel:
             devices = [(action, load(action, folder)) for action in config.action]
             self.store = Store(store_folder(config, folder), self.clock)
             undo.callback(self.store.close)
-            self.guard = Guard(devices, self.clock, self.bus.tell, self._note)
+            blind_s = max(_BLIND_S, 3 / min(camera.rate for camera in config.camera))
+            self.guard = Guard(devices, self.clock, self.bus.tell, self._note, blind_s)
             undo.callback(self.guard.close)
             self.media = Media(self.store, config.store, self.clock, self.bus)
             undo.callback(self.media.close)
@@ -345,6 +347,8 @@ class Sentinel:
             # A film runs faster than the guard's clock, and its time is the rules' alone.
             left = 0.0 if self.once else self._rules.person_left(frame.monotonic)
             self.guard.veto(why, left)
+        if not scene.errors:
+            self.guard.looked(frame.camera)
         changed = self._events.follow(scene, made)
         if not scene.errors:
             self.media.see(frame, bool(scene.moving or made))
@@ -362,7 +366,8 @@ class Sentinel:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
         for event in {change.event.id for change in changed if change.event.end is None}:
-            if self._events.best(event, frame.number):
+            # A picture goes out with messages: not with a person on it, as far as that is known.
+            if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
                 self.media.picture(event, frame)
         self._store_well()
 

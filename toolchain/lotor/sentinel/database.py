@@ -228,7 +228,7 @@ class Database:
 
     def _open(self) -> sqlite3.Connection:
         crashed = self._path.with_name(f"{DATABASE}-wal").exists()
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             # Removed rows are overwritten; a commit returns when the disk has it.
             for pragma in ("secure_delete = ON", "journal_mode = WAL", "synchronous = FULL"):

@@ -183,6 +183,13 @@ def _warnings(config: Config) -> list[str]:
         for action in config.action
         if action.dry_run and action.name in used
     ]
+    if real:
+        found += [
+            f"camera {camera.name} is a file or folder, and {', '.join(real)} would be set off for "
+            "real by it"
+            for camera in config.camera
+            if kind_of(camera.source) in ("file", "garden")
+        ]
     zones = {name for target in config.target for name in target.zones}
     zones |= {name for model in config.model for name in model.when.zones}
     found += [

@@ -12,6 +12,7 @@ last run ended.
 
 import atexit
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -45,6 +46,7 @@ class _Switch:
     Attributes:
         act: what runs; None when nothing does.
         began: when `on` was called, monotonic.
+        camera: that caused it.
         due: when it must end, monotonic.
         off: whether the device is known to be off.
         ending: whether it is to be off now.
@@ -65,6 +67,7 @@ class _Switch:
     ending: bool
     act: Act | None = None
     began: float = 0.0
+    camera: str = ""
     due: float = 0.0
     end: tuple[str, str] = ("done", "")
     on_calls: int = 0
@@ -95,6 +98,7 @@ class Guard:
         report: is told of acts and health (`Bus.tell`).
         note: puts an act on record; called before `report`, with the same `time` and `action` again
             when it ends. Where it fails at a start, nothing is switched on.
+        blind_s: seconds without a frame of the camera that caused it after which what runs ends.
     """
 
     def __init__(
@@ -103,8 +107,11 @@ class Guard:
         clock: Clock,
         report: Callable[[Message], None],
         note: Callable[[Act], None],
+        blind_s: float = math.inf,
     ) -> None:
         self._clock, self._report, self._note = clock, report, note
+        self._blind_s = blind_s
+        self._looked: dict[str, float] = {}
         self._switches = {
             action.name: _Switch(action, device, off=action.dry_run, ending=not action.dry_run)
             for action, device in actions
@@ -251,7 +258,7 @@ class Guard:
                         what = f"would {switch.device.describe()} for {seconds:g} s"
                         act = replace(act, end=act.time, result="dry run", why=what)
                     else:
-                        switch.act, switch.began = act, now
+                        switch.act, switch.began, switch.camera = act, now, cause.camera
                         switch.due = now + action.max_on_s
                         switch.off = switch.ending = False
                         switch.end, switch.on_calls = ("done", ""), 1
@@ -392,10 +399,20 @@ class Guard:
 
     # The timer.
 
+    def looked(self, camera: str) -> None:
+        """Say that a frame of a camera was looked at and decided: whoever comes is seen."""
+        self._looked[camera] = self._clock.monotonic()
+
+    def _end_of(self, switch: _Switch) -> float:
+        """Return when what runs must end; earlier where nobody looks. A test has its person."""
+        if switch.act is None or switch.act.decision is None:
+            return switch.due
+        return min(switch.due, self._looked.get(switch.camera, switch.began) + self._blind_s)
+
     def _due(self, switch: _Switch, now: float) -> bool:
         """Whether `off` is to be called now; with the lock held."""
         if switch.act and not switch.ending:
-            return now >= switch.due
+            return now >= self._end_of(switch)
         if not switch.ending or switch.off:
             return False
         if not switch.off_calls:
@@ -434,9 +451,10 @@ class Guard:
                     text = "does not answer when it is switched off; it is tried again"
                     self._thread(self._health, switch, text)
                 if switch.act and not switch.ending:
-                    late = switch.on_calls > 0
+                    late = switch.on_calls > 0 and now >= switch.due
                     why = f"did not say that it is on within {now - switch.began:g} s"
-                    self._end(switch, *(("failed", f"it {why}") if late else ("done", "")))
+                    blind = "" if now >= switch.due else "ended early: no frame is looked at"
+                    self._end(switch, *(("failed", f"it {why}") if late else ("done", blind)))
                     if late:
                         self._thread(self._health, switch, why)
                 else:
@@ -448,7 +466,7 @@ class Guard:
     def _next(self, switch: _Switch, now: float) -> float:
         at = now + _LONGEST_WAIT
         if switch.act and not switch.ending:
-            at = switch.due
+            at = self._end_of(switch)
         elif switch.off_calls:
             at = switch.off_calls[-1] + _HANGS
         elif switch.ending and switch.failures:

@@ -95,6 +95,10 @@ class Rules:
         self._acted = monotonic
         self._acts = [t for t in self._acts if monotonic - t < _NIGHT_S] + [monotonic]
 
+    def forget_camera(self, camera: str) -> None:
+        """Forget the tracks of a camera that was lost."""
+        self._followed = {key: value for key, value in self._followed.items() if key[0] != camera}
+
     def person_for(self, monotonic: float) -> str | None:
         """Return why nothing may act on account of a person, or None if there is no reason."""
         return self._person(monotonic)[0]
@@ -102,6 +106,12 @@ class Rules:
     def person_left(self, monotonic: float) -> float:
         """Return for how many seconds more that holds at most, 0 for not at all."""
         return self._person(monotonic)[1]
+
+    def shows_person(self, scene: Scene) -> bool:
+        """Return whether a frame shows a person more likely than not."""
+        if scene.veto is None or scene.person is None:
+            return False
+        return not scene.person < max(PERSON_SCORE, scene.veto[1])
 
     def _person(self, monotonic: float) -> tuple[str | None, float]:
         """By one frame that shows a person nothing acts as long as that frame is remembered.
@@ -138,8 +148,7 @@ class Rules:
         # Not `>=`: where asking failed (NaN), somebody is taken to be there.
         frames.append((time, not scene.person < scene.veto[1]))
         shown = [at for at, there in frames if there and time - at <= given.memory_s]
-        likely = not scene.person < max(PERSON_SCORE, scene.veto[1])
-        if likely or (frames[-1][1] and len(shown) >= given.votes):
+        if self.shows_person(scene) or (frames[-1][1] and len(shown) >= given.votes):
             # A camera that takes long to look at comes with frames from before the others'.
             self._sure = max(self._sure, (time, camera))
 

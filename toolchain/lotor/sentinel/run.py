@@ -31,6 +31,7 @@ from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
+from lotor.sentinel.store import Store as Log
 from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
@@ -186,10 +187,12 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     """Try an action for a moment, without cameras, and return what became of it.
 
     Raises:
-        LotorError: there is none of that name, or it cannot be tried.
+        LotorError: there is none of that name, it cannot be tried, or a sentinel runs.
     """
     acts: list[Act] = []
     clock = SystemClock()
+    # One that runs looks for people, and has the devices in hand: it is to be asked instead.
+    Log(Path(config.store.folder), clock).close()
     devices = [(action, load(action, folder)) for action in config.action]
     guard = Guard(devices, clock, lambda message: None, acts.append)
     try:
