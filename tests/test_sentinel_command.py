@@ -108,6 +108,9 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
         (["test", "x"], '[[camera]]\nname = "a"\nsource = "0"\n', "actions: none"),
         (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
         (["--init"], None, "three questions"),
+        (["--source", "nowhere"], None, "there is no file or folder 'nowhere'"),
+        (["--check", "--config", "empty"], None, "empty is no file"),
+        ([], '[camera]\nname = "a"\nsource = "0"\n', "[[camera]]"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -125,6 +128,22 @@ def test_a_mistake_is_one_line(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("lotor: ") or "lotor: " in last
     assert message in last and "Traceback" not in done.stderr
+
+
+def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
+    (tmp_path / "sentinel.toml").write_text(
+        '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'
+        '[mqtt]\nhost = "127.0.0.1"\nuser = "me"\npassword_file = "secret"\n'
+        '[[action]]\nname = "bark"\nkind = "sound"\n'
+        '[[action]]\nname = "ill"\nkind = "http"\ndry_run = false\n'
+        'options = { url_on = "http://127.0.0.1:9/", url_off = "http://127.0.0.1:9/" }\n'
+    )
+    told = lotor(tmp_path, "--check")
+    assert told.returncode == 0, told.stderr
+    assert "warning: camera a: there is no file or folder 'stick/film.mp4' now" in told.stdout
+    assert "warning: 'mqtt.password_file' names secret, which is not there" in told.stdout
+    tried = lotor(tmp_path, "test", "bark")
+    assert tried.returncode == 0 and "ill" not in tried.stderr
 
 
 def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
