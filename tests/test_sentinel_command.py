@@ -80,7 +80,9 @@ def test_export_and_forget(film: Path, tmp_path: Path) -> None:
 def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     made = lotor(tmp_path, "--init", answers="rtsp://me:secret@camera/1\n\nsprinkler\n")
     assert made.returncode == 0, made.stderr
-    assert "dry_run = false" in made.stdout
+    assert "dry_run = false" in made.stdout and "`lotor sentinel --check`" in made.stdout
+    other = lotor(tmp_path, "--init", "--config", "other.toml", answers="\n\n\n")
+    assert "`lotor sentinel --check --config other.toml`" in other.stdout
     told = lotor(tmp_path, "--check")
     assert told.returncode == 0, told.stderr
     assert "camera garden: stream rtsp://" in told.stdout and "secret" not in told.stdout

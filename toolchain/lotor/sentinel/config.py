@@ -432,6 +432,9 @@ def check(config: Config, where: str) -> Config:
         between("notify.per_hour", config.notify.per_hour, 0, 3600)
         if not config.notify.urls and not config.notify.urls_file:
             raise wrong("[notify] has neither 'urls' nor 'urls_file'")
+        for number, url in enumerate(config.notify.urls, 1):
+            if "://" not in url:  # which is not shown: it may hold a password
+                raise wrong(f"'notify.urls': number {number} is no address as ntfy://my-garden")
     for key in ("events_days", "media_days", "media_mb"):
         between(f"store.{key}", getattr(config.store, key), 1, 10**6)
     between("store.free_mb", config.store.free_mb, 0, 10**6)
