@@ -86,7 +86,9 @@ def test_export_and_forget(film: Path, tmp_path: Path) -> None:
 def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     made = lotor(tmp_path, "--init", answers="rtsp://me:secret@camera/1\n\nsprinkler\n")
     assert made.returncode == 0, made.stderr
-    assert "dry_run = false" in made.stdout
+    assert "dry_run = false" in made.stdout and "`lotor sentinel --check`" in made.stdout
+    other = lotor(tmp_path, "--init", "--config", "other.toml", answers="\n\n\n")
+    assert "`lotor sentinel --check --config other.toml`" in other.stdout
     told = lotor(tmp_path, "--check")
     assert told.returncode == 0, told.stderr
     assert "camera garden: stream rtsp://" in told.stdout and "secret" not in told.stdout
@@ -114,6 +116,9 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
         (["test", "x"], '[[camera]]\nname = "a"\nsource = "0"\n', "actions: none"),
         (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
         (["--init"], None, "three questions"),
+        (["--source", "nowhere"], None, "there is no file or folder 'nowhere'"),
+        (["--check", "--config", "empty"], None, "empty is no file"),
+        ([], '[camera]\nname = "a"\nsource = "0"\n', "[[camera]]"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -179,6 +184,22 @@ def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
     )
     data, text = run.run(config, tmp_path)
     assert data["counters"]["frames"] == 0 and "nobody came" in text
+
+
+def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
+    (tmp_path / "sentinel.toml").write_text(
+        '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'
+        '[mqtt]\nhost = "127.0.0.1"\nuser = "me"\npassword_file = "secret"\n'
+        '[[action]]\nname = "bark"\nkind = "sound"\n'
+        '[[action]]\nname = "ill"\nkind = "http"\ndry_run = false\n'
+        'options = { url_on = "http://127.0.0.1:9/", url_off = "http://127.0.0.1:9/" }\n'
+    )
+    told = lotor(tmp_path, "--check")
+    assert told.returncode == 0, told.stderr
+    assert "warning: camera a: there is no file or folder 'stick/film.mp4' now" in told.stdout
+    assert "warning: 'mqtt.password_file' names secret, which is not there" in told.stdout
+    tried = lotor(tmp_path, "test", "bark")
+    assert tried.returncode == 0 and "ill" not in tried.stderr
 
 
 def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ def test_a_good_one(tmp_path: Path) -> None:
         ('kind = "sound"', 'kind = "x"\n[deciding]\nquiet_hours = ["25:00-1"]', "as 22:00-07:00"),
         ('kind = "sound"', 'kind = "x"\n[mqtt]\nhost = "h"\nport = 0', "'mqtt.port' is 0; it must"),
         ('kind = "sound"', 'kind = "x"\n[notify]\n', "neither 'urls' nor 'urls_file'"),
+        (
+            'kind = "sound"',
+            'kind = "x"\n[notify]\nurls = ["me"]\n',
+            "'notify.urls': number 1 is no",
+        ),
         ('kind = "sound"', 'kind = "x"\n[[webhook]]\nurl = "x"', "must begin with http:// or"),
         ('kind = "sound"', 'kind = "x"\n[[action]]\nname = "bark"\nkind = "x"', "two actions are"),
         ('kind = "sound"', 'kind = "x"\n[[target]]\nlabel = "raccoon"', "two targets are called"),

@@ -321,6 +321,20 @@ def test_an_end_that_fails_is_tried_until_it_succeeds(garden: Garden) -> None:
     assert garden.health["action lamp"].well
 
 
+def test_at_the_end_it_is_tried_with_pauses_and_said_once(
+    garden: Garden, caplog: pytest.LogCaptureFixture
+) -> None:
+    lamp = garden.lamps["lamp"]
+    garden.fire("lamp")
+    lamp.fail_off = OSError("no answer")
+    garden.guard.close(wait_s=1.2)
+    tries = garden.guard._switches["lamp"].failures
+    assert 2 <= tries <= 4
+    said = [record.message for record in caplog.records]
+    assert sum("no answer" in text for text in said) == 1
+    assert "the action lamp could not be switched off: look after it" in said
+
+
 def test_one_action_that_hangs_holds_up_no_other() -> None:
     garden = Garden(action("first"), action("second"))
     garden.guard.arm(True, "a test")

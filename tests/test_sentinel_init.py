@@ -72,7 +72,12 @@ def test_defaults_only_watch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "mend"), [(["", "racoon"], "did you mean 'raccoon'"), (["", "", "brk"], "'bark'")]
+    ("answers", "mend"),
+    [
+        (["rtps://camera/1"], "'rtsps'"),
+        (["", "racoon"], "did you mean 'raccoon'"),
+        (["", "", "brk"], "'bark'"),
+    ],
 )
 def test_a_wrong_answer_names_the_mend(answers: list[str], mend: str) -> None:
     left = iter(answers)

@@ -1267,8 +1267,11 @@ def _watch(args: argparse.Namespace) -> Result:
 
 def _add_sentinel(commands: _Commands) -> None:
     parser = commands.add("sentinel", "guard a garden with a camera", _sentinel)
-    parser.add_argument("--source", help="a camera, address, video or folder, without --config")
-    parser.add_argument("--config", type=Path, help="default: sentinel.toml here, or the user's")
+    parser.add_argument(
+        "--source", help="a camera, address, video, folder, or garden:; no file needed"
+    )
+    where = "default: sentinel.toml here, or in ~/.config/lotor"
+    parser.add_argument("--config", type=Path, help=where)
     parser.add_argument("--model", help="in place of the configuration's, e.g. raccoon")
     parser.add_argument("--once", action="store_true", help="read the source to its end, and stop")
     parser.add_argument("--stay", action="store_true", help="with --once: leave the page up")
@@ -1290,7 +1293,7 @@ def _add_sentinel(commands: _Commands) -> None:
     test = kinds.add_parser("test", help="try an action for a moment")
     test.add_argument("action", help="its name in the configuration")
     for part in (forget, export, test):
-        part.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="see above")
+        part.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=where)
         part.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 

@@ -7,6 +7,7 @@ free keys), `tuple[T, ...]` (a list, also of tables or of lists), and `T | None`
 
 import dataclasses
 import math
+import re
 import tomllib
 import types
 from collections.abc import Mapping
@@ -106,7 +107,8 @@ def _items(kind: Any, value: Any, key: str, where: str) -> tuple[Any, ...]:
             raise LotorError(f"{where}: '{key}' must be a list of {_NAMES[kind][1]}, not {value!r}")
         return tuple(kind(part) for part in value)
     if not isinstance(value, list):
-        what = "tables" if dataclasses.is_dataclass(kind) else "lists"
+        header = re.sub(r"\[\d+\]", "", key)
+        what = f"tables ([[{header}]])" if dataclasses.is_dataclass(kind) else "lists"
         raise LotorError(f"{where}: '{key}' must be a list of {what}, not {value!r}")
     return tuple(
         _value(kind, part, f"{key}[{number}]", where) for number, part in enumerate(value, 1)

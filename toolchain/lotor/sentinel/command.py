@@ -60,8 +60,10 @@ def _init(args: argparse.Namespace) -> Done:
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
     source, model, deed = ask_all(ask, cameras)
     write_config(path, source, model, deed)
+    given = f" --config {path}" if args.config else ""
     text = (
-        f"{path} is written; `lotor sentinel --check` explains it, `lotor sentinel` starts it.\n"
+        f"{path} is written; `lotor sentinel --check{given}` explains it, "
+        f"`lotor sentinel{given}` starts it.\n"
         "Deterrents are dry runs until you set dry_run = false."
     )
     return {"path": str(path), "source": source, "model": model, "do": deed.word}, text, True

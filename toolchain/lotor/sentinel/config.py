@@ -47,7 +47,7 @@ class Camera:
         rate: frames a second that are looked at, at most.
         size: width and height in pixels that a webcam or `picamera:0` is asked for; others send
             what they are set to.
-        masks: polygons as in `Zone` in which nothing counts as moving.
+        masks: polygons as of a zone, in which nothing counts as moving.
         zone: parts of the view that targets and models may name.
         light: "auto", or what its pictures always are.
         least_area: share of the frame that must move, 0..1; smaller things are not looked at.
@@ -87,7 +87,7 @@ class Model:
     """A model that says what moves. The first one whose condition is met is asked.
 
     Attributes:
-        name: in the zoo, or a path of a `.tflite` with its recipe beside it.
+        name: of a model that ships, or the path of a `.tflite` with its recipe beside it.
         when: it is asked.
     """
 
@@ -100,7 +100,7 @@ class Veto:
     """A model that sees people: while it does, nothing acts.
 
     Attributes:
-        model: its name; "" leaves it out, which `--check` warns of.
+        model: name of the model; "" leaves it out, which `--check` warns of.
         threshold: its score from which on somebody is there, 0..1; its own when left out.
         hold_s: seconds after somebody was last seen in which nothing acts.
     """
@@ -115,7 +115,7 @@ class Target:
     """What is to be chased off, or only to be told of.
 
     Attributes:
-        label: of a model.
+        label: what a model calls it, e.g. "cat".
         threshold: the score from which on a frame votes for it, 0..1; the model's when left out.
         night_threshold: the same by night; `threshold` when left out.
         zones: it counts only there; everywhere when empty.
@@ -152,7 +152,7 @@ class Deciding:
 
 @dataclass(frozen=True)
 class Action:
-    """A deterrent, or a try of one.
+    """A deterrent; at first a dry run.
 
     Attributes:
         name: what it is called, and what targets name.
@@ -178,8 +178,8 @@ class Webhook:
     """An address that gets every event as JSON, by POST.
 
     Attributes:
-        url: of it.
-        labels: only these; all when empty.
+        url: the address.
+        labels: only events with these labels; all when empty.
         timeout_s: seconds to wait for an answer.
     """
 
@@ -193,10 +193,10 @@ class Mqtt:
     """A broker, and Home Assistant behind it.
 
     Attributes:
-        host: of the broker.
-        port: of it.
-        user: and `password_file`, a file whose first line is the password.
-        password_file: see `user`.
+        host: name or address of the broker.
+        port: of the broker.
+        user: name at the broker, if it asks for one.
+        password_file: a file whose first line is the password.
         tls: speak TLS, checked against the system's authorities or `ca_file`.
         ca_file: an authority of one's own.
         prefix: first part of the topics.
@@ -239,7 +239,7 @@ class Store:
     """What is kept, and for how long.
 
     Attributes:
-        folder: of events, pictures and clips.
+        folder: where events, pictures and clips are.
         events_days: events and decisions are kept for so long.
         media_days: pictures and clips, which are larger, for so long.
         media_mb: pictures and clips together take at most so many megabytes (10^6 bytes).
@@ -265,7 +265,7 @@ class Page:
 
     Attributes:
         host: who may reach it: "127.0.0.1" this machine, "0.0.0.0" the network.
-        port: of it; 0 takes a free one.
+        port: where the page is; 0 takes a free one.
         on: whether there is one.
         names: host names it is reached by besides this machine's own, e.g. a proxy's.
     """
@@ -434,6 +434,9 @@ def check(config: Config, where: str) -> Config:
         between("notify.per_hour", config.notify.per_hour, 0, 3600)
         if not config.notify.urls and not config.notify.urls_file:
             raise wrong("[notify] has neither 'urls' nor 'urls_file'")
+        for number, url in enumerate(config.notify.urls, 1):
+            if "://" not in url:  # which is not shown: it may hold a password
+                raise wrong(f"'notify.urls': number {number} is no address as ntfy://my-garden")
     for key in ("events_days", "media_days", "media_mb"):
         between(f"store.{key}", getattr(config.store, key), 1, 10**6)
     between("store.free_mb", config.store.free_mb, 0, 10**6)

@@ -526,7 +526,8 @@ class Sentinel:
             if not isinstance(error, LotorError):
                 log.exception("camera %s", capture.camera.name)
             self._failed = error
-            text = f"it is watched no longer: {error}"
+            said = isinstance(error, LotorError)  # by the capture, and again at the end
+            text = "it is watched no longer" + ("" if said else f": {error}")
             self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
 
 

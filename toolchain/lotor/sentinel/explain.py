@@ -9,7 +9,7 @@ from lotor.sentinel.config import Config, Target, When
 from lotor.sentinel.daemon import check_labels, store_folder
 from lotor.sentinel.models import Models
 from lotor.sentinel.scene import Light
-from lotor.sentinel.sources import kind_of, redact
+from lotor.sentinel.sources import is_missing, kind_of, redact
 
 _KINDS = {
     "v4l2": "webcam",
@@ -56,7 +56,7 @@ def explain(config: Config, folder: Path) -> Explained:
     lines += _actions(config, devices)
     lines += _tells(config)
     lines += _keeps(config, folder)
-    return Explained(tuple(lines), tuple(_warnings(config)))
+    return Explained(tuple(lines), tuple(_warnings(config, folder)))
 
 
 def _cameras(config: Config) -> list[str]:
@@ -164,8 +164,22 @@ def _keeps(config: Config, folder: Path) -> list[str]:
     ]
 
 
-def _warnings(config: Config) -> list[str]:
-    found = []
+def _warnings(config: Config, folder: Path) -> list[str]:
+    found = [
+        f"camera {camera.name}: there is no file or folder '{redact(camera.source)}' now; it is "
+        "waited for"
+        for camera in config.camera
+        if is_missing(camera.source, folder)
+    ]
+    secrets = {"notify.urls_file": config.notify.urls_file} if config.notify else {}
+    if config.mqtt:
+        secrets["mqtt.password_file"] = config.mqtt.password_file
+        secrets["mqtt.ca_file"] = config.mqtt.ca_file
+    found += [
+        f"'{key}' names {path}, which is not there; without it the sentinel does not start"
+        for key, path in secrets.items()
+        if path and not (folder / Path(path).expanduser()).is_file()
+    ]
     used = {name for target in config.target for name in target.actions}
     real = [action.name for action in config.action if not action.dry_run]
     if not config.veto.model:

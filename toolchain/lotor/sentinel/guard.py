@@ -55,7 +55,7 @@ class _Switch:
         returned: calls of `on` that have; `off` counts only when it was called after the last one.
         off_calls: when those of `off` that have not returned began.
         failures: calls of `off` that failed since one succeeded.
-        ill: whether the health says that it is not well.
+        ill: what the health says is wrong; "" where it is well.
         retry: when `off` is tried again, monotonic.
         starts: when decisions set it off within the last hour; `tests` likewise.
         telling: held while it is told what became of it, so that this comes in order.
@@ -74,7 +74,7 @@ class _Switch:
     returned: int = 0
     off_calls: list[float] = field(default_factory=list)
     failures: int = 0
-    ill: bool = False
+    ill: str = ""
     retry: float = 0.0
     starts: deque[float] = field(default_factory=deque)
     tests: deque[float] = field(default_factory=deque)
@@ -220,10 +220,12 @@ class Guard:
             self._end_all("done", "the sentinel ends")
         atexit.unregister(self.close)
         until = time.monotonic() + wait_s
+        again: dict[str, float] = {}  # when it may be tried anew, in real time as the wait
         with self._lock:
-            while not self.settled and time.monotonic() < until:
-                for switch in self._switches.values():
-                    if not switch.off and not switch.off_calls:
+            while not self.settled and (now := time.monotonic()) < until:
+                for name, switch in self._switches.items():
+                    if not switch.off and not switch.off_calls and now >= again.get(name, now):
+                        again[name] = now + _PAUSES[0] / 2
                         self._begin_off(switch)
                 self._lock.wait(0.1)
         self._wake.set()
@@ -502,9 +504,10 @@ class Guard:
             self._tell(act)
 
     def _health(self, switch: _Switch, text: str) -> None:
-        part, switch.ill = f"action {switch.action.name}", bool(text)
-        if text:
+        part = f"action {switch.action.name}"
+        if text and text != switch.ill:
             log.error("the %s %s", part, text)
+        switch.ill = text
         self._tell_health(HealthChanged(part, not text, text))
 
     def _tell_health(self, health: HealthChanged) -> None:

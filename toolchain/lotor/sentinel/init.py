@@ -13,6 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from lotor.errors import LotorError
 from lotor.files import write_files
 from lotor.sentinel import config as schema
+from lotor.sentinel.sources import kind_of
 from lotor.suggest import did_you_mean
 from lotor.zoo import find_model, model_names
 
@@ -67,6 +68,7 @@ def ask_all(ask: Ask, cameras: Sequence[str]) -> tuple[str, str, Deed]:
     source = ask(
         f"Camera{there}: a device, an rtsp:// or http:// address, a video or a folder [{default}]: "
     )
+    kind_of(source or default)  # says so where it names nothing
     models = [name for name in model_names() if _watches(name)]
     model = ask(f"Model ({', '.join(models)}) [{models[0]}]: ") or models[0]
     find_model(model)  # says so where there is none

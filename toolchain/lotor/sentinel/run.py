@@ -31,6 +31,7 @@ from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
+from lotor.sentinel.sources import is_missing, missing
 from lotor.sentinel.store import Store as Log
 from lotor.zoo import find_model
 
@@ -51,11 +52,13 @@ def find_config(given: Path | None) -> Path:
     for path in [given] if given else [Path(FILE), USERS.expanduser()]:
         if path.is_file():
             return path
+    if given and given.exists():
+        raise LotorError(f"{given} is no file; give the path of a {FILE}")
     if given:
         raise LotorError(f"there is no {given}; `lotor sentinel --init --config {given}` writes it")
     raise LotorError(
-        f"there is no {FILE} here, nor {USERS}; `lotor sentinel --init` writes one, and `lotor "
-        "sentinel --source 0` tries a webcam without"
+        f"there is no {FILE} here, nor {USERS}; `lotor sentinel --init` writes one; `lotor "
+        "sentinel --source garden:` tries a garden that is made up, `--source 0` a webcam"
     )
 
 
@@ -193,7 +196,9 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     clock = SystemClock()
     # One that runs looks for people, and has the devices in hand: it is to be asked instead.
     Log(Path(config.store.folder), clock).close()
-    devices = [(action, load(action, folder)) for action in config.action]
+    # Others stay untouched, and one that is ill does not hold this one up.
+    tried = [action for action in config.action if action.name == name] or config.action
+    devices = [(action, load(action, folder)) for action in tried]
     guard = Guard(devices, clock, lambda message: None, acts.append)
     try:
         guard.settle(10)  # nothing counts as off before it was switched off once
@@ -258,6 +263,8 @@ def configuration(given: Path | None, source: str | None, model: str | None) -> 
     """
     if source is not None and given is None:
         config, folder = try_config(source, model), Path()
+        if is_missing(source):  # just typed, so that it is a slip and no disk that comes back
+            raise LotorError(missing(source))
     else:
         path = find_config(given)
         config, folder = with_source(read_config(path), source, model), path.parent

@@ -200,13 +200,21 @@ def open_source(
 
         return Folder(opening, path)
     if not path.exists():
-        hint = did_you_mean(camera.source, _PREFIXES)
-        raise LotorError(
-            f"there is no file or folder '{redact(camera.source)}'{hint}; a source is {_KINDS}"
-        )
+        raise LotorError(missing(camera.source))
     from lotor.sentinel.sources.video import Video
 
     return Video(opening, path)
+
+
+def is_missing(source: str, folder: Path = Path()) -> bool:
+    """Return whether a source is the path of a file or folder that is not there."""
+    return kind_of(source) == "file" and not (folder / Path(source).expanduser()).exists()
+
+
+def missing(source: str) -> str:
+    """Return what to say of a file or folder that is not there."""
+    hint = did_you_mean(source, _PREFIXES)
+    return f"there is no file or folder '{redact(source)}'{hint}; a source is {_KINDS}"
 
 
 def redact(text: str) -> str:

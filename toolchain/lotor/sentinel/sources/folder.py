@@ -35,6 +35,12 @@ class Folder(Source):
         names = sorted(self._sizes())
         if self.finite and not names:
             raise LotorError(f"there is no image ({', '.join(sorted(_ENDINGS))}) in folder {path}")
+        if not self.finite:
+            log.info(
+                "%s: images that come from now on are looked at%s",
+                path,
+                f", not the {len(names)} that are there (--once does that)" if names else "",
+            )
         self._left = names[::-1] if self.finite else []
         self._count = 0
         self._known = set(names)
