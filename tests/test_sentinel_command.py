@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,20 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_device_that_cannot_be_switched_off_holds_up_nobody(tmp_path: Path) -> None:
+    """Its helper tries on for an hour, but whoever reads what was said is not to wait for that."""
+    (tmp_path / "sentinel.toml").write_text(
+        '[[camera]]\nname = "a"\nsource = "0"\n[store]\nfolder = "kept"\n'
+        '[[action]]\nname = "plug"\nkind = "http"\ndry_run = false\n'
+        'options = { url_on = "http://127.0.0.1:9/", url_off = "http://127.0.0.1:9/" }\n'
+    )
+    try:
+        done = lotor(tmp_path, "test", "plug")
+        assert done.returncode == 1 and "plug: refused" in done.stdout
+    finally:
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").readlink() == tmp_path:
+                    os.kill(int(process.name), signal.SIGKILL)

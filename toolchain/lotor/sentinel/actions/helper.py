@@ -155,6 +155,10 @@ def main() -> None:
                     helper.take(line)
             helper.look()
     finally:  # whatever went wrong here
+        # It may have to try for long; whoever reads what the sentinel wrote must not wait for that.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
         helper.end()
         os._exit(0)  # threads of a device that hang must not hold it
 
