@@ -169,7 +169,7 @@ def test_a_board_without_an_emulator(tmp_path: Path) -> None:
         ("pico2", '[pyocd]\ntarget = "rp2350"\n', "", r"\[pyocd\] go together"),
         ("nano33ble", 'boot_usb = ["2341:005a"]\n', "", "'flash.boot_usb' go together"),
         ("nano33ble", '"pyocd"', '"pyocd", "esptool"', '"arduino" and flash.alternatives = '),
-        ("microbit", "[serial]", "[budget]\ninference_ms = 0\n[serial]", "'budget.inference_ms'"),
+        ("microbit", "inference_ms = 1000", "inference_ms = 0", "'budget.inference_ms'"),
     ],
 )
 def test_other_ways_to_flash(tmp_path: Path, board: str, old: str, new: str, message: str) -> None:

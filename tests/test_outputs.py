@@ -130,7 +130,7 @@ TALK = """
 STUB(hello_request) STUB(select_request) STUB(load_request) STUB(run_request) STUB(read_request)
 STUB(self_test_request) STUB(profile_request) STUB(statistics_request) STUB(log_level_request)
 STUB(reset_request) STUB(echo_request) STUB(camera_frame_request) STUB(camera_data_request)
-STUB(watch_request) STUB(events_request) STUB(output_request)
+STUB(watch_request) STUB(events_request) STUB(output_request) STUB(frame_request)
 void put_camera(writer *answer) { (void)answer; }
 void device_after_answer(void) {}
 void model_select(uint8_t index, bool paint) { (void)index; (void)paint; }

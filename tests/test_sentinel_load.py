@@ -23,12 +23,13 @@ from plug_in import install
 
 CAUSE = Cause("raccoon", "garden", 1.0)
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from lotor.sentinel.actions import Cause
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.config import Action
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what runs in the background
 kind, options, most = sys.argv[1], eval(sys.argv[2]), float(sys.argv[3])
 device = load(Action("lamp", kind, max_on_s=most, options=options), Path(sys.argv[4]))
 device.off()
