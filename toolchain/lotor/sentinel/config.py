@@ -317,134 +317,170 @@ def check(config: Config, where: str) -> Config:
     Raises:
         LotorError: one does not; begins with `where`.
     """
+    checks = _Checks(where)
+    zones = checks.cameras(config)
+    checks.models(config, zones)
+    checks.targets(config, zones)
+    checks.acting(config)
+    checks.telling(config)
+    checks.keeping(config)
+    return config
 
-    def wrong(text: str) -> LotorError:
-        return LotorError(f"{where}: {text}")
 
-    def names(kind: str, found: list[str]) -> set[str]:
+class _Checks:
+    """What a schema cannot say; each raises `LotorError` at the first mistake."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def wrong(self, text: str) -> LotorError:
+        return LotorError(f"{self.where}: {text}")
+
+    def names(self, kind: str, found: list[str]) -> set[str]:
         for name in found:
             if not _NAME.fullmatch(name):
-                raise wrong(
+                raise self.wrong(
                     f"{kind} name '{name}': up to 32 of a-z, 0-9, - and _, a letter or digit first"
                 )
             if found.count(name) > 1:
-                raise wrong(f"two {kind}s are called '{name}'; give each a name of its own")
+                raise self.wrong(f"two {kind}s are called '{name}'; give each a name of its own")
         return set(found)
 
-    def known(kind: str, wanted: tuple[str, ...], have: set[str], key: str) -> None:
+    def known(self, kind: str, wanted: tuple[str, ...], have: set[str], key: str) -> None:
         for name in wanted:
             if name not in have:
                 listed = ", ".join(sorted(have)) or "there is none"
                 close = did_you_mean(name, have)
-                raise wrong(f"'{key}' names the {kind} '{name}'{close}; {kind}s: {listed}")
+                raise self.wrong(f"'{key}' names the {kind} '{name}'{close}; {kind}s: {listed}")
 
-    def between(key: str, value: float | None, low: float, high: float) -> None:
+    def between(self, key: str, value: float | None, low: float, high: float) -> None:
         if value is not None and not low <= value <= high:
-            raise wrong(f"'{key}' is {value:g}; it must be {low:g} to {high:g}")
+            raise self.wrong(f"'{key}' is {value:g}; it must be {low:g} to {high:g}")
 
-    def hours(key: str, spans: tuple[str, ...]) -> None:
+    def hours(self, key: str, spans: tuple[str, ...]) -> None:
         for span in spans:
             if not _HOURS.fullmatch(span):
-                raise wrong(f"'{key}' has '{span}'; give hours as 22:00-07:00")
+                raise self.wrong(f"'{key}' has '{span}'; give hours as 22:00-07:00")
 
-    def polygon(key: str, corners: tuple[tuple[float, ...], ...]) -> None:
+    def polygon(self, key: str, corners: tuple[tuple[float, ...], ...]) -> None:
         if len(corners) < 3 or any(len(corner) != 2 for corner in corners):
-            raise wrong(f"'{key}' must be three corners [x, y] or more")
+            raise self.wrong(f"'{key}' must be three corners [x, y] or more")
         for value in (value for corner in corners for value in corner):
-            between(key, value, 0, 1)
+            self.between(key, value, 0, 1)
 
-    if not config.camera:
-        raise wrong("there is no [[camera]]; `lotor sentinel --init` writes one")
-    names("sentinel", [config.name])
-    cameras = names("camera", [camera.name for camera in config.camera])
-    actions = names("action", [action.name for action in config.action])
-    zones: dict[str, set[str]] = {}
-    for camera in config.camera:
-        key = f"camera {camera.name}"
-        if not camera.source:
-            raise wrong(f"'{key}' has an empty source")
-        try:
-            kind_of(camera.source)
-        except LotorError as error:
-            raise wrong(f"'{key}.source': {error}") from error
-        between(f"{key}.rate", camera.rate, 0.01, 120)
-        if len(camera.size) != 2:
-            raise wrong(f"'{key}.size' must be width and height, as [640, 480]")
-        for pixels in camera.size:
-            between(f"{key}.size", pixels, 16, 8192)
-        between(f"{key}.least_area", camera.least_area, 0, 1)
-        zones[camera.name] = names("zone", [zone.name for zone in camera.zone])
-        for zone in camera.zone:
-            polygon(f"{key}.zone {zone.name}", zone.polygon)
-        for mask in camera.masks:
-            polygon(f"{key}.masks", mask)
-    if not config.model:
-        raise wrong("there is no [[model]]")
-    for model in config.model:
-        key = f"model {model.name}.when"
-        known("camera", model.when.cameras, cameras, f"{key}.cameras")
-        # A condition that names a zone of another camera alone is never met.
-        there = [zones[name] for name in model.when.cameras] or zones.values()
-        known("zone", model.when.zones, set().union(*there), f"{key}.zones")
-        hours(f"{key}.hours", model.when.hours)
-        for month in model.when.months:
-            between(f"{key}.months", month, 1, 12)
-    between("veto.threshold", config.veto.threshold, 0, 1)
-    between("veto.hold_s", config.veto.hold_s, 0, 86400)
-    labels = [target.label for target in config.target]
-    for target in config.target:
-        key = f"target {target.label}"
-        if target.label in ("person", "unknown"):
-            raise wrong(f"'{key}': nothing may be set off at a {target.label}")
-        if labels.count(target.label) > 1:
-            raise wrong(f"two targets are called '{target.label}'; put them together")
-        between(f"{key}.threshold", target.threshold, 0, 1)
-        between(f"{key}.night_threshold", target.night_threshold, 0, 1)
-        known("zone", target.zones, set().union(*zones.values()), f"{key}.zones")
-        known("action", target.actions, actions, f"{key}.actions")
-    rule = config.deciding
-    between("deciding.of", rule.of, 1, 1000)
-    between("deciding.votes", rule.votes, 1, rule.of)
-    between("deciding.memory_s", rule.memory_s, 0.1, 3600)
-    between("deciding.cooldown_s", rule.cooldown_s, 0, 86400)
-    between("deciding.per_night", rule.per_night, 0, 1000)
-    hours("deciding.quiet_hours", rule.quiet_hours)
-    for action in config.action:
-        key = f"action {action.name}"
-        between(f"{key}.max_on_s", action.max_on_s, 0.1, 600)
-        between(f"{key}.for_s", action.for_s, 0, action.max_on_s)
-        between(f"{key}.per_hour", action.per_hour, 0, 3600)
-    for hook in config.webhook:
-        if not hook.url.startswith(("http://", "https://")):
-            raise wrong(
-                f"'webhook.url' is '{redact(hook.url)}'; it must begin with http:// or https://"
-            )
-        between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
-        known("label", hook.labels, {*labels, "unknown"}, "webhook.labels")
-    if config.mqtt:
-        between("mqtt.port", config.mqtt.port, 1, 65535)
-        if not config.mqtt.host:
-            raise wrong("'mqtt.host' is empty; name the broker")
-        for key, topic in (("prefix", config.mqtt.prefix), ("discovery", config.mqtt.discovery)):
-            if not _TOPIC.fullmatch(topic) and (topic or key == "prefix"):
-                raise wrong(f"'mqtt.{key}' is '{topic}'; give a topic as home/lotor, no + or #")
-    if config.notify:
-        known("label", config.notify.labels, {*labels, "unknown"}, "notify.labels")
-        between("notify.cooldown_s", config.notify.cooldown_s, 0, 86400)
-        between("notify.per_hour", config.notify.per_hour, 0, 3600)
-        if not config.notify.urls and not config.notify.urls_file:
-            raise wrong("[notify] has neither 'urls' nor 'urls_file'")
-        for number, url in enumerate(config.notify.urls, 1):
-            if "://" not in url:  # which is not shown: it may hold a password
-                raise wrong(f"'notify.urls': number {number} is no address as ntfy://my-garden")
-    for key in ("events_days", "media_days", "media_mb"):
-        between(f"store.{key}", getattr(config.store, key), 1, 10**6)
-    between("store.free_mb", config.store.free_mb, 0, 10**6)
-    for key in ("before_s", "after_s"):
-        between(f"store.{key}", getattr(config.store, key), 0, 60)
-    between("store.clip_s", config.store.clip_s, 1, 600)
-    between("page.port", config.page.port, 0, 65535)
-    for name in config.page.names:
-        if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
-            raise wrong(f"'page.names' has '{name}'; give host names as in garden.example.org")
-    return config
+    def cameras(self, config: Config) -> dict[str, set[str]]:
+        if not config.camera:
+            raise self.wrong("there is no [[camera]]; `lotor sentinel --init` writes one")
+        self.names("sentinel", [config.name])
+        self.names("camera", [camera.name for camera in config.camera])
+        zones: dict[str, set[str]] = {}
+        for camera in config.camera:
+            key = f"camera {camera.name}"
+            if not camera.source:
+                raise self.wrong(f"'{key}' has an empty source")
+            try:
+                kind_of(camera.source)
+            except LotorError as error:
+                raise self.wrong(f"'{key}.source': {error}") from error
+            self.between(f"{key}.rate", camera.rate, 0.01, 120)
+            if len(camera.size) != 2:
+                raise self.wrong(f"'{key}.size' must be width and height, as [640, 480]")
+            for pixels in camera.size:
+                self.between(f"{key}.size", pixels, 16, 8192)
+            self.between(f"{key}.least_area", camera.least_area, 0, 1)
+            zones[camera.name] = self.names("zone", [zone.name for zone in camera.zone])
+            for zone in camera.zone:
+                self.polygon(f"{key}.zone {zone.name}", zone.polygon)
+            for mask in camera.masks:
+                self.polygon(f"{key}.masks", mask)
+        return zones
+
+    def models(self, config: Config, zones: Mapping[str, set[str]]) -> None:
+        if not config.model:
+            raise self.wrong("there is no [[model]]")
+        for model in config.model:
+            key = f"model {model.name}.when"
+            self.known("camera", model.when.cameras, set(zones), f"{key}.cameras")
+            # A condition that names a zone of another camera alone is never met.
+            there = [zones[name] for name in model.when.cameras] or zones.values()
+            self.known("zone", model.when.zones, set().union(*there), f"{key}.zones")
+            self.hours(f"{key}.hours", model.when.hours)
+            for month in model.when.months:
+                self.between(f"{key}.months", month, 1, 12)
+
+    def targets(self, config: Config, zones: Mapping[str, set[str]]) -> None:
+        actions = self.names("action", [action.name for action in config.action])
+        self.between("veto.threshold", config.veto.threshold, 0, 1)
+        self.between("veto.hold_s", config.veto.hold_s, 0, 86400)
+        labels = [target.label for target in config.target]
+        for target in config.target:
+            key = f"target {target.label}"
+            if target.label in ("person", "unknown"):
+                raise self.wrong(f"'{key}': nothing may be set off at a {target.label}")
+            if labels.count(target.label) > 1:
+                raise self.wrong(f"two targets are called '{target.label}'; put them together")
+            self.between(f"{key}.threshold", target.threshold, 0, 1)
+            self.between(f"{key}.night_threshold", target.night_threshold, 0, 1)
+            self.known("zone", target.zones, set().union(*zones.values()), f"{key}.zones")
+            self.known("action", target.actions, actions, f"{key}.actions")
+
+    def acting(self, config: Config) -> None:
+        rule = config.deciding
+        self.between("deciding.of", rule.of, 1, 1000)
+        self.between("deciding.votes", rule.votes, 1, rule.of)
+        self.between("deciding.memory_s", rule.memory_s, 0.1, 3600)
+        self.between("deciding.cooldown_s", rule.cooldown_s, 0, 86400)
+        self.between("deciding.per_night", rule.per_night, 0, 1000)
+        self.hours("deciding.quiet_hours", rule.quiet_hours)
+        for action in config.action:
+            key = f"action {action.name}"
+            self.between(f"{key}.max_on_s", action.max_on_s, 0.1, 600)
+            self.between(f"{key}.for_s", action.for_s, 0, action.max_on_s)
+            self.between(f"{key}.per_hour", action.per_hour, 0, 3600)
+
+    def telling(self, config: Config) -> None:
+        labels = [target.label for target in config.target]
+        for hook in config.webhook:
+            if not hook.url.startswith(("http://", "https://")):
+                raise self.wrong(
+                    f"'webhook.url' is '{redact(hook.url)}'; it must begin with http:// or https://"
+                )
+            self.between("webhook.timeout_s", hook.timeout_s, 0.1, 60)
+            self.known("label", hook.labels, {*labels, "unknown"}, "webhook.labels")
+        if config.mqtt:
+            self.between("mqtt.port", config.mqtt.port, 1, 65535)
+            if not config.mqtt.host:
+                raise self.wrong("'mqtt.host' is empty; name the broker")
+            for key, topic in (
+                ("prefix", config.mqtt.prefix),
+                ("discovery", config.mqtt.discovery),
+            ):
+                if not _TOPIC.fullmatch(topic) and (topic or key == "prefix"):
+                    raise self.wrong(
+                        f"'mqtt.{key}' is '{topic}'; give a topic as home/lotor, no + or #"
+                    )
+        if config.notify:
+            self.known("label", config.notify.labels, {*labels, "unknown"}, "notify.labels")
+            self.between("notify.cooldown_s", config.notify.cooldown_s, 0, 86400)
+            self.between("notify.per_hour", config.notify.per_hour, 0, 3600)
+            if not config.notify.urls and not config.notify.urls_file:
+                raise self.wrong("[notify] has neither 'urls' nor 'urls_file'")
+            for number, url in enumerate(config.notify.urls, 1):
+                if "://" not in url:  # which is not shown: it may hold a password
+                    raise self.wrong(
+                        f"'notify.urls': number {number} is no address as ntfy://my-garden"
+                    )
+
+    def keeping(self, config: Config) -> None:
+        for key in ("events_days", "media_days", "media_mb"):
+            self.between(f"store.{key}", getattr(config.store, key), 1, 10**6)
+        self.between("store.free_mb", config.store.free_mb, 0, 10**6)
+        for key in ("before_s", "after_s"):
+            self.between(f"store.{key}", getattr(config.store, key), 0, 60)
+        self.between("store.clip_s", config.store.clip_s, 1, 600)
+        self.between("page.port", config.page.port, 0, 65535)
+        for name in config.page.names:
+            if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+                raise self.wrong(
+                    f"'page.names' has '{name}'; give host names as in garden.example.org"
+                )
