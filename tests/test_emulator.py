@@ -366,6 +366,8 @@ def test_an_image_as_for_hardware(tmp_path: Path) -> None:
 
 
 def test_every_fault_comes_back_with_file_and_line(name: str, images: dict[str, Image]) -> None:
+    if not load_board(name).test_faults:
+        pytest.skip(f"board {name} is not built to provoke faults")
     flash_image(load_board(name), images[name])
     named = set()
     for reason in FaultReason:
@@ -390,6 +392,8 @@ def test_every_fault_comes_back_with_file_and_line(name: str, images: dict[str, 
 def test_a_stack_that_grew_too_far_names_who_called_last(
     name: str, images: dict[str, Image]
 ) -> None:
+    if not load_board(name).test_faults:
+        pytest.skip(f"board {name} is not built to provoke faults")
     flash_image(load_board(name), images[name])
     with Session.open(name) as session:
         fault = session.provoke(FaultReason.STACK_OVERFLOW).fault
