@@ -311,15 +311,31 @@ def test_folder_without_images_or_with_a_damaged_one_says_so(tmp_path: Path) -> 
         source.grab()
 
 
+class Turns(SetClock):
+    """A clock that goes on by as much as is waited for, as often as it is let."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.turns = threading.Semaphore(0)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Return when an event is set, or a turn is given."""
+        while not event.is_set():
+            if self.turns.acquire(timeout=0.01):
+                self.advance(seconds)
+                break
+        return event.is_set()
+
+
 class Watched:
-    """A watched folder, read in a thread; time goes on by itself.
+    """A watched folder, read in a thread; it looks as often as it is told.
 
     Attributes:
         came: number of pixels of each picture.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.clock, self._ended = SetClock(0.0), threading.Event()
+        self.clock, self._ended = Turns(), threading.Event()
         self.source = an_open(folder, clock=self.clock, ended=self._ended)
         self.came: list[int] = []
         self._thread = threading.Thread(target=self._read)
@@ -333,7 +349,7 @@ class Watched:
         """Let it look at the folder."""
         for _ in range(times):
             before = self.looked
-            self.clock.advance(0.51)
+            self.clock.turns.release()
             until(lambda before=before: self.looked > before)
 
     @property
