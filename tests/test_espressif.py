@@ -263,6 +263,8 @@ def test_all_of_hil(
     core: Path, tmp_path: Path, lotor: Lotor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`lotor hil`: what every board must do over its line, from the build to the verdict."""
+    # This machine does more in a cycle than a board: slow it down.
+    monkeypatch.setenv("STANDIN_SPEED", "10")
     with PlayedBoard(tmp_path / "flash") as played:
         monkeypatch.setenv("LOTOR_PORT", played.url)
         done = lotor("hil", "--board", "esp32s3", timeout=500)
