@@ -36,7 +36,7 @@ test: setup-dev  ## host tests and tests of the emulated boards
 	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -m "not slow" -q
 
 test-full: setup-dev  ## the same and the slow ones
-	@$(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -q
+	@LOTOR_TEST_FULL=1 $(bin)/pytest tests hil_tests -n $(JOBS) --dist loadgroup -q
 
 train-smoke: setup-dev  ## the whole road: pictures, training, int8, C, a board's bytes; part of `make test`
 	@$(bin)/pytest tests/test_train_smoke.py -q

@@ -26,6 +26,7 @@ from cases.strategies import (
     window,
 )
 from cortex_m import Array, run
+from effort import examples
 from exactness import as_list, difference, inputs_of
 from lotor.codegen.c import Program, render_header, render_source
 from lotor.compiler import Compiled, compile_model
@@ -35,7 +36,7 @@ from lotor.targets.preference import Optimize, Preference
 from lotor.verify import random_inputs
 from tflite_builder import ModelBuilder, Quant
 
-EXAMPLES = 10
+EXAMPLES = examples(4)
 
 
 def taken(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from cortex_m import needs_emulator, run
+from effort import examples
 from exactness import as_list, difference, inputs_of
 from kernel_layers import (
     check_overlap,
@@ -30,7 +31,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 # Random models of each kernel: the cores run the same code, but for what gcc schedules.
-EXAMPLES = {"cortex-m4": 10, "cortex-m7": 3, "cortex-m33": 3}
+EXAMPLES = {"cortex-m4": examples(4), "cortex-m7": examples(2), "cortex-m33": examples(2)}
 INT4 = partial(convolutions, "int4", 45)  # up to three blocks of filters
 
 

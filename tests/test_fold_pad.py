@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cases.hybrid import hybrid
 from cases.strategies import BRANCHES, Draw, builder, pair, typed_image
+from effort import examples
 from passes import assert_rewrite_exact, run_pass
 from tflite_builder import ModelBuilder, Quant, Tensor
 
@@ -114,7 +115,7 @@ def padded(draw: Draw) -> ModelBuilder:
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(6),
     derandomize=True,
     deadline=None,
     database=None,

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cases import built, cases
+from effort import examples
 from exactness import assert_exact
 from lotor.compiler import UnsupportedModelError, compile_model
 from lotor.errors import LotorError
@@ -17,7 +18,7 @@ from tflite_builder import ModelBuilder, Quant, Tensor
 NETWORK = built(next(b for b in cases() if b.__name__ == "network")).build()
 BRANCHES = built(next(b for b in cases() if b.__name__ == "conv_2d")).build()
 FUZZ = settings(
-    max_examples=150,
+    max_examples=examples(60),
     derandomize=True,
     deadline=None,
     database=None,

@@ -24,13 +24,14 @@ from cases.strategies import (
     window,
 )
 from cortex_m import needs_emulator
+from effort import examples
 from kernel_layers import check_overlap, check_random_layers, overlapping, sums, taken
 from lotor.compiler import compile_model
 from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m55"
-EXAMPLES = 6
+EXAMPLES = examples(3)
 
 
 @st.composite

@@ -11,7 +11,7 @@ import pytest
 import mutations
 from lotor.errors import LotorError
 
-COUNT = 400
+COUNT = 200
 
 
 def test_a_few_hundred_mutations() -> None:

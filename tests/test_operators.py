@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 
 from cases import Build, built, cases, edges, random
 from cases.binary import binary
+from effort import examples
 from exactness import assert_exact
 from lotor import host
 from tflite_builder import ModelBuilder, Quant
@@ -13,9 +14,9 @@ from tflite_builder import ModelBuilder, Quant
 CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 
-def _explore(operator: str, examples: int, derandomize: bool) -> None:
+def _explore(operator: str, count: int, derandomize: bool) -> None:
     @settings(
-        max_examples=examples,
+        max_examples=count,
         derandomize=derandomize,
         deadline=None,
         database=None,
@@ -30,14 +31,14 @@ def _explore(operator: str, examples: int, derandomize: bool) -> None:
 
 @pytest.mark.parametrize("operator", sorted(random()))
 def test_equals_the_reference(operator: str) -> None:
-    _explore(operator, examples=12, derandomize=True)
+    _explore(operator, examples(5), derandomize=True)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("operator", sorted(random()))
 def test_equals_the_reference_on_many_models(operator: str) -> None:
-    _explore(operator, examples=100, derandomize=False)
+    _explore(operator, 100, derandomize=False)
 
 
 @pytest.mark.parametrize("build", cases() + edges(), ids=lambda build: build.__name__)

@@ -21,7 +21,7 @@ from lotor.ops.conv_2d import Conv2D
 from lotor.oracle import Oracle
 from random_graphs import MAKERS, Recipe, Step, first_difference, grown, quick_build
 
-FAST, MANY = 150, 2100  # some of them have no output
+FAST, MANY = 80, 2100  # some of them have no output
 _PART = 100  # graphs of one seed
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import cases
 from cases.channels import RELU6, combined
 from conftest import CHECKOUT
+from effort import examples
 from exactness import inputs_of
 from lotor.compiler import compile_model
 from lotor.frontend.tflite import read_model
@@ -264,7 +265,7 @@ def test_uint8_models() -> None:
 
 
 @settings(
-    max_examples=15,
+    max_examples=examples(6),
     deadline=None,
     database=None,
     derandomize=True,
@@ -305,7 +306,7 @@ def assert_within(m: ModelBuilder) -> None:
 @pytest.mark.parametrize("drawn", ["channels", "networks", "mean", "tables"])
 def test_ranges_hold(drawn: str) -> None:
     @settings(
-        max_examples=12,
+        max_examples=examples(5),
         deadline=None,
         database=None,
         derandomize=True,

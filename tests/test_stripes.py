@@ -200,9 +200,9 @@ def explore(forced: _Forced, first: int, count: int) -> None:
 
 
 def test_any_layers_can_be_cut(forced: _Forced) -> None:
-    explore(forced, 0, 90)
-    assert forced.graphs > 15
-    assert len(forced.kinds) > 8, forced.kinds
+    explore(forced, 0, 50)
+    assert forced.graphs > 8
+    assert len(forced.kinds) > 6, forced.kinds
 
 
 @pytest.mark.slow

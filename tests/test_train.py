@@ -44,6 +44,9 @@ raccoon = 0.25
 person = 0.25
 other_animal = 0.25
 background = 0.25
+[network]
+kind = "ds_cnn"
+width = 0.25
 [transfer]
 file = "FILE"
 sha256 = "HASH"
@@ -59,6 +62,7 @@ correct_bias = true
 """
 
 
+SMALL = Network("ds_cnn", 0.25)  # the recipe's
 MORE = """
 [decision]
 false_alarm_cost = 1
@@ -232,7 +236,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
     folder = tmp_path_factory.mktemp("train")
     source = folder / "source.tflite"
-    source.write_bytes(to_float(fold(networks.build(Network(), 32, 32, 4))))
+    source.write_bytes(to_float(fold(networks.build(SMALL, 32, 32, 4))))
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     recipe = str(write_recipe(folder, TEXT + MORE, FILE=str(source), HASH=digest))
     data = make_garden(folder / "garden")

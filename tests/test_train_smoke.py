@@ -48,7 +48,7 @@ kind = "ds_cnn"
 width = 0.5
 dropout = 0.1
 [fit]
-steps = 250
+steps = 150
 batch = 16
 rate = 3e-3
 head_steps = 0

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cases.strategies import Draw, builder
+from effort import examples
 from lotor.frontend.tflite import read_model
 from lotor.graph import Graph
 from lotor.optimize import trace
@@ -374,7 +375,7 @@ def graphs(draw: Draw) -> ModelBuilder:
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(20),
     deadline=None,
     database=None,
     derandomize=True,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import strategies as st
 
 from cortex_m import needs_emulator
+from effort import examples
 from kernel_layers import (
     check_overlap,
     check_random_layers,
@@ -25,7 +26,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m0plus"
-EXAMPLES = 8
+EXAMPLES = examples(4)
 
 
 @pytest.mark.parametrize(

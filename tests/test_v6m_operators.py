@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from any_layers import any_convolution, any_dense, any_depthwise, products
 from cases.binary import binary
 from cortex_m import needs_emulator
+from effort import examples
 from kernel_layers import check_overlap, check_random_layers, taken
 from lotor.compiler import compile_model
 from lotor.targets import pool_v6m, v6m_scale
@@ -19,7 +20,7 @@ from tflite_builder import ModelBuilder, Quant
 
 pytestmark = needs_emulator
 TARGET = "cortex-m0plus"
-EXAMPLES = 8
+EXAMPLES = examples(4)
 
 
 @pytest.mark.parametrize(

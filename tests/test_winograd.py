@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cases.movement import concatenation
 from cases.strategies import BRANCHES, Draw, builder, paddings, quants, scaling
 from cortex_m import needs_emulator, run
+from effort import examples
 from exactness import as_list, difference
 from kernel_layers import check_overlap, check_random_layers, taken
 from lotor.compiler import compile_model
@@ -46,7 +47,7 @@ def convolutions(draw: Draw) -> ModelBuilder:
 
 
 def test_random_layers(tmp_path_factory: pytest.TempPathFactory, form: str) -> None:
-    check_random_layers(convolutions, TARGET, form, tmp_path_factory, examples=10)
+    check_random_layers(convolutions, TARGET, form, tmp_path_factory, examples=examples(4))
 
 
 @pytest.mark.parametrize("target", ["cortex-m7", "cortex-m33"])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cases.strategies import BRANCHES, Draw, builder, quants, scaling
 from cortex_m import needs_emulator
+from effort import examples
 from kernel_layers import check_overlap, check_random_layers
 from lotor.targets import variants
 from tflite_builder import ModelBuilder, Quant
@@ -42,7 +43,7 @@ def chains(draw: Draw) -> ModelBuilder:
 
 
 def test_random_layers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    check_random_layers(chains, "cortex-m4", FUNCTION, tmp_path_factory, examples=12)
+    check_random_layers(chains, "cortex-m4", FUNCTION, tmp_path_factory, examples=examples(5))
 
 
 def test_the_output_replaces_the_input(tmp_path: Path) -> None:
