@@ -345,6 +345,8 @@ def test_an_act_that_a_crash_broke_off_counts_after_the_restart(night: Night) ->
         store.note(Act(None, "siren", EVENING - 1, None, "running"))  # somebody tried it
     with night.watched() as sentinel:
         assert sentinel._acts == [EVENING - 9]
+        (state,) = [s for s in sentinel.health() if s.part == "store"]
+        assert "had not ended well" in state.text and not state.well and not state.blocks
 
 
 def test_a_store_that_cannot_write_is_not_well_until_it_can(
@@ -380,8 +382,10 @@ def test_a_film_sets_nothing_off(night: Night) -> None:
 def test_a_visit_ends_when_its_camera_is_lost(night: Night) -> None:
     with night.watched() as sentinel:
         night.live(sentinel, 22)
+        night.clock.advance(29)
+        sentinel.tidy()
         assert sentinel.store.open_events()
-        night.clock.advance(31)
+        night.clock.advance(2)
         sentinel.tidy()
         (event,) = sentinel.store.events(9)
         assert event.end is not None and event.end - EVENING <= 22
@@ -439,6 +443,7 @@ def test_health_of_every_part_is_remembered(night: Night) -> None:
         sentinel.bus.tell(HealthChanged("camera garden", False, "lost still"))
         assert HealthChanged("camera garden", False, "lost still") in sentinel.health()
         sentinel.bus.tell(HealthChanged("camera garden", True))
+        sentinel.bus.tell(HealthChanged("disk", False, "full"))
         assert sentinel.counters()["drop-outs"] == 1
 
 
