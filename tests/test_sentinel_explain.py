@@ -172,7 +172,8 @@ def test_all_that_it_does_is_said(tmp_path: Path) -> None:
         "a raccoon in pond sets off bark: 2 of 4 frames from 60 % by day, 70 % by night on "
         "(as configured)",
         "at most every 90 s, and 7 times a night; never at 07:00-21:00",
-        "action bark: play a dog's bark at 100 % volume for 4 s, never longer than 8 s, 3 times an hour",
+        "action bark: play a dog's bark at 100 % volume for 4 s, never longer than 8 s, 3 times an "
+        "hour",
         "page: http://127.0.0.1:8787/",
         "MQTT: broker:1883, found by Home Assistant",
         "webhook: 1",

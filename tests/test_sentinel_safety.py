@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +12,12 @@ from typing import Any
 import pytest
 
 from lotor.sentinel import daemon
-from lotor.sentinel.bus import Acted, Decided, EventChanged, HealthChanged
+from lotor.sentinel.bus import Acted, ArmedChanged, Decided, EventChanged, HealthChanged
 from lotor.sentinel.capture import Capture
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, Deciding, Store, Veto
 from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision
-from lotor.sentinel.models import Models
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.scene import Scene
 from lotor.sentinel.sources import BoardEvent
@@ -30,18 +28,11 @@ from test_sentinel_daemon import Night, wait_for
 HOLD_S = 30.0
 
 
-@lru_cache
-def opened(config: Config) -> Models:
-    return Models(config)
-
-
 class House(Night):
     """A night whose scenes are ours as well: nothing is looked at."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder, monkeypatch)
-        models = opened(Config(camera=self.config.camera))
-        monkeypatch.setattr(daemon, "Models", lambda config: models)
         self.set(action=(replace(self.config.action[0], for_s=100, max_on_s=100),))
         self.set(deciding=Deciding(cooldown_s=60), veto=Veto(hold_s=HOLD_S))
 
@@ -92,6 +83,10 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     return House(tmp_path, monkeypatch)
 
 
+def against(decision: Decision) -> set[str]:
+    return {check.rule for check in decision.checks if not check.passed}
+
+
 def state(sentinel: Sentinel, part: str) -> HealthChanged:
     return next(state for state in sentinel.health() if state.part == part)
 
@@ -105,17 +100,155 @@ def test_who_ends_it_ends_what_is_on(house: House) -> None:
         assert (act.result, act.why) == ("done", "the sentinel ends")  # on record, after all
 
 
-def test_an_internal_error_ends_what_is_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_ends_what_is_on_and_forbids_more(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with house.watched() as sentinel:
         house.howl(sentinel)
+        with monkeypatch.context() as broken:
 
-        def fail(*arguments: Any) -> None:
-            raise ZeroDivisionError
+            def fail(*arguments: Any) -> None:
+                raise ZeroDivisionError("by nothing")
 
-        monkeypatch.setattr(sentinel._rules, "decide", fail)
-        house.see(sentinel, raccoon(0.9))
+            broken.setattr(sentinel._rules, "decide", fail)
+            house.see(sentinel, raccoon(0.9))
         assert "internal error" in house.ended().why
+        told = state(sentinel, "sentinel")
+        assert not told.well and "ZeroDivisionError: by nothing" in told.text
         assert sentinel.test("siren", "the test").result == "refused"
+        house.clock.advance(daemon.TROUBLE_S - 10)
+        for _ in range(10):
+            house.see(sentinel, raccoon(0.9), track=2)
+        assert len(house.siren.calls) == 2 and "health" in against(house.decisions[-1])
+        house.clock.advance(10)
+        house.howl(sentinel)
+        assert state(sentinel, "sentinel").well
+
+
+def test_nothing_stays_on_while_nobody_looks(house: House) -> None:
+    with house.watched() as sentinel:
+        house.howl(sentinel)
+        house.clock.advance(2.5)
+        threading.Event().wait(0.1)
+        assert house.siren.calls[-1] != "off"
+        house.clock.advance(1)
+        assert "no frame is looked at" in house.ended().why
+
+
+def test_nothing_acts_that_cannot_be_put_on_record(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.watched() as sentinel:
+        with monkeypatch.context() as full:
+
+            def fail(decision: Decision) -> None:
+                raise StoreError("the disk is full")
+
+            full.setattr(sentinel.store, "record", fail)
+            for _ in range(5):
+                house.see(sentinel, raccoon(0.9))
+            told = state(sentinel, "store")
+            assert not told.well and told.blocks and "the disk is full" in told.text
+        assert house.siren.calls == [] and house.decisions == []
+        house.see(sentinel, raccoon(0.9))
+        assert state(sentinel, "store").well
+        house.see(sentinel, raccoon(0.9))
+        wait_for(lambda: bool(house.siren.calls))
+        stored = {d.id for d in house.decisions}
+        assert stored and all(sentinel.store.decision(id) for id in stored)
+
+
+def test_an_event_that_cannot_be_recorded_is_told_once_it_is(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.watched() as sentinel:
+        with monkeypatch.context() as full:
+
+            def fail(event: Any) -> None:
+                raise StoreError("the disk is full")
+
+            full.setattr(sentinel.store, "save_event", fail)
+            for _ in range(5):
+                house.see(sentinel, raccoon(0.9))
+            house.see(sentinel, ended=[1])
+            assert not house.of(EventChanged) and sentinel.store.events(9) == []
+        house.see(sentinel)
+        (change, *_) = house.of(EventChanged)
+        assert change.began and change.event.end is not None
+        (event,) = sentinel.store.events(9)
+        assert event.id == change.event.id
+
+
+def test_disarmed_is_remembered_over_a_restart(house: House) -> None:
+    with house.watched() as sentinel:
+        assert sentinel.armed
+        sentinel.arm(False, "the test")
+        assert house.of(ArmedChanged) == [ArmedChanged(False, "the test")]
+        for _ in range(5):
+            house.see(sentinel, raccoon(0.9))
+        assert house.siren.calls == [] and against(house.decisions[-1]) == {"armed"}
+    with house.watched() as sentinel:
+        assert not sentinel.armed
+        sentinel.arm(True, "the test")
+    with house.watched() as sentinel:
+        assert sentinel.armed
+        house.howl(sentinel)
+
+
+def test_cool_down_is_kept_over_a_restart(house: House) -> None:
+    with house.watched() as sentinel:
+        house.howl(sentinel)
+    assert house.siren.calls[-1] == "off"
+    house.clock = SetClock(house.clock.now() + 40)  # a new process: a monotonic clock of its own
+    with house.watched() as sentinel:
+        for _ in range(5):
+            house.see(sentinel, raccoon(0.9))
+        assert len(house.siren.calls) == 2 and against(house.decisions[-1]) == {"cool-down"}
+        house.clock.advance(20)
+        house.howl(sentinel)
+
+
+def test_a_visit_ends_when_its_camera_is_lost(house: House) -> None:
+    with house.watched() as sentinel:
+        house.howl(sentinel)
+        last = house.clock.now()
+        house.clock.advance(daemon.LOST_S - 1)
+        sentinel.tidy()
+        assert sentinel.store.open_events() and daemon.LOST_S == 30
+        house.clock.advance(2)
+        sentinel.tidy()
+        (event,) = sentinel.store.events(9)
+        assert event.end == last
+
+
+def test_what_comes_after_a_visit_was_ended_leaves_it_as_it_was(house: House) -> None:
+    with house.watched() as sentinel:
+        house.howl(sentinel)
+        house.clock.advance(31)
+        sentinel.tidy()
+        (first,) = sentinel.store.events(9)
+        for _ in range(4):
+            house.see(sentinel, raccoon(0.9))  # the camera is back, and so is the raccoon
+        other, again = sentinel.store.events(9)
+        assert (again.id, again.begin, again.end) == (first.id, first.begin, first.end)
+        assert again.frames == first.frames and again.actions == first.actions == ("siren",)
+        assert other.begin > first.begin and other.end is None
+        sentinel.finish()
+        ended = [(event.id, event.begin, event.frames) for event in sentinel.store.events(9)]
+        for _ in range(2):
+            house.see(sentinel, raccoon(0.9))  # frames that were under way
+        assert ended == [(e.id, e.begin, e.frames) for e in sentinel.store.events(9)]
+
+
+def test_a_film_may_be_looked_at_more_slowly_than_it_was_taken(house: House) -> None:
+    with house.watched() as sentinel:
+        for number in range(30):
+            house.clock.advance(4.0)
+            house.show(sentinel, scene(number * 0.5, raccoon(0.9)))
+            sentinel.tidy()
+        sentinel.finish()
+        (event,) = sentinel.store.events(9)
+        assert event.end is not None and event.end - event.begin == 14.5
 
 
 def test_a_camera_whose_frames_cannot_be_looked_at_keeps_nothing_on(house: House) -> None:
