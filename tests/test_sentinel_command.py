@@ -17,9 +17,8 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel import run
-from lotor.sentinel.config import Camera, Config, Page, Store, Target, Zone
+from lotor.sentinel.config import Camera, Config, Page, Store
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.explain import explain
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
 
@@ -145,18 +144,6 @@ def test_another_source_is_checked_like_the_files_own(source: str, message: str)
     with pytest.raises(LotorError, match=message):
         with_source(config, source, None)
     assert with_source(config, "2", None).camera == (Camera("garden", "2"),)
-
-
-def test_a_camera_on_which_a_target_counts_nowhere_is_doubtful(tmp_path: Path) -> None:
-    pond = Zone("pond", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
-    config = Config(
-        camera=(Camera("garden", "0", zone=(pond,)), Camera("gate", "1")),
-        target=(Target("raccoon", zones=("pond",)),),
-        store=Store(folder="kept"),
-    )
-    assert explain(config, tmp_path).warnings == (
-        "a raccoon sets nothing off on camera gate: none of its zones (pond) is there",
-    )
 
 
 def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(

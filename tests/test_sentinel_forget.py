@@ -125,6 +125,18 @@ def test_an_event_counts_as_long_as_it_lasts(store: Store, config: Config) -> No
     assert len(store.events(99)) == 4
 
 
+def test_what_began_before_a_time_and_went_on_goes_too(store: Store, config: Config) -> None:
+    begin = NOON + 3600
+    trial = Act(None, "siren", begin + 10, begin + 30, "done", MARKER)
+    store.note(trial)
+    forget(config, begin + 20, begin + 25)
+    assert trial not in store.acts(0)
+    left = store.decisions_between(begin, begin + 60)
+    assert left == [] and store.events_between(begin, begin + 60) == []
+    rest = [act for act in store.acts(begin) if act.time < begin + 60]
+    assert rest and all(act.end and act.end <= begin + 3 for act in rest)  # over by then
+
+
 def test_an_event_that_lasts_stays_and_is_named(store: Store, config: Config) -> None:
     last = visit(NOON + 90)
     store.save_event(last)
@@ -279,6 +291,12 @@ def test_a_damaged_log_is_named(store: Store, config: Config) -> None:
 def test_mistakes(config: Config, store: Store, tmp_path: Path) -> None:
     with pytest.raises(LotorError, match="must begin before it ends"):
         forget(config, NOON, NOON)
+    with pytest.raises(LotorError, match="must begin before it ends"):
+        export(config, NOON, NOON, tmp_path / "out")
+    (store.folder / JOURNAL).write_text("{")
+    with pytest.raises(LotorError, match=f"{JOURNAL} cannot be read"):
+        forget(config, NOON, NOON + 1)
+    (store.folder / JOURNAL).unlink()
     none = replace(config, store=Settings(folder=str(tmp_path / "none")))
     with pytest.raises(StoreError, match="no sentinel has remembered anything"):
         forget(none, NOON, NOON + 1)
@@ -338,6 +356,14 @@ def test_an_export_that_cannot_be_written_leaves_nothing(
     with pytest.raises(LotorError, match="cannot write"):
         export(config, NOON, NOON + 9e5, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_file_that_is_gone_is_not_handed_out(
+    store: Store, config: Config, tmp_path: Path
+) -> None:
+    (store.folder / "media/day/1.jpg").unlink()
+    found = export(config, NOON + 3600, NOON + 7200, tmp_path / "out")
+    assert (found.events, found.files) == (1, 1)
 
 
 def test_moments() -> None:

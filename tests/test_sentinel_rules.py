@@ -232,20 +232,25 @@ def test_quiet_hours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "hour", "inside"),
+    ("span", "at", "inside"),
     [
-        ("22:00-07:00", 23, True),
-        ("22:00-07:00", 6, True),
-        ("22:00-07:00", 7, False),
-        ("22:00-07:00", 22, True),
-        ("22:00-07:00", 12, False),
-        ("12:00-14:00", 13, True),
-        ("12:00-14:00", 14, False),
-        ("12:00-14:00", 11, False),
+        ("22:30-07:15", "23:00", True),
+        ("22:30-07:15", "07:14", True),
+        ("22:30-07:15", "07:15", False),
+        ("22:30-07:15", "22:29", False),
+        ("22:30-07:15", "22:30", True),
+        ("22:30-07:15", "12:00", False),
+        ("12:00-14:00", "12:00", True),
+        ("12:00-14:00", "13:59", True),
+        ("12:00-14:00", "14:00", False),
+        ("12:00-14:00", "11:59", False),
+        ("12:00-14:00", "00:30", False),
+        ("00:00-00:00", "00:00", True),
+        ("09:00-09:00", "08:59", True),
     ],
 )
-def test_hours_over_midnight(span: str, hour: int, inside: bool) -> None:
-    assert within(span, datetime(2026, 9, 1, hour)) is inside
+def test_hours_over_midnight(span: str, at: str, inside: bool) -> None:
+    assert within(span, datetime.fromisoformat(f"2026-09-01T{at}")) is inside
 
 
 def test_a_night_changes_at_noon() -> None:

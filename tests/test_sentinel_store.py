@@ -75,7 +75,7 @@ def test_what_was_written_is_read_again(store: Store, clock: SetClock) -> None:
         assert again.decision(first.id) == first
         assert again.decisions(one.id) == [first]
         assert again.acts_of(first.id) == [replace(done, end=NOON + 5, result="done")]
-        assert again.acts(NOON + 1) == [trial] and again.last_act() == trial
+        assert again.acts(NOON + 9) == [trial] and again.last_act() == trial
         assert (again.setting("armed"), again.setting("else")) == ("yes", None)
         assert (again.cursor("mqtt"), again.cursor("else")) == (one.id, None)
         assert again.event("none") is None and again.decision("none") is None
@@ -105,6 +105,48 @@ def test_an_event_grows_and_ends_once(store: Store) -> None:
     assert store.events(9) == [found] == store.events_after("", 9)
     assert store.open_events() == []
     assert store.media_bytes() == 15
+
+
+def test_an_act_is_known_by_decision_action_and_time(store: Store) -> None:
+    of_both = [Act("d", name, NOON, None, "running") for name in ("siren", "lamp")]
+    tries = [Act(None, "siren", NOON + n, None, "running") for n in range(2)]
+    for act in (*of_both, *tries):
+        store.note(act)
+    for act in (of_both[1], tries[0]):
+        store.note(replace(act, end=NOON + 3, result="done"))
+    assert [act.end for act in store.acts(0)] == [None, NOON + 3, NOON + 3, None]
+    assert len(store.acts_of("d")) == 2
+
+
+def test_what_held_or_went_on_at_a_time_is_found(store: Store) -> None:
+    event = visit(NOON, NOON + 5)
+    store.save_event(event)
+    store.record(decision(NOON, event.id, until=NOON + 5))
+    for begin, end, there in ((-9, 0, 0), (-9, 1, 1), (2, 3, 1), (5, 9, 1), (5.1, 9, 0)):
+        assert len(store.events_between(NOON + begin, NOON + end)) == there
+        assert len(store.decisions_between(NOON + begin, NOON + end)) == there
+
+
+def test_what_was_forgotten_is_not_saved_again(store: Store, clock: SetClock) -> None:
+    event = visit(NOON, NOON + 5)
+    store.save_event(event)
+    assert store.forget(NOON, NOON + 1) == {event.id: ()}
+    store.save_event(event)  # who forgets is another process than who saves
+    assert store.events(9) == []
+    store.close()
+    again = Store(store.folder, clock)
+    assert again._database.read("SELECT * FROM forgotten") == []
+    again.close()
+
+
+def test_an_event_that_ended_stays_ended_and_where_it_was(store: Store) -> None:
+    first, second = visit(NOON, NOON + 5), visit(NOON + 1, NOON + 6)
+    store.save_event(first)
+    store.save_event(second)
+    store.save_event(replace(first, end=None, frames=9))
+    assert store.event(first.id) == replace(first, frames=9)
+    store.save_event(first)
+    assert store.events_after(None, 9) == [first, second]
 
 
 def test_events_by_page_label_and_camera(store: Store) -> None:
@@ -201,6 +243,8 @@ def test_a_crash_leaves_no_event_open(tmp_path: Path, clock: SetClock) -> None:
     store.record(decision(NOON, some.id, until=NOON + 30))
     store.record(decision(NOON + 2, some.id, until=NOON + 20))
     store.save_event(none)
+    store.record(decision(NOON + 3, none.id, until=NOON + 20))  # the clock was set back
+    clock.advance(1000)
     act = Act("d", "siren", NOON + 3, None, "running")
     store.note(act)
     shutil.copytree(store.folder, tmp_path / "cut")
@@ -211,6 +255,7 @@ def test_a_crash_leaves_no_event_open(tmp_path: Path, clock: SetClock) -> None:
         replace(act, end=NOON + 3, result="failed", why="the sentinel was stopped meanwhile")
     ]
     assert len(again.notices) == 1 and "2 events and 1 acts" in again.notices[0]
+    assert again.age() >= 1000
     again.close()
 
 
@@ -228,6 +273,18 @@ def test_a_second_sentinel_is_refused_by_name(store: Store, clock: SetClock) -> 
     store.record(decision(NOON))
     store.close()
     Store(store.folder, clock).close()
+
+
+def test_what_cannot_be_mended_leaves_the_folder_free(
+    tmp_path: Path, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Store) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as full, pytest.raises(StoreError, match="full"):
+        full.setattr(Store, "recover", fail)
+        Store(tmp_path / "log", clock)
+    Store(tmp_path / "log", clock).close()
 
 
 def test_many_threads(store: Store) -> None:

@@ -61,7 +61,7 @@ class Events:
         changed = []
         tracks = {track.number: track for track in scene.tracks}
         for decision in decisions:
-            if decision.event and decision.track in tracks:
+            if decision.event:
                 visit = self._grow(scene, tracks[decision.track], decision)
                 changed += self._told(visit)
         ended = {track.number for track in scene.ended}
@@ -106,7 +106,7 @@ class Events:
         return visit
 
     def _told(self, visit: _Visit) -> list[EventChanged]:
-        if not visit.confirmed or not visit.labels:
+        if not visit.confirmed:
             return []
         event, before = visit.event(), visit.told
         if before is not None and not _news(before, event):
