@@ -64,10 +64,10 @@ def live(folder: Path) -> None:
 def main() -> None:
     for line in sys.stdin:
         if child := os.fork():
-            say(f"born {child}")
             os.waitpid(child, 0)
             say("dead")
         else:
+            say(f"born {os.getpid()}")
             try:
                 live(Path(line.rstrip()))
             finally:

@@ -17,10 +17,12 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel import run
+from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import Camera, Config, Page, Store
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
+from lotor.sentinel.store import Store as Log
 
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
@@ -237,6 +239,9 @@ def test_a_device_that_cannot_be_switched_off_holds_up_nobody(tmp_path: Path) ->
     try:
         done = lotor(tmp_path, "test", "plug")
         assert done.returncode == 1 and "plug: refused" in done.stdout
+        log = Log(tmp_path / "kept", SystemClock(), alone=False)
+        assert [act.result for act in log.acts(0)] == ["refused"]  # as everything, on record
+        log.close()
     finally:
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):

@@ -1,6 +1,7 @@
 """The sentinel as a whole, in a garden in which it is known who is there."""
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from lotor.errors import LotorError
-from lotor.sentinel import daemon
+from lotor.sentinel import daemon, worker
 from lotor.sentinel.actions import Cause
 from lotor.sentinel.bus import (
     Acted,
+    ArmedChanged,
     Decided,
     EventChanged,
     HealthChanged,
@@ -240,7 +243,10 @@ def test_an_act_that_a_crash_broke_off_counts_after_the_restart(night: Night) ->
             store.note(Act(name, "siren", EVENING - before, None, result))
         store.note(Act(None, "siren", EVENING - 1, None, "running"))  # somebody tried it
     with night.watched() as sentinel:
-        assert sentinel._acts == [EVENING - 9]
+        assert [(s.test, s.first) for s in sentinel.store.starts(60)] == [
+            (False, True), (False, False), (True, False),
+        ]  # fmt: skip
+        assert len(sentinel._rules._acts) == 1  # once for a decision
         (state,) = [s for s in sentinel.health() if s.part == "store"]
         assert "had not ended well" in state.text and not state.well and not state.blocks
 
@@ -299,6 +305,221 @@ def test_health_of_every_part_is_remembered(night: Night) -> None:
         sentinel.bus.tell(HealthChanged("camera garden", True))
         sentinel.bus.tell(HealthChanged("disk", False, "full"))
         assert sentinel.counters()["drop-outs"] == 1
+
+
+def test_limits_outlast_a_restart_whatever_the_clock_says(night: Night) -> None:
+    """A clock that begins in 1970 counts nobody out."""
+    night.garden.walks = [replace(RACCOON, begin=3)]
+    with night.watched() as sentinel:
+        for number in range(night.config.deciding.per_night):
+            sentinel.store.note(Act(f"d{number}", "siren", EVENING + number, EVENING, "dry run"))
+        for number in range(night.config.action[0].per_hour):
+            sentinel.store.note(Act(None, "siren", EVENING + number, EVENING, "dry run"))
+    night.clock = SetClock(1000.0)
+    with night.watched() as sentinel:
+        wait_for(lambda: sentinel.guard.settled)
+        assert "tests within the last hour" in sentinel.test("siren", "the test").why
+        while not any({"cool-down", "night cap"} <= _against(made) for made in night.decisions):
+            assert night.time < 20
+            night.live(sentinel, 0.5)
+        assert night.siren.calls == []
+
+
+def test_who_lost_its_memory_is_disarmed_until_somebody_arms_it(night: Night) -> None:
+    night.garden.walks = []
+    with night.watched() as sentinel:
+        sentinel.arm(True, "the test")
+    (night.folder / "store" / "store.sqlite").write_bytes(b"x" * 9000)
+    for start in range(2):  # it does not pass by itself
+        with night.watched() as sentinel:
+            assert (sentinel.armed, sentinel.guard.armed) == (False, False)
+            state = next(state for state in sentinel.health() if state.part == "armed")
+            assert not state.well and state.blocks and "until you arm it" in state.text
+            assert "damaged" in state.text
+            if start == 1:
+                sentinel.arm(True, "the test")
+                assert (sentinel.armed, sentinel.guard.armed) == (True, True)
+                assert next(state for state in sentinel.health() if state.part == "armed").well
+    with night.watched() as sentinel:
+        assert sentinel.armed and not [s for s in sentinel.health() if s.part == "armed"]
+
+
+def test_a_log_that_is_lost_while_it_runs(night: Night) -> None:
+    """What is known goes on; at the next start it is not."""
+    night.garden.walks = []
+    path = night.folder / "store" / "store.sqlite"
+    with night.watched() as sentinel:
+        night.live(sentinel, 1)
+        # Another process puts another one there, which says that it is armed.
+        sentinel.arm(False, "the test")
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other = path.with_name("other")
+        other.write_bytes(path.read_bytes())
+        with closing(sqlite3.connect(other)) as db, db:
+            db.execute("UPDATE setting SET value = 'yes' WHERE name = 'armed'")
+        with closing(sqlite3.connect(other)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.replace(path)
+        assert sentinel.store.setting(daemon.ARMED) == "yes"
+        night.live(sentinel, 1)
+        assert (sentinel.store.setting(daemon.ARMED), sentinel.armed) == ("no", False)
+        # And it breaks.
+        sentinel.arm(True, "the test")
+        sentinel.store._database._disconnect()
+        path.write_bytes(b"x" * 9000)
+        night.live(sentinel, 1)
+        assert sentinel.store.setting(daemon.ARMED) is None
+        night.live(sentinel, 1)
+        assert (sentinel.store.setting(daemon.ARMED), sentinel.armed) == (None, True)
+        state = next(state for state in sentinel.health() if state.part == "store")
+        assert not state.well and "damaged" in state.text
+    with night.watched() as sentinel:
+        assert not sentinel.armed
+
+
+def test_who_speaks_last_is_obeyed_by_all(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MQTT arms, and hangs in the store; the page disarms; the page arms, and MQTT disarms."""
+    night.garden.walks = []
+    with night.watched() as sentinel:
+        sentinel.arm(True, "the test")
+        remember, inside, go_on = sentinel.store.set_setting, threading.Event(), threading.Event()
+
+        def slow(name: str, value: str) -> None:
+            inside.set()
+            assert go_on.wait(30)
+            remember(name, value)
+
+        monkeypatch.setattr(sentinel.store, "set_setting", slow)
+        threads = [threading.Thread(target=sentinel.arm, args=(True, "MQTT"))]
+        threads[0].start()
+        assert inside.wait(20)
+        for armed, by in ((False, "the page"), (True, "the page"), (False, "MQTT")):
+            threads.append(threading.Thread(target=sentinel.arm, args=(armed, by)))
+            asked = sentinel._asked
+            threads[-1].start()
+            wait_for(lambda: sentinel._asked > asked)  # noqa: B023
+            assert not sentinel.guard.armed and not sentinel.armed  # nobody waits for a store
+        go_on.set()
+        for thread in threads:
+            thread.join()
+        assert not sentinel.armed and not sentinel.guard.armed
+        assert sentinel.store.setting(daemon.ARMED) == "no"
+        assert night.of(ArmedChanged)[1:] == [ArmedChanged(False, "MQTT")]
+
+
+def test_the_end_disarms_nobody(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.garden.walks = []
+    with night.watched() as sentinel:
+        with monkeypatch.context() as full:
+
+            def fail(*arguments: Any) -> None:
+                raise StoreError("the disk is full")
+
+            full.setattr(sentinel.store, "set_setting", fail)
+            sentinel.arm(True, "the test")
+        sentinel.guard.close()
+        assert sentinel.armed  # as MQTT and the page say it to the last
+        sentinel.tidy()
+        assert sentinel.store.setting(daemon.ARMED) == "yes"
+
+
+def test_a_camera_s_thread_that_fails_is_seen_and_goes_on(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frames:
+        ended = False
+
+        def __init__(self, camera: Camera, *more: Any, **others: Any) -> None:
+            self.camera = camera
+
+        def next(self, seconds: float) -> None:
+            time.sleep(0.001)
+
+        def events(self) -> list[Any]:
+            return []
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(daemon, "Capture", Frames)
+    monkeypatch.setattr(worker, "PAUSES_S", (0.01,))
+    failures = [ZeroDivisionError("once")]
+    with night.watched() as sentinel:
+        tidy = sentinel.tidy
+
+        def fail() -> None:
+            if failures:
+                raise failures.pop()
+            tidy()
+
+        monkeypatch.setattr(sentinel, "tidy", fail)
+        sentinel.start_cameras()
+        part = "watch garden thread"
+        wait_for(
+            lambda: [h.well for h in night.of(HealthChanged) if h.part == part] == [False, True]
+        )
+        told = {h.part: h for h in night.of(HealthChanged) if not h.well}
+        assert told[part].blocks and "ZeroDivisionError: once" in told[part].text
+        assert told["sentinel"].blocks  # nothing acts for a while
+        assert not sentinel.wait(0.01)
+
+
+def test_by_an_old_frame_nothing_acts(night: Night) -> None:
+    """Who has come since, it does not show."""
+    night.clock.advance(100)
+    image = np.zeros((48, 64, 3), np.uint8)
+    frames = [Frame("garden", 1, EVENING + at, at, image) for at in (93.9, 96.0, 100.0)]
+    for camera, slow in (
+        (Camera("garden", "0"), ("the frame is 6 s old",)),
+        (Camera("garden", "0", rate=0.1), ()),
+        (Camera("garden", "garden:"), ()),  # its times are its own
+    ):
+        night.config = replace(night.config, camera=(camera,))
+        with night.watched() as sentinel:
+            seen = [tuple(sentinel._now(frame).blocked) for frame in frames]
+        assert seen == [slow, (), ()]
+
+
+def test_a_decision_that_was_long_on_its_way_to_the_disk_sets_nothing_off(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.garden.walks = [replace(RACCOON, begin=3)]
+    with night.watched() as sentinel:
+        record = sentinel.store.record
+
+        def slow(decision: Decision) -> Any:
+            receipt = record(decision)
+            if receipt:
+                night.clock.advance(6)
+            return receipt
+
+        monkeypatch.setattr(sentinel.store, "record", slow)
+        while not night.of(Acted):
+            assert night.time < 20
+            night.live(sentinel, 0.5)
+        (told,) = night.of(Acted)
+        assert (told.act.result, told.act.why) == ("refused", "the frame is 6 s old")
+    assert night.siren.calls == []
+
+
+def test_what_hangs_at_the_end_is_left(
+    night: Night, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(daemon, "FINISH_S", 0.2)
+    leave = threading.Event()
+
+    class Hangs:
+        def close(self) -> None:
+            leave.wait(60)
+
+    with night.watched() as sentinel:
+        sentinel._parts += [Hangs(), Hangs()]
+        assert sentinel._lock.acquire()  # as by a camera that hangs in a disk
+    assert "a camera's thread hangs" in caplog.text and "and is left" in caplog.text
+    leave.set()
+    with night.watched():  # the folder was given back
+        pass
 
 
 def _against(decision: Decision) -> set[str]:

@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, said
+from lotor.sentinel import guard as guard_module
 from lotor.sentinel.actions import Cause
+from lotor.sentinel.actions import load as actions_load
 from lotor.sentinel.bus import Acted, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Action
-from lotor.sentinel.event import STORED, Act, Check, Decision, Receipt
+from lotor.sentinel.event import STORED, Act, Check, Decision, Receipt, Start
 from lotor.sentinel.guard import Guard
 from lotor.sentinel.scene import Light
 
@@ -359,6 +361,72 @@ def test_so_often_an_hour_at_most() -> None:
     garden.guard.close()
 
 
+def test_what_was_before_a_restart_counts_within_the_hour() -> None:
+    """By the time that was lived since, whatever the clock on the wall says."""
+    clock = SetClock(START - 10 * 365 * 86400)
+    lamp, noted = Lamp(clock), list[Act]()
+    before = [Start("lamp", False, True, 3000.0), Start("lamp", True, False, 10.0)]
+    before.append(Start("gone", False, True, 1.0))
+    guard = Guard([(action(per_hour=1), lamp)], clock, lambda m: None, noted.append, starts=before)
+    assert guard.settle(20)
+    guard.arm(True, "a test")
+    try:
+        assert "1 times within the last hour" in guard.fire(receipt("lamp"), ["lamp"], CAUSE)[0].why
+        assert "1 tests within the last hour" in guard.test("lamp", "a test").why
+        clock.advance(601)
+        (act,) = guard.fire(receipt("lamp"), ["lamp"], CAUSE)
+        assert act.result == "running"
+    finally:
+        guard.close()
+
+
+class Mute(Lamp):
+    """Cannot even say what it does."""
+
+    def __init__(self, clock: SetClock, error: BaseException | None) -> None:
+        super().__init__(clock)
+        self.error = error
+
+    def describe(self) -> str:
+        if self.error is None:
+            threading.Event().wait()
+        raise self.error or AssertionError
+
+
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("nor what went wrong")
+
+
+@pytest.mark.parametrize("error", [ValueError("no\nwords"), SystemExit(3), Wordless(), None])
+def test_a_device_that_cannot_say_what_it_does(
+    error: BaseException | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions_load, "DESCRIBE_S", 0.2 if error is None else 20)
+    clock = SetClock(START)
+    guard = Guard(
+        [(action(dry_run=True), Mute(clock, error))], clock, lambda m: None, lambda act: None
+    )
+    guard.arm(True, "a test")
+    (act,) = guard.fire(receipt("lamp"), ["lamp"], CAUSE)
+    guard.close()
+    words = f"do what it cannot say ({said(error)})" if error else "do what it does not say"
+    assert (act.result, act.why) == ("dry run", f"would {words} for 3 s")
+
+
+def test_an_error_without_words_is_an_error(garden: Garden) -> None:
+    lamp = garden.lamps["lamp"]
+    lamp.fail_off = Wordless()
+    garden.fire("lamp")
+    garden.advance(3.5)
+    assert "cannot be switched off: Wordless" in garden.health["action lamp"].text
+    calls = len(garden.guard._switches["lamp"].off_calls), garden.guard._switches["lamp"].failures
+    assert calls == (0, 1)  # it is tried with pauses
+    lamp.fail_off = None
+    garden.advance(2)
+    assert garden.guard.settled and garden.health["action lamp"].text != ""
+
+
 def test_a_dry_run_touches_nothing() -> None:
     garden = Garden(action(dry_run=True))
     assert garden.guard.test("lamp", "a test").result == "dry run"
@@ -388,6 +456,87 @@ def test_what_cannot_be_recorded_does_not_happen(garden: Garden) -> None:
     garden.note_error = None
     assert garden.fire("lamp").result == "running"
     assert garden.health["record of acts"].well
+
+
+def test_what_could_not_be_recorded_is_once_there_is_room(garden: Garden) -> None:
+    garden.fire("lamp")
+    garden.note_error = OSError("the disk is full")
+    garden.advance(4)
+    assert not garden.lamps["lamp"].lit  # a record that fails holds up no end
+    assert garden.health["record of acts"].blocks and not garden.health["record of acts"].well
+    assert garden.results("lamp") == [("running", "")]
+    garden.note_error = None
+    garden.advance(6)
+    wait(lambda: garden.health["record of acts"].well)
+    assert garden.results("lamp") == [("running", ""), ("done", "")]
+    assert garden.noted[-1].end == START + 3
+
+
+def test_what_did_not_begin_for_want_of_a_record_is_on_record_later(garden: Garden) -> None:
+    garden.note_error = OSError("the disk is full")
+    garden.fire("lamp")
+    garden.note_error = None
+    garden.advance(6)
+    wait(lambda: garden.health["record of acts"].well)
+    assert {act.result for act in garden.noted} == {"failed"} and garden.noted[-1].end is not None
+    assert not garden.lamps["lamp"].asked
+
+
+def test_a_record_that_took_long_is_of_another_moment(garden: Garden) -> None:
+    """Nobody knows who has come meanwhile."""
+    note = garden.guard._note
+
+    def slow(act: Act) -> None:
+        if act.result == "running":
+            garden.clock.advance(4.9 if not garden.lamps["lamp"].asked else 5.1)
+        note(act)
+
+    garden.guard._note = slow
+    garden.guard._switches["lamp"].action = action(max_on_s=20)
+    assert garden.fire("lamp").result == "running"
+    garden.advance(10)
+    assert garden.fire("lamp").why == "it took 5 s to put it on record"
+    assert len(garden.lamps["lamp"].times) == 1 and not garden.lamps["lamp"].lit
+    assert garden.results("lamp")[-1] == ("failed", "it took 5 s to put it on record")
+
+
+def test_a_record_that_hangs_holds_up_no_other_end() -> None:
+    garden = Garden(action("first"), action("second", for_s=8.0, max_on_s=10.0))
+    garden.guard.arm(True, "a test")
+    hangs = threading.Event()
+    try:
+        garden.fire("first")
+        garden.fire("second")
+        garden.note_error = OSError("the disk is full")
+        garden.advance(4)
+        note, garden.note_error = garden.guard._note, None
+        garden.guard._note = lambda act: (hangs.wait(20), note(act))[1]
+        garden.clock.advance(2)  # it is tried again, and hangs
+        wait(lambda: any(t.name == "guard-call" for t in threading.enumerate()))
+        garden.clock.advance(3)
+        wait(lambda: not garden.lamps["second"].lit)
+        assert not hangs.is_set()
+    finally:
+        hangs.set()
+        garden.guard.close()
+
+
+def test_a_device_that_hangs_while_it_is_closed_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(guard_module, "_CLOSE_S", 0.3)
+    garden = Garden(action("first"), action("second"), action("third"))
+
+    def hang() -> None:
+        threading.Event().wait()
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(garden.lamps["first"], "close", hang)
+    monkeypatch.setattr(garden.lamps["second"], "close", leave)
+    garden.guard.close()
+    assert garden.lamps["third"].closed
 
 
 def test_a_clock_that_is_set_changes_nothing(garden: Garden) -> None:

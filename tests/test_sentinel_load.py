@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel.actions import Cause, Deterrent
+from lotor.sentinel.actions import load as actions_load
 from lotor.sentinel.actions.load import kinds, load, load_here
 from lotor.sentinel.actions.supervised import Supervised
 from lotor.sentinel.clock import SystemClock
-from lotor.sentinel.config import Action
+from lotor.sentinel.config import Action, Camera, Config, Target
 from lotor.sentinel.event import Act
+from lotor.sentinel.explain import explain
 from lotor.sentinel.guard import Guard
 from plug_in import install
 
@@ -255,3 +258,43 @@ def _runs(pid: int) -> bool:
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """None."""
+
+
+class Rude:
+    """A plug-in all of whose properties raise."""
+
+    Options = NoOptions
+
+    def __init__(self, name: str, options: Any, folder: Path) -> None:
+        if name == "unborn":
+            raise ZeroDivisionError("by\nnothing")
+
+    @property
+    def ENDS_ALONE(self) -> bool:
+        raise RuntimeError("who knows")
+
+    def describe(self) -> str:
+        raise SystemExit(3)
+
+
+def test_a_plug_in_that_raises_takes_nothing_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions_load, "_class", lambda kind, name: Rude)
+    device = load(Action("rude", "rude"), tmp_path)
+    assert isinstance(device, Supervised)  # a helper holds what does not say that it ends alone
+    config = Config(
+        camera=(Camera("garden", "garden:"),),
+        target=(Target("raccoon", actions=("rude",)),),
+        action=(Action("rude", "rude"),),
+    )
+    assert "action rude: would do what it cannot say (SystemExit: 3) for 5 s" in str(
+        explain(config, tmp_path)
+    )
+    with pytest.raises(LotorError, match="plug-in rude fails: ZeroDivisionError: by nothing"):
+        load(Action("unborn", "rude"), tmp_path)

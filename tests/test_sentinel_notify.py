@@ -11,6 +11,7 @@ import pytest
 
 from http_receiver import Receiver
 from lotor.errors import LotorError
+from lotor.sentinel import worker
 from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, Notify, Target
@@ -117,7 +118,8 @@ def test_only_what_was_asked_for_and_confirmed(tmp_path: Path, receiver: Receive
     rig.close()
     assert [message["title"] for message in messages(receiver)] == ["cat at pond"]
     with Receiver() as other:
-        rig = Rig(tmp_path, f"json://127.0.0.1:{other.port}/", labels=("unknown",))
+        (tmp_path / "other").mkdir()
+        rig = Rig(tmp_path / "other", f"json://127.0.0.1:{other.port}/", labels=("unknown",))
         rig.garden.visit("cat")
         rig.garden.visit("unknown")
         until(lambda: len(other.requests) == 1, "the unknown")
@@ -238,3 +240,47 @@ def test_a_file_without_addresses_is_a_mistake(tmp_path: Path, content: str | No
     config = Config(camera=(Camera("pond", "0"),), notify=Notify(urls_file="urls"))
     with pytest.raises(LotorError, match="urls_file"):
         Notifier(config, Bus(), FakeJournal(tmp_path / "journal"), SetClock(0), tmp_path, tmp_path)
+
+
+def test_what_goes_wrong_sends_nothing_twice_and_ends_nothing(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PAUSES_S", (0.01,))
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", cooldown_s=0.0)
+    tell, failing = rig.notifier._tell, True
+
+    def fail(title: str, body: str, picture: str | None) -> bool:
+        taken = tell(title, body, picture)
+        if failing:
+            raise ZeroDivisionError("after it was sent")
+        return taken
+
+    monkeypatch.setattr(rig.notifier, "_tell", fail)
+    rig.garden.visit()
+    until(lambda: any("after it was sent" in state.text for state in rig.health), "a warning")
+    failing = False
+    rig.garden.visit()
+    until(lambda: len(receiver.requests) == 2, "the next one")
+    until(lambda: rig.health[-1].well, "that it is well again")
+    rig.close()
+    assert counted(receiver) == 3  # the first one again, as nobody knows
+    assert [state.part for state in rig.health if not state.well] == ["notify thread"]
+
+
+def test_messages_stay_few_when_it_restarts_again_and_again(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    url, now = f"json://127.0.0.1:{receiver.port}/", 1_790_000_000.0
+    for number, jump in enumerate((0.0, 5.0, -9e6)):
+        rig = Rig(tmp_path, url, clock=SetClock(now + jump))
+        rig.garden.visit()
+        if number == 0:
+            until(lambda: len(receiver.requests) == 1, "a message")
+        else:
+            assert rig.notifier.waiting == 1
+        rig.close()
+    assert len(receiver.requests) == 1
+    rig = Rig(tmp_path, url, clock=SetClock(now + 400))
+    rig.garden.visit()
+    until(lambda: len(receiver.requests) == 2, "one after the cool-down")
+    rig.close()

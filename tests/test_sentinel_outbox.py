@@ -14,6 +14,7 @@ from lotor.sentinel.bus import Bus, EventChanged, Message
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, Mqtt, Notify, Webhook, check
 from lotor.sentinel.outbox import Outbox
+from lotor.sentinel.store import StoreError
 from lotor.sentinel.visit import Visits, local_time, telling
 from visitors import FakeControls, FakeJournal, Garden
 
@@ -50,6 +51,28 @@ def test_ends_come_in_the_order_in_which_they_came(garden: Garden) -> None:
     garden.end(second)
     garden.end(first)
     assert told(box) == [f"{second.id}/end", f"{first.id}/end"]
+
+
+def test_what_was_delivered_is_not_told_again_for_want_of_room(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full all night must not make the same event come every few minutes."""
+    box = outbox(garden)
+    first, second = garden.end(garden.begin()), garden.end(garden.begin())
+
+    def full(*arguments: Any) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(garden.journal, "set_cursor", full)
+        assert (box.next() or {})["id"] == f"{first.id}/end"
+        with pytest.raises(StoreError):
+            box.done()
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                box.next()
+    assert told(box) == [f"{second.id}/end"]
+    assert told(outbox(garden)) == []
 
 
 def test_what_was_not_acknowledged_comes_again(garden: Garden) -> None:

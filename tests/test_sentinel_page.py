@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from lotor.errors import LotorError
-from lotor.sentinel import config
+from lotor.sentinel import config, worker
 from lotor.sentinel.bus import ArmedChanged, HealthChanged
 from sentinel_page import (
     HAND,
@@ -406,13 +406,25 @@ def test_a_page_that_cannot_go_on_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     def fail(*arguments: Any) -> None:
         raise RuntimeError("broken")
 
+    serve = web_server.serve
+    monkeypatch.setattr(worker, "PAUSES_S", (0.05,))
     monkeypatch.setattr(web_server, "serve", fail)
     garden = Garden(tmp_path)
     told: list[Any] = []
     garden.bus.subscribe(told.append)
     socket.create_connection(("127.0.0.1", garden.port)).close()
     garden.wait(lambda: told)
-    assert told == [HealthChanged("page", False, "it has ended; the log says why")]
+    text = "it failed: RuntimeError: broken; it begins anew within 0.05 s"
+    assert told == [HealthChanged("page thread", False, text)]
+    monkeypatch.setattr(web_server, "serve", serve)
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return bool(garden.json("/api/state")["name"] == "garden")
+        return False
+
+    garden.wait(answers)  # at the same address
+    assert told[1] == HealthChanged("page thread", True)
     garden.page.close()
 
 

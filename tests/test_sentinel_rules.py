@@ -215,13 +215,32 @@ def test_the_nightly_cap_survives_clocks_that_are_set() -> None:
 
 
 def test_what_acted_before_a_restart_counts() -> None:
-    before = Now(acts=(NOON - 10, NOON - 500))
     judge = rules()
-    for t in (0.0, 1.0, 2.0):
-        made = decide(judge, scene(t, raccoon(0.8)), before)
+    judge.acted_before(0.0, [500.0, 10.0])
+    made = watch(judge)
     assert against(made) == {"cool-down", "night cap"}
-    made = decide(judge, scene(86400.0, raccoon(0.8)), before)
+    assert "acted 12 s of use ago" in made.why
+    made = decide(judge, scene(86400.0, raccoon(0.8)))
     assert not {"cool-down", "night cap"} & against(made)
+
+
+@pytest.mark.parametrize("wall", [0.0, NOON - 86400 * 9, NOON + 86400 * 9])
+def test_no_clock_loosens_what_acted_before_a_restart(wall: float) -> None:
+    """A clock that begins in 1970, was set back, or leaps ahead: hours that were lived count."""
+    judge = rules()
+    judge.acted_before(0.0, [9 * 3600.0, 5.0])
+    for t in (0.0, 1.0, 2.0):
+        made = decide(judge, scene(t, raccoon(0.8), wall=wall + t))
+    assert against(made) == {"cool-down", "night cap"}
+    # The clock is put right in the middle of the night: still the same night.
+    assert "night cap" in against(decide(judge, scene(3600.0, raccoon(0.8), wall=NOON)))
+
+
+def test_quiet_hours_of_a_clock_that_was_never_set() -> None:
+    config = replace(CONFIG, deciding=replace(CONFIG.deciding, quiet_hours=("12:00-12:01",)))
+    made = watch(rules(config), wall=30 * 86400.0)
+    assert against(made) == {"quiet hours"} and "the clock was not set" in made.why
+    assert not against(watch(rules(), wall=30 * 86400.0))
 
 
 def test_quiet_hours() -> None:

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,14 @@ from pathlib import Path
 import pytest
 
 from full_disk import full_disk
+from lotor.sentinel import database as database_module
+from lotor.sentinel import store as store_module
+from lotor.sentinel.bus import Bus, HealthChanged, Message
 from lotor.sentinel.clock import SetClock
-from lotor.sentinel.database import DAMAGED, DATABASE
-from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, new_id
+from lotor.sentinel.database import DAMAGED, DATABASE, Database
+from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, Start, new_id
 from lotor.sentinel.scene import Light
-from lotor.sentinel.store import DAY, Store, StoreError
+from lotor.sentinel.store import DAY, LOST, Store, StoreError
 
 NOON = 1_790_000_000.0
 
@@ -360,12 +364,13 @@ def test_a_log_that_is_damaged_while_in_use(store: Store) -> None:
 def test_a_log_of_a_newer_lotor_is_refused(store: Store, clock: SetClock) -> None:
     store.close()
     with sqlite3.connect(store.folder / DATABASE) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer Lotor"):
         Store(store.folder, clock)
     assert list(store.folder.glob(f"{DAMAGED}*")) == []
     with sqlite3.connect(store.folder / DATABASE) as db:
-        db.execute("PRAGMA user_version = 1")
+        db.execute(f"PRAGMA user_version = {version}")
     Store(store.folder, clock).close()
 
 
@@ -497,3 +502,149 @@ def test_how_long_it_was_in_use(tmp_path: Path) -> None:
         store = Store(tmp_path / "log", clock)
         assert store.age() == pytest.approx(then)
         store.close()
+
+
+def kinds(store: Store) -> list[tuple[str, bool, bool]]:
+    return [(start.action, start.test, start.first) for start in store.starts(DAY)]
+
+
+def test_what_was_switched_on_is_known_over_restarts_whatever_the_clock_says(
+    tmp_path: Path,
+) -> None:
+    """Only time in use lets it grow old: neither a clock that is set, nor days without power."""
+    clock = SetClock(NOON)
+    store = Store(tmp_path / "log", clock)
+    one, other = decision(NOON), decision(NOON + 1)
+    for act in (
+        Act(one.id, "siren", NOON, None, "running"),
+        Act(one.id, "lamp", NOON, NOON, "refused", "it is on already"),
+        Act(one.id, "hose", NOON, NOON, "dry run"),
+        Act(None, "hose", NOON, None, "running"),
+        Act(other.id, "hose", NOON, NOON, "failed", "it could not be put on record"),
+    ):
+        store.note(act)
+    store.note(Act(one.id, "siren", NOON, NOON + 5, "done"))
+    ago = 0.0
+    for jump in (-50 * 365 * DAY, 51 * 365 * DAY, DAY / 2, 0.0):
+        clock.advance(100)
+        ago += 100
+        store.close()
+        clock.jump(jump)
+        store = Store(tmp_path / "log", clock)
+        assert kinds(store) == [
+            ("siren", False, True), ("hose", False, False), ("hose", True, False),
+        ]  # fmt: skip
+        assert [start.ago for start in store.starts(DAY)] == pytest.approx([ago] * 3)
+    store.forget(0, 9e12)
+    assert store.acts(0) == [] and len(store.starts(DAY)) == 3  # to be forgotten is no way out
+    assert store.starts(399) == []
+    clock.advance(DAY)
+    store.note(Act(other.id, "hose", NOON, NOON, "dry run"))
+    assert len(store.starts(9e9)) == 1  # it does not grow for ever
+    store.close()
+
+
+def test_a_crash_makes_nothing_that_was_switched_on_older(tmp_path: Path) -> None:
+    clock = SetClock(NOON)
+    store = Store(tmp_path / "log", clock)
+    clock.advance(500)
+    store.note(Act("d", "siren", NOON, None, "running"))
+    clock.advance(50)
+    shutil.copytree(store.folder, tmp_path / "cut")
+    store.close()
+    again = Store(tmp_path / "cut", clock)
+    assert again.starts(DAY) == [Start("siren", False, True, 0.0)]
+    again.close()
+
+
+def test_what_a_log_of_before_has_counts(store: Store, clock: SetClock) -> None:
+    clock.advance(1000)
+    store.note(Act("d", "siren", NOON, NOON, "dry run"))
+    store.note(Act("d", "hose", NOON, NOON, "dry run"))
+    store.note(Act(None, "siren", NOON, NOON, "dry run"))
+    clock.advance(10)
+    store.close()
+    with sqlite3.connect(store.folder / DATABASE) as db:
+        db.execute("DROP TABLE start")
+        db.execute("UPDATE setting SET value = json_remove(value, '$[2]') WHERE name = 'age'")
+        db.execute("PRAGMA user_version = 1")
+    again = Store(store.folder, clock)
+    assert kinds(again) == [
+        ("siren", False, True), ("hose", False, False), ("siren", True, False),
+    ]  # fmt: skip
+    assert [start.ago for start in again.starts(DAY)] == pytest.approx([10] * 3)
+    again.close()
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "damaged"])
+def test_a_log_in_the_place_of_one_that_was_lost_says_so(
+    how: str, store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.setting(LOST) is None
+    store.set_setting("armed", "no")
+    store.close()
+    path = store.folder / DATABASE
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"" if how == "empty" else b"x" * 9000)
+    opened: list[str] = []
+
+    def cut(self: Database, db: sqlite3.Connection, lost: str) -> None:
+        migrate(self, db, lost)
+        opened.append(lost)
+        raise KeyboardInterrupt  # the power goes just after the tables are there
+
+    migrate = Database._migrate
+    with monkeypatch.context() as power:
+        power.setattr(Database, "_migrate", cut)
+        with pytest.raises(KeyboardInterrupt):
+            Store(store.folder, clock)
+    for _ in range(2):
+        again = Store(store.folder, clock)
+        assert again.setting("armed") is None
+        assert again.setting(LOST) == opened[-1] != ""
+        again.close()
+
+
+def test_what_has_grown_and_cannot_be_written_is_seen(
+    tmp_path: Path, clock: SetClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bus, told = Bus(), list[Message]()
+    bus.subscribe(told.append)
+    store = Store(tmp_path / "log", clock, bus=bus)
+    first = decision(NOON)
+    store.record(first)
+    store.extend(replace(first, until=NOON + 1))
+    with full_disk(0):
+        end = time.monotonic() + 20
+        while not told:
+            assert time.monotonic() < end
+            clock.advance(5.0)
+            time.sleep(0.01)
+    store.close()
+    (health,) = told
+    assert isinstance(health, HealthChanged)
+    assert (health.part, health.well, health.blocks) == ("store", False, True)
+    assert "disk I/O error; nothing acts meanwhile" in health.text
+
+
+def test_who_hangs_in_the_log_does_not_hold_up_its_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for module in (database_module, store_module):
+        monkeypatch.setattr(module, "_CLOSE_S", 0.2)
+    leave, inside = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with store._database.lock:
+            inside.set()
+            leave.wait(30)
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    assert inside.wait(20)
+    store._database.close()
+    assert "is in use and cannot be closed" in caplog.text
+    leave.set()
+    thread.join()

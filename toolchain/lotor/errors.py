@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""The one exception that a user's mistake raises, and any error in a line."""
 
 
 class LotorError(Exception):
@@ -6,3 +6,13 @@ class LotorError(Exception):
 
     The command line prints it without a traceback and exits with 2.
     """
+
+
+def said(error: BaseException) -> str:
+    """Return what an error is, in a line; of one whose text cannot be had, its kind alone."""
+    kind = type(error).__name__
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # somebody else's class
+        return kind
+    return f"{kind}: {text}" if text else kind

@@ -17,13 +17,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, said
 from lotor.preprocess import Image
 from lotor.sentinel.bus import HealthChanged
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Camera
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.sources import BoardEvent, Source, open_source, redact
+from lotor.sentinel.worker import Worker
 
 OPEN_S = 30.0
 """Seconds that opening may take."""
@@ -79,8 +80,8 @@ class Capture:
         self._stop = threading.Event()
         self.wake = threading.Event()
         self._hanging: list[_Reader] = []
-        self._thread = threading.Thread(
-            target=self._supervise, name=f"camera {camera.name}", daemon=True
+        self._thread = Worker(
+            f"camera {camera.name}", self._supervise, report, failed=self._broke, blocks=True
         )
         self._thread.start()
 
@@ -134,14 +135,21 @@ class Capture:
             if each is not None:
                 each.ended.set()
         self.wake.set()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_CLOSE_S)
+        self._thread.end(_CLOSE_S)
         if reader is not None and threading.current_thread() is not reader.thread:
             reader.thread.join(_CLOSE_S)
             if reader.thread.is_alive():
                 log.warning("camera %s hangs in its driver and is left", self.camera.name)
 
     # The thread that watches over the reader.
+
+    def _broke(self, error: BaseException) -> None:
+        if self.once:  # else it begins anew; a film is not read a second time
+            self._stop.set()
+            with self._there:
+                self._error = LotorError(f"camera {self.camera.name}: {redact(said(error))}")
+                self._over = True
+                self._there.notify_all()
 
     def _supervise(self) -> None:
         failures = 0
@@ -158,6 +166,7 @@ class Capture:
                     self._reader = reader
                 reader.thread.start()
                 found = self._watch(reader)
+                self._thread.turn()
                 if found is None or self._stop.is_set():
                     break
                 why, steady = found, reader.lasted(began) >= STEADY_S

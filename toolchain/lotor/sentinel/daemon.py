@@ -6,8 +6,11 @@ camera's own; the rest is done by one camera at a time, as all share one garden.
 """
 
 import contextlib
+import functools
 import logging
+import math
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, said
 from lotor.sentinel.actions import Cause
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.bus import (
@@ -39,8 +42,9 @@ from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
 from lotor.sentinel.scene import Frame, Scene
-from lotor.sentinel.sources import BoardEvent
-from lotor.sentinel.store import Store, StoreError
+from lotor.sentinel.sources import BoardEvent, kind_of
+from lotor.sentinel.store import LOST, Store, StoreError, unwritable
+from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,11 @@ TROUBLE_S = 60.0
 """After an internal error nothing acts for so long, and the health says so."""
 LOST_S = 30.0
 """A visit whose camera gives no frame for so long is over."""
+OLD_S = 5.0
+"""A frame that waited for so long, or for three of its camera's, says nothing of now: by it nothing
+acts."""
+FINISH_S = 10.0
+"""Seconds of real time that each step of the end may take; then it is left."""
 _DAY_S = 24 * 3600.0
 _BLIND_S = 3.0  # without a frame, after which nothing stays on: nobody would see a person come
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
@@ -105,6 +114,10 @@ class Sentinel:
         self.bus = Bus()
         self.url = ""
         self._lock = threading.Lock()  # of deciding; nothing that the guard calls may take it
+        # Of arming: who spoke last, which never waits, and what follows from it.
+        self._order, self._arming = threading.Lock(), threading.Lock()
+        self._asked = 0  # how often somebody armed or disarmed it
+        self._armed = False  # what was said last; the guard's own is False at the end
         self._known = threading.Lock()  # of counts, health and latest; nothing else within it
         self._counts = Counter(dict.fromkeys(_COUNTED, 0))
         self._health: dict[str, HealthChanged] = {}
@@ -115,7 +128,7 @@ class Sentinel:
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
         self._looked: dict[str, float] = {}  # when each camera that is not lost gave its last frame
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Worker] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
         self.bus.subscribe(self._hear)
@@ -123,25 +136,56 @@ class Sentinel:
             self.models = Models(config)
             check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
-            self.store = Store(store_folder(config, folder), self.clock)
+            self.store = Store(store_folder(config, folder), self.clock, bus=self.bus)
             undo.callback(self.store.close)
             blind_s = max(_BLIND_S, 3 / min(camera.rate for camera in config.camera))
-            self.guard = Guard(devices, self.clock, self.bus.tell, self._note, blind_s)
+            # A film knows nothing of how long ago anything acted.
+            starts = [] if once else self.store.starts(_DAY_S)
+            self.guard = Guard(devices, self.clock, self.bus.tell, self._note, blind_s, starts)
             undo.callback(self.guard.close)
             self.media = Media(self.store, config.store, self.clock, self.bus)
             undo.callback(self.media.close)
             self.retention = Retention(self.store, config.store, self.clock, self.bus)
-            for notice in self.store.notices:
-                self.bus.tell(HealthChanged("store", False, notice))
+            self._opened = 0  # of the store's openings, those that were told
             self._rules = Rules(config, self.models.threshold_of)
+            self._rules.acted_before(self.clock.monotonic(), [s.ago for s in starts if s.first])
             self._events = Events()
-            self._acts = [] if once else self._acts_on_record()
             self._pipelines = {
                 camera.name: Pipeline(camera, config, self.models) for camera in config.camera
             }
-            armed = self.store.setting(ARMED)
-            self.guard.arm(config.armed if armed is None else armed == "yes", "the configuration")
+            # A film's times are its own.
+            self._old = {
+                camera.name: max(OLD_S, 3 / camera.rate)
+                for camera in config.camera
+                if kind_of(camera.source) not in ("file", "garden")
+            }
+            self._armed = self._armed_at_first()
+            self.guard.arm(self._armed, "the configuration")
+            self._look_at_store()
             undo.pop_all()
+
+    def _armed_at_first(self) -> bool:
+        """Return what was said last; where nobody knows any more what that was, it is disarmed."""
+        said = self.store.setting(ARMED)
+        if said is not None:
+            return said == "yes"
+        if lost := self.store.setting(LOST):
+            text = f"{lost}; whether it was armed is not known, so it is disarmed until you arm it"
+            self.bus.tell(HealthChanged(ARMED, False, text, blocks=True))
+            return False
+        return self.config.armed
+
+    def _look_at_store(self) -> None:
+        """Tell what was found when the log was opened; also when that was anew, meanwhile."""
+        if (now := self.store.openings) == self._opened:
+            return
+        # It may be another one that is there now. One that was begun anew says so at the next
+        # start: then nobody knows what acted, and it is disarmed.
+        known = self.store.setting(ARMED) is not None or self.store.setting(LOST) is None
+        self._armed_unsaved |= self._opened > 0 and known
+        self._opened = now
+        for notice in self.store.notices:
+            self.bus.tell(HealthChanged("store", False, notice))
 
     # What others may ask: `bus.Controls`.
 
@@ -153,7 +197,7 @@ class Sentinel:
     @property
     def armed(self) -> bool:
         """Whether deterrents may act."""
-        return self.guard.armed
+        return self._armed
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -166,18 +210,38 @@ class Sentinel:
         return (*(target.label for target in self.config.target), UNKNOWN)
 
     def arm(self, armed: bool, by: str) -> None:
-        """Let deterrents act, or no longer; remembered over a restart as far as there is room."""
-        if not armed:
-            self.guard.arm(False, by)  # at once, whatever the store says
-        try:
-            self._remember_armed(armed)
-        except StoreError as error:
-            self._store_failed(error)
+        """Let deterrents act, or no longer; remembered over a restart as far as there is room.
+
+        Whoever speaks last is obeyed, here, in the store and by all who are told. Disarming ends
+        what runs at once, whatever else hangs.
+        """
+        with self._order:
+            self._asked += 1
+            mine = self._asked
+            if not armed:
+                self._obey(False, by)
+        with self._arming:
+            if mine != self._asked:
+                return  # somebody has said something since
+            try:
+                self._remember_armed(armed)
+            except StoreError as error:
+                self._store_failed(error)
+            with self._order:
+                if mine != self._asked:
+                    return
+                self._obey(armed, by)
+            log.info("%s by %s", "armed" if armed else "disarmed", by)
+            if (state := self._health.get(ARMED)) and not state.well:
+                self.bus.tell(HealthChanged(ARMED, True))
+            self.bus.tell(ArmedChanged(armed, by))
+
+    def _obey(self, armed: bool, by: str) -> None:
+        self._armed = armed
         self.guard.arm(armed, by)
-        log.info("%s by %s", "armed" if armed else "disarmed", by)
-        self.bus.tell(ArmedChanged(armed, by))
 
     def _remember_armed(self, armed: bool) -> None:
+        """Put it on record; `_arming` is held."""
         self._armed_unsaved = True
         self.store.set_setting(ARMED, "yes" if armed else "no")
         self._armed_unsaved = False
@@ -258,12 +322,16 @@ class Sentinel:
         for camera in self.config.camera:
             capture = Capture(camera, self.clock, self.bus.tell, once=self.once, folder=self.folder)
             self._captures.append(capture)
-            thread = threading.Thread(
-                target=self._watch, args=(capture,), name=f"watch {camera.name}", daemon=True
+            worker = Worker(
+                f"watch {camera.name}",
+                functools.partial(self._watch, capture, len(self._threads)),
+                self.bus.tell,
+                failed=self._failure,
+                blocks=True,
             )
-            self._threads.append(thread)
-        for thread in self._threads:
-            thread.start()
+            self._threads.append(worker)
+        for worker in self._threads:
+            worker.start()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Return whether all cameras have ended within so many (real) seconds.
@@ -271,11 +339,11 @@ class Sentinel:
         Raises:
             LotorError: with `once`, a source cannot be read.
         """
-        for thread in self._threads:
-            thread.join(seconds)
+        for worker in self._threads:
+            worker.join(seconds)
         if self._failed is not None:
             raise self._failed
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(worker.is_alive() for worker in self._threads)
 
     def end(self) -> None:
         """Ask all cameras to end; not for signal handlers, as it takes a lock."""
@@ -283,25 +351,33 @@ class Sentinel:
 
     def finish(self) -> None:
         """End all visits that last: there will be no more frames."""
-        with self._lock, self._on_record():
-            for camera in self.cameras:  # a frame that is under way begins a visit of its own
-                self._rules.forget_camera(camera)
-            self._told(self._events.end_all())
+        if not self._lock.acquire(timeout=FINISH_S):
+            log.error("a camera's thread hangs: the visits that last are ended at the next start")
+            return
+        try:
+            with self._on_record():
+                for camera in self.cameras:  # a frame that is under way begins a visit of its own
+                    self._rules.forget_camera(camera)
+                self._told(self._events.end_all())
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
-        """End: deterrents first, then cameras, visits and everything else."""
+        """End: deterrents first, then cameras, visits and everything else.
+
+        What hangs is left after a while: neither a disk nor a driver holds up the end.
+        """
         self._stop.set()
-        self.guard.close()
-        for capture in self._captures:
-            capture.close()
-        for thread in self._threads:
-            thread.join(5)
-        self.finish()
-        self.media.close()
-        for part in reversed(self._parts):
-            self._quietly(part.close)
-        self.retention.close()
-        self.store.close()
+        _within(2 * FINISH_S, self.guard.close)
+        _within(FINISH_S, *(capture.close for capture in self._captures))
+        until = time.monotonic() + FINISH_S
+        for worker in self._threads:
+            worker.end(max(0.1, until - time.monotonic()))
+        _within(2 * FINISH_S, self.finish)
+        _within(3 * FINISH_S, self.media.close)
+        _within(2 * FINISH_S, *(part.close for part in reversed(self._parts)))
+        _within(2 * FINISH_S, self.retention.close)
+        _within(2 * FINISH_S, self.store.close)
 
     # A frame's way.
 
@@ -314,6 +390,7 @@ class Sentinel:
             self._looked[frame.camera] = self.clock.monotonic()
             try:
                 with self._on_record():
+                    self._look_at_store()
                     self._decide(scene)
             except Exception as error:  # a fault of ours: nothing acts, and it is seen
                 self._failure(error)
@@ -337,6 +414,8 @@ class Sentinel:
                 self._rules.forget_camera(camera)  # what is there afterwards is another visit
                 changed += self._events.lose(camera)
             self._told(changed)
+            self._look_at_store()
+            self._store_well()
 
     def _decide(self, scene: Scene) -> None:
         frame = scene.frame
@@ -356,10 +435,11 @@ class Sentinel:
             receipts = self._record(made)
         finally:
             self._told(changed)
+        if receipts and (old := self._too_old(frame)):  # the disk took its time
+            self.guard.veto(old, 1.0)
         for receipt in receipts:
             decision = receipt.decision
             self._rules.acted(frame.monotonic)
-            self._remember_act(frame.time)
             cause = Cause(decision.label or "", decision.camera, decision.time)
             self.guard.fire(receipt, decision.actions, cause)
         for decision in made:
@@ -393,20 +473,16 @@ class Sentinel:
             for state in self.health()
             if state.blocks and not state.well
         ]
-        return Now(self.guard.armed, blocked, self._acts)
+        if old := self._too_old(frame):
+            blocked.append(old)
+        return Now(self.guard.armed, blocked)
 
-    def _acts_on_record(self) -> list[float]:
-        """Return when deterrents were set off lately, each decision once."""
-        times: dict[str, float] = {}
-        for act in self.store.acts(self.clock.now() - _DAY_S):
-            # One that failed may have been on: so a crash, which ends it as failed, hides none.
-            if act.decision and act.result != "refused":
-                times.setdefault(act.decision, act.time)
-        return list(times.values())
-
-    def _remember_act(self, time: float) -> None:
-        self._acts = [each for each in self._acts if abs(time - each) < _DAY_S]
-        self._acts.append(time)
+    def _too_old(self, frame: Frame) -> str:
+        """Return how old a frame is if it does not show who is there now, else nothing."""
+        age = self.clock.monotonic() - frame.monotonic
+        return (
+            f"the frame is {age:.0f} s old" if age > self._old.get(frame.camera, math.inf) else ""
+        )
 
     def _told(self, changed: Sequence[EventChanged]) -> None:
         """Put events on record, then tell; what cannot be recorded now waits until it can.
@@ -426,10 +502,11 @@ class Sentinel:
             del self._unsaved[id]
             if change.began:
                 self._count("events")
+            self.bus.tell(change)  # before anything that may fail
+            if change.began:
                 self.media.begin(change.event)
             if change.event.end is not None:
                 self.media.end(change.event)
-            self.bus.tell(change)
 
     def _note(self, act: Act) -> None:
         self.store.note(act)
@@ -467,23 +544,22 @@ class Sentinel:
             self._store_failed(error)
 
     def _store_failed(self, error: StoreError) -> None:
-        self.bus.tell(
-            HealthChanged("store", False, f"{error}; nothing acts meanwhile", blocks=True)
-        )
+        self.bus.tell(unwritable(error))
 
     def _store_well(self) -> None:
         state = self._health.get("store")
         if state and state.blocks:
             self.store.keep_age()  # where there was nothing to write, that says nothing of the disk
-            if self._armed_unsaved:
-                self._remember_armed(self.guard.armed)
             self.bus.tell(HealthChanged("store", True))
+        if self._armed_unsaved:
+            with self._arming:
+                self._remember_armed(self._armed)
 
-    def _failure(self, error: Exception) -> None:
+    def _failure(self, error: BaseException) -> None:
         log.exception("an internal error; nothing acts for %g s", TROUBLE_S)
         self._trouble = self.clock.monotonic()
         self._count("errors")
-        text = f"{type(error).__name__}: {error}; nothing acts for {TROUBLE_S:g} s"
+        text = f"{said(error)}; nothing acts for {TROUBLE_S:g} s"
         self.guard.veto(f"an internal error: {type(error).__name__}", TROUBLE_S)
         self.bus.tell(HealthChanged("sentinel", False, text, blocks=True))
 
@@ -504,14 +580,8 @@ class Sentinel:
         if state and not state.well and monotonic - self._trouble >= TROUBLE_S:
             self.bus.tell(HealthChanged("sentinel", True))
 
-    def _quietly(self, do: Callable[[], None]) -> None:
-        try:
-            do()
-        except Exception:
-            log.exception("while ending")
-
-    def _watch(self, capture: Capture) -> None:
-        """A camera's thread."""
+    def _watch(self, capture: Capture, number: int) -> None:
+        """What a camera's thread does."""
         try:
             while not self._stop.is_set():
                 frame = capture.next(_WAIT_S)
@@ -522,13 +592,35 @@ class Sentinel:
                 for event in capture.events():
                     self._board_said(event)
                 self.tidy()
+                self._threads[number].turn()
         except BaseException as error:
+            if not self.once:
+                raise  # and begins anew
             if not isinstance(error, LotorError):
                 log.exception("camera %s", capture.camera.name)
             self._failed = error
-            said = isinstance(error, LotorError)  # by the capture, and again at the end
-            text = "it is watched no longer" + ("" if said else f": {error}")
+            known = isinstance(error, LotorError)  # by the capture, and again at the end
+            text = "it is watched no longer" + ("" if known else f": {said(error)}")
             self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
+
+
+def _within(seconds: float, *steps: Callable[[], None]) -> None:
+    """Take steps of the end at the same time; leave what takes longer, and say what fails."""
+
+    def take(step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            log.exception("while ending")
+
+    threads = [threading.Thread(target=take, args=(step,), daemon=True) for step in steps]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + seconds
+    for thread, step in zip(threads, steps, strict=True):
+        thread.join(max(0.0, until - time.monotonic()))
+        if thread.is_alive():
+            log.error("%s takes longer than %g s and is left", step, seconds)
 
 
 def store_folder(config: Config, folder: Path) -> Path:

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 DATABASE, LOCK, DAMAGED, MEDIA = "store.sqlite", "store.lock", "store-damaged-", "media"
 _CHECK_BYTES = 64_000_000  # a larger log is checked only after a crash: a start must not take long
+_CLOSE_S = 5.0
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REOPEN = {
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CORRUPT,
@@ -60,8 +62,20 @@ _MIGRATIONS = (
     CREATE INDEX act_decision ON act (decision);
     CREATE TABLE forgotten (id TEXT PRIMARY KEY);
     """,
+    # What limits go by; forgetting and expiry leave it. Acts of before are there with their age.
+    """
+    CREATE TABLE start (action TEXT NOT NULL, test INTEGER NOT NULL, first INTEGER NOT NULL,
+        used REAL NOT NULL);
+    INSERT INTO start SELECT action, decision IS NULL, decision IS NOT NULL AND seq = (SELECT
+        min(seq) FROM act other WHERE other.decision = act.decision AND result != 'refused'), age
+        FROM act WHERE result != 'refused';
+    """,
 )
 """What leads from each version of the schema to the next; only ever added to."""
+
+
+LOST = "lost"
+"""The setting of a log that was begun in the place of one that was lost: why."""
 
 
 class StoreError(LotorError):
@@ -74,6 +88,7 @@ class Database:
     Attributes:
         lock: held while it is used.
         notices: what was mended at opening, a line each.
+        openings: how often it was opened; more than once where it was lost and came back.
 
     Args:
         folder: where the file lies; see `Store`.
@@ -94,6 +109,7 @@ class Database:
     ) -> None:
         self.lock = threading.RLock()
         self.notices: list[str] = []
+        self.openings = 0
         self._folder = folder
         self._path = folder / DATABASE
         self._clock = clock
@@ -103,6 +119,7 @@ class Database:
         self._held = contextlib.ExitStack()  # the folder's lock
         self._file: tuple[int, int] | None = None
         self._closed = False
+        self._suspect = False  # SQLite has said that the file is damaged
         with self.lock:
             self._connect()
 
@@ -147,10 +164,18 @@ class Database:
                 raise StoreError(f"{self._path} is in use; try again")
 
     def close(self) -> None:
-        """Give the folder back; harmless when done before."""
-        with self.lock:
-            self._closed = True
+        """Give the folder back; harmless when done before.
+
+        Where somebody hangs in it, the folder is left to the end of the process.
+        """
+        self._closed = True
+        if not self.lock.acquire(timeout=_CLOSE_S):
+            log.error("%s is in use and cannot be closed", self._path)
+            return
+        try:
             self._disconnect()
+        finally:
+            self.lock.release()
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
@@ -159,7 +184,9 @@ class Database:
             yield
         # The last two: what SQLite has no type for, such as half a character.
         except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _REOPEN:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            self._suspect |= code in _DAMAGE
+            if code in _REOPEN:
                 self._disconnect()
             raise StoreError(f"{self._path} cannot be used: {_reason(error)}") from error
 
@@ -187,26 +214,26 @@ class Database:
         """
         if not self._alone and not self._path.exists():
             raise StoreError(f"no sentinel has remembered anything in {self._folder}")
+        # An empty file is what a power cut may leave of one.
+        known = (self._folder / LOCK).exists() or self._path.exists()
+        lost = f"the log in {self._folder} was gone, and a new one was begun" if known else ""
         try:
             if self._alone:
                 self._take_folder()
             with self._failing():
                 try:
-                    self._db = self._open()
+                    self._db = self._open(lost)
                 except sqlite3.DatabaseError as error:
-                    code = error.sqlite_errorcode & 0xFF
-                    if not self._alone or code not in (
-                        sqlite3.SQLITE_CORRUPT,
-                        sqlite3.SQLITE_NOTADB,
-                    ):
+                    if not self._alone or error.sqlite_errorcode & 0xFF not in _DAMAGE:
                         raise
-                    self._move_aside(_reason(error))
-                    self._db = self._open()
+                    self._db = self._open(self._move_aside(_reason(error)))
+                self._suspect = False
                 self._opened(self._db)
         except StoreError:
             self._disconnect()
             raise
         self._file = _identity(self._path)
+        self.openings += 1
 
     def _take_folder(self) -> None:
         try:
@@ -226,24 +253,25 @@ class Database:
                 "make it writable, or name another 'store.folder'"
             ) from error
 
-    def _open(self) -> sqlite3.Connection:
-        crashed = self._path.with_name(f"{DATABASE}-wal").exists()
+    def _open(self, lost: str) -> sqlite3.Connection:
+        """Open it; `lost` says why, if it has no tables, it is not the first of its folder."""
+        doubtful = self._suspect or self._path.with_name(f"{DATABASE}-wal").exists()
         db = sqlite3.connect(self._path, timeout=5, isolation_level=None, check_same_thread=False)
         try:
             # Removed rows are overwritten; a commit returns when the disk has it.
             for pragma in ("secure_delete = ON", "journal_mode = WAL", "synchronous = FULL"):
                 db.execute(f"PRAGMA {pragma}")
-            if self._alone and (crashed or self._path.stat().st_size <= _CHECK_BYTES):
+            if self._alone and (doubtful or self._path.stat().st_size <= _CHECK_BYTES):
                 (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
                 if found != "ok":
                     raise _damaged(found.replace("\n", " "))
-            self._migrate(db)
+            self._migrate(db, lost)
         except BaseException:
             db.close()
             raise
         return db
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
+    def _migrate(self, db: sqlite3.Connection, lost: str) -> None:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > len(_MIGRATIONS):
             raise StoreError(
@@ -253,10 +281,19 @@ class Database:
         if version < len(_MIGRATIONS) and not self._alone:
             raise StoreError(f"{self._path} is of an older Lotor; start the sentinel once")
         for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+            if number == 1 and lost:  # in one with the tables: whatever breaks it off, it is known
+                quoted = lost.replace("'", "''")
+                script += f"INSERT INTO setting VALUES ('{LOST}', '{quoted}');"
             db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        if version == 0 and lost:
+            self.notices.append(lost)
+            log.warning("%s", lost)
 
-    def _move_aside(self, reason: str) -> None:
-        """Give a damaged database and its media other names; nothing is thrown away."""
+    def _move_aside(self, reason: str) -> str:
+        """Give a damaged database and its media other names; return what is to be said of it.
+
+        Nothing is thrown away.
+        """
         stamp = datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y%m%dT%H%M%SZ")
         new = self._folder / f"{DAMAGED}{stamp}.sqlite"
         try:
@@ -275,12 +312,10 @@ class Database:
             raise StoreError(
                 f"{self._path} is damaged ({reason}) and cannot be moved aside: {error.strerror}"
             ) from error
-        text = (
+        return (
             f"the log was damaged ({reason}): it is kept as {new}, with its pictures and clips "
             "beside it, and a new one was begun"
         )
-        self.notices.append(text)
-        log.warning("%s", text)
 
     def _disconnect(self) -> None:
         """Close what is open; the folder's lock goes, too, as the disk may have gone."""

@@ -146,6 +146,23 @@ class Act:
     why: str = ""
 
 
+@dataclass(frozen=True)
+class Start:
+    """An action that was switched on, or would have been.
+
+    Attributes:
+        action: its name.
+        test: whether somebody tried it.
+        first: whether it was the first one of its decision; false of tests.
+        ago: seconds in use since then: so long ago at least, whatever any clock says.
+    """
+
+    action: str
+    test: bool
+    first: bool
+    ago: float
+
+
 STORED = object()
 """What makes a receipt; for `store.py` alone, and for tests in its place."""
 

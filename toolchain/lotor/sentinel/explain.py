@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lotor.sentinel.actions import Deterrent
-from lotor.sentinel.actions.load import load
+from lotor.sentinel.actions.load import described, load
 from lotor.sentinel.config import Config, Target, When
 from lotor.sentinel.daemon import check_labels, store_folder
 from lotor.sentinel.models import Models
@@ -46,14 +45,14 @@ def explain(config: Config, folder: Path) -> Explained:
     """
     models = Models(config)
     check_labels(config, models)
-    devices = {action.name: load(action, folder) for action in config.action}
+    deeds = {action.name: described(load(action, folder), action.name) for action in config.action}
     lines = [f"sentinel {config.name}: {'armed' if config.armed else 'disarmed'} at first"]
     lines += _cameras(config)
     lines += _models(config, models)
     for target in config.target:
         lines += _target(config, target, models)
     lines += _deciding(config)
-    lines += _actions(config, devices)
+    lines += _actions(config, deeds)
     lines += _tells(config)
     lines += _keeps(config, folder)
     return Explained(tuple(lines), tuple(_warnings(config, folder)))
@@ -128,10 +127,10 @@ def _deciding(config: Config) -> list[str]:
     return [line]
 
 
-def _actions(config: Config, devices: dict[str, Deterrent]) -> list[str]:
+def _actions(config: Config, deeds: dict[str, str]) -> list[str]:
     return [
         f"action {action.name}: {'would ' if action.dry_run else ''}"
-        f"{devices[action.name].describe()} for {action.for_s:g} s, never longer than "
+        f"{deeds[action.name]} for {action.for_s:g} s, never longer than "
         f"{action.max_on_s:g} s, {action.per_hour} times an hour"
         + (" (dry run)" if action.dry_run else "")
         for action in config.action

@@ -11,6 +11,7 @@ last run ended.
 """
 
 import atexit
+import contextlib
 import logging
 import math
 import threading
@@ -19,12 +20,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, said
 from lotor.sentinel.actions import Cause, Deterrent
+from lotor.sentinel.actions.load import described
 from lotor.sentinel.bus import Acted, HealthChanged, Message
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Action
-from lotor.sentinel.event import Act, Receipt
+from lotor.sentinel.event import Act, Receipt, Start
 from lotor.suggest import did_you_mean
 
 TEST_S = 1.0
@@ -35,6 +37,9 @@ _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds between tries of `off`
 _HANGS = 45.0  # seconds after which a call of `off` is taken to hang
 _CALLS = 3  # of `off` at a time, when they hang
 _LONGEST_WAIT = 60.0
+_RECORD_S = 5.0  # that a record may take; and between tries to put there what could not be
+_OWED = 200  # acts that wait for that
+_CLOSE_S = 6.0  # that closing the devices may take: a helper takes 5
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,7 @@ class _Switch:
     """An action and what is known of its device.
 
     Attributes:
+        deed: what the device does when on, in words.
         act: what runs; None when nothing does.
         began: when `on` was called, monotonic.
         camera: that caused it.
@@ -63,6 +69,7 @@ class _Switch:
 
     action: Action
     device: Deterrent
+    deed: str
     off: bool
     ending: bool
     act: Act | None = None
@@ -97,8 +104,10 @@ class Guard:
         clock: the time.
         report: is told of acts and health (`Bus.tell`).
         note: puts an act on record; called before `report`, with the same `time` and `action` again
-            when it ends. Where it fails at a start, nothing is switched on.
+            when it ends. Where it fails at a start, nothing is switched on; what could not be put
+            on record is tried again until it is.
         blind_s: seconds without a frame of the camera that caused it after which what runs ends.
+        starts: what was switched on before this run; it counts for `per_hour`.
     """
 
     def __init__(
@@ -108,18 +117,30 @@ class Guard:
         report: Callable[[Message], None],
         note: Callable[[Act], None],
         blind_s: float = math.inf,
+        starts: Sequence[Start] = (),
     ) -> None:
         self._clock, self._report, self._note = clock, report, note
         self._blind_s = blind_s
         self._looked: dict[str, float] = {}
         self._switches = {
-            action.name: _Switch(action, device, off=action.dry_run, ending=not action.dry_run)
+            action.name: _Switch(
+                *(action, device, described(device, action.name)),
+                off=action.dry_run,
+                ending=not action.dry_run,
+            )
             for action, device in actions
         }
+        for start in starts:
+            if switch := self._switches.get(start.action):
+                times = switch.tests if start.test else switch.starts
+                times.append(clock.monotonic() - start.ago)
         self._lock = threading.Condition(threading.RLock())
         self._armed = self._closed = self._broken = self._unrecorded = False
         self._veto = ("", -1.0)
         self._untold: list[Act] = []  # that ended where nothing could be told
+        # What could not be put on record yet, each act as it is now.
+        self._owed: dict[tuple[str | None, str, float], Act] = {}
+        self._owed_at = -math.inf  # when that was tried last, monotonic
         self._wake = threading.Event()
         self._timer = threading.Thread(target=self._watch, name="guard", daemon=True)
         self._timer.start()
@@ -230,14 +251,35 @@ class Guard:
                 self._lock.wait(0.1)
         self._wake.set()
         self._timer.join(max(0.1, until - time.monotonic()))
-        self._tell_late()
         for name in self.running:
             log.error("the action %s could not be switched off: look after it", name)
-        for switch in self._switches.values():
+        self._close_devices()
+        self._tell_late()
+        self._record_late()
+
+    def _close_devices(self) -> None:
+        """Close all of them at once: one that hangs is left."""
+
+        def close(switch: _Switch) -> None:
             try:
                 switch.device.close()
-            except Exception:
+            except BaseException:  # a plug-in may raise anything
                 log.exception("the action %s could not be closed", switch.action.name)
+
+        threads = []
+        for switch in self._switches.values():
+            thread = threading.Thread(target=close, args=(switch,), name="guard-close", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # at the interpreter's end
+                close(switch)
+            else:
+                threads.append(thread)
+        until = time.monotonic() + _CLOSE_S
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        if any(thread.is_alive() for thread in threads):
+            log.error("a device hangs while it is closed and is left")
 
     # Starting.
 
@@ -257,7 +299,7 @@ class Guard:
                     (switch.tests if test else switch.starts).append(now)
                     seconds = min(action.for_s, action.max_on_s, TEST_S if test else action.for_s)
                     if action.dry_run:
-                        what = f"would {switch.device.describe()} for {seconds:g} s"
+                        what = f"would {switch.deed} for {seconds:g} s"
                         act = replace(act, end=act.time, result="dry run", why=what)
                     else:
                         switch.act, switch.began, switch.camera = act, now, cause.camera
@@ -266,11 +308,16 @@ class Guard:
                         switch.end, switch.on_calls = ("done", ""), 1
             if act.result != "running":
                 return self._tell(act)
-            if self._tell(act).result == "failed":
-                with self._lock:
+            wrong = "it could not be put on record" if self._tell(act).result == "failed" else ""
+            with self._lock:
+                # Who has come since, nobody may have seen: a disk that hangs holds up that, too.
+                if (took := self._clock.monotonic() - now) > _RECORD_S and not wrong:
+                    wrong = f"it took {took:.0f} s to put it on record"
+                if wrong:
                     switch.on_calls -= 1
-                    self._end(switch, "failed", "it could not be put on record")
-                return replace(act, end=act.time, result="failed", why=switch.end[1])
+                    self._end(switch, "failed", wrong)
+            if wrong:
+                return replace(act, end=act.time, result="failed", why=wrong)
         self._wake.set()
         if not self._thread(self._on, switch, cause, seconds):
             with self._lock:
@@ -426,11 +473,10 @@ class Guard:
         while True:
             try:
                 wait = self._turn()
-                self._tell_late()
                 if wait is None:
                     return
-                self._clock.wait(self._wake, wait)
-            except Exception:
+                self._clock.wait(self._wake, min(wait, self._settle_accounts()))
+            except BaseException:
                 # Nobody would switch off in time any more: nothing is switched on any more.
                 log.exception("the guard's timer failed")
                 self._broken = True
@@ -438,6 +484,22 @@ class Guard:
                     self._end_all("failed", "the guard's timer failed")
                 self._tell_health(HealthChanged("guard", False, "its timer failed", True))
                 time.sleep(0.1)
+
+    def _settle_accounts(self) -> float:
+        """Tell and record what is owed, beside the timer, as the store may hang.
+
+        Returns:
+            seconds after which it is to be called again.
+        """
+        if self._untold and not self._thread(self._tell_late):
+            self._tell_late()
+        if not self._owed:
+            return _LONGEST_WAIT
+        now = self._clock.monotonic()
+        if now - self._owed_at >= _RECORD_S:
+            self._owed_at = now
+            self._thread(self._record_late)
+        return _RECORD_S
 
     def _turn(self) -> float | None:
         """End what is due; return for how long nothing is, or None at the end."""
@@ -479,23 +541,57 @@ class Guard:
 
     def _tell(self, act: Act) -> Act:
         """Put an act on record and tell it; return it, as failed where that did not succeed."""
+        key = act.decision, act.action, act.time
         try:
             self._note(act)
-            if self._unrecorded:
-                self._unrecorded = False
-                self._tell_health(HealthChanged("record of acts", True))
+            with self._lock:
+                self._owed.pop(key, None)
+            self._recorded()
         except Exception as error:
             log.exception("an act of %s could not be put on record", act.action)
-            self._unrecorded = True
+            failed = replace(
+                act, result="failed", why=f"it could not be put on record: {said(error)}"
+            )
+            with self._lock:
+                # What was to begin has not, and that is the end of it.
+                self._owed[key] = replace(failed, end=act.time) if act.result == "running" else act
+                while len(self._owed) > _OWED:
+                    del self._owed[next(iter(self._owed))]
+                self._unrecorded = True
             self._tell_health(
                 HealthChanged("record of acts", False, f"cannot be written: {_line(error)}", True)
             )
-            act = replace(act, result="failed", why=f"it could not be put on record: {error}")
+            self._wake.set()
+            act = failed
         try:
             self._report(Acted(act))
         except Exception:
             log.exception("an act of %s was not told", act.action)
         return act
+
+    def _recorded(self) -> None:
+        """Say that all is on record, where it was not."""
+        with self._lock:
+            if self._owed or not self._unrecorded:
+                return
+            self._unrecorded = False
+        self._tell_health(HealthChanged("record of acts", True))
+
+    def _record_late(self) -> None:
+        """Put on record what could not be: nothing acts until it is."""
+        with self._lock:
+            owed = list(self._owed.items())
+        try:
+            for key, act in owed:
+                switch = self._switches.get(act.action)
+                with switch.telling if switch else contextlib.nullcontext():
+                    if self._owed.get(key) is act:  # else there is news of it
+                        self._note(act)
+                        self._owed.pop(key, None)
+        except Exception as error:
+            log.debug("acts still cannot be put on record: %s", error)
+            return
+        self._recorded()
 
     def _tell_late(self) -> None:
         with self._lock:
@@ -528,5 +624,8 @@ class Guard:
 
 def _line(error: BaseException) -> str:
     """Return an error as one line."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, (LotorError, OSError)) and text else repr(error)
+    try:
+        text = " ".join(str(error).split())
+        return text if isinstance(error, (LotorError, OSError)) and text else repr(error)
+    except Exception:  # a plug-in's own class
+        return type(error).__name__

@@ -9,6 +9,7 @@ pages; `image` needs 2023.7, older versions leave it out.
 import re
 import unicodedata
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,93 +130,107 @@ def discovery(garden: Garden, prefix: str) -> dict[str, dict[str, Any]]:
         garden: what there is.
         prefix: Home Assistant's, "homeassistant" unless it was changed there.
     """
-    topics = garden.topics
-    found: dict[str, dict[str, Any]] = {}
-
-    def entity(component: str, id: str, name: str, **keys: Any) -> None:
-        found[f"{prefix}/{component}/{garden.node}/{id}/config"] = {
-            "name": name,
-            "unique_id": f"{garden.node}_{id}",
-            "availability_topic": topics.status,
-            "device": {
-                "identifiers": [garden.node],
-                "name": f"Lotor {garden.name}",
-                "manufacturer": "Lotor",
-                "model": "Garden sentinel",
-                "sw_version": __version__,
-            },
-            "origin": {"name": "Lotor", "sw_version": __version__},
-            **keys,
+    entities = (*_seen(garden), *_last(garden), _armed(garden), *_counters(garden),
+                *_health(garden), *_tests(garden))  # fmt: skip
+    common = {
+        "availability_topic": garden.topics.status,
+        "device": {
+            "identifiers": [garden.node],
+            "name": f"Lotor {garden.name}",
+            "manufacturer": "Lotor",
+            "model": "Garden sentinel",
+            "sw_version": __version__,
+        },
+        "origin": {"name": "Lotor", "sw_version": __version__},
+    }
+    return {
+        f"{prefix}/{one.component}/{garden.node}/{one.id}/config": {
+            "name": one.name,
+            "unique_id": f"{garden.node}_{one.id}",
+            **common,
+            **one.keys,
         }
+        for one in entities
+    }
 
+
+@dataclass(frozen=True)
+class _Entity:
+    """What is its own of an entity."""
+
+    component: str
+    id: str
+    name: str
+    keys: dict[str, Any]
+
+
+def _seen(garden: Garden) -> Iterator[_Entity]:
     for camera in garden.cameras:
         for label in garden.labels:
-            entity(
-                "binary_sensor",
-                f"seen_{camera}_{slug(label)}",
-                f"{camera} {label}",
-                state_topic=topics.seen(camera, label),
-                device_class="occupancy",
-            )
-    entity("image", "picture", "Last visit", image_topic=topics.picture, content_type="image/jpeg")
-    entity(
-        "sensor",
-        "last",
-        "Last visitor",
-        state_topic=topics.last,
-        # A state "unknown" means to Home Assistant that nothing was heard.
-        value_template="{{ value_json.label if value_json.label != 'unknown' else 'not known' }}",
-        json_attributes_topic=topics.last,
-        icon="mdi:paw",
-    )
-    entity(
-        "sensor",
-        "score",
-        "Last score",
-        state_topic=topics.last,
-        value_template="{{ (value_json.score * 100) | round(1) }}",
-        unit_of_measurement="%",
-        state_class="measurement",
-        icon="mdi:percent",
-    )
-    entity(
-        "switch",
-        "armed",
-        "Armed",
-        state_topic=topics.armed,
-        command_topic=topics.arm,
-        icon="mdi:shield",
-    )
+            keys = {"state_topic": garden.topics.seen(camera, label), "device_class": "occupancy"}
+            name = f"{camera} {label}"
+            yield _Entity("binary_sensor", f"seen_{camera}_{slug(label)}", name, keys)
+
+
+def _last(garden: Garden) -> Iterator[_Entity]:
+    topics = garden.topics
+    picture = {"image_topic": topics.picture, "content_type": "image/jpeg"}
+    yield _Entity("image", "picture", "Last visit", picture)
+    # A state "unknown" means to Home Assistant that nothing was heard.
+    label = "{{ value_json.label if value_json.label != 'unknown' else 'not known' }}"
+    visitor = {
+        "state_topic": topics.last,
+        "value_template": label,
+        "json_attributes_topic": topics.last,
+        "icon": "mdi:paw",
+    }
+    yield _Entity("sensor", "last", "Last visitor", visitor)
+    score = {
+        "state_topic": topics.last,
+        "value_template": "{{ (value_json.score * 100) | round(1) }}",
+        "unit_of_measurement": "%",
+        "state_class": "measurement",
+        "icon": "mdi:percent",
+    }
+    yield _Entity("sensor", "score", "Last score", score)
+
+
+def _armed(garden: Garden) -> _Entity:
+    topics = garden.topics
+    keys = {"state_topic": topics.armed, "command_topic": topics.arm, "icon": "mdi:shield"}
+    return _Entity("switch", "armed", "Armed", keys)
+
+
+def _counters(garden: Garden) -> Iterator[_Entity]:
     for name in garden.counters:
-        entity(
-            "sensor",
-            f"count_{slug(name)}",
-            name.replace("_", " ").capitalize(),
-            state_topic=topics.counters,
-            value_template=f"{{{{ value_json['{name}'] }}}}",
-            state_class="total_increasing",
-            entity_category="diagnostic",
+        keys = {
+            "state_topic": garden.topics.counters,
+            "value_template": f"{{{{ value_json['{name}'] }}}}",
+            "state_class": "total_increasing",
+            "entity_category": "diagnostic",
             # Grows with every frame: of no use in a history.
-            enabled_by_default=name != "frames",
-        )
+            "enabled_by_default": name != "frames",
+        }
+        yield _Entity("sensor", f"count_{slug(name)}", name.replace("_", " ").capitalize(), keys)
+
+
+def _health(garden: Garden) -> Iterator[_Entity]:
     for part in garden.parts:
-        entity(
-            "binary_sensor",
-            f"health_{slug(part)}",
-            f"Problem {part}",
-            state_topic=topics.health(part),
-            value_template="{{ value_json.problem }}",
-            json_attributes_topic=topics.health(part),
-            device_class="problem",
-            entity_category="diagnostic",
-        )
+        keys = {
+            "state_topic": garden.topics.health(part),
+            "value_template": "{{ value_json.problem }}",
+            "json_attributes_topic": garden.topics.health(part),
+            "device_class": "problem",
+            "entity_category": "diagnostic",
+        }
+        yield _Entity("binary_sensor", f"health_{slug(part)}", f"Problem {part}", keys)
+
+
+def _tests(garden: Garden) -> Iterator[_Entity]:
     for action in garden.actions:
-        entity(
-            "button",
-            f"test_{action}",
-            f"Test {action}",
-            command_topic=topics.test,
-            payload_press=action,
-            entity_category="config",
-        )
-    return found
+        keys = {
+            "command_topic": garden.topics.test,
+            "payload_press": action,
+            "entity_category": "config",
+        }
+        yield _Entity("button", f"test_{action}", f"Test {action}", keys)

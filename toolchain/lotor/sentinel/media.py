@@ -33,6 +33,7 @@ from lotor.sentinel.database import MEDIA
 from lotor.sentinel.event import Event
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import Store
+from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Media:
         self._busy = True
         self._closing: float | None = None
         self._ill = ""
-        self._thread = threading.Thread(target=self._write_all, name="media", daemon=True)
+        self._thread = Worker("media", self._write_all, self._bus.tell)
         self._thread.start()
 
     def see(self, frame: Frame, moving: bool) -> None:
@@ -160,7 +161,7 @@ class Media:
             for clip in list(self._open.values()):
                 self._finish(clip)
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.end(_CLOSE_S + 5)
 
     # Gathering; the lock is held
 
@@ -216,6 +217,7 @@ class Media:
                 with self._guarded("a clip could not be written"):
                     self._write_clip(clip_now)
                     self._well()
+            self._thread.turn()
 
     def _write_pictures(self) -> None:
         while True:

@@ -36,6 +36,7 @@ from lotor.sentinel.config import Mqtt as Options
 from lotor.sentinel.event import Event
 from lotor.sentinel.home_assistant import Garden, discovery
 from lotor.sentinel.outbox import Journal, Outbox, report_of
+from lotor.sentinel.worker import Worker
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
@@ -270,7 +271,7 @@ class Mqtt:
         self._since = math.inf
         self._stop = threading.Event()
         self._leave: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._run, name=PART, daemon=True)
+        self._thread = Worker(PART, self._run, bus.tell)
 
     @property
     def _garden(self) -> Garden:
@@ -297,8 +298,7 @@ class Mqtt:
         self._leave()
         self._stop.set()
         self._wake()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        self._thread.end(10)
 
     def _take(self, message: Message) -> None:
         """Mark what there is to tell; in the thread that tells, so quick."""
@@ -376,6 +376,7 @@ class Mqtt:
             self._tell_health(True)
             while not self._stop.is_set():
                 self._send_states(connection)
+                self._thread.turn()
                 if not self._send_events(connection):
                     self._serve(connection, 1.0)
             last = (topics.status, "offline")

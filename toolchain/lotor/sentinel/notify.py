@@ -4,6 +4,7 @@ Visits that get no message of their own (cool-down, cap of an hour, a message th
 counted in the next one. An address is never logged, only its number and its kind.
 """
 
+import json
 import logging
 import math
 import threading
@@ -23,6 +24,7 @@ from lotor.sentinel.config import Notify as Options
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.outbox import Journal
 from lotor.sentinel.visit import Visits, telling
+from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +95,11 @@ class Notifier:
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._leave: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._run, name=PART, daemon=True)
+        self._thread = Worker(PART, self._run, bus.tell)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; what was sent before a restart counts for cool-down and cap."""
+        self._recall()
         self._leave = self._bus.subscribe(self._take)
         self._thread.start()
 
@@ -105,8 +108,7 @@ class Notifier:
         self._leave()
         self._stop.set()
         self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        self._thread.end(10)
 
     def test(self) -> None:
         """Send a message now, whatever the cool-down; waits until it is sent.
@@ -162,6 +164,7 @@ class Notifier:
             offer = self._offers[0] if self._offers else None
             if offer is None:
                 self._load()
+                self._thread.turn()
                 self._changed.wait()
                 continue
             left = offer.at + _PICTURE_S - self._clock.monotonic()
@@ -170,12 +173,40 @@ class Notifier:
             if left > 0 and (missing or (self._options.picture and not event.picture)):
                 self._clock.wait(self._changed, left)
                 continue
-            taken = self._tell(*message_of(event, decision, acts, offer.more), event.picture)
             with self._lock:
-                self._offers.popleft()
+                self._offers.popleft()  # first: what goes wrong must not send it again and again
+            self._remember()
+            taken = False
+            try:
+                taken = self._tell(*message_of(event, decision, acts, offer.more), event.picture)
+            finally:
                 if not taken:
-                    self._more.update(offer.more)
-                    self._more[event.label] += 1
+                    with self._lock:
+                        self._more.update(offer.more)
+                        self._more[event.label] += 1
+            self._thread.turn()
+
+    def _remember(self) -> None:
+        """Put on record when messages were sent, by the wall clock."""
+        with self._lock:
+            ahead = self._clock.now() - self._clock.monotonic()
+            times = [round(each + ahead, 1) for each in self._sent]
+        try:
+            self._journal.set_cursor(PART, json.dumps(times))
+        except LotorError as error:  # a full disk: people want to know of it all the more
+            log.warning("%s: %s", PART, error)
+
+    def _recall(self) -> None:
+        """Take what was sent before for sent; where the clock was set back, for sent just now."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        try:
+            times = [float(each) for each in json.loads(self._journal.cursor(PART) or "[]")]
+        except (LotorError, ValueError, TypeError) as error:
+            log.warning("%s: when messages were sent is not known: %s", PART, error)
+            return
+        with self._lock:
+            self._sent.extend(sorted(monotonic - max(0.0, now - each) for each in times))
+            self._last = max(self._sent, default=-math.inf)
 
     def _on_record(self, event: Event) -> tuple[Event, Decision | None, list[Act]]:
         """Return an event's last state, the decision that says most, and what came of it."""

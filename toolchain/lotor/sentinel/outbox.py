@@ -75,6 +75,7 @@ class Outbox:
         self._ended: list[Event] = []
         self._more = True
         self._offered: Event | Visit | None = None
+        self._delivered = False  # what is offered, though that could not be remembered
 
     def begin(self) -> None:
         """Skip, for a receiver that is new, what has ended before; call it before events come."""
@@ -94,7 +95,12 @@ class Outbox:
         return visit
 
     def next(self) -> dict[str, Any] | None:
-        """Return the report of what is to be told next; None: all is told."""
+        """Return the report of what is to be told next; None: all is told.
+
+        What was delivered is not told again because the store could not remember that.
+        """
+        if self._delivered:
+            self.done()
         while event := self._next_end():
             self._offered = event
             if self._wanted(event):
@@ -115,12 +121,13 @@ class Outbox:
 
     def done(self) -> None:
         """Acknowledge what `next` returned."""
+        self._delivered = True
         if isinstance(self._offered, Event):
             self._journal.set_cursor(self._name, self._offered.id)
             del self._ended[:1]
         elif self._offered is not None:
             self._offered.told = True
-        self._offered = None
+        self._offered, self._delivered = None, False
 
     def confirmed(self) -> list[Event]:
         """Return the visits that last and are confirmed."""

@@ -6,7 +6,6 @@ there.
 """
 
 import contextlib
-import logging
 import shutil
 import threading
 
@@ -14,12 +13,12 @@ from lotor.sentinel import config
 from lotor.sentinel.bus import Bus, HealthChanged
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.store import DAY, Kept, Store, StoreError
-
-log = logging.getLogger(__name__)
+from lotor.sentinel.worker import Worker
 
 PART = "disk"
 """What its health is told of (`HealthChanged`)."""
 
+_CLOSE_S = 10.0
 _EVERY_S = 600.0
 _PAUSE_S = 0.05  # between steps, in which others get to the store
 _FILES, _ROWS = 20, 50  # in a step
@@ -44,18 +43,16 @@ class Retention:
         self._bus = bus or Bus()
         self._closing = threading.Event()
         self._ill = ""
-        self._thread: threading.Thread | None = None
+        self._thread = Worker("retention", self._run, self._bus.tell)
 
     def start(self) -> None:
         """Begin, in a thread."""
-        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End after the step that is being made."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
+        self._thread.end(_CLOSE_S)
 
     def round(self) -> None:
         """Remove all that is to be removed now, and tell how the disk is.
@@ -124,8 +121,7 @@ class Retention:
                 self.round()
             except StoreError as error:
                 self._tell(str(error))
-            except Exception:  # a mistake here must not end it for good
-                log.exception("what is old could not be removed")
+            self._thread.turn()
             if self._clock.wait(self._closing, _EVERY_S):
                 return
 

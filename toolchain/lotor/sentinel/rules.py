@@ -23,6 +23,8 @@ ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
 
 _NIGHT_S = 24 * 3600
+_CLOCK_SET = datetime(2025, 1, 1).timestamp()
+"""A clock that says less was never set: a Raspberry Pi without a battery begins in 1970."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,10 @@ class Now:
     Attributes:
         armed: whether deterrents may act.
         blocked: parts that are not well and therefore forbid it, each a line.
-        acts: Unix times of the last deterrents, dry runs included, of a day at least.
     """
 
     armed: bool = True
     blocked: Sequence[str] = ()
-    acts: Sequence[float] = ()
 
 
 @dataclass
@@ -63,8 +63,8 @@ class Rules:
         self._rules: dict[tuple[str, Light], Rule] = {}
         self._shown: dict[str, deque[tuple[float, bool]]] = {}  # of each camera's last frames
         self._sure = (-math.inf, "")  # monotonic time and camera of the last one for sure
-        self._acted = -math.inf  # monotonic
-        self._acts: list[float] = []  # monotonic, of a day
+        self._acts: list[float] = []  # when deterrents were set off, monotonic, of a day
+        self._before = -math.inf  # when the last one of before this run was
 
     def decide(self, scene: Scene, now: Now) -> list[Decision]:
         """Return a decision for every track that is seen on a frame.
@@ -92,8 +92,12 @@ class Rules:
 
     def acted(self, monotonic: float) -> None:
         """Remember that a deterrent was set off: cool-down and nightly cap go by it."""
-        self._acted = monotonic
         self._acts = [t for t in self._acts if monotonic - t < _NIGHT_S] + [monotonic]
+
+    def acted_before(self, monotonic: float, ago: Sequence[float]) -> None:
+        """Remember what was set off before this run, so many seconds of use ago at least."""
+        self._acts = sorted(monotonic - each for each in ago)
+        self._before = max(self._acts, default=-math.inf)
 
     def forget_camera(self, camera: str) -> None:
         """Forget the tracks of a camera that was lost."""
@@ -237,8 +241,8 @@ class Rules:
             self._people(scene),
             _armed(now),
             self._quiet(time),
-            self._cooldown(time, monotonic, now),
-            self._cap(time, monotonic, now),
+            self._cooldown(monotonic),
+            self._cap(time, monotonic),
             _has_actions(target),
         )
 
@@ -279,29 +283,35 @@ class Rules:
     def _quiet(self, time: float) -> Check:
         spans = self._config.deciding.quiet_hours
         at = datetime.fromtimestamp(time)
+        if spans and time < _CLOCK_SET:
+            why = f"the clock was not set: it says {at:%Y-%m-%d %H:%M}"
+            return Check("quiet hours", False, why)
         for span in spans:
             if within(span, at):
                 return Check("quiet hours", False, f"{at:%H:%M} is in the quiet hours {span}")
         why = f"{at:%H:%M} is outside {', '.join(spans)}" if spans else "there are none"
         return Check("quiet hours", True, why)
 
-    def _cooldown(self, time: float, monotonic: float, now: Now) -> Check:
-        """By the clock that never jumps; what acted before the program began, by the other one."""
+    def _cooldown(self, monotonic: float) -> Check:
+        """By the clock that never jumps; what acted before this run, by the time in use since."""
         least = self._config.deciding.cooldown_s
-        past = monotonic - self._acted
-        if not math.isfinite(past) and now.acts:
-            past = abs(time - max(now.acts))  # set back, the last one lies ahead
+        last = max(self._acts, default=-math.inf)
+        past = monotonic - last
+        ago = f"acted {past:.0f} s {'of use ' if last == self._before else ''}ago"
         if past < least:
-            return Check("cool-down", False, f"acted {past:.0f} s ago; the next after {least:g} s")
-        why = f"acted {past:.0f} s ago" if math.isfinite(past) else "has not acted lately"
-        return Check("cool-down", True, why)
+            return Check("cool-down", False, f"{ago}; the next after {least:g} s")
+        return Check("cool-down", True, ago if math.isfinite(past) else "has not acted lately")
 
-    def _cap(self, time: float, monotonic: float, now: Now) -> Check:
-        """Count the night's, and those of 12 hours that a clock set forward or back hides."""
+    def _cap(self, time: float, monotonic: float) -> Check:
+        """Count the night's, each so long ago as was lived through since.
+
+        So a clock that is set hides none of them, except where it is set over a noon: therefore
+        those of the last 12 hours count in any case.
+        """
         most = self._config.deciding.per_night
-        night = night_of(time)
-        tonight = sum(night_of(each) == night for each in now.acts)
-        lately = sum(monotonic - each < _NIGHT_S / 2 for each in self._acts)
+        night, lived = night_of(time), [monotonic - each for each in self._acts]
+        tonight = sum(night_of(time - past) == night for past in lived)
+        lately = sum(past < _NIGHT_S / 2 for past in lived)
         count = max(tonight, lately)
         return Check(
             "night cap", count < most, f"acted {count} times this night; {most} are allowed"

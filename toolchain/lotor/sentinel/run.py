@@ -1,7 +1,6 @@
 """`lotor sentinel`: run it in a terminal or as a service, and say at the end what it saw."""
 
 import logging
-import signal
 import sys
 import threading
 import time
@@ -9,7 +8,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from lotor.errors import LotorError
@@ -28,6 +26,7 @@ from lotor.sentinel.config import (
     read_config,
 )
 from lotor.sentinel.daemon import Sentinel, store_folder
+from lotor.sentinel.ending import Ending
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
@@ -150,31 +149,24 @@ def run(
         LotorError: something is not as it should be at the start, or a source with `once`.
     """
     return_freed_memory()
-    seen, ended = Seen(), list[int]()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        ended.append(number)  # nothing that takes a lock: what was interrupted may hold it
-
-    with Sentinel(config, folder, once=once) as sentinel:
+    seen = Seen()
+    with Ending() as ending, Sentinel(config, folder, once=once) as sentinel:
+        ending.switches = sentinel.guard
         sentinel.bus.subscribe(seen.take)
-        before = {each: signal.signal(each, end) for each in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            sentinel.start_parts()
-            if sentinel.url:
-                log.info("page: %s", sentinel.url)
-            sentinel.start_cameras()
-            while not ended and not sentinel.wait(0.5):
-                pass
-            if ended:
-                sentinel.end()
+        sentinel.start_parts()
+        if sentinel.url:
+            log.info("page: %s", sentinel.url)
+        sentinel.start_cameras()
+        while not ending.asked and not sentinel.wait(0.5):
+            pass
+        if ending.asked:
+            sentinel.end()
+        else:
             sentinel.finish()
-            if stay and sentinel.url and not ended:
-                log.info("all is seen; the page stays at %s until Ctrl-C", sentinel.url)
-                while not ended:
-                    time.sleep(0.3)
-        finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+        if stay and sentinel.url and not ending.asked:
+            log.info("all is seen; the page stays at %s until Ctrl-C", sentinel.url)
+            while not ending.asked:
+                time.sleep(0.3)
     counters = sentinel.counters()
     data = {
         "events": [asdict(event) for event in seen.events.values()],
@@ -192,14 +184,28 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     Raises:
         LotorError: there is none of that name, it cannot be tried, or a sentinel runs.
     """
+    # One that runs looks for people, and has the devices in hand: it is to be asked instead. None
+    # may begin meanwhile, and what is tried is on record as everything is.
+    store = Log(Path(config.store.folder), SystemClock())
+    try:
+        return _try_action(config, folder, name, store)
+    finally:
+        store.close()
+
+
+def _try_action(config: Config, folder: Path, name: str, store: Log) -> Act:
     acts: list[Act] = []
     clock = SystemClock()
-    # One that runs looks for people, and has the devices in hand: it is to be asked instead.
-    Log(Path(config.store.folder), clock).close()
+
+    def note(act: Act) -> None:
+        store.note(act)
+        acts.append(act)
+
     # Others stay untouched, and one that is ill does not hold this one up.
     tried = [action for action in config.action if action.name == name] or config.action
     devices = [(action, load(action, folder)) for action in tried]
-    guard = Guard(devices, clock, lambda message: None, acts.append)
+    starts = store.starts(3600)
+    guard = Guard(devices, clock, lambda message: None, note, starts=starts)
     try:
         guard.settle(10)  # nothing counts as off before it was switched off once
         guard.test(name, "the command line")

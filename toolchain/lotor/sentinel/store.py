@@ -19,16 +19,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lotor.sentinel.bus import Bus, HealthChanged
 from lotor.sentinel.clock import Clock
+from lotor.sentinel.database import LOST as LOST
 from lotor.sentinel.database import Database
 from lotor.sentinel.database import StoreError as StoreError
-from lotor.sentinel.event import STORED, Act, Check, Decision, Event, Receipt
+from lotor.sentinel.event import STORED, Act, Check, Decision, Event, Receipt, Start
 from lotor.sentinel.scene import Light
+from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
 
 DAY = 86400.0
+PART = "store"
+"""What its health is told of (`HealthChanged`)."""
+
 _FLUSH_S = 5.0  # twice that is the longest that `extend` may wait
+_CLOSE_S = 10.0
 
 _EVENT = "id, camera, track, label, score, begin, end, light, zones, frames, actions, picture, clip"
 _DECISION = (
@@ -68,17 +75,21 @@ class Store:
         clock: for batches, and ages.
         alone: be the sentinel's own store: lock it, mend what a crash has left. False is for a
             command beside a running sentinel; then there must be a log already.
+        bus: is told when what has grown cannot be written.
 
     Raises:
         StoreError: another sentinel uses the folder, or it cannot be written.
     """
 
-    def __init__(self, folder: Path, clock: Clock, *, alone: bool = True) -> None:
+    def __init__(
+        self, folder: Path, clock: Clock, *, alone: bool = True, bus: Bus | None = None
+    ) -> None:
         self.folder = folder
         self._clock = clock
+        self._bus = bus or Bus()
         self._alone = alone
         self._grown: dict[str, Decision] = {}
-        self._age, self._age_at = 0.0, clock.monotonic()
+        self._age, self._used, self._age_at = 0.0, 0.0, clock.monotonic()
         self._closing = threading.Event()
         self._closed = False
         self._database = Database(folder, clock, alone, self._opened)
@@ -88,7 +99,7 @@ class Store:
             except StoreError:
                 self._database.close()
                 raise
-        self._thread = threading.Thread(target=self._flush_often, name="store", daemon=True)
+        self._thread = Worker("store", self._flush_often, self._bus.tell)
         if alone:
             self._thread.start()
 
@@ -96,6 +107,11 @@ class Store:
     def notices(self) -> list[str]:
         """What was found and mended, a line each, to be shown."""
         return self._database.notices
+
+    @property
+    def openings(self) -> int:
+        """How often the log was opened: again where it was lost, damaged, or another one came."""
+        return self._database.openings
 
     # Decisions
 
@@ -274,6 +290,31 @@ class Store:
                     f"INSERT INTO act ({_ACT}, age) VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (act.decision, act.action, act.time, act.end, act.result, act.why, self.age()),
                 )
+                if act.result in ("running", "dry run"):
+                    self._remember_start(db, act)
+
+    def _remember_start(self, db: sqlite3.Connection, act: Act) -> None:
+        others = "SELECT count(*) FROM act WHERE decision = ? AND result != 'refused'"
+        (count,) = db.execute(others, (act.decision,)).fetchone()
+        values = (act.action, act.decision is None, count == 1, self.used())
+        db.execute("INSERT INTO start VALUES (?, ?, ?, ?)", values)
+        db.execute("DELETE FROM start WHERE used < ?", (self.used() - DAY,))
+
+    def starts(self, seconds: float) -> list[Start]:
+        """Return what was switched on within so many seconds of use (a day at most), in order.
+
+        It goes by `used`, so that neither a clock that is set nor a restart, nor forgetting, takes
+        anything out of it.
+        """
+        now = self.used()
+        rows = self._database.read(
+            "SELECT action, test, first, used FROM start WHERE used > ? ORDER BY used",
+            (now - seconds,),
+        )
+        return [
+            Start(action, bool(test), bool(first), max(0.0, now - used))
+            for action, test, first, used in rows
+        ]
 
     def acts(self, since: float) -> list[Act]:
         """Return the acts that began at a Unix time or later, the first one first."""
@@ -372,9 +413,16 @@ class Store:
         """
         return self._age + self._clock.monotonic() - self._age_at
 
+    def used(self) -> float:
+        """Return for how many seconds it has been in use: as `age`, but nothing between two runs.
+
+        After a crash it may be less by as much as passed since `keep_age` and the last act.
+        """
+        return self._used + self._clock.monotonic() - self._age_at
+
     def keep_age(self) -> None:
         """Write down how old the store is."""
-        value = json.dumps([self.age(), self._clock.now()])
+        value = json.dumps([self.age(), self._clock.now(), self.used()])
         with self._change() as db:
             db.execute("INSERT OR REPLACE INTO setting VALUES ('age', ?)", (value,))
 
@@ -450,9 +498,8 @@ class Store:
     def close(self) -> None:
         """Write what is left and give the folder back; harmless when done before."""
         self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if self._alone and not self._closed:
+        idle = self._thread.end(_CLOSE_S)
+        if self._alone and not self._closed and idle:
             self._closed = True
             try:
                 self.keep_age()
@@ -480,7 +527,9 @@ class Store:
             except StoreError as error:
                 if str(error) != failed:  # a disk may be full for days
                     log.warning("%s", error)
+                    self._bus.tell(unwritable(error))
                 failed = str(error)
+            self._thread.turn()
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
@@ -495,19 +544,26 @@ class Store:
             self._grown.clear()
 
     def _opened(self, db: sqlite3.Connection) -> None:
-        self._age, self._age_at = self._old(db), self._clock.monotonic()
+        (self._age, self._used), self._age_at = self._old(db), self._clock.monotonic()
 
-    def _old(self, db: sqlite3.Connection) -> float:
-        """Return how long the store had been in use when it was closed, and what counts since."""
-        age = 0.0
+    def _old(self, db: sqlite3.Connection) -> tuple[float, float]:
+        """Return age and use when it was closed, and what counts of the time since."""
+        age = used = 0.0
         row = db.execute("SELECT value FROM setting WHERE name = 'age'").fetchone()
         if row:
-            age, wall = json.loads(row[0])
+            age, wall, *rest = json.loads(row[0])
+            used = rest[0] if rest else age  # a log of before `start`
             age += min(max(0.0, self._clock.now() - wall), DAY)
         for table in ("event", "decision", "act"):
             row = db.execute(f"SELECT age FROM {table} ORDER BY seq DESC LIMIT 1").fetchone()
             age = max(age, row[0] if row else 0.0)
-        return age
+        (last,) = db.execute("SELECT coalesce(max(used), 0) FROM start").fetchone()
+        return age, max(used, last)
+
+
+def unwritable(error: StoreError) -> HealthChanged:
+    """Return what the health says of a store that cannot write."""
+    return HealthChanged(PART, False, f"{error}; nothing acts meanwhile", blocks=True)
 
 
 def _number_end(db: sqlite3.Connection, id: str) -> None:

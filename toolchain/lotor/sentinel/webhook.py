@@ -8,7 +8,6 @@ import base64
 import hashlib
 import http.client
 import json
-import logging
 import threading
 import urllib.error
 import urllib.request
@@ -23,8 +22,8 @@ from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Config
 from lotor.sentinel.config import Webhook as Options
 from lotor.sentinel.outbox import Journal, Outbox
-
-log = logging.getLogger(__name__)
+from lotor.sentinel.store import StoreError
+from lotor.sentinel.worker import Worker
 
 _BACK_OFF_S = (2.0, 600.0)
 _REFUSED = (400, 406, 409, 410, 413, 415, 422)
@@ -91,7 +90,7 @@ class Webhook:
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._leave: Callable[[], None] = lambda: None
-        self._thread = threading.Thread(target=self._run, name=self._part, daemon=True)
+        self._thread = Worker(self._part, self._run, bus.tell)
 
     def start(self) -> None:
         """Begin; call it before the first event."""
@@ -104,8 +103,7 @@ class Webhook:
         self._leave()
         self._stop.set()
         self._changed.set()
-        if self._thread.is_alive():
-            self._thread.join(self._options.timeout_s + 1)
+        self._thread.end(self._options.timeout_s + 1)
 
     def _take(self, message: Message) -> None:
         if self._outbox.take(message):
@@ -118,12 +116,10 @@ class Webhook:
                 self._changed.clear()
                 while not self._stop.is_set() and self._send_next():
                     delay = _BACK_OFF_S[0]
-            except _Failed as error:
+            except (_Failed, StoreError) as error:
                 text = str(error)
-            except Exception as error:  # whatever it is, the others go on
-                log.exception("%s", self._part)
-                text = f"{type(error).__name__}"
             else:
+                self._thread.turn()
                 self._changed.wait()
                 continue
             self._tell_health(False, f"{self._part} ({self.place}): {text}; trying again")

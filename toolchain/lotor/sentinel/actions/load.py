@@ -1,11 +1,13 @@
 """From `[[action]]`s to devices: the built-in kinds, and plug-ins by their entry points."""
 
+import logging
+import threading
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, said
 from lotor.schema import parse
 from lotor.sentinel.actions import GROUP, Deterrent
 from lotor.suggest import did_you_mean
@@ -24,6 +26,11 @@ _BUILT_IN = {
     "sound": "Sound",
 }
 """Kinds, which are modules of this package, and their classes."""
+
+DESCRIBE_S = 5.0
+"""Seconds that `describe` may take."""
+
+log = logging.getLogger(__name__)
 
 
 def kinds() -> tuple[str, ...]:
@@ -44,7 +51,7 @@ def load(action: "Action", folder: Path) -> Deterrent:
         LotorError: no such kind, an option that is wrong, a plug-in that cannot be loaded.
     """
     device = load_here(action.kind, action.name, action.options, folder)
-    if getattr(device, "ENDS_ALONE", False):
+    if _ends_alone(device):
         return device
     from lotor.sentinel.actions.supervised import Supervised
 
@@ -58,7 +65,36 @@ def load_here(kind: str, name: str, options: Mapping[str, Any], folder: Path) ->
         LotorError: as `load`.
     """
     made = _class(kind, name)
-    return made(name, parse(made.Options, options, f"action '{name}'", "options."), folder)
+    try:
+        return made(name, parse(made.Options, options, f"action '{name}'", "options."), folder)
+    except LotorError:
+        raise
+    except Exception as error:  # somebody else's code
+        raise LotorError(f"action '{name}': the plug-in {kind} fails: {said(error)}") from error
+
+
+def described(device: Deterrent, name: str) -> str:
+    """Return what a device does when on, in a line; it may raise anything, or hang."""
+    found: list[str] = []
+
+    def ask() -> None:
+        try:
+            found.append(" ".join(str(device.describe()).split()))
+        except BaseException as error:
+            log.warning("action '%s' cannot say what it does: %s", name, said(error))
+            found.append(f"do what it cannot say ({said(error)})")
+
+    thread = threading.Thread(target=ask, name="describe", daemon=True)
+    thread.start()
+    thread.join(DESCRIBE_S)
+    return found[0] if found else "do what it does not say"
+
+
+def _ends_alone(device: Deterrent) -> bool:
+    try:
+        return bool(getattr(device, "ENDS_ALONE", False))
+    except Exception:  # a property may raise anything; then a helper holds it
+        return False
 
 
 def _class(kind: str, name: str) -> type[Deterrent]:
@@ -85,7 +121,7 @@ def _plug_in(point: "EntryPoint", name: str) -> type[Deterrent]:
     try:
         made = point.load()
     except Exception as error:  # somebody else's code
-        raise LotorError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise LotorError(f"{where} cannot be loaded: {said(error)}") from error
     needs = ("Options", "describe", "on", "off", "close")
     if missing := [need for need in needs if not hasattr(made, need)]:
         raise LotorError(f"{where} has no {' and no '.join(missing)}; see docs/sentinel-actions.md")

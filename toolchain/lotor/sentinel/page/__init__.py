@@ -9,16 +9,16 @@ import importlib.util
 import logging
 import select
 import socket
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from lotor.errors import LotorError
 from lotor.sentinel import config
-from lotor.sentinel.bus import ArmedChanged, Bus, Controls, HealthChanged, Message
+from lotor.sentinel.bus import ArmedChanged, Bus, Controls, Message
 from lotor.sentinel.clock import Clock, SystemClock
 from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,8 @@ class Page:
         self.cameras = {camera.name: camera for camera in cameras}
         self.actions = tuple(actions)
         self.armed_by: tuple[str, float] | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: Worker | None = None
+        self._listener: socket.socket | None = None
 
     def start(self) -> str:
         """Listen, and return the page's address.
@@ -92,18 +93,17 @@ class Page:
         """
         if importlib.util.find_spec("aiohttp") is None:
             raise LotorError("the page needs aiohttp: pip install 'lotor[sentinel]'")
-        listener = self._listen()
+        listener = self._listener = self._listen(self.settings.port)
+        self._port = listener.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._leave = self.bus.subscribe(self._note)
-        self._thread = threading.Thread(
-            target=self._serve, args=(listener,), name="page", daemon=True
-        )
+        self._thread = Worker("page", self._serve, self.bus.tell)
         self._thread.start()
         host = self.settings.host
         if host in ("0.0.0.0", "::"):
             host = socket.gethostname()
         host = f"[{host}]" if ":" in host else host
-        return f"http://{host}:{listener.getsockname()[1]}/"
+        return f"http://{host}:{self._port}/"
 
     def close(self) -> None:
         """End: nobody is answered any more."""
@@ -111,10 +111,7 @@ class Page:
             return
         self._leave()
         self._wake.send(b".")
-        self._thread.join(_LEAVING_S)
-        if self._thread.is_alive():
-            log.warning("the page does not end; a part of the sentinel keeps a request waiting")
-        else:
+        if self._thread.end(_LEAVING_S):
             self._wake.close()
             self._woken.close()
         self._thread = None
@@ -123,8 +120,8 @@ class Page:
         if isinstance(message, ArmedChanged):
             self.armed_by = message.by, self.clock.now()
 
-    def _listen(self) -> socket.socket:
-        host, port = self.settings.host, self.settings.port
+    def _listen(self, port: int) -> socket.socket:
+        host = self.settings.host
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
             listener = socket.create_server(
@@ -144,15 +141,15 @@ class Page:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
         return listener
 
-    def _serve(self, listener: socket.socket) -> None:
-        try:
-            with listener:
-                ready, _, _ = select.select([listener, self._woken], [], [])
-                if self._woken in ready:
-                    return
-                from lotor.sentinel.page.server import serve
+    def _serve(self) -> None:
+        # Where it begins anew, at the same address.
+        listener, self._listener = self._listener or self._listen(self._port), None
+        with listener:
+            ready, _, _ = select.select([listener, self._woken], [], [])
+            if self._woken in ready:
+                return
+            from lotor.sentinel.page.server import serve
 
-                serve(self, listener, self._woken)
-        except Exception:
-            log.exception("the page has ended")
-            self.bus.tell(HealthChanged("page", False, "it has ended; the log says why"))
+            assert self._thread is not None
+            self._thread.turn()
+            serve(self, listener, self._woken)
