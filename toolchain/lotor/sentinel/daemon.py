@@ -33,8 +33,9 @@ from lotor.sentinel.config import Config
 from lotor.sentinel.event import UNKNOWN, Act, Decision, Receipt
 from lotor.sentinel.events import Events
 from lotor.sentinel.guard import Guard
-from lotor.sentinel.media import Media
+from lotor.sentinel.media import CLOSE_S, Media
 from lotor.sentinel.models import Models
+from lotor.sentinel.pace import Pace
 from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
@@ -49,9 +50,10 @@ ARMED = "armed"
 TROUBLE_S = 60.0
 """After an internal error nothing acts for so long, and the health says so."""
 LOST_S = 30.0
-"""A visit whose camera gives no frame for so long is over."""
+"""A visit whose camera gives no frame for so long is over, and for three of its pauses."""
 _DAY_S = 24 * 3600.0
 _BLIND_S = 3.0  # without a frame, after which nothing stays on: nobody would see a person come
+_CLIPS_S = 600.0  # that a film, and its end, wait for its clips at most
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
 _UNSAVED = 1000  # events that wait to be put on record
 _COUNTED = (
@@ -115,6 +117,7 @@ class Sentinel:
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
         self._looked: dict[str, float] = {}  # when each camera that is not lost gave its last frame
+        self._paces = {camera.name: Pace() for camera in config.camera}
         self._threads: list[threading.Thread] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
@@ -128,7 +131,7 @@ class Sentinel:
             blind_s = max(_BLIND_S, 3 / min(camera.rate for camera in config.camera))
             self.guard = Guard(devices, self.clock, self.bus.tell, self._note, blind_s)
             undo.callback(self.guard.close)
-            self.media = Media(self.store, config.store, self.clock, self.bus)
+            self.media = Media(self.store, config.store, self.clock, self.bus, film=once)
             undo.callback(self.media.close)
             self.retention = Retention(self.store, config.store, self.clock, self.bus)
             for notice in self.store.notices:
@@ -202,7 +205,7 @@ class Sentinel:
     def counters(self) -> dict[str, int]:
         """Return how often since the program began."""
         with self._known:
-            return dict(self._counts)
+            return dict(self._counts) | {"clips left out": self.media.left_out}
 
     # Its life.
 
@@ -290,6 +293,8 @@ class Sentinel:
 
     def close(self) -> None:
         """End: deterrents first, then cameras, visits and everything else."""
+        # What was read to its end has time: nobody waits for the machine to go down.
+        clips_s = _CLIPS_S if self.once and not self._stop.is_set() else CLOSE_S
         self._stop.set()
         self.guard.close()
         for capture in self._captures:
@@ -297,7 +302,7 @@ class Sentinel:
         for thread in self._threads:
             thread.join(5)
         self.finish()
-        self.media.close()
+        self.media.close(clips_s)
         for part in reversed(self._parts):
             self._quietly(part.close)
         self.retention.close()
@@ -312,6 +317,7 @@ class Sentinel:
         with self._lock:
             # By our own clock: a film's times fall behind where looking is slower than the film.
             self._looked[frame.camera] = self.clock.monotonic()
+            self._paces[frame.camera].see(self._looked[frame.camera])
             try:
                 with self._on_record():
                     self._decide(scene)
@@ -332,7 +338,9 @@ class Sentinel:
         """End visits whose camera was lost, and try again to put on record what waits."""
         with self._lock, self._on_record():
             now, changed = self.clock.monotonic(), list[EventChanged]()
-            for camera in [name for name, at in self._looked.items() if now - at >= LOST_S]:
+            for camera, at in list(self._looked.items()):
+                if now - at < max(LOST_S, 3 * self._paces[camera].seconds):
+                    continue
                 del self._looked[camera]
                 self._rules.forget_camera(camera)  # what is there afterwards is another visit
                 changed += self._events.lose(camera)
@@ -516,6 +524,8 @@ class Sentinel:
             while not self._stop.is_set():
                 frame = capture.next(_WAIT_S)
                 if frame is not None:
+                    if self.once:  # a film goes faster than its clips are encoded
+                        self.media.room(_CLIPS_S)
                     self.see(frame)
                 elif capture.ended:
                     return
