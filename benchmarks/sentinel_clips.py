@@ -11,7 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lotor.sentinel.media import jpeg, write_webm
+from lotor.sentinel.media import jpeg
+from lotor.sentinel.webm import write_webm
 
 COUNT, RATE = 50, 5.0
 
@@ -48,7 +49,7 @@ def other(code: str) -> Callable[[Path, list[np.ndarray]], None]:
 
 
 def vp8(path: Path, frames: list[np.ndarray]) -> None:
-    """Write them as the sentinel does: JPEG in memory, WebM, read again."""
+    """Write them as the sentinel does: JPEG in memory, then WebM."""
     write_webm(path, [(n / RATE, jpeg(frame, 640, 80)) for n, frame in enumerate(frames)])
 
 
@@ -71,6 +72,7 @@ def main() -> None:
         ("JPEG only", 640, pictures),
         ("VP8 WebM", 640, vp8),
         ("VP8 WebM", 320, vp8),
+        ("VP8 by OpenCV", 640, other("VP80")),
         ("VP9 WebM", 640, other("VP90")),
         ("MPEG-4 MP4", 640, other("mp4v")),
         ("MJPEG AVI", 640, other("MJPG")),

@@ -281,6 +281,47 @@ def test_a_film_sets_nothing_off(night: Night) -> None:
     assert night.siren.calls == []
 
 
+def test_a_camera_may_be_slower_than_one_that_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walk = Walk(Who.RACCOON, 600, 900, 0.4)
+    night = Night(tmp_path, monkeypatch, walk)
+    deciding = Deciding(memory_s=300)  # in the default's ten seconds there is one picture
+    camera = Camera("garden", "0", rate=0.012)
+    night.config = replace(night.config, camera=(camera,), deciding=deciding)
+    with night.watched() as sentinel:
+        for minute in range(1, 35):
+            night.clock.advance(55)
+            sentinel.tidy()
+            night.clock.advance(5)
+            now = night.clock.now(), night.clock.monotonic()
+            sentinel.see(Frame("garden", minute, *now, night.garden.picture(60 * minute)))
+            if walk.begin + 400 < 60 * minute < walk.end - 100:
+                assert sentinel.store.open_events()
+        (event,) = sentinel.store.events(9)
+        assert event.end is not None and event.end - event.begin >= 500
+        assert sentinel.media.idle(20)
+        (event,) = sentinel.store.events(9)
+        assert event.clip and event.frames >= 10
+
+
+def test_a_folder_of_few_pictures_a_minute_becomes_a_clip(night: Night) -> None:
+    (night.folder / "in").mkdir()
+    for number in range(24):
+        image = night.garden.picture(2.0 * number)
+        assert cv2.imwrite(str(night.folder / "in" / f"{number:02}.png"), image)
+    night.config = replace(night.config, camera=(Camera("garden", "in", rate=0.2),))
+    with Sentinel(night.config, night.folder, once=True) as sentinel:
+        sentinel.start_cameras()
+        assert sentinel.wait(120)
+    film = cv2.VideoCapture(str(next(night.folder.glob("store/media/*/*.webm"))), cv2.CAP_FFMPEG)
+    times = []
+    while film.grab():
+        times.append(film.get(cv2.CAP_PROP_POS_MSEC) / 1000)
+    # It is there on pictures 6 to 14; three are shown before it and after it.
+    assert times == [5.0 * number for number in range(len(times))] and 13 <= len(times) <= 15
+
+
 def test_a_target_no_model_knows(night: Night, tmp_path: Path) -> None:
     config = replace(night.config, target=(Target("racoon"),))
     with pytest.raises(LotorError, match="no model of the configuration knows the target 'racoon'"):

@@ -36,10 +36,10 @@ WHOLE = Config(
 
 
 def with_value(table: str, key: str, value: Any) -> Config:
-    part = getattr(WHOLE, table)
-    if isinstance(part, tuple):
-        return replace(WHOLE, **{table: (replace(part[0], **{key: value}),)})
-    return replace(WHOLE, **{table: replace(part, **{key: value})})
+    part: Any = getattr(WHOLE, table)
+    changed: Any = replace((part[0] if isinstance(part, tuple) else part), **{key: value})
+    tables: dict[str, Any] = {table: (changed,) if isinstance(part, tuple) else changed}
+    return replace(WHOLE, **tables)
 
 
 @pytest.mark.parametrize(

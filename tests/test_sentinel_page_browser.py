@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import pytest
 
 import browser
 from lotor.sentinel.bus import ArmedChanged, HealthChanged
+from lotor.sentinel.media import jpeg
 from lotor.sentinel.page import Page
+from lotor.sentinel.webm import write_webm
 from sentinel_page import (
     ACTIONS,
     CAMERAS,
@@ -180,17 +181,18 @@ def test_a_clip_plays(look: Looker) -> None:
     garden = look.garden
     kept = remember(garden.store, garden.folder, event(NIGHT))
     path = garden.folder / "clip.webm"
-    film = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), 5, (320, 240)
-    )
-    for number in range(10):
-        film.write(picture(60 + 5 * number))
-    film.release()
+    frames = [jpeg(picture(60 + 5 * number), 640, 80) for number in range(40)]
+    write_webm(path, [(number / 5, content) for number, content in enumerate(frames)])
     garden.store.change(replace(kept, clip=path.name))
     look.open(f"#event={kept.id}")
     look.wait(lambda: len(look.all(".choice button")) == 2)
     look.all(".choice button")[1].click()
     look.wait(lambda: look.run("return document.querySelector('video')?.videoWidth") == 320)
+    assert look.run("return document.querySelector('video').duration") == pytest.approx(8.0)
+    # Between two key frames; it plays on from there to the end, and again.
+    look.run("document.querySelector('video').currentTime = 7.3")
+    look.wait(lambda: look.run("return document.querySelector('video').currentTime") < 7)
+    assert look.run("return document.querySelector('video').error") is None
     path.write_bytes(b"no clip")
     look.open(f"#event={kept.id}")
     look.wait(lambda: len(look.all(".choice button")) == 2)

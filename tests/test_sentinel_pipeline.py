@@ -239,7 +239,7 @@ def test_tracks_end_once_where_giving_up_fails(monkeypatch: pytest.MonkeyPatch) 
     yard = Yard()
     assert yard.look((150, 150, 20)).tracks
 
-    def fail(_: float) -> None:
+    def fail(*_: float) -> None:
         raise ValueError("broken")
 
     monkeypatch.setattr(yard.pipeline._tracker, "give_up", fail)

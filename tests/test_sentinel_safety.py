@@ -440,7 +440,7 @@ class Stub:
 
 
 def watch(sentinel: Sentinel, capture: Any) -> None:
-    sentinel._watch(capture)
+    sentinel._watch(capture, 0)
 
 
 def test_a_camera_that_is_watched_no_longer_forbids_all(house: House) -> None:

@@ -72,6 +72,13 @@ def test_is_given_up_and_numbers_are_never_used_again() -> None:
     assert step(tracker, LOST_S + 0.2, box_at(20)) == [2]
 
 
+def test_of_a_slow_camera_it_may_be_missed_once() -> None:
+    tracker = Tracker()
+    step(tracker, 0.0, box_at(20))
+    assert tracker.give_up(5.0, apart=5.0) == ()
+    assert [track.number for track in tracker.give_up(10.0, apart=5.0)] == [1]
+
+
 def test_so_many_at_most() -> None:
     tracker = Tracker()
     for number in range(TRACKS + 3):

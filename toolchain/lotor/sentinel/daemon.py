@@ -36,8 +36,9 @@ from lotor.sentinel.config import Config
 from lotor.sentinel.event import UNKNOWN, Act, Decision, Receipt
 from lotor.sentinel.events import Events
 from lotor.sentinel.guard import Guard
-from lotor.sentinel.media import Media
+from lotor.sentinel.media import CLOSE_S, Media
 from lotor.sentinel.models import Models
+from lotor.sentinel.pace import Pace
 from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
@@ -53,7 +54,7 @@ ARMED = "armed"
 TROUBLE_S = 60.0
 """After an internal error nothing acts for so long, and the health says so."""
 LOST_S = 30.0
-"""A visit whose camera gives no frame for so long is over."""
+"""A visit whose camera gives no frame for so long is over, and for three of its pauses."""
 OLD_S = 5.0
 """A frame that waited for so long, or for three of its camera's, says nothing of now: by it nothing
 acts."""
@@ -61,6 +62,7 @@ FINISH_S = 10.0
 """Seconds of real time that each step of the end may take; then it is left."""
 _DAY_S = 24 * 3600.0
 _BLIND_S = 3.0  # without a frame, after which nothing stays on: nobody would see a person come
+_CLIPS_S = 600.0  # that a film, and its end, wait for its clips at most
 _WAIT_S = 1.0  # for a frame, before it is looked whether there is anything else to do
 _UNSAVED = 1000  # events that wait to be put on record
 _COUNTED = (
@@ -128,6 +130,7 @@ class Sentinel:
         self._stop = threading.Event()
         self._unsaved: dict[str, EventChanged] = {}
         self._looked: dict[str, float] = {}  # when each camera that is not lost gave its last frame
+        self._paces = {camera.name: Pace() for camera in config.camera}
         self._threads: list[Worker] = []
         self._captures: list[Capture] = []
         self._parts: list[Part] = []
@@ -143,7 +146,7 @@ class Sentinel:
             starts = [] if once else self.store.starts(_DAY_S)
             self.guard = Guard(devices, self.clock, self.bus.tell, self._note, blind_s, starts)
             undo.callback(self.guard.close)
-            self.media = Media(self.store, config.store, self.clock, self.bus)
+            self.media = Media(self.store, config.store, self.clock, self.bus, film=once)
             undo.callback(self.media.close)
             self.retention = Retention(self.store, config.store, self.clock, self.bus)
             self._opened = 0  # of the store's openings, those that were told
@@ -266,7 +269,7 @@ class Sentinel:
     def counters(self) -> dict[str, int]:
         """Return how often since the program began."""
         with self._known:
-            return dict(self._counts)
+            return dict(self._counts) | {"clips left out": self.media.left_out}
 
     # Its life.
 
@@ -367,6 +370,8 @@ class Sentinel:
 
         What hangs is left after a while: neither a disk nor a driver holds up the end.
         """
+        # What was read to its end has time: nobody waits for the machine to go down.
+        clips_s = _CLIPS_S if self.once and not self._stop.is_set() else CLOSE_S
         self._stop.set()
         _within(2 * FINISH_S, self.guard.close)
         _within(FINISH_S, *(capture.close for capture in self._captures))
@@ -374,7 +379,7 @@ class Sentinel:
         for worker in self._threads:
             worker.end(max(0.1, until - time.monotonic()))
         _within(2 * FINISH_S, self.finish)
-        _within(3 * FINISH_S, self.media.close)
+        _within(clips_s + 2 * FINISH_S, functools.partial(self.media.close, clips_s))
         _within(2 * FINISH_S, *(part.close for part in reversed(self._parts)))
         _within(2 * FINISH_S, self.retention.close)
         _within(2 * FINISH_S, self.store.close)
@@ -388,6 +393,7 @@ class Sentinel:
         with self._lock:
             # By our own clock: a film's times fall behind where looking is slower than the film.
             self._looked[frame.camera] = self.clock.monotonic()
+            self._paces[frame.camera].see(self._looked[frame.camera])
             try:
                 with self._on_record():
                     self._look_at_store()
@@ -409,7 +415,9 @@ class Sentinel:
         """End visits whose camera was lost, and try again to put on record what waits."""
         with self._lock, self._on_record():
             now, changed = self.clock.monotonic(), list[EventChanged]()
-            for camera in [name for name, at in self._looked.items() if now - at >= LOST_S]:
+            for camera, at in list(self._looked.items()):
+                if now - at < max(LOST_S, 3 * self._paces[camera].seconds):
+                    continue
                 del self._looked[camera]
                 self._rules.forget_camera(camera)  # what is there afterwards is another visit
                 changed += self._events.lose(camera)
@@ -586,6 +594,8 @@ class Sentinel:
             while not self._stop.is_set():
                 frame = capture.next(_WAIT_S)
                 if frame is not None:
+                    if self.once:  # a film goes faster than its clips are encoded
+                        self.media.room(_CLIPS_S)
                     self.see(frame)
                 elif capture.ended:
                     return

@@ -15,7 +15,7 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,10 @@ from lotor.sentinel.bus import Bus, EventChanged, HealthChanged
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.database import MEDIA
 from lotor.sentinel.event import Event
+from lotor.sentinel.pace import Pace
 from lotor.sentinel.scene import Frame
 from lotor.sentinel.store import Store
+from lotor.sentinel.webm import Kept, write_webm
 from lotor.sentinel.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -45,13 +47,36 @@ _CLIP_WIDTH, _CLIP_QUALITY = 640, 80
 _RATE = 5.0  # frames of a clip in a second
 _IDLE_S = 1.0  # between kept frames while nothing moves
 _RING_BYTES = 8_000_000  # of a camera
-_CLIP_FRAMES = 200  # a longer clip has fewer in a second
+_CLIP_FRAMES, _CLIP_BYTES = 200, 8_000_000  # a larger clip has fewer in a second
 _CLIPS = 4  # being gathered or written at once
 _PICTURES = 32  # waiting to be written
-_CLOSE_S = 20.0
+CLOSE_S = 20.0
+"""Seconds that the end of the program waits for clips."""
+_STALLED_S = 2.0  # without a frame, after which a clip does not wait for more
 
-Kept = tuple[float, bytes]
-"""A frame: monotonic seconds, JPEG."""
+
+@dataclass
+class _Camera:
+    """A camera's last frames, whose time is not the clock's where it is a film.
+
+    Attributes:
+        ring: frames that are kept, the earliest first.
+        pace: how far apart its frames are, kept or not.
+        monotonic: of the last frame, kept or not.
+        time: likewise, Unix.
+        came: when it came, by the clock.
+    """
+
+    ring: deque[Kept] = field(default_factory=deque)
+    pace: Pace = field(default_factory=Pace)
+    monotonic: float = 0.0
+    time: float = 0.0
+    came: float = 0.0
+
+    @property
+    def second(self) -> float:
+        """What counts as a second of a clip: a picture, where they are farther apart than that."""
+        return max(1.0, self.pace.seconds)
 
 
 @dataclass
@@ -74,18 +99,29 @@ class Media:
         settings: how long clips are, and how much of the disk stays free.
         clock: whose monotonic time frames have.
         bus: is told when an event got a file, and of what goes wrong.
+        film: frames come when they come; no time passes between them that is not theirs.
+
+    Attributes:
+        left_out: how many events got no clip, as too many were being made.
     """
 
     def __init__(
-        self, store: Store, settings: config.Store, clock: Clock, bus: Bus | None = None
+        self,
+        store: Store,
+        settings: config.Store,
+        clock: Clock,
+        bus: Bus | None = None,
+        *,
+        film: bool = False,
     ) -> None:
         self._store = store
         self._settings = settings
         self._clock = clock
         self._bus = bus or Bus()
+        self._film = film
+        self.left_out = 0
         self._changed = threading.Condition()  # of all below
-        self._rings: dict[str, deque[Kept]] = {}
-        self._times: dict[str, tuple[float, float]] = {}  # monotonic and Unix, of the last frame
+        self._cameras: dict[str, _Camera] = {}
         self._open: dict[str, _Clip] = {}
         self._clips: deque[_Clip] = deque()
         self._pictures: dict[str, bytes] = {}
@@ -98,18 +134,20 @@ class Media:
     def see(self, frame: Frame, moving: bool) -> None:
         """Take a frame in; `moving`: something moves on it."""
         with self._guarded("a frame could not be kept"):
-            camera = frame.camera
             with self._changed:
-                ring = self._rings.setdefault(camera, deque())
-                clips = [clip for clip in self._open.values() if clip.camera == camera]
-                self._times[camera] = frame.monotonic, frame.time
+                camera = self._cameras.setdefault(frame.camera, _Camera())
+                ring = camera.ring
+                clips = [clip for clip in self._open.values() if clip.camera == frame.camera]
+                camera.monotonic, camera.time = frame.monotonic, frame.time
+                camera.came = self._clock.monotonic()
+                camera.pace.see(frame.monotonic)
                 apart = 0.9 / _RATE if moving or clips else 0.9 * _IDLE_S
                 wanted = not ring or frame.monotonic - ring[-1][0] >= apart
             if wanted:
                 kept = frame.monotonic, jpeg(frame.image, _CLIP_WIDTH, _CLIP_QUALITY)
                 with self._changed:
                     ring.append(kept)
-                    self._shorten(ring)
+                    self._shorten(camera)
                     for clip in clips:
                         _add(clip, kept)
             with self._changed:
@@ -120,11 +158,13 @@ class Media:
         """Gather a clip of an event that has begun (`Store.save_event` comes first)."""
         with self._changed:
             if len(self._open) + len(self._clips) >= _CLIPS:
+                self.left_out += 1
                 log.warning("event %s gets no clip: %d are being made", event.id, _CLIPS)
                 return
-            start = self._monotonic(event.camera, event.begin) - self._settings.before_s
+            camera = self._camera(event.camera)
+            start = self._monotonic(camera, event.begin) - self._settings.before_s * camera.second
             clip = _Clip(event.id, event.camera, start)
-            for kept in self._rings.get(event.camera, ()):
+            for kept in camera.ring:
                 _add(clip, kept)
             self._open[event.id] = clip
 
@@ -143,8 +183,10 @@ class Media:
         with self._changed:
             if clip := self._open.get(event.id):
                 end = event.begin if event.end is None else event.end
-                clip.until = self._monotonic(event.camera, end) + self._settings.after_s
-                self._finish_if_over(clip, self._clock.monotonic())
+                camera = self._camera(event.camera)
+                after_s = self._settings.after_s * camera.second
+                clip.until = self._monotonic(camera, end) + after_s
+                self._finish_if_over(clip, self._now(camera))
 
     def idle(self, timeout: float) -> bool:
         """Return when nothing waits to be written; False when that took longer (real seconds)."""
@@ -153,39 +195,61 @@ class Media:
                 lambda: not (self._busy or self._clips or self._pictures), timeout
             )
 
-    def close(self) -> None:
+    def room(self, timeout: float) -> bool:
+        """Return when there is room for a clip, or none that waits could make it (real seconds)."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not self._clips or len(self._open) + len(self._clips) < _CLIPS, timeout
+            )
+
+    def close(self, seconds: float = CLOSE_S) -> None:
         """Write what was gathered, for some seconds at most, and end."""
         with self._changed:
             if self._closing is None:
-                self._closing = self._clock.monotonic() + _CLOSE_S
+                self._closing = self._clock.monotonic() + seconds
             for clip in list(self._open.values()):
                 self._finish(clip)
             self._changed.notify_all()
-        self._thread.end(_CLOSE_S + 5)
+        self._thread.end(seconds + 5)
 
     # Gathering; the lock is held
 
-    def _monotonic(self, camera: str, time: float) -> float:
-        """Return when a Unix time of a camera's frames was, by the clock that never goes back."""
-        monotonic, now = self._times.get(camera, (self._clock.monotonic(), time))
-        # A clock that was set meanwhile must not ask for hours.
-        return monotonic - min(max(0.0, now - time), self._settings.clip_s)
+    def _camera(self, name: str) -> _Camera:
+        camera = self._cameras.get(name)
+        if camera is None:  # an event of a camera that gave no frame
+            camera = _Camera(monotonic=self._clock.monotonic(), time=self._clock.now())
+            camera.came = camera.monotonic
+        return camera
 
-    def _shorten(self, ring: deque[Kept]) -> None:
+    def _now(self, camera: _Camera) -> float:
+        """Return the camera's time: that of its last frame, and what passed since it came."""
+        passed = 0.0 if self._film else self._clock.monotonic() - camera.came
+        return camera.monotonic + passed
+
+    def _longest(self, camera: _Camera) -> float:
+        return self._settings.clip_s * camera.second
+
+    def _monotonic(self, camera: _Camera, time: float) -> float:
+        """Return when a Unix time of a camera's frames was, by the clock that never goes back."""
+        # A clock that was set meanwhile must not ask for hours.
+        return camera.monotonic - min(max(0.0, camera.time - time), self._longest(camera))
+
+    def _shorten(self, camera: _Camera) -> None:
         # An event begins after its first frame: a few seconds more than asked for.
-        oldest = ring[-1][0] - self._settings.before_s - 10.0
+        ring = camera.ring
+        oldest = ring[-1][0] - (self._settings.before_s + 10.0) * camera.second
         size = sum(len(content) for _, content in ring)
         while len(ring) > 1 and (ring[0][0] < oldest or size > _RING_BYTES):
             size -= len(ring.popleft()[1])
 
     def _finish_if_over(self, clip: _Clip, now: float) -> None:
         over = clip.until is not None and now >= clip.until
-        if over or now - clip.start >= self._settings.clip_s:
+        if over or now - clip.start >= self._longest(self._camera(clip.camera)):
             self._finish(clip)
 
     def _finish(self, clip: _Clip) -> None:
         if self._open.pop(clip.event, None):
-            end = clip.start + self._settings.clip_s
+            end = clip.start + self._longest(self._camera(clip.camera))
             if clip.until is not None:
                 end = min(end, clip.until)
             clip.frames = [kept for kept in clip.frames if kept[0] <= end]
@@ -209,7 +273,7 @@ class Media:
                         return
                     self._changed.wait(0.5)
                 for clip in list(self._open.values()):  # a camera may send nothing any more
-                    self._finish_if_over(clip, self._clock.monotonic() - 2.0)
+                    self._finish_if_over(clip, self._now(self._camera(clip.camera)) - _STALLED_S)
                 self._busy = True
                 clip_now = self._clips.popleft() if self._clips else None
             self._write_pictures()
@@ -311,48 +375,6 @@ def jpeg(image: Image, width: int, quality: int) -> bytes:
     return content.tobytes()
 
 
-def write_webm(
-    path: Path, frames: Sequence[Kept], between: Callable[[], None] = lambda: None
-) -> None:
-    """Write frames as a WebM film, each shown until the next one; read it again to be sure.
-
-    Args:
-        path: of the file; its name ends in `.webm`.
-        frames: in order; at least one.
-        between: is called between frames.
-
-    Raises:
-        LotorError: OpenCV has no encoder, or what was written is not whole (a full disk).
-    """
-    start, length = frames[0][0], frames[-1][0] - frames[0][0]
-    rate = max(1.0, min(_RATE, (_CLIP_FRAMES - 1) / max(length, 0.001)))
-    slots = round(length * rate) + 1
-    first = _pixels(frames[0][1])
-    height, width = (side - side % 2 for side in first.shape[:2])  # VP8 halves colours
-    writer = cv2.VideoWriter(
-        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), rate, (width, height)
-    )
-    if not writer.isOpened():
-        raise LotorError("this OpenCV cannot write VP8, so that there are no clips")
-    try:
-        at, image = 0, first
-        for slot in range(slots):
-            between()
-            now = start + slot / rate + 0.5 / rate
-            newest = at
-            while newest + 1 < len(frames) and frames[newest + 1][0] <= now:
-                newest += 1
-            if newest != at:
-                at, image = newest, _pixels(frames[newest][1])
-            if image.shape[:2] != (height, width):
-                image = _resized(image, width, height)
-            writer.write(image)
-    finally:
-        writer.release()  # it says nothing of a full disk
-    if _length(path) != slots:
-        raise LotorError(f"{path.name} was not written whole; is the disk full?")
-
-
 def sweep(store: Store) -> int:
     """Remove the files that no event names, as a crash leaves them; return how many there were.
 
@@ -376,29 +398,11 @@ def _add(clip: _Clip, kept: Kept) -> None:
     if kept[0] < clip.start or (clip.frames and kept[0] - clip.frames[-1][0] < clip.apart):
         return
     clip.frames.append(kept)
-    if len(clip.frames) > _CLIP_FRAMES:  # every second one, from now on
+    size = sum(len(content) for _, content in clip.frames)
+    if len(clip.frames) > _CLIP_FRAMES or size > _CLIP_BYTES:  # every second one, from now on
         clip.frames = clip.frames[::2]
         clip.apart *= 2
 
 
 def _resized(image: Image, width: int, height: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _pixels(content: bytes) -> Image:
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise LotorError("a frame that was kept cannot be decoded")
-    return np.asarray(image, np.uint8)
-
-
-def _length(path: Path) -> int:
-    """Return how many frames of a film can be decoded."""
-    film = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    count = 0
-    try:
-        while film.grab():
-            count += 1
-    finally:
-        film.release()
-    return count

@@ -33,7 +33,7 @@ LEAST_SIDE = 96
 MARGIN = 0.2
 """Of a region's longer side, that a crop has more on each side."""
 
-_GAP_S = 30.0  # after a pause as long as this the old background says nothing
+_GAP_S = 30.0  # after a pause as long as this, or three of the usual ones, all is learnt anew
 _WARM_S = 2.0  # of fast learning at the start
 _SHARE = 0.9  # OpenCV's default: what makes up so much of the past is background
 _JOIN = 9  # small pixels: parts nearer to each other than this are one region
@@ -86,6 +86,7 @@ class MotionDetector:
         monotonic: float,
         light: Light = Light.DAY,
         small: Image | None = None,
+        apart: float = 0.0,
     ) -> Motion:
         """Take a frame in and say what moves on it.
 
@@ -94,11 +95,13 @@ class MotionDetector:
             monotonic: when it was taken, in seconds of a clock that never goes back.
             light: by which; in infrared, where all is grey, dark animals would pass for shadows.
             small: the frame as `shrunk` makes it, where it is there already.
+            apart: seconds between the camera's frames.
         """
         small = shrunk(image) if small is None else small
         height, width = image.shape[:2]
         passed = monotonic - self._before
-        if self._seen is None or self._size != (width, height) or passed > _GAP_S:
+        anew = passed > max(_GAP_S, 3 * apart)
+        if self._seen is None or self._size != (width, height) or anew:
             self.restart()
             self._size = (width, height)
             self._seen = self._unmasked(small)

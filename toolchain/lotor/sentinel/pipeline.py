@@ -18,6 +18,7 @@ from lotor.sentinel import config
 from lotor.sentinel.light import LightMeter
 from lotor.sentinel.models import rescaled
 from lotor.sentinel.motion import Motion, MotionDetector, crop_of, shrunk
+from lotor.sentinel.pace import Pace
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
 from lotor.sentinel.still import StillView
 from lotor.sentinel.tracks import REST_S, Followed, Tracker, zones_of
@@ -66,6 +67,7 @@ class Pipeline:
         self._motion = MotionDetector(camera.masks, camera.least_area)
         self._tracker = Tracker()
         self._still = StillView()
+        self._pace = Pace()
         self._size: tuple[int, int] | None = None
         self._was = Light.DAY
         self._errors: list[str] = []
@@ -74,6 +76,7 @@ class Pipeline:
         """Return what is seen on a frame."""
         begun = time.perf_counter()
         self._errors = []
+        self._pace.see(frame.monotonic)
         image = self._try("frame", lambda: plain(frame.image), None)
         if image is None:
             return self._blind(frame, begun)
@@ -85,8 +88,11 @@ class Pipeline:
         light = self._try("light", lambda: self._light.look(small), self._was)
         self._was = light
         self._still.see_by(light)  # also while something moves: night falls then, too
+        apart = self._pace.seconds
         motion = self._try(
-            "motion", lambda: self._motion.look(image, frame.monotonic, light, small), Motion(())
+            "motion",
+            lambda: self._motion.look(image, frame.monotonic, light, small, apart),
+            Motion(()),
         )
         if motion.blind:
             self._errors.append(
@@ -98,7 +104,7 @@ class Pipeline:
             "tracks", lambda: self._follow(frame, image, light, motion.regions), nothing
         )
         none: tuple[Track, ...] = ()
-        ended += self._try("tracks", lambda: self._tracker.give_up(frame.monotonic), none)
+        ended += self._try("tracks", lambda: self._give_up(frame.monotonic), none)
         person = None
         if motion.regions or motion.settling or self._tracker.living or self._errors:
             person = self._person(image, detections, frame.monotonic)
@@ -115,6 +121,9 @@ class Pipeline:
             tuple(self._errors),
             time.perf_counter() - begun,
         )
+
+    def _give_up(self, monotonic: float) -> tuple[Track, ...]:
+        return self._tracker.give_up(monotonic, self._pace.seconds)
 
     def _follow(
         self, frame: Frame, image: Image, light: Light, regions: tuple[Box, ...]
@@ -214,7 +223,7 @@ class Pipeline:
 
     def _blind(self, frame: Frame, begun: float) -> Scene:
         """Return the scene of a frame that cannot be looked at."""
-        ended = self._tracker.give_up(frame.monotonic)
+        ended = self._give_up(frame.monotonic)
         for followed in self._tracker.living:
             self._tracker.miss(followed)
         return Scene(

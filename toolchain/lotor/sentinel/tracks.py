@@ -19,7 +19,7 @@ from lotor.sentinel import config
 from lotor.sentinel.scene import Detection, Track
 
 LOST_S = 3.0
-"""Seconds after which a track that is not seen any more is given up."""
+"""Seconds after which a track that is not seen any more is given up, but not on the first frame."""
 REST_S = 60.0
 """Seconds for which one that stopped moving is looked at again where it was last."""
 TRACKS = 16
@@ -150,11 +150,17 @@ class Tracker:
         if followed.track.detection is not None:
             followed.track = replace(followed.track, detection=None)
 
-    def give_up(self, monotonic: float) -> tuple[Track, ...]:
-        """Return the tracks that end now, and follow them no longer."""
-        ended = [f for f in self.living if monotonic - f.track.seen > LOST_S]
+    def give_up(self, monotonic: float, apart: float = 0.0) -> tuple[Track, ...]:
+        """Return the tracks that end now, and follow them no longer.
+
+        Args:
+            monotonic: the time.
+            apart: seconds between the camera's frames.
+        """
+        longest = max(LOST_S, 1.5 * apart)
+        ended = [f for f in self.living if monotonic - f.track.seen > longest]
         living = sorted(
-            (f for f in self.living if monotonic - f.track.seen <= LOST_S),
+            (f for f in self.living if monotonic - f.track.seen <= longest),
             key=lambda f: f.track.seen,
         )
         ended += living[: max(0, len(living) - TRACKS)]
