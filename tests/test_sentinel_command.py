@@ -28,7 +28,8 @@ ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 def lotor(folder: Path, *arguments: str, answers: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lotor", "sentinel", *arguments],
-        cwd=folder, input=answers, capture_output=True, text=True, timeout=120, env=ENVIRONMENT,
+        cwd=folder, input=answers, capture_output=True, text=True, timeout=120,
+        env={**ENVIRONMENT, "HOME": str(folder)},  # whose sentinel may run
     )  # fmt: skip
 
 
