@@ -101,6 +101,15 @@ def test_by_bytes_the_oldest_first(house: House) -> None:
     assert len(house.store.events(99)) == 8
 
 
+def test_as_many_bytes_as_are_allowed_stay(house: House) -> None:
+    events = [house.day(20 * MB) for _ in range(3)]
+    house.round(replace(SETTINGS, media_mb=40))
+    assert house.kept() == [event.id for event in events[1:]]
+    house.day(41 * MB)  # of 10^6 bytes
+    house.round(replace(SETTINGS, media_mb=40))
+    assert house.kept() == []
+
+
 def test_what_has_a_picture_or_a_clip_alone_goes_too(house: House) -> None:
     files = []
     for suffix, keep in (("jpg", house.store.set_picture), ("webm", house.store.set_clip)):

@@ -507,6 +507,19 @@ def test_a_part_that_cannot_end_holds_up_no_other(house: House) -> None:
         pass
 
 
+def test_a_start_that_fails_gives_all_back(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    before = set(threading.enumerate())
+    with monkeypatch.context() as broken, pytest.raises(ZeroDivisionError):
+        broken.setattr(daemon, "Rules", fail)
+        Sentinel(house.config, house.folder, house.clock)
+    assert set(threading.enumerate()) <= before
+    with house.watched():  # the folder was given back
+        pass
+
+
 def test_the_home_folder_may_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for given, folder in (("~/kept", tmp_path / "kept"), ("kept", Path("/there/kept"))):

@@ -87,7 +87,7 @@ class Retention:
         age = self._store.age()
         rows = self._store.expire(
             age - self._settings.events_days * DAY,
-            age - min(self._settings.media_days, self._settings.events_days) * DAY,
+            age - self._settings.media_days * DAY,
             _ROWS,
         )
         return bool(gone or rows)
