@@ -161,7 +161,7 @@ class Media:
             for clip in list(self._open.values()):
                 self._finish(clip)
             self._changed.notify_all()
-        self._thread.end(_CLOSE_S + 5)
+        self._thread.end(3 * _CLOSE_S)
 
     # Gathering; the lock is held
 
