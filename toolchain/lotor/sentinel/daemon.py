@@ -166,9 +166,9 @@ class Sentinel:
 
     def _armed_at_first(self) -> bool:
         """Return what was said last; where nobody knows any more what that was, it is disarmed."""
-        said = self.store.setting(ARMED)
-        if said is not None:
-            return said == "yes"
+        known = self.store.setting(ARMED)
+        if known is not None:
+            return known == "yes"
         if lost := self.store.setting(LOST):
             text = f"{lost}; whether it was armed is not known, so it is disarmed until you arm it"
             self.bus.tell(HealthChanged(ARMED, False, text, blocks=True))
