@@ -15,6 +15,7 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel import capture as capture_module
+from lotor.sentinel import worker
 from lotor.sentinel.bus import HealthChanged
 from lotor.sentinel.capture import BACK_OFF_S, FROZEN_S, OPEN_S, Capture
 from lotor.sentinel.clock import SetClock, SystemClock
@@ -735,3 +736,33 @@ def test_rtsp_camera_wants_its_password_and_nobody_sees_it(
         until(lambda: not is_well(health))
     out = capfd.readouterr()
     assert "hunter2" not in out.out + out.err + caplog.text + str(health)
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_fault_of_ours_is_seen_and_the_camera_goes_on(
+    once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "PAUSES_S", (0.01,))
+    watch, failures, told = Capture._watch, [ZeroDivisionError("of ours")], list[HealthChanged]()
+
+    def fail(self: Capture, reader: Any) -> str | None:
+        if failures:
+            raise failures.pop()
+        return watch(self, reader)
+
+    monkeypatch.setattr(Capture, "_watch", fail)
+    capture = Capture(Camera("garden", "garden:"), SystemClock(), told.append, once=once)
+    try:
+        if once:  # a film is not read a second time
+            with pytest.raises(LotorError, match="camera garden: ZeroDivisionError: of ours"):
+                while capture.next(20):
+                    pass
+        else:
+            until = time.monotonic() + 20
+            while [h.well for h in told if h.part == "camera garden thread"] != [False, True]:
+                assert time.monotonic() < until
+                capture.next(0.1)
+        (first, *_) = [health for health in told if health.part == "camera garden thread"]
+        assert first.blocks and "ZeroDivisionError: of ours" in first.text
+    finally:
+        capture.close()

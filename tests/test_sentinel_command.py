@@ -20,11 +20,13 @@ from lotor.cli import main
 from lotor.errors import LotorError
 from lotor.sentinel import run
 from lotor.sentinel.clock import SystemClock
-from lotor.sentinel.config import Camera, Config, Page, Store
+from lotor.sentinel.config import Action, Camera, Config, Page, Store
 from lotor.sentinel.daemon import Sentinel
+from lotor.sentinel.event import Act
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
 from lotor.sentinel.store import Store as Log
+from lotor.sentinel.store import StoreError
 
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
@@ -252,3 +254,19 @@ def test_a_device_that_cannot_be_switched_off_holds_up_nobody(tmp_path: Path) ->
             with suppress(OSError):
                 if (process / "cwd").readlink() == tmp_path:
                     os.kill(int(process.name), signal.SIGKILL)
+
+
+def test_what_cannot_be_put_on_record_is_not_even_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: Log, act: Act) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(Log, "note", full)
+    config = Config(
+        camera=(Camera("a", "0"),),
+        action=(Action("bark", "sound"),),
+        store=Store(folder=str(tmp_path / "kept")),
+    )
+    act = run.try_action(config, tmp_path, "bark")
+    assert act.result == "failed" and "the disk is full" in act.why

@@ -501,21 +501,25 @@ def test_a_record_that_took_long_is_of_another_moment(garden: Garden) -> None:
 
 
 def test_a_record_that_hangs_holds_up_no_other_end() -> None:
-    garden = Garden(action("first"), action("second", for_s=8.0, max_on_s=10.0))
+    garden = Garden(action("first"), action("second", for_s=12.0, max_on_s=15.0))
     garden.guard.arm(True, "a test")
-    hangs = threading.Event()
+    hangs, inside = threading.Event(), threading.Event()
+
+    def hang(act: Act) -> None:
+        inside.set()
+        hangs.wait(30)
+
     try:
         garden.fire("first")
         garden.fire("second")
         garden.note_error = OSError("the disk is full")
         garden.advance(4)
-        note, garden.note_error = garden.guard._note, None
-        garden.guard._note = lambda act: (hangs.wait(20), note(act))[1]
-        garden.clock.advance(2)  # it is tried again, and hangs
-        wait(lambda: any(t.name == "guard-call" for t in threading.enumerate()))
-        garden.clock.advance(3)
+        garden.guard._note = hang
+        garden.clock.advance(5)
+        assert inside.wait(20)  # it is tried again
+        assert garden.lamps["second"].lit
+        garden.clock.advance(4)
         wait(lambda: not garden.lamps["second"].lit)
-        assert not hangs.is_set()
     finally:
         hangs.set()
         garden.guard.close()

@@ -284,3 +284,21 @@ def test_messages_stay_few_when_it_restarts_again_and_again(
     rig.garden.visit()
     until(lambda: len(receiver.requests) == 2, "one after the cool-down")
     rig.close()
+
+
+def test_an_address_that_breaks_apprise_is_named_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import apprise
+
+    def fail(self: Any, url: str) -> bool:
+        raise ValueError(url)
+
+    monkeypatch.setattr(apprise.Apprise, "add", fail)
+    rig = Rig(tmp_path, "json://secret@127.0.0.1:9/", clock=NoWaitClock())
+    until(lambda: bool(rig.health), "a warning")
+    rig.close()
+    assert rig.health == [
+        HealthChanged("notify", False, "[notify]: Apprise cannot use address 1 (json)")
+    ]
+    assert "secret" not in caplog.text

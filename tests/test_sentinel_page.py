@@ -402,6 +402,23 @@ def test_a_part_that_does_not_answer(garden: Garden, monkeypatch: pytest.MonkeyP
         garden.controls.stuck.set()
 
 
+def test_a_disk_that_hangs_holds_up_nobody_who_disarms(
+    garden: Garden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garden.json("/api/state")
+    monkeypatch.setattr(web_server, "_PATIENCE_S", 0.2)
+    hangs = threading.Event()
+    monkeypatch.setattr(garden.store, "events", lambda *arguments: hangs.wait(30) and [])
+    try:
+        for _ in range(6):
+            assert garden.ask("/api/events")[0] == 503
+        monkeypatch.setattr(web_server, "_PATIENCE_S", 20)
+        assert garden.json("/api/arm", {"armed": False})["armed"]["armed"] is False
+        assert garden.json("/api/state")["health"]
+    finally:
+        hangs.set()
+
+
 def test_a_page_that_cannot_go_on_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise RuntimeError("broken")

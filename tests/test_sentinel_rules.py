@@ -33,8 +33,6 @@ ALL_WELL = Now()
 
 def decide(judge: Rules, seen: Scene, now: Now = ALL_WELL) -> Decision:
     (made,) = judge.decide(seen, now)
-    if made.acts:
-        judge.acted(seen.frame.monotonic)
     return made
 
 
@@ -201,6 +199,23 @@ def test_cool_down_is_of_the_whole_garden() -> None:
     assert against(watch(judge, 3.0, camera="gate")) == {"cool-down"}
     assert against(watch(judge, 119.0)) == {"cool-down"}  # acted at 2
     assert watch(judge, 122.0, frames=1).acts
+
+
+def test_two_on_one_frame_set_off_one_deterrent() -> None:
+    """The cool-down is the garden's, and begins with the first of them."""
+    config = replace(
+        CONFIG, target=(*CONFIG.target, Target("cat", threshold=0.6, actions=("hose",)))
+    )
+    judge = rules(config)
+    scores = {"raccoon": raccoon(0.8), "cat": {"cat": 0.8, "background": 0.2}}
+    for t in (0.0, 1.0, 2.0):
+        both = [scene(t, given, track=n) for n, given in enumerate(scores.values())]
+        seen = replace(both[0], tracks=tuple(one.tracks[0] for one in both))
+        first, second = judge.decide(seen, ALL_WELL)
+    assert first.acts and against(second) == {"cool-down"}
+    judge.unmade(first)  # the disk was full: nothing acted
+    third = decide(judge, scene(3.0, scores["cat"], track=1))
+    assert third.acts
 
 
 def test_the_nightly_cap_survives_clocks_that_are_set() -> None:

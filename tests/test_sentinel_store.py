@@ -554,6 +554,8 @@ def test_a_crash_makes_nothing_that_was_switched_on_older(tmp_path: Path) -> Non
     store.close()
     again = Store(tmp_path / "cut", clock)
     assert again.starts(DAY) == [Start("siren", False, True, 0.0)]
+    clock.advance(100)
+    assert [start.ago for start in again.starts(DAY)] == pytest.approx([100])  # nor younger
     again.close()
 
 

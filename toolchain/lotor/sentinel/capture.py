@@ -166,7 +166,6 @@ class Capture:
                     self._reader = reader
                 reader.thread.start()
                 found = self._watch(reader)
-                self._thread.turn()
                 if found is None or self._stop.is_set():
                     break
                 why, steady = found, reader.lasted(began) >= STEADY_S
@@ -195,6 +194,7 @@ class Capture:
                 self._hanging.append(reader)
                 return f"it {reader.doing} for {reader.patience:.0f} s"
             self._wait(due, reader)
+            self._thread.turn()
         return reader.why
 
     def _wait(self, until: float, reader: "_Reader | None" = None) -> None:

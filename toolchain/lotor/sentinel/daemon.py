@@ -169,9 +169,9 @@ class Sentinel:
 
     def _armed_at_first(self) -> bool:
         """Return what was said last; where nobody knows any more what that was, it is disarmed."""
-        said = self.store.setting(ARMED)
-        if said is not None:
-            return said == "yes"
+        known = self.store.setting(ARMED)
+        if known is not None:
+            return known == "yes"
         if lost := self.store.setting(LOST):
             text = f"{lost}; whether it was armed is not known, so it is disarmed until you arm it"
             self.bus.tell(HealthChanged(ARMED, False, text, blocks=True))
@@ -379,7 +379,7 @@ class Sentinel:
         for worker in self._threads:
             worker.end(max(0.1, until - time.monotonic()))
         _within(2 * FINISH_S, self.finish)
-        _within(clips_s + 2 * FINISH_S, functools.partial(self.media.close, clips_s))
+        _within(clips_s + 5 * FINISH_S, functools.partial(self.media.close, clips_s))
         _within(2 * FINISH_S, *(part.close for part in reversed(self._parts)))
         _within(2 * FINISH_S, self.retention.close)
         _within(2 * FINISH_S, self.store.close)
@@ -396,7 +396,6 @@ class Sentinel:
             self._paces[frame.camera].see(self._looked[frame.camera])
             try:
                 with self._on_record():
-                    self._look_at_store()
                     self._decide(scene)
             except Exception as error:  # a fault of ours: nothing acts, and it is seen
                 self._failure(error)
@@ -447,7 +446,6 @@ class Sentinel:
             self.guard.veto(old, 1.0)
         for receipt in receipts:
             decision = receipt.decision
-            self._rules.acted(frame.monotonic)
             cause = Cause(decision.label or "", decision.camera, decision.time)
             self.guard.fire(receipt, decision.actions, cause)
         for decision in made:
@@ -457,6 +455,7 @@ class Sentinel:
             # A picture goes out with messages: not with a person on it, as far as that is known.
             if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
                 self.media.picture(event, frame)
+        self._look_at_store()
         self._store_well()
 
     def _record(self, made: Sequence[Decision]) -> list[Receipt]:
@@ -624,11 +623,15 @@ def _within(seconds: float, *steps: Callable[[], None]) -> None:
             log.exception("while ending")
 
     threads = [threading.Thread(target=take, args=(step,), daemon=True) for step in steps]
-    for thread in threads:
-        thread.start()
+    for thread, step in zip(threads, steps, strict=True):
+        try:
+            thread.start()
+        except RuntimeError:  # out of memory, or the interpreter ends
+            take(step)
     until = time.monotonic() + seconds
     for thread, step in zip(threads, steps, strict=True):
-        thread.join(max(0.0, until - time.monotonic()))
+        if thread.ident is not None:
+            thread.join(max(0.0, until - time.monotonic()))
         if thread.is_alive():
             log.error("%s takes longer than %g s and is left", step, seconds)
 

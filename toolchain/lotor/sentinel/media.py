@@ -210,7 +210,7 @@ class Media:
             for clip in list(self._open.values()):
                 self._finish(clip)
             self._changed.notify_all()
-        self._thread.end(seconds + 5)
+        self._thread.end(seconds + 2 * CLOSE_S)
 
     # Gathering; the lock is held
 

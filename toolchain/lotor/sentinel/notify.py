@@ -266,7 +266,12 @@ class Notifier:
             for number, url in enumerate(self._urls, 1):
                 name = f"address {number} ({url.partition('://')[0][:16]})"
                 service = Apprise(asset=asset)
-                if service.add(url):
+                try:
+                    understood = service.add(url)
+                except Exception as error:  # its text may hold the address
+                    log.error("%s: %s", name, type(error).__name__)
+                    understood = False
+                if understood:
                     services.append((name, service))
                 else:
                     self._wrong.append(name)

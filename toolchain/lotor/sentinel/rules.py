@@ -45,6 +45,7 @@ class _Followed:
     voting: Voting
     event: str | None = None
     last: Decision | None = None
+    acted: float | None = None  # by the last one, monotonic
 
 
 class Rules:
@@ -70,7 +71,8 @@ class Rules:
         """Return a decision for every track that is seen on a frame.
 
         A decision with the id of an earlier one is that one gone on: the same in all but its
-        `until`, `last` and `frames`. A new one that acts must be on record before anything acts.
+        `until`, `last` and `frames`. A new one that acts must be on record before anything acts;
+        it counts for cool-down and nightly cap at once, also for other tracks of the same frame.
 
         Args:
             scene: of a frame; those of a camera come in order.
@@ -88,11 +90,9 @@ class Rules:
     def unmade(self, decision: Decision) -> None:
         """Forget a decision that could not be put on record; the next frame makes a new one."""
         if followed := self._followed.get((decision.camera, decision.track)):
-            followed.last = None
-
-    def acted(self, monotonic: float) -> None:
-        """Remember that a deterrent was set off: cool-down and nightly cap go by it."""
-        self._acts = [t for t in self._acts if monotonic - t < _NIGHT_S] + [monotonic]
+            if followed.acted is not None:
+                self._acts.remove(followed.acted)
+            followed.last = followed.acted = None
 
     def acted_before(self, monotonic: float, ago: Sequence[float]) -> None:
         """Remember what was set off before this run, so many seconds of use ago at least."""
@@ -173,6 +173,10 @@ class Rules:
         checks = self._checks(scene, track, detection, label, votes.votes, now)
         target = self._targets.get(label or "")
         actions = target.actions if target and all(check.passed for check in checks) else ()
+        followed.acted = frame.monotonic if actions else None
+        if actions:
+            self._acts = [t for t in self._acts if frame.monotonic - t < _NIGHT_S]
+            self._acts.append(frame.monotonic)
         last = followed.last
         if last and not actions and last.label == label and _same(last.checks, checks):
             followed.last = replace(

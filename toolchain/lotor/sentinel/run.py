@@ -208,15 +208,15 @@ def _try_action(config: Config, folder: Path, name: str, store: Log) -> Act:
     guard = Guard(devices, clock, lambda message: None, note, starts=starts)
     try:
         guard.settle(10)  # nothing counts as off before it was switched off once
-        guard.test(name, "the command line")
+        begun = guard.test(name, "the command line")
         waited = threading.Event()
         for _ in range(200):
-            if acts and acts[-1].end is not None:
+            if begun.end is not None or (acts and acts[-1].end is not None):
                 break
             waited.wait(0.05)
     finally:
         guard.close()
-    return acts[-1]
+    return acts[-1] if acts else begun  # where nothing could be put on record
 
 
 def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:

@@ -1,9 +1,9 @@
 """A thread that does the work of a part, and does not die in silence.
 
 Whatever escapes the work is logged with its traceback, is to be seen in the health, and the work
-begins anew after a pause. Every thread of the sentinel that lasts is one, but for two: the guard's
-timer, which nothing may begin anew (`guard.py`), and a camera's readers, which `capture.py` gives
-up and replaces.
+begins anew after a pause. Every thread of the sentinel that lasts is one, but for the guard's
+timer, which nothing may begin anew (`guard.py`), and those that somebody gives up and replaces: a
+camera's readers (`capture.py`), and those of devices (`actions/`).
 """
 
 import logging

@@ -181,25 +181,32 @@ class _Helper:
             log.error("the helper of action '%s' still tries to switch off", self._name)
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as answers:
-            for line in answers:
-                try:
-                    answer = json.loads(line)
-                    number, error = int(answer["id"]), str(answer["error"])
-                except (ValueError, TypeError, KeyError):
-                    log.error("the helper of action '%s' said %r", self._name, line)
-                    continue
-                with self._lock:
-                    if number in self._waiting:
-                        self._answers[number] = error
-                        self._lock.notify_all()
+        try:
+            self._take_answers()
+        except Exception:  # then it is a helper that is gone
+            log.exception("the helper of action '%s' cannot be heard", self._name)
+            self._process.kill()
         with self._lock:
             self.lives = False
             self._lock.notify_all()
         self._process.wait()
         if not self._ended:
             self._died()
+
+    def _take_answers(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as answers:
+            for line in answers:
+                try:
+                    answer = json.loads(line)
+                    number, error = int(answer["id"]), str(answer["error"])
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    log.error("the helper of action '%s' said %r", self._name, line)
+                    continue
+                with self._lock:
+                    if number in self._waiting:
+                        self._answers[number] = error
+                        self._lock.notify_all()
 
 
 def _input(process: "subprocess.Popen[bytes]") -> IO[bytes]:

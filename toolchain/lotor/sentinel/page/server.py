@@ -91,8 +91,10 @@ def serve(page: Page, listener: socket.socket, woken: socket.socket) -> None:
 async def _run(page: Page, listener: socket.socket, woken: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     pool = ThreadPoolExecutor(4, thread_name_prefix="page")
+    # A disk that hangs holds up all who ask the store, and nobody who disarms.
+    near = ThreadPoolExecutor(4, thread_name_prefix="page near")
     try:
-        server = _Server(page, pool)
+        server = _Server(page, pool, near)
         runner = web.AppRunner(
             server.app(),
             access_log=None,
@@ -112,6 +114,7 @@ async def _run(page: Page, listener: socket.socket, woken: socket.socket) -> Non
             server.end()
             await runner.cleanup()
     finally:
+        near.shutdown(wait=False, cancel_futures=True)
         pool.shutdown(cancel_futures=True)
 
 
@@ -164,10 +167,10 @@ class _Stream:
 
 
 class _Server:
-    def __init__(self, page: Page, pool: ThreadPoolExecutor) -> None:
-        self._page, self._pool = page, pool
+    def __init__(self, page: Page, pool: ThreadPoolExecutor, near: ThreadPoolExecutor) -> None:
+        self._page, self._pool, self._near = page, pool, near
         self._loop = asyncio.get_running_loop()
-        self._live = Live(page.controls.cameras, page.controls.latest, pool)
+        self._live = Live(page.controls.cameras, page.controls.latest, near)
         self._streams: set[_Stream] = set()
         self._requests = 0
         self._ending = False
@@ -271,9 +274,19 @@ class _Server:
     # Answers.
 
     async def _ask(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Return what the store, or a disk, answers."""
+        return await self._answer(self._pool, question, *arguments)
+
+    async def _ask_near(self, question: Callable[..., T], *arguments: Any) -> T:
+        """Return what the sentinel itself answers."""
+        return await self._answer(self._near, question, *arguments)
+
+    async def _answer(
+        self, pool: ThreadPoolExecutor, question: Callable[..., T], *arguments: Any
+    ) -> T:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                return await self._loop.run_in_executor(self._pool, question, *arguments)
+                return await self._loop.run_in_executor(pool, question, *arguments)
         except TimeoutError:
             log.warning("%s has not answered the page for %d s", question, _PATIENCE_S)
             raise web.HTTPServiceUnavailable(
@@ -286,7 +299,7 @@ class _Server:
         return web.Response(body=content, content_type=kind, charset="utf-8")
 
     async def _state(self, request: web.Request) -> web.Response:
-        return _json(await self._ask(self._state_now))
+        return _json(await self._ask_near(self._state_now))
 
     def _state_now(self) -> answers.Json:
         page = self._page
@@ -406,15 +419,15 @@ class _Server:
         armed = (await _body(request)).get("armed")
         if not isinstance(armed, bool):
             raise LotorError('say {"armed": true} or {"armed": false}')
-        await self._ask(self._page.controls.arm, armed, _who(request))
-        return _json(await self._ask(self._state_now))
+        await self._ask_near(self._page.controls.arm, armed, _who(request))
+        return _json(await self._ask_near(self._state_now))
 
     async def _test(self, request: web.Request) -> web.Response:
         await _body(request)
         name = request.match_info["name"]
         if name not in (action.name for action in self._page.actions):
             raise web.HTTPNotFound(reason="there is no action of that name")
-        act = await self._ask(self._page.controls.test, name, _who(request))
+        act = await self._ask_near(self._page.controls.test, name, _who(request))
         return _json(asdict(act))
 
 
