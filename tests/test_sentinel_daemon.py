@@ -403,7 +403,7 @@ def test_a_log_that_is_lost_while_it_runs(night: Night) -> None:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         other.replace(path)
         assert sentinel.store.setting(daemon.ARMED) == "yes"
-        night.live(sentinel, 1)
+        sentinel.tidy()
         assert (sentinel.store.setting(daemon.ARMED), sentinel.armed) == ("no", False)
         # And it breaks.
         sentinel.arm(True, "the test")
@@ -411,7 +411,7 @@ def test_a_log_that_is_lost_while_it_runs(night: Night) -> None:
         path.write_bytes(b"x" * 9000)
         night.live(sentinel, 1)
         assert sentinel.store.setting(daemon.ARMED) is None
-        night.live(sentinel, 1)
+        sentinel.tidy()
         assert (sentinel.store.setting(daemon.ARMED), sentinel.armed) == (None, True)
         state = next(state for state in sentinel.health() if state.part == "store")
         assert not state.well and "damaged" in state.text

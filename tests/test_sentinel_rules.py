@@ -251,6 +251,14 @@ def test_no_clock_loosens_what_acted_before_a_restart(wall: float) -> None:
     assert "night cap" in against(decide(judge, scene(3600.0, raccoon(0.8), wall=NOON)))
 
 
+def test_a_night_is_longer_than_twelve_hours() -> None:
+    for hour, capped in ((3, True), (13, False)):
+        judge = rules()
+        judge.acted_before(0.0, [13 * 3600.0, 12.5 * 3600.0])
+        made = watch(judge, wall=datetime(2026, 9, 2, hour, 30).timestamp())
+        assert against(made) == ({"night cap"} if capped else set())
+
+
 def test_quiet_hours_of_a_clock_that_was_never_set() -> None:
     config = replace(CONFIG, deciding=replace(CONFIG.deciding, quiet_hours=("12:00-12:01",)))
     made = watch(rules(config), wall=30 * 86400.0)

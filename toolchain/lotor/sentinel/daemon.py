@@ -455,7 +455,6 @@ class Sentinel:
             # A picture goes out with messages: not with a person on it, as far as that is known.
             if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
                 self.media.picture(event, frame)
-        self._look_at_store()
         self._store_well()
 
     def _record(self, made: Sequence[Decision]) -> list[Receipt]:
