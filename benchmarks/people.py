@@ -3,12 +3,15 @@
 Told are recall and false alarms at the threshold of its decision, with which it vetoes (`lotor
 visits --veto`, which looks at whole frames), and recall at 10 % false alarms, to compare models.
 
-    .venv/bin/python benchmarks/people.py person [--views] [--board B]
+    .venv/bin/python benchmarks/people.py person [--views] [--infrared] [--board B]
 
 Photographs and labels are those of `../shared/data/vww_eval`: somebody who takes at least 0.5 % of
 the photograph is a person (arXiv:1906.05721), less than that is left out. Left out as well is what
 the model was trained on or chosen by: whatever is near a photograph of the train or val split by
 its perceptual hash (`lotor data dedupe`).
+
+There is no infrared photograph of a person: with `--infrared` these are made grey and darker
+towards the edges (`lotor.sentinel.garden.infrared`), which no lamp's light on skin and cloth is.
 
 The weights that training starts from learned from such photographs, too. So figures are told by
 part of COCO as well, and for those that Visual Wake Words keeps from training by its own rule.
@@ -19,9 +22,12 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -30,6 +36,8 @@ from lotor.data.dedupe import find_duplicates
 from lotor.data.manifest import Photo, data_folder, read_manifest
 from lotor.errors import LotorError
 from lotor.evaluate import average_precision, recall_at, resamples, score_photos, threshold_at
+from lotor.preprocess import read_image
+from lotor.sentinel.garden import infrared
 from lotor.veto import veto_threshold
 from lotor.zoo import find_model
 
@@ -87,8 +95,23 @@ def unseen(photos: list[Photo], seen: list[Photo]) -> list[Photo]:
     return [photo for photo in photos if photo.path not in near]
 
 
+def by_infrared(photos: list[Photo], folder: Path) -> list[Photo]:
+    """Return photographs as infrared would show them, written to a folder."""
+    seen = []
+    for number, photo in enumerate(photos):
+        path = folder / f"{number}.png"
+        if not cv2.imwrite(str(path), infrared(read_image(photo.path))):
+            raise LotorError(f"cannot write {path}; make room there, or set $TMPDIR")
+        seen.append(replace(photo, path=path))
+    return seen
+
+
 def measure(
-    name: str, folder: Path, views: bool = False, board: str | None = None
+    name: str,
+    folder: Path,
+    views: bool = False,
+    board: str | None = None,
+    night: bool = False,
 ) -> dict[str, Any]:
     """Return what `figures` has of all photographs, and in `parts` by part of COCO.
 
@@ -100,11 +123,12 @@ def measure(
         raise LotorError(f"{name} has no recipe.toml beside it that says what it was trained on")
     data = read_manifest(data_folder(None, usual))
     left = unseen(photographs(folder), [p for p in data.photos if p.split in ("train", "val")])
-    with open_classifier(model, board) as classifier:
+    with open_classifier(model, board) as classifier, TemporaryDirectory() as made:
         if PERSON not in classifier.labels:
             raise LotorError(f"{name} has no label {PERSON}: {', '.join(classifier.labels)}")
         index = classifier.labels.index(PERSON)
-        scored = score_photos(classifier, left, NAMES.index, index if views else None)
+        shown = by_infrared(left, Path(made)) if night else left
+        scored = score_photos(classifier, shown, NAMES.index, index if views else None)
     scores, people = scored.scores[:, index], scored.truth == 1
     threshold, source = veto_threshold(model, views)
     parts = {part: [photo.source == part for photo in left] for part in PARTS}
@@ -112,6 +136,7 @@ def measure(
     return {
         "model": model.name,
         "views": views,
+        "infrared": night,
         "veto": {"threshold": threshold, "source": source},
         "threshold": threshold_at(scores, people, FALSE_ALARMS),
         "average_precision": average_precision(scores, people),
@@ -165,7 +190,8 @@ def as_text(result: dict[str, Any]) -> str:
     """Return a line for all photographs and one for each part."""
     veto = result["veto"]
     lines = [
-        f"{result['model']}{', ten views' if result['views'] else ''}: somebody from a score of "
+        f"{result['model']}{', ten views' if result['views'] else ''}"
+        f"{', as by infrared' if result['infrared'] else ''}: somebody from a score of "
         f"{veto['threshold']:.3f} on ({veto['source']}); average precision "
         f"{result['average_precision']:.3f}"
     ]
@@ -192,6 +218,7 @@ def main() -> int:
     parser.add_argument("model", nargs="?", default="person", help="e.g. person")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="labels.csv and photographs")
     parser.add_argument("--views", action="store_true", help="score crops of each as well")
+    parser.add_argument("--infrared", action="store_true", help="made to look so")
     parser.add_argument("--board", help="infer on this board")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -199,7 +226,7 @@ def main() -> int:
         print("left out: name a model that tells people")
         return 0
     try:
-        result = measure(args.model, args.folder, args.views, args.board)
+        result = measure(args.model, args.folder, args.views, args.board, args.infrared)
     except LotorError as error:
         print(f"people.py: {error}", file=sys.stderr)
         return 2

@@ -1,14 +1,14 @@
 """What the sentinel sees, misses and does wrongly, on sequences and in nights of test photographs.
 
-    python benchmarks/sentinel_counts.py [--nights 13] [--json]
+    python benchmarks/sentinel_counts.py [--nights 13] [--split val] [--veto MODEL] [--json]
 
 The first part watches the sequences that lie beside the checkout. The second makes nights: in each,
 a photograph of the test split without an animal is the garden, and animals and people of the test
 split walk through it, cut out of their photographs (`lotor.data.paste`) where a box is known, else
 the photograph itself with its corners rounded off. No model saw any of them in training, nor was
-anything chosen on them. Half of the nights are by infrared. People come as well, and once a night
-while a raccoon is there. A night is as long as its visitors need, with pauses; figures are for each
-night of so many visitors.
+anything chosen on them; who has something to choose takes `--split val`. Half of the nights are by
+infrared. People come as well, and once a night while a raccoon is there. A night is as long as its
+visitors need, with pauses; figures are for each night of so many visitors.
 """
 
 import argparse
@@ -76,10 +76,11 @@ class Counts:
 class Watched:
     """A sentinel on a clock of ours, and what it told."""
 
-    def __init__(self, folder: Path, model: str) -> None:
+    def __init__(self, folder: Path, model: str, veto: str) -> None:
         settings = config.Config(
             camera=(config.Camera("garden", "0"),),
             model=(config.Model(model),),
+            veto=config.Veto(veto),
             target=(config.Target("raccoon", actions=("bark",)),),
             action=(config.Action("bark", "sound"),),
             deciding=config.Deciding(cooldown_s=30, per_night=1000),
@@ -149,11 +150,11 @@ def count(
     return found
 
 
-def filmed(model: str) -> Iterator[tuple[str, Counts]]:
+def filmed(model: str, veto: str) -> Iterator[tuple[str, Counts]]:
     """Watch each sequence, five frames a second."""
     for sequence in read_sequences(SHARED / "sequences"):
         with tempfile.TemporaryDirectory() as folder:
-            watched = Watched(Path(folder), model)
+            watched = Watched(Path(folder), model, veto)
             truths = [truth_of(frame.label, {"raccoon"}) for frame in sequence.frames]
             for frame in sequence.frames:
                 watched.see(read_image(frame.path), 0.2)
@@ -173,10 +174,10 @@ def looks(photo: Photo) -> Cutout:
     return Cutout(image, np.asarray(np.clip((1 - (x**4 + y**4)) * 3, 0, 1), np.float32))
 
 
-def nights(model: str, number: int) -> Iterator[tuple[str, Counts]]:
-    """Live nights of test photographs."""
+def nights(model: str, veto: str, number: int, split: str) -> Iterator[tuple[str, Counts]]:
+    """Live nights of a split's photographs."""
     rng = np.random.default_rng(0)
-    photos = [photo for photo in read_manifest(SHARED / "garden").photos if photo.split == "test"]
+    photos = read_manifest(SHARED / "garden").split(split)
     kinds: dict[str, list[Photo]] = {}
     for photo in photos:
         kinds.setdefault(photo.kind, []).append(photo)
@@ -205,7 +206,7 @@ def nights(model: str, number: int) -> Iterator[tuple[str, Counts]]:
         scenery = cv2.resize(read_image(empty.path), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
         garden = Garden(walks, night=night % 2 == 1, scenery=np.asarray(scenery, np.uint8))
         with tempfile.TemporaryDirectory() as folder:
-            watched = Watched(Path(folder), model)
+            watched = Watched(Path(folder), model, veto)
             now = 0.0
             while now < time:
                 near = any(w.begin - EMPTY_S <= now <= w.end + 10 for w in walks)
@@ -230,15 +231,21 @@ def total(parts: Sequence[Counts]) -> Counts:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="raccoon")
+    parser.add_argument("--veto", default="person", help="what sees people")
     parser.add_argument("--nights", type=int, default=13)
+    parser.add_argument("--split", choices=("val", "test"), default="test")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     if not SHARED.is_dir():
         raise SystemExit("no photographs in ../shared/data: nothing to count")
     result: dict[str, Any] = {}
     for title, rows, number in (
-        ("sequences", filmed(args.model), len(read_sequences(SHARED / "sequences"))),
-        ("nights of test photographs", nights(args.model, args.nights), args.nights),
+        ("sequences", filmed(args.model, args.veto), len(read_sequences(SHARED / "sequences"))),
+        (
+            f"nights of {args.split} photographs",
+            nights(args.model, args.veto, args.nights, args.split),
+            args.nights,
+        ),
     ):
         found: list[tuple[str, Counts]] = []
         with Progress(title, number, "watched") as progress:

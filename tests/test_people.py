@@ -14,6 +14,7 @@ import people
 from garden import make_garden
 from lotor.data.manifest import read_manifest
 from lotor.errors import LotorError
+from lotor.preprocess import read_image
 from lotor.zoo import ModelFile
 
 
@@ -88,10 +89,28 @@ def test_recall_on_what_is_left(
     # The last one is of no part of COCO, so its number says nothing.
     assert (held_back["photographs"], held_back["people"], held_back["found"]) == (3, 2, 0.5)
 
+    # Brightness is what infrared takes away; what is near the train split is left out as by day.
+    dark = people.measure("person", folder, night=True)
+    assert (dark["photographs"], dark["people"], dark["found"]) == (39, 19, 0.0)
+    assert "as by infrared" in people.as_text(dark)
+    assert "infrared" not in people.as_text(found)
+
     (tmp_path / "metrics.json").write_text('{"decision": {"full": {"threshold": 0.0}}}')
     always = people.measure("person", folder)
     assert always["veto"] == {"threshold": 0.0, "source": "least cost"}
     assert (always["found"], always["vetoed"], always["recall"]) == (1.0, 1.0, found["recall"])
+
+
+def test_infrared_is_grey_and_keeps_names(tmp_path: Path, folder: Path) -> None:
+    photos = people.photographs(folder)[:3]
+    shown = people.by_infrared(photos, tmp_path)
+    assert [photo.kind for photo in shown] == [photo.kind for photo in photos]
+    for before, after in zip(photos, shown, strict=True):
+        pixels = read_image(after.path)
+        assert pixels.shape == read_image(before.path).shape
+        assert np.ptp(pixels, axis=2).max() == 0
+    with pytest.raises(LotorError, match=r"cannot write .*; make room"):
+        people.by_infrared(photos, tmp_path / "none")
 
 
 def test_a_part_may_lack_people_or_others() -> None:
