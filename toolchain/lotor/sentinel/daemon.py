@@ -18,6 +18,7 @@ from typing import Protocol, Self
 from lotor.errors import LotorError
 from lotor.sentinel.actions import Cause
 from lotor.sentinel.actions.load import load
+from lotor.sentinel.board_alarms import BoardAlarms
 from lotor.sentinel.bus import (
     ArmedChanged,
     Bus,
@@ -134,6 +135,8 @@ class Sentinel:
             for notice in self.store.notices:
                 self.bus.tell(HealthChanged("store", False, notice))
             self._rules = Rules(config, self.models.threshold_of)
+            files = [model.file for model in self.models.opened]
+            self._alarms = BoardAlarms(config, self._rules, files)
             self._events = Events()
             self._acts = [] if once else self._acts_on_record()
             self._pipelines = {
@@ -285,7 +288,7 @@ class Sentinel:
         """End all visits that last: there will be no more frames."""
         with self._lock, self._on_record():
             for camera in self.cameras:  # a frame that is under way begins a visit of its own
-                self._rules.forget_camera(camera)
+                self._forget_camera(camera)
             self._told(self._events.end_all())
 
     def close(self) -> None:
@@ -322,11 +325,26 @@ class Sentinel:
         self.bus.tell(SceneSeen(scene))
         return scene
 
-    def _board_said(self, event: BoardEvent) -> None:
-        """Take in what a board that watches by itself decided; the frames are looked at anyway."""
+    def heed(self, event: BoardEvent) -> None:
+        """Take in what a board that watches by itself saw; its frames are looked at anyway."""
         log.info("the board of %s: %s %d, %s", event.camera, event.kind, event.number, event.text)
-        if event.kind == "alarm":
-            self._count("board alarms")
+        self._count("board alarms", event.kind == "alarm")
+        seen = event.seen
+        if seen is None or event.kind not in ("alarm", "held"):
+            return
+        scene = self._alarms.look(event, seen, self._pipelines[event.camera])
+        with self._lock:
+            if seen.image is not None:
+                self._looked[event.camera] = self.clock.monotonic()
+            try:
+                with self._on_record():
+                    self._decide(scene, event)
+            except Exception as error:  # as of a frame
+                self._failure(error)
+        if seen.image is not None:
+            with self._known:
+                self._latest[event.camera] = scene
+            self.bus.tell(SceneSeen(scene))
 
     def tidy(self) -> None:
         """End visits whose camera was lost, and try again to put on record what waits."""
@@ -334,23 +352,34 @@ class Sentinel:
             now, changed = self.clock.monotonic(), list[EventChanged]()
             for camera in [name for name, at in self._looked.items() if now - at >= LOST_S]:
                 del self._looked[camera]
-                self._rules.forget_camera(camera)  # what is there afterwards is another visit
+                self._forget_camera(camera)  # what is there afterwards is another visit
                 changed += self._events.lose(camera)
+            changed += self._events.end(self._alarms.over(now))
             self._told(changed)
 
-    def _decide(self, scene: Scene) -> None:
+    def _forget_camera(self, camera: str) -> None:
+        self._rules.forget_camera(camera)
+        self._alarms.forget_camera(camera)
+
+    def _decide(self, scene: Scene, told: BoardEvent | None = None) -> None:
+        """Decide about a frame, or about what a board told of one of its own."""
         frame = scene.frame
         self._tell_errors(scene)
         self._recover(frame.monotonic)
-        made = self._rules.decide(scene, self._now(frame))
+        now = self._now(frame)
+        if told is not None and told.seen is not None:
+            made = self._alarms.decide(told, told.seen, scene, now, self.clock.monotonic())
+        else:
+            made = self._rules.decide(scene, now)
+        pictured = bool(frame.image.size)  # a board may give none
         if why := self._rules.person_for(frame.monotonic):
             # A film runs faster than the guard's clock, and its time is the rules' alone.
             left = 0.0 if self.once else self._rules.person_left(frame.monotonic)
             self.guard.veto(why, left)
-        if not scene.errors:
+        if pictured and not scene.errors:
             self.guard.looked(frame.camera)
         changed = self._events.follow(scene, made)
-        if not scene.errors:
+        if pictured and not scene.errors:
             self.media.see(frame, bool(scene.moving or made))
         try:
             receipts = self._record(made)
@@ -365,7 +394,10 @@ class Sentinel:
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
-        for event in {change.event.id for change in changed if change.event.end is None}:
+        grown = {change.event.id for change in changed if change.event.end is None}
+        if told:  # its first picture may come after the event is known
+            grown = {decision.event for decision in made if decision.event and pictured}
+        for event in grown:
             # A picture goes out with messages: not with a person on it, as far as that is known.
             if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
                 self.media.picture(event, frame)
@@ -383,17 +415,21 @@ class Sentinel:
             except StoreError:
                 for left in made[index:]:  # made anew on the next frame
                     self._rules.unmade(left)
+                    self._alarms.unmade(left)
                 raise
             self._count("decisions", decision.frames == 1)
         return receipts
 
     def _now(self, frame: Frame) -> Now:
-        blocked = [
-            f"{state.part}: {state.text}"
-            for state in self.health()
-            if state.blocks and not state.well
+        ill = [state for state in self.health() if not state.well]
+        blocked = [f"{state.part}: {state.text}" for state in ill if state.blocks]
+        at, badly = self.clock.monotonic(), {state.part for state in ill}
+        looking = [
+            name
+            for name, last in self._looked.items()
+            if at - last <= _BLIND_S and f"looking at {name}" not in badly
         ]
-        return Now(self.guard.armed, blocked, self._acts)
+        return Now(self.guard.armed, blocked, self._acts, looking)
 
     def _acts_on_record(self) -> list[float]:
         """Return when deterrents were set off lately, each decision once."""
@@ -520,7 +556,7 @@ class Sentinel:
                 elif capture.ended:
                     return
                 for event in capture.events():
-                    self._board_said(event)
+                    self.heed(event)
                 self.tidy()
         except BaseException as error:
             if not isinstance(error, LotorError):
