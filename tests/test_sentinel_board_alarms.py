@@ -142,7 +142,7 @@ def test_an_alarm_is_an_event_with_the_boards_frame_and_sets_the_siren_off(
     assert why(decision, "person").startswith("person sees nobody")
     wait_for(lambda: shed.night.siren.calls == ["on raccoon 3"])
     assert shed.night.siren.reasons == [('["siren"]',)]  # on record before
-    assert sentinel.media.idle(20)
+    assert sentinel.media.idle(120)
     (event,) = sentinel.store.events(9)
     assert (event.camera, event.label, event.score) == ("shed", "raccoon", 0.93)
     assert event.picture and (sentinel.store.folder / event.picture).is_file()
@@ -179,7 +179,8 @@ def test_each_rule_holds_for_a_board_too(changes: dict[str, Any], rule: str, sai
     seen = dataclasses.replace(SEEN, **{"monotonic": 100.0} | changes)
     event = BoardEvent("shed", 1_790_000_000.0, 1, "alarm", "", seen)
     scene = alarms.look(event, seen, Pipeline(config.camera[0], config, asked))
-    (decision,) = alarms.decide(event, seen, scene, Now(), 100.0)
+    # Without `others_suffice` other cameras that look are no help.
+    (decision,) = alarms.decide(event, seen, scene, Now(looking=("yard",)), 100.0)
     assert asked.whole == (seen.image is not None)
     known = "hash" not in changes and "model" not in changes
     # What nothing is known of is no target either.
@@ -201,7 +202,7 @@ def test_a_person_on_the_boards_frame_forbids_and_keeps_no_picture(
     shed.night.clock.advance(1)
     later = shed.say(sentinel, frame=13, image=None, held="it alarmed just now")
     assert against(later) == {"board", "person"}  # remembered
-    assert sentinel.media.idle(20)
+    assert sentinel.media.idle(120)
     (event,) = sentinel.store.events(9)
     assert event.picture is None and shed.night.siren.calls == []
 
@@ -263,7 +264,7 @@ def test_words_of_one_visit_are_one_event_until_the_board_is_quiet(
     assert [change.event.end for change in shed.night.of(EventChanged)] == [None]
     # Its first picture may come late, and with a lower score.
     shed.say(sentinel, "held", frame=16, score=0.9, held="it alarmed just now")
-    assert sentinel.media.idle(20)
+    assert sentinel.media.idle(120)
     assert sentinel.store.events(9)[0].picture
     shed.night.clock.advance(30)
     sentinel.tidy()
@@ -291,6 +292,19 @@ def test_other_cameras_suffice_only_by_the_configuration_and_while_they_look(
         # As nobody looks, it ends, though it is on for three seconds at most anyway.
         night.clock.advance(3)
         wait_for(lambda: night.siren.calls == ["on raccoon 3", "off"])
+
+
+@pytest.mark.parametrize(
+    ("looking", "passes"), [((), False), (("shed",), False), (("yard",), True)]
+)
+def test_a_board_is_no_other_camera_of_its_own(looking: tuple[str, ...], passes: bool) -> None:
+    config = Config(camera=(Camera("shed", "board:x"),), veto=Veto(others_suffice=True))
+    alarms = BoardAlarms(config, Rules(config, lambda *_: 0.5))
+    seen = dataclasses.replace(SEEN, monotonic=100.0, image=None)
+    event = BoardEvent("shed", 1_790_000_000.0, 1, "alarm", "", seen)
+    scene = alarms.look(event, seen, Pipeline(config.camera[0], config, Asked()))
+    (decision,) = alarms.decide(event, seen, scene, Now(looking=looking), 100.0)
+    assert ("person" not in against(decision)) == passes
 
 
 def test_without_a_model_of_people_a_board_sets_nothing_off(night: Night) -> None:

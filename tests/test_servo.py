@@ -169,6 +169,7 @@ def test_the_sentinel_turns_it(pico: Pico, session: Session) -> None:
         device = BoardOutput("shoo", Options(pico.url, output, pulse), Path())
         with pytest.raises(LotorError, match=said):
             device.on(CAUSE, 0.03)
+        device.off()  # which always may be
         device.close()
 
 

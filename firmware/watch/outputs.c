@@ -82,7 +82,7 @@ bool outputs_reaches(uint8_t index, uint16_t us) {
 
 bool outputs_turn(uint8_t index, uint32_t ms, uint16_t us) {
     outputs_poll();
-    if (!outputs_reaches(index, us) || state[index].lit)
+    if (!outputs_reaches(index, us))
         return false;
     act_us[index] = us;
     const bool turned = outputs_on(index, ms);
