@@ -262,6 +262,7 @@ def test_words_of_one_visit_are_one_event_until_the_board_is_quiet(
     (decision,) = sentinel.store.decisions((first and first.event) or "")
     assert (decision.frames, decision.last) == (4, 15)
     assert [change.event.end for change in shed.night.of(EventChanged)] == [None]
+    assert all(state.well for state in sentinel.health()) and sentinel.latest("shed") is None
     # Its first picture may come late, and with a lower score.
     shed.say(sentinel, "held", frame=16, score=0.9, held="it alarmed just now")
     assert sentinel.media.idle(120)
@@ -269,8 +270,13 @@ def test_words_of_one_visit_are_one_event_until_the_board_is_quiet(
     shed.night.clock.advance(30)
     sentinel.tidy()
     assert shed.night.of(EventChanged)[-1].event.end is not None
-    again = shed.say(sentinel, frame=17)
+    again = shed.say(sentinel, frame=17, image=None)
     assert first and again and again.event != first.event
+    for seconds, over in ((29, False), (1, True)):
+        shed.night.clock.advance(seconds)
+        sentinel.tidy()
+        event = sentinel.store.event(again.event or "")
+        assert event is not None and (event.end is not None) == over
 
 
 def test_other_cameras_suffice_only_by_the_configuration_and_while_they_look(
@@ -342,11 +348,12 @@ def test_what_cannot_be_put_on_record_sets_nothing_off(
     with monkeypatch.context() as patch:
         patch.setattr(sentinel.store, "record", full)
         assert shed.say(sentinel) is None
+        assert shed.say(sentinel, frame=13) is None
     assert shed.night.siren.calls == []
     assert any(state.part == "store" and not state.well for state in sentinel.health())
     # It is made anew, and the store must be well first.
-    assert against(shed.say(sentinel, frame=13)) == {"health"}
-    assert against(shed.say(sentinel, frame=14)) == set()
+    assert against(shed.say(sentinel, frame=14)) == {"health"}
+    assert against(shed.say(sentinel, frame=15)) == set()
 
 
 def test_only_what_a_board_sees_is_an_event(shed: Shed, sentinel: Sentinel) -> None:
