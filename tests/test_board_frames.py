@@ -5,12 +5,14 @@ frame whenever it is asked, as image sensors do.
 """
 
 import dataclasses
+import hashlib
 import itertools
 import shutil
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,13 +22,14 @@ from host_server import HostServer, build_host_server
 from lotor.board_camera import Camera
 from lotor.device.link import ErrorCode, Request
 from lotor.device.session import DeviceError, Session
-from lotor.device.watch import Kind, Settings, Watching
+from lotor.device.watch import Captured, Kind, Settings, Watching
 from lotor.errors import LotorError
 from lotor.preprocess import Image
 from lotor.resources import resource
 from lotor.sentinel import config
-from lotor.sentinel.clock import SystemClock
+from lotor.sentinel.clock import SetClock, SystemClock
 from lotor.sentinel.sources import Source, open_source
+from lotor.watch_model import HostWatch
 from test_watch import Models
 from watched import compiled_for, fed, frames, small_models
 
@@ -161,6 +164,18 @@ def seeing(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return build_host_server(compiled, folder / "build", camera=camera)
 
 
+def ask(watching: Watching, length: int) -> int:
+    """Ask for a piece of a frame once there is one; return how many there had been before."""
+    while True:
+        before = watching.state().frames
+        try:
+            watching.session.request(Request.FRAME, struct.pack("<IH", 0, length))
+        except DeviceError as refusal:  # one did not come just then
+            assert refusal.code == ErrorCode.NOT_READY
+        else:
+            return before
+
+
 def test_loop_waits_while_a_frame_is_read_and_then_goes_on(seeing: Path) -> None:
     with HostServer(seeing) as server:
         session = Session(server, "the server", run_timeout=20.0)  # type: ignore[arg-type]
@@ -176,8 +191,7 @@ def test_loop_waits_while_a_frame_is_read_and_then_goes_on(seeing: Path) -> None
             numbers.append(captured.number)
         assert numbers == sorted(set(numbers))
         assert len({watching.state().frames for _ in range(5)}) > 1  # nothing holds it up now
-        before = watching.state().frames
-        session.request(Request.FRAME, struct.pack("<IH", 0, 16))
+        before = ask(watching, 16)
         held = watching.state().frames
         assert held - before <= 2
         assert {watching.state().frames for _ in range(5)} == {held}
@@ -185,7 +199,7 @@ def test_loop_waits_while_a_frame_is_read_and_then_goes_on(seeing: Path) -> None
         while watching.state().frames == held:
             pass
         # The number alone holds nothing up.
-        session.request(Request.FRAME, struct.pack("<IH", 0, 0))
+        ask(watching, 0)
         going = watching.state().frames
         while watching.state().frames == going:
             pass
@@ -200,14 +214,14 @@ Opener = Callable[..., Source]
 def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], Source]]:
     servers: list[HostServer] = []
 
-    def source(program: Path) -> Source:
+    def source(program: Path, frames: Literal["all", "alarms"] = "all") -> Source:
         def session(cls: type[Session], board: str) -> Session:
             assert board == "nano33ble-ov7670"
             servers.append(HostServer(program))
             return cls(servers[-1], f"board {board}", run_timeout=20.0)  # type: ignore[arg-type]
 
         monkeypatch.setattr(Session, "open", classmethod(session))
-        camera = config.Camera("shed", "board:nano33ble-ov7670")
+        camera = config.Camera("shed", "board:nano33ble-ov7670", frames=frames)
         return open_source(camera, SystemClock(), ended=threading.Event())
 
     yield source
@@ -237,6 +251,145 @@ def test_board_gives_its_frames_as_bgr_and_its_events(
     source.close()
 
 
+# What the board sees by itself.
+
+ALARMING = dataclasses.replace(SETTINGS, threshold=0, votes=1, every=False, cooldown_ms=0)
+
+
+def feed(source: Source, number: int, image: Image) -> Image:
+    """Feed a frame; return it as the board has it, BGR."""
+    raw, rgb = fed(image, "rgb888")
+    source._watching.feed(number, 1000 * number, raw, "rgb888")  # type: ignore[attr-defined]
+    return rgb[:, :, ::-1]
+
+
+def alarms(source: Source, models: Models) -> list[Image]:
+    """Let the loop alarm at whatever it knows; return frames that it alarms at."""
+    watching = source._watching  # type: ignore[attr-defined]
+    host = HostWatch(models[0], ALARMING, 256)
+    found = []
+    for number, image in enumerate(frames(40, 80, 60, 2)):
+        if host.look(number, 1000 * number, fed(image, "rgb888")[1]).kind is Kind.ALARM:
+            found.append(image)
+    watching.start(ALARMING)
+    return found[:4]
+
+
+def test_an_alarm_comes_with_its_frame_and_what_the_board_saw(
+    program: Path, opened: Opener, models: Models
+) -> None:
+    source = opened(program)
+    first, second, *_ = alarms(source, models)
+    for number, image in ((3, first), (4, second)):
+        bgr = feed(source, number, image)
+        assert source.grab() and source.fresh
+        (event,) = source.events()
+        assert (event.kind, event.camera) == ("alarm", "shed")
+        seen = event.seen
+        assert seen is not None and seen.image is not None
+        np.testing.assert_array_equal(seen.image, bgr)
+        assert (seen.frame, seen.image_frame) == (number, number)
+        assert (seen.model, seen.votes, seen.enough, seen.held) == ("watcher", number - 2, True, "")
+        assert seen.hash == hashlib.sha256(models[0].path.read_bytes()).hexdigest()
+        assert seen.board == source._session.greeting.board  # type: ignore[attr-defined]
+        assert (seen.box, seen.size, seen.least) == (None, (80, 60), 0.0)
+        assert 0 <= seen.score < 1 and f"score {seen.score:.2f}" in event.text
+    # Several at once: the frame is that of the last one.
+    feed(source, 5, first)
+    feed(source, 6, second)
+    assert source.grab()
+    pictured = [event.seen.image_frame for event in source.events() if event.seen]
+    assert pictured == [None, 6]
+    source.close()
+
+
+def test_frames_of_alarms_alone_are_read(program: Path, opened: Opener, models: Models) -> None:
+    source = opened(program, "alarms")
+    image, *_ = alarms(source, models)
+    asked: list[int | None] = []
+    watching = source._watching  # type: ignore[attr-defined]
+    captured = watching.captured
+
+    def noted(seen: int | None) -> Captured | None:
+        asked.append(seen)
+        found: Captured | None = captured(seen)
+        return found
+
+    watching.captured = noted
+    watching.start(dataclasses.replace(ALARMING, threshold=512))  # it sees nothing
+    feed(source, 1, image)
+    assert source.grab() and not source.fresh and not source.looks  # alive
+    assert source.events() == [] and asked == []
+    watching.start(ALARMING)
+    bgr = feed(source, 2, image)
+    assert source.grab() and not source.fresh
+    (event,) = source.events()
+    assert event.seen is not None and asked == [None]
+    np.testing.assert_array_equal(event.seen.image, bgr)
+    source.close()
+
+
+def test_an_image_of_before_that_request_is_listened_to_alone(
+    program: Path, opened: Opener, models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = opened(program)
+    image, *_ = alarms(source, models)
+    request = source._session.request  # type: ignore[attr-defined]
+
+    def older(kind: Request, *given: object) -> bytes:
+        # As an image without that request answers it.
+        return bytes(request(0x3E if kind is Request.FRAME else kind, *given))
+
+    source._session.request = older  # type: ignore[attr-defined]
+    for number in (1, 2):
+        feed(source, number, image)
+        assert source.grab() and not source.fresh and not source.looks
+        (event,) = source.events()
+        assert event.kind == "alarm" and event.seen and event.seen.image is None
+    assert caplog.text.count("gives no frames") == 1
+    source.close()
+
+
+def test_an_alarm_whose_frame_cannot_be_read_is_told_before_the_board_is_lost(
+    program: Path, opened: Opener, models: Models
+) -> None:
+    source = opened(program)
+    image, *_ = alarms(source, models)
+
+    def cut(seen: int | None) -> None:
+        raise LotorError("the cable is cut")
+
+    source._watching.captured = cut  # type: ignore[attr-defined]
+    feed(source, 1, image)
+    assert source.grab() and not source.fresh
+    (event,) = source.events()
+    assert event.kind == "alarm" and event.seen and event.seen.image is None
+    with pytest.raises(LotorError, match="the cable is cut"):
+        source.grab()
+    source.close()
+
+
+def test_an_alarm_waits_for_its_frame_and_no_longer_than_that(
+    program: Path, opened: Opener, models: Models
+) -> None:
+    source = opened(program)
+    image, *_ = alarms(source, models)
+    feed(source, 1, image)
+    source._watching.captured = lambda seen: None  # type: ignore[attr-defined]
+    source._clock = clock = SetClock(1_790_000_000.0)  # type: ignore[attr-defined]
+    waits: list[float] = []
+
+    def wait(event: threading.Event, seconds: float) -> None:
+        waits.append(seconds)
+        clock.advance(4)
+
+    clock.wait = wait  # type: ignore[method-assign, assignment]
+    assert source.grab() and not source.fresh
+    (event,) = source.events()
+    assert event.seen and event.seen.image is None and len(waits) == 3
+    source.close()
+
+
 def test_board_with_a_sensor_gives_one_frame_after_the_other(
     seeing: Path, opened: Callable[[Path], Source]
 ) -> None:
@@ -249,7 +402,8 @@ def test_board_with_a_sensor_gives_one_frame_after_the_other(
         except LotorError as error:  # it may be asked just then
             assert "no frame comes" in str(error)
             continue
-        images.append(source.picture())
+        if source.fresh:
+            images.append(source.picture())
     assert all((image == image[0, 0]).all() for image in images)
     assert all((old != new).any() for old, new in itertools.pairwise(images))
     source.close()

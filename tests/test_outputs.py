@@ -6,17 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lotor.board_camera import Camera, Output
+from lotor.board_camera import Camera, Output, Servo, check_outputs, hello_bytes
 from lotor.build import WARNINGS
+from lotor.errors import LotorError
 from lotor.resources import resource
 from lotor.watch_image import watch_files
 
 TICKS = 7_812_500  # a second
 OUTPUTS = {"lamp": Output(3, 500, 2000), "siren": Output(40, 100, 1, "low")}
+SERVO = Servo(600, 2400, 1000, 2000)
+WITH_SERVO = {"lamp": Output(3, 500, 2000), "arm": Output(18, 800, 300, servo=SERVO)}
 
 CHIP = """
 #include <stdio.h>
 #include "hal/hal.h"
+#include "lotor_camera.h"
 #include "watch/outputs.h"
 static uint64_t now;
 uint64_t hal_ticks(void) { return now; }
@@ -25,6 +29,12 @@ static void say(const char *what, uint32_t pin, bool level) {
 }
 void hal_output_init(uint32_t pin, bool level) { say("init", pin, level); }
 void hal_output_set(uint32_t pin, bool level) { say("set", pin, level); }
+void hal_servo_init(uint32_t pin, uint32_t us) {
+    printf("servo %u %u\\n", (unsigned)pin, (unsigned)us);
+}
+void hal_servo_set(uint32_t pin, uint32_t us) {
+    printf("turn %u %u %llu\\n", (unsigned)pin, (unsigned)us, (unsigned long long)now);
+}
 int main(void) {
     outputs_init();
     char what;
@@ -35,6 +45,11 @@ int main(void) {
         if (what == 'f') outputs_all_off();
         if (what == 'x') outputs_off((uint8_t)first);
         if (what == 'm') printf("left %u\\n", (unsigned)outputs_left_ms((uint8_t)first));
+#ifdef LOTOR_SERVOS
+        const uint16_t us = (uint16_t)second;
+        if (what == 'p') printf("on %d\\n", (int)outputs_turn(1, (uint32_t)first, us));
+        if (what == 'r') printf("reaches %d\\n", (int)outputs_reaches((uint8_t)first, us));
+#endif
         if (what == 'l') printf("lit %u\\n", (unsigned)outputs_lit());
     }
     printf("longest %u\\n", (unsigned)outputs_longest_ms());
@@ -44,9 +59,19 @@ int main(void) {
 
 @pytest.fixture(scope="module")
 def chip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, firmware = tmp_path_factory.mktemp("outputs"), resource("firmware")
+    return built(tmp_path_factory.mktemp("outputs"), OUTPUTS)
+
+
+@pytest.fixture(scope="module")
+def arm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A chip with a lamp and a servo."""
+    return built(tmp_path_factory.mktemp("servo"), WITH_SERVO)
+
+
+def built(folder: Path, outputs: dict[str, Output]) -> Path:
+    firmware = resource("firmware")
     camera = Camera("synthetic", 16, 16, "grey")
-    texts = watch_files([], camera, OUTPUTS, TICKS)
+    texts = watch_files([], camera, outputs, TICKS)
     # Without a model its table would be empty, which C does not have.
     texts["lotor_watch.c"] = texts["lotor_watch.c"].replace("{\n};", "{{.labels = 0}};", 1)
     for name, text in {**texts, "chip.c": CHIP}.items():
@@ -115,6 +140,83 @@ def test_how_long_it_is_still_on(chip: Path) -> None:
     lines += [f"t {ms(299)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0", f"t {ms(0.5)} 0", "m 0 0"]
     left = [line[1] for line in run(chip, *lines, "m 7 0") if line[0] == "left"]
     assert left == ["0", "500", "300", "1", "1", "0", "0"]
+
+
+def test_a_servo_turns_and_returns_by_itself(arm: Path) -> None:
+    said = run(
+        arm, f"t {ms(2000)} 0", "o 1 9999", f"t {ms(799)} 0", f"t {ms(1)} 0", "o 0 5", "f 0 0"
+    )
+    assert said[:4] == [
+        ["init", "3", "0", "0"],
+        ["servo", "18", "1000"],
+        ["turn", "18", "2000", str(ms(2000))],
+        ["on", "1"],
+    ]
+    assert said[4] == ["turn", "18", "1000", str(ms(2800))]  # no longer than its file says
+    assert said[5:] == [
+        ["set", "3", "1", str(ms(2800))],
+        ["on", "1"],
+        ["set", "3", "0", str(ms(2800))],
+        ["longest", "800"],
+    ]
+
+
+def test_a_servo_goes_where_it_is_asked_to_once(arm: Path) -> None:
+    lines = ["p 500 2400", f"t {ms(300)} 0", "p 500 2400", "p 500 700", f"t {ms(500)} 0"]
+    lines += ["p 500 2300", f"t {ms(300)} 0", "p 100 2401", "p 100 599", "o 1 100", "x 1 0"]
+    said = [line[:3] for line in run(arm, *lines)]
+    assert said[2:] == [
+        ["on", "0"],  # it rests after a start
+        ["turn", "18", "2400"],
+        ["on", "1"],
+        ["on", "0"],  # it is on
+        ["turn", "18", "1000"],
+        ["on", "0"],  # it rests
+        ["on", "0"],
+        ["on", "0"],  # out of its reach
+        ["turn", "18", "2000"],  # as its file says: what was asked for before is forgotten
+        ["on", "1"],
+        ["turn", "18", "1000"],
+        ["longest", "500"],
+    ]
+    asked = ["r 1 600", "r 1 2400", "r 1 599", "r 1 2401", "r 1 0", "r 0 1000", "r 2 1000"]
+    reached = [line[1] for line in run(arm, *asked) if line[0] == "reaches"]
+    assert reached == ["1", "1", "0", "0", "0", "0", "0"]
+
+
+def test_files_without_a_servo_have_nothing_of_one() -> None:
+    camera = Camera("synthetic", 16, 16, "grey")
+    texts = watch_files([], camera, OUTPUTS, TICKS)
+    assert "SERVO" not in texts["lotor_camera.h"] and "servo" not in texts["lotor_watch.c"]
+    assert hello_bytes(camera, WITH_SERVO) == hello_bytes(camera, OUTPUTS) - len("siren") + 3 + 12
+
+
+@pytest.mark.parametrize(
+    ("family", "pin", "servo", "said"),
+    [
+        ("cmsdk", 1, SERVO, "family cmsdk turns no servo yet; rp2 does"),
+        ("nrf5x", 1, SERVO, "family nrf5x turns no servo yet"),
+        ("rp2", 1, SERVO, "may be 2 to 29"),
+        ("rp2", 30, SERVO, "may be 2 to 29"),
+        ("rp2", 2, Servo(299, 2000, 1000, 1000), "pulses of 299 to 2000 us; they may be 300 to"),
+        ("rp2", 2, Servo(500, 3001, 1000, 1000), "they may be 300 to 3000"),
+        ("rp2", 2, Servo(1500, 1500, 1500, 1500), "pulses of 1500 to 1500"),
+        ("rp2", 2, Servo(600, 2400, 599, 1000), "servo.rest_us' is 599; it may be 600 to 2400"),
+        ("rp2", 2, Servo(600, 2400, 600, 2401), "servo.act_us' is 2401"),
+        ("rp2", 19, SERVO, "on one channel of the PWM"),
+    ],
+)
+def test_servos_that_make_no_sense_are_refused(
+    family: str, pin: int, servo: Servo, said: str
+) -> None:
+    outputs = {"arm": Output(pin, 100, 100, servo=servo)}
+    if family == "rp2":
+        outputs["other"] = Output(3, 100, 100, servo=SERVO)
+    with pytest.raises(LotorError, match=said):
+        check_outputs(outputs, family, "the file")
+    check_outputs({"arm": Output(2, 100, 100, servo=SERVO)}, "rp2", "the file")
+    with pytest.raises(LotorError, match="pulses are high"):
+        check_outputs({"arm": Output(2, 100, 100, "low", SERVO)}, "rp2", "the file")
 
 
 TALK = """

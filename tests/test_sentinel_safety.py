@@ -441,7 +441,7 @@ class Stub:
 
 
 def watch(sentinel: Sentinel, capture: Any) -> None:
-    sentinel._threads.append(Worker("camera", int, sentinel.bus.tell))
+    sentinel._threads.append(Worker("camera", lambda: None, sentinel.bus.tell))
     sentinel._threads[-1].start()
     sentinel._watch(capture, 0)
 

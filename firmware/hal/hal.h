@@ -51,6 +51,10 @@ void *hal_arena(size_t bytes);
 void hal_output_init(uint32_t pin, bool level);
 void hal_output_set(uint32_t pin, bool level);
 
+/* Outputs that are servos: a pin that is high for so many microseconds, 50 times a second. */
+void hal_servo_init(uint32_t pin, uint32_t us);
+void hal_servo_set(uint32_t pin, uint32_t us);
+
 /* Image sensors on a parallel bus, of families that take frames off one: open-drain pins with a
    pull-up for their registers (released or low), a wait, pins and clock, the clock off. */
 void hal_wire_set(uint32_t pin, bool released);

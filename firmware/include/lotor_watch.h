@@ -34,4 +34,12 @@ typedef struct {
 
 extern const lotor_output lotor_outputs[];
 
+/* Pulses in microseconds: the limits, off, and on where nothing else is asked for. */
+typedef struct {
+    uint16_t min_us, max_us, rest_us, act_us;
+} lotor_servo;
+
+/* Of each output, all zero for those that are none; only where there are some (LOTOR_SERVOS). */
+extern const lotor_servo lotor_servos[];
+
 #endif

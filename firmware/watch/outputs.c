@@ -18,7 +18,21 @@ static uint64_t longest;
 
 static uint64_t in_ticks(uint32_t ms) { return (uint64_t)ms * LOTOR_TICKS_PER_SECOND / 1000u; }
 
+#ifdef LOTOR_SERVOS
+static uint16_t act_us[LOTOR_OUTPUTS]; /* where a servo goes, or is; 0: where its file says */
+
+static bool is_servo(uint8_t index) { return lotor_servos[index].max_us != 0; }
+#endif
+
 static void set(uint8_t index, bool lit) {
+#ifdef LOTOR_SERVOS
+    const lotor_servo *servo = &lotor_servos[index];
+    if (is_servo(index)) {
+        const uint16_t act = act_us[index] ? act_us[index] : servo->act_us;
+        hal_servo_set(lotor_outputs[index].pin, lit ? act : servo->rest_us);
+        return;
+    }
+#endif
     hal_output_set(lotor_outputs[index].pin, lit == lotor_outputs[index].active_high);
 }
 
@@ -37,7 +51,12 @@ static void switch_off(uint8_t index) {
 
 void outputs_init(void) {
     for (uint8_t i = 0; i < LOTOR_OUTPUTS; i++) {
-        hal_output_init(lotor_outputs[i].pin, !lotor_outputs[i].active_high);
+#ifdef LOTOR_SERVOS
+        if (is_servo(i))
+            hal_servo_init(lotor_outputs[i].pin, lotor_servos[i].rest_us);
+        else
+#endif
+            hal_output_init(lotor_outputs[i].pin, !lotor_outputs[i].active_high);
         rest(i, hal_ticks());
     }
 }
@@ -54,6 +73,23 @@ bool outputs_on(uint8_t index, uint32_t ms) {
     set(index, true);
     return true;
 }
+
+#ifdef LOTOR_SERVOS
+bool outputs_reaches(uint8_t index, uint16_t us) {
+    return index < LOTOR_OUTPUTS && is_servo(index) && us >= lotor_servos[index].min_us &&
+           us <= lotor_servos[index].max_us;
+}
+
+bool outputs_turn(uint8_t index, uint32_t ms, uint16_t us) {
+    outputs_poll();
+    if (!outputs_reaches(index, us))
+        return false;
+    act_us[index] = us;
+    const bool turned = outputs_on(index, ms);
+    act_us[index] = 0; /* an alarm goes where the file says */
+    return turned;
+}
+#endif
 
 void outputs_off(uint8_t index) {
     if (index < LOTOR_OUTPUTS && state[index].lit)

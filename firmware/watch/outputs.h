@@ -14,6 +14,11 @@ uint8_t outputs_count(void);
 /* Switch one on for `ms`, at most its max_on_ms; false when it is on, rests or does not exist. */
 bool outputs_on(uint8_t index, uint32_t ms);
 
+/* Whether one is a servo that may be sent there; and switching it on, which sends it there. Only in
+   images with servos. */
+bool outputs_reaches(uint8_t index, uint16_t us);
+bool outputs_turn(uint8_t index, uint32_t ms, uint16_t us);
+
 /* Switch one off; harmless when it is. */
 void outputs_off(uint8_t index);
 

@@ -94,19 +94,49 @@ link_error events_request(const request *r, writer *answer) {
     return ERROR_NONE;
 }
 
+#ifdef LOTOR_SERVOS
+
+/* A servo's pulse in microseconds may follow. */
+static bool has_pulse(const request *r) { return r->length == 7; }
+
+static bool is_out_of_reach(const request *r) {
+    return has_pulse(r) && !outputs_reaches(r->payload[0], get_u16(r->payload + 5));
+}
+
+static bool switch_on(const request *r, uint8_t index, uint32_t on_ms) {
+    return has_pulse(r) ? outputs_turn(index, on_ms, get_u16(r->payload + 5))
+                        : outputs_on(index, on_ms);
+}
+
+#else
+
+static bool has_pulse(const request *r) {
+    (void)r;
+    return false;
+}
+static bool is_out_of_reach(const request *r) { return has_pulse(r); }
+static bool switch_on(const request *r, uint8_t index, uint32_t on_ms) {
+    (void)r;
+    return outputs_on(index, on_ms);
+}
+
+#endif
+
 /* On for so many milliseconds, 0: off. One that is on stays on as it was to, so that a host may
    repeat it. */
 link_error output_request(const request *r, writer *answer) {
-    if (r->length != 5)
+    if (r->length != 5 && !has_pulse(r))
         return ERROR_LENGTH;
     const uint8_t index = r->payload[0];
     const uint32_t on_ms = get_u32(r->payload + 1);
     if (index >= outputs_count())
         return ERROR_INDEX;
+    if (is_out_of_reach(r))
+        return ERROR_RANGE;
     outputs_poll();
     if (!on_ms)
         outputs_off(index);
-    else if (!outputs_left_ms(index) && !outputs_on(index, on_ms))
+    else if (!outputs_left_ms(index) && !switch_on(r, index, on_ms))
         return ERROR_BUSY;
     put_u32(answer, outputs_left_ms(index));
     return ERROR_NONE;
@@ -147,6 +177,20 @@ void put_camera(writer *answer) {
         put_u32(answer, lotor_outputs[i].rest_ms);
         put_bytes(answer, lotor_outputs[i].name, strlen(lotor_outputs[i].name));
         tagged_end(answer, output);
+    }
+#endif
+#ifdef LOTOR_SERVOS
+    for (uint8_t i = 0; i < LOTOR_OUTPUTS; i++) {
+        const lotor_servo *servo = &lotor_servos[i];
+        if (!servo->max_us)
+            continue;
+        const size_t start_of = tagged_begin(answer, 32);
+        put_u8(answer, i);
+        put_u16(answer, servo->min_us);
+        put_u16(answer, servo->max_us);
+        put_u16(answer, servo->rest_us);
+        put_u16(answer, servo->act_us);
+        tagged_end(answer, start_of);
     }
 #endif
 }

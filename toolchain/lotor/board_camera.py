@@ -16,11 +16,14 @@ CAPTURES = {"nrf5x": ("ov7670",)}
 
 An nRF52 looks at every byte by itself, which is too slow for what the others send.
 """
-SWITCHES = ("cmsdk", "nrf5x")
+SWITCHES = ("cmsdk", "nrf5x", "rp2")
 """Families of chips that can switch an output."""
+SERVOS = ("rp2",)
+"""Families of chips that can turn a servo."""
 MOST_OUTPUTS = 8
 
 _LARGEST = 1024  # pixels in a side
+_SHORTEST_US, _LONGEST_US = 300, 3000  # of a pulse; usual ones are 500 to 2500
 _BUS = ("sda", "scl", "xclk", "pclk", "vsync", "href", *(f"d{bit}" for bit in range(8)))
 _OPTIONAL = ("reset", "pwdn")
 # What a kind can be set to: sizes (None: any), formats, pins that it needs and may have.
@@ -56,6 +59,23 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Servo:
+    """A servo, which goes where the length of its pulses says; all in microseconds.
+
+    Attributes:
+        min_us: the shortest pulse.
+        max_us: the longest one.
+        rest_us: where it is off, also from the start on.
+        act_us: where it is on, unless the host asks for another place.
+    """
+
+    min_us: int
+    max_us: int
+    rest_us: int
+    act_us: int
+
+
+@dataclass(frozen=True)
 class Output:
     """A pin that an alarm or the host switches on.
 
@@ -64,17 +84,20 @@ class Output:
         max_on_ms: milliseconds that it is on at most.
         rest_ms: milliseconds that it is off at least, afterwards and after a start.
         active: the level that is on, "high" or "low".
+        servo: it is no switch but a servo.
     """
 
     pin: int
     max_on_ms: int
     rest_ms: int
     active: str = "high"
+    servo: Servo | None = None
 
 
 def hello_bytes(camera: Camera | None, outputs: Mapping[str, Output]) -> int:
     """Return what they take of the answer to hello: see docs/link.md."""
-    return (13 if camera else 0) + sum(12 + len(name) for name in outputs)
+    servos = sum(output.servo is not None for output in outputs.values())
+    return (13 if camera else 0) + sum(12 + len(name) for name in outputs) + 12 * servos
 
 
 def check_camera(camera: Camera, family: str, where: str) -> None:
@@ -151,6 +174,13 @@ def check_outputs(outputs: Mapping[str, Output], family: str, where: str) -> Non
                 f"{where}: 'outputs.{name}' and '{pins[output.pin]}' are both on pin {output.pin}"
             )
         pins[output.pin] = name
+        if family == "rp2" and not 2 <= output.pin < 30:
+            raise LotorError(
+                f"{where}: 'outputs.{name}.pin' is {output.pin}; it may be 2 to 29, as 0 and 1 are "
+                "the link"
+            )
+        if output.servo:
+            _check_servo(name, output, output.servo, outputs, family, where)
         for key, value, most in (
             ("max_on_ms", output.max_on_ms, 600_000),
             ("rest_ms", output.rest_ms, 86_400_000),
@@ -159,6 +189,40 @@ def check_outputs(outputs: Mapping[str, Output], family: str, where: str) -> Non
                 raise LotorError(
                     f"{where}: 'outputs.{name}.{key}' is {value}; it may be 1 to {most}"
                 )
+
+
+def _check_servo(
+    name: str,
+    output: Output,
+    servo: Servo,
+    outputs: Mapping[str, Output],
+    family: str,
+    where: str,
+) -> None:
+    if family not in SERVOS:
+        raise LotorError(
+            f"{where}: 'outputs.{name}.servo': family {family} turns no servo yet; "
+            f"{' and '.join(SERVOS)} does"
+        )
+    if output.active != "high":
+        raise LotorError(f"{where}: 'outputs.{name}.active': a servo's pulses are high")
+    key = f"outputs.{name}.servo"
+    if not _SHORTEST_US <= servo.min_us < servo.max_us <= _LONGEST_US:
+        raise LotorError(
+            f"{where}: '{key}' has pulses of {servo.min_us} to {servo.max_us} us; they may be "
+            f"{_SHORTEST_US} to {_LONGEST_US}"
+        )
+    for place, us in (("rest_us", servo.rest_us), ("act_us", servo.act_us)):
+        if not servo.min_us <= us <= servo.max_us:
+            raise LotorError(
+                f"{where}: '{key}.{place}' is {us}; it may be {servo.min_us} to {servo.max_us}"
+            )
+    for other, its in outputs.items():
+        if other != name and its.servo and its.pin % 16 == output.pin % 16:
+            raise LotorError(
+                f"{where}: 'outputs.{name}' and '{other}' are servos on one channel of the PWM: "
+                "pins 16 apart are"
+            )
 
 
 def choose(where: str, key: str, value: str, known: tuple[str, ...], whose: str = "") -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lotor.board_camera import FORMATS, KINDS, Camera, Output
+from lotor.board_camera import FORMATS, KINDS, Camera, Output, Servo
 from lotor.image_sources import ImageModel
 from lotor.resources import resource
 
@@ -50,6 +50,8 @@ def _header(camera: Camera, outputs: Mapping[str, Output], ticks_per_second: int
         "LOTOR_OUTPUTS": len(outputs),
         **{f"LOTOR_CAMERA_{name.upper()}": pin for name, pin in camera.pins.items()},
     }
+    if any(output.servo for output in outputs.values()):
+        values["LOTOR_SERVOS"] = 1  # images without one stay as they are
     lines = [f"#define {name} {value}" for name, value in values.items()]
     lines.append(f"#define LOTOR_TICKS_PER_SECOND {ticks_per_second}u")
     head = "/* Camera and outputs of this board; written by the build. */"
@@ -81,6 +83,12 @@ def _tables(models: Sequence[ImageModel], outputs: Mapping[str, Output]) -> str:
                 f"    {{{json.dumps(name)}, {output.pin}u, {high}, "
                 f"{output.max_on_ms}u, {output.rest_ms}u}},"
             )
+        lines += ["};"]
+    if any(output.servo for output in outputs.values()):
+        lines += ["const lotor_servo lotor_servos[] = {"]
+        for output in outputs.values():
+            s = output.servo or Servo(0, 0, 0, 0)
+            lines.append(f"    {{{s.min_us}, {s.max_us}, {s.rest_us}, {s.act_us}}},")
         lines += ["};"]
     return "\n".join([*lines, ""])
 

@@ -297,6 +297,22 @@ class OutputInfo:
 
 
 @dataclass(frozen=True)
+class ServoInfo:
+    """An output that is a servo: its pulses in microseconds, at least, at most, off and on."""
+
+    index: int
+    min_us: int
+    max_us: int
+    rest_us: int
+    act_us: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> Self:
+        """Read one servo of a hello."""
+        return cls(*_unpack("<B4H", payload))
+
+
+@dataclass(frozen=True)
 class Hello:
     """Who answers: the board, its image and its models.
 
@@ -320,6 +336,7 @@ class Hello:
     reset_reason: int = 0
     camera: CameraInfo | None = None
     outputs: tuple[OutputInfo, ...] = ()
+    servos: tuple[ServoInfo, ...] = ()
     update: UpdateState | None = None
 
     @classmethod
@@ -327,6 +344,7 @@ class Hello:
         """Read the answer to hello."""
         values: dict[str, Any] = {}
         outputs: list[OutputInfo] = []
+        servos: list[ServoInfo] = []
         models: list[ModelInfo] = []
         texts = {1: "board", 2: "chip", 3: "version", 6: "tick_unit"}
         words = {5: "clock", 7: "arena_bytes", 8: "max_payload", 12: "resets", 13: "reset_reason"}
@@ -350,7 +368,9 @@ class Hello:
                 values["camera"] = CameraInfo.parse(value)
             elif tag == 31:
                 outputs.append(OutputInfo.parse(value))
-        return cls(**values, models=tuple(models), outputs=tuple(outputs))
+            elif tag == 32:
+                servos.append(ServoInfo.parse(value))
+        return cls(**values, models=tuple(models), outputs=tuple(outputs), servos=tuple(servos))
 
 
 @dataclass(frozen=True)

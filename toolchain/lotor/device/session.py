@@ -557,21 +557,24 @@ class Session:
         """End an update: the image is on trial at the next reset."""
         self.request(Request.UPDATE_FINISH, timeout=self.run_timeout)
 
-    def output(self, index: int, on_ms: int) -> int:
+    def output(self, index: int, on_ms: int, pulse_us: int | None = None) -> int:
         """Switch an output of the board's file on for a while, or off.
 
         Args:
             index: of the output, as hello has it.
             on_ms: milliseconds, of which the board takes its `max_on_ms` at most; 0: off. One that
                 is on already stays on for as long as it was to.
+            pulse_us: where a servo goes, microseconds; None: where its board's file says.
 
         Returns:
             For how many milliseconds it is on from now on.
 
         Raises:
-            DeviceError: no such output, or it rests.
+            DeviceError: no such output, it rests, or a servo may not go there.
         """
         payload = struct.pack("<BI", index, min(max(0, on_ms), 0xFFFF_FFFF))
+        if pulse_us is not None:
+            payload += struct.pack("<H", min(max(0, pulse_us), 0xFFFF))
         (left,) = self._ask(Request.OUTPUT, struct.Struct("<I").unpack, payload)
         return int(left)
 

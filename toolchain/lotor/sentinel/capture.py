@@ -12,6 +12,7 @@ import traceback
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -92,13 +93,16 @@ class Capture:
             seconds: real ones to wait for it; None waits until there is one or will be none.
 
         Returns:
-            None if none came in time, or will come any more (`ended`).
+            None if none came in time, a board told something instead, or none will come any more
+            (`ended`).
 
         Raises:
             LotorError: with `once`, the source cannot be opened or read on; says why.
         """
         with self._there:
-            self._there.wait_for(lambda: self._frame or self._over, seconds)
+            self._there.wait_for(
+                lambda: self._frame or self._over or (self._events and seconds is not None), seconds
+            )
             frame, self._frame = self._frame, None
             self._there.notify_all()
             if frame is None and self._error:
@@ -228,8 +232,29 @@ class Capture:
             if self._reader is not reader:
                 return None
             self._number += 1
-            self._events.extend(events)
+            self._keep(events)
             return self._number - 1
+
+    def hear(self, reader: "_Reader", events: Sequence[BoardEvent]) -> bool:
+        """Take what a board told without a picture; False for a reader that nobody reads."""
+        with self._there:
+            if self._reader is not reader:
+                return False
+            self._keep(events)
+            self._there.notify_all()
+            return True
+
+    def _keep(self, events: Sequence[BoardEvent]) -> None:
+        """Keep events; of those that wait only the newest picture, as they are large."""
+        self._events.extend(events)
+        newer = False
+        for index in reversed(range(len(self._events))):
+            event = self._events[index]
+            if event.seen is not None and event.seen.image is not None:
+                if newer:
+                    seen = replace(event.seen, image=None, image_frame=None)
+                    self._events[index] = replace(event, seen=seen)
+                newer = True
 
     def offer(self, reader: "_Reader", frame: Frame, keep: bool) -> None:
         """Hand a frame over; with `keep`, when the last one was taken."""
@@ -313,6 +338,12 @@ class _Reader:
         while not self.ended.is_set() and source.grab():
             now, monotonic = clock.now(), clock.monotonic()
             self._seen = monotonic
+            if not source.fresh:
+                if not capture.hear(self, source.events()):
+                    return
+                if not source.looks:
+                    capture.well(self)
+                continue
             if source.at is not None:
                 now, monotonic = (moment + source.at for moment in begin)
             number = capture.count(self, source.events())

@@ -51,6 +51,8 @@ class Camera:
         zone: parts of the view that targets and models may name.
         light: "auto", or what its pictures always are.
         least_area: share of the frame that must move, 0..1; smaller things are not looked at.
+        frames: of a board: "all" that its line carries, or only those of its "alarms", which holds
+            up its own watching less.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Camera:
     zone: tuple[Zone, ...] = ()
     light: Literal["auto", "day", "night"] = "auto"
     least_area: float = 0.001
+    frames: Literal["all", "alarms"] = "all"
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,14 @@ class Veto:
         model: name of the model; "" leaves it out, which `--check` warns of.
         threshold: its score from which on somebody is there, 0..1; its own when left out.
         hold_s: seconds after somebody was last seen in which nothing acts.
+        others_suffice: a board that gives no frame with its alarm may set something off while other
+            cameras look and see nobody. Its own view is then seen by no model of people.
     """
 
     model: str = "person"
     threshold: float | None = None
     hold_s: float = 30.0
+    others_suffice: bool = False
 
 
 @dataclass(frozen=True)
@@ -379,7 +385,7 @@ class _Checks:
             if not camera.source:
                 raise self.wrong(f"'{key}' has an empty source")
             try:
-                kind_of(camera.source)
+                kind = kind_of(camera.source)
             except LotorError as error:
                 raise self.wrong(f"'{key}.source': {error}") from error
             self.between(f"{key}.rate", camera.rate, 0.01, 120)
@@ -388,6 +394,11 @@ class _Checks:
             for pixels in camera.size:
                 self.between(f"{key}.size", pixels, 16, 8192)
             self.between(f"{key}.least_area", camera.least_area, 0, 1)
+            if camera.frames != "all" and kind != "board":
+                raise self.wrong(
+                    f"'{key}.frames' is '{camera.frames}', and only a board tells of alarms; leave "
+                    "it out"
+                )
             zones[camera.name] = self.names("zone", [zone.name for zone in camera.zone])
             for zone in camera.zone:
                 self.polygon(f"{key}.zone {zone.name}", zone.polygon)
@@ -412,6 +423,8 @@ class _Checks:
         actions = self.names("action", [action.name for action in config.action])
         self.between("veto.threshold", config.veto.threshold, 0, 1)
         self.between("veto.hold_s", config.veto.hold_s, 0, 86400)
+        if config.veto.others_suffice and not config.veto.model:
+            raise self.wrong("'veto.others_suffice' needs 'veto.model', which sees people for them")
         labels = [target.label for target in config.target]
         for target in config.target:
             key = f"target {target.label}"

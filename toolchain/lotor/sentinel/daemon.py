@@ -21,6 +21,7 @@ from typing import Protocol, Self
 from lotor.errors import LotorError, said
 from lotor.sentinel.actions import Cause
 from lotor.sentinel.actions.load import load
+from lotor.sentinel.board_alarms import BoardAlarms
 from lotor.sentinel.bus import (
     ArmedChanged,
     Bus,
@@ -152,6 +153,8 @@ class Sentinel:
             self._opened = 0  # of the store's openings, those that were told
             self._rules = Rules(config, self.models.threshold_of)
             self._rules.acted_before(self.clock.monotonic(), [s.ago for s in starts if s.first])
+            files = [model.file for model in self.models.opened]
+            self._alarms = BoardAlarms(config, self._rules, files)
             self._events = Events()
             self._pipelines = {
                 camera.name: Pipeline(camera, config, self.models) for camera in config.camera
@@ -360,7 +363,7 @@ class Sentinel:
         try:
             with self._on_record():
                 for camera in self.cameras:  # a frame that is under way begins a visit of its own
-                    self._rules.forget_camera(camera)
+                    self._forget_camera(camera)
                 self._told(self._events.end_all())
         finally:
             self._lock.release()
@@ -404,11 +407,26 @@ class Sentinel:
         self.bus.tell(SceneSeen(scene))
         return scene
 
-    def _board_said(self, event: BoardEvent) -> None:
-        """Take in what a board that watches by itself decided; the frames are looked at anyway."""
+    def heed(self, event: BoardEvent) -> None:
+        """Take in what a board that watches by itself saw; its frames are looked at anyway."""
         log.info("the board of %s: %s %d, %s", event.camera, event.kind, event.number, event.text)
-        if event.kind == "alarm":
-            self._count("board alarms")
+        self._count("board alarms", event.kind == "alarm")
+        seen = event.seen
+        if seen is None or event.kind not in ("alarm", "held"):
+            return
+        scene = self._alarms.look(event, seen, self._pipelines[event.camera])
+        with self._lock:
+            if seen.image is not None:
+                self._looked[event.camera] = self.clock.monotonic()
+            try:
+                with self._on_record():
+                    self._decide(scene, event)
+            except Exception as error:  # as of a frame
+                self._failure(error)
+        if seen.image is not None:
+            with self._known:
+                self._latest[event.camera] = scene
+            self.bus.tell(SceneSeen(scene))
 
     def tidy(self) -> None:
         """End visits whose camera was lost, and try again to put on record what waits."""
@@ -418,25 +436,36 @@ class Sentinel:
                 if now - at < max(LOST_S, 3 * self._paces[camera].seconds):
                     continue
                 del self._looked[camera]
-                self._rules.forget_camera(camera)  # what is there afterwards is another visit
+                self._forget_camera(camera)  # what is there afterwards is another visit
                 changed += self._events.lose(camera)
+            changed += self._events.end(self._alarms.over(now))
             self._told(changed)
             self._look_at_store()
             self._store_well()
 
-    def _decide(self, scene: Scene) -> None:
+    def _forget_camera(self, camera: str) -> None:
+        self._rules.forget_camera(camera)
+        self._alarms.forget_camera(camera)
+
+    def _decide(self, scene: Scene, told: BoardEvent | None = None) -> None:
+        """Decide about a frame, or about what a board told of one of its own."""
         frame = scene.frame
         self._tell_errors(scene)
         self._recover(frame.monotonic)
-        made = self._rules.decide(scene, self._now(frame))
+        now = self._now(frame)
+        if told is not None and told.seen is not None:
+            made = self._alarms.decide(told, told.seen, scene, now, self.clock.monotonic())
+        else:
+            made = self._rules.decide(scene, now)
+        pictured = bool(frame.image.size)  # a board may give none
         if why := self._rules.person_for(frame.monotonic):
             # A film runs faster than the guard's clock, and its time is the rules' alone.
             left = 0.0 if self.once else self._rules.person_left(frame.monotonic)
             self.guard.veto(why, left)
-        if not scene.errors:
+        if pictured and not scene.errors:
             self.guard.looked(frame.camera)
         changed = self._events.follow(scene, made)
-        if not scene.errors:
+        if pictured and not scene.errors:
             self.media.see(frame, bool(scene.moving or made))
         try:
             receipts = self._record(made)
@@ -451,7 +480,10 @@ class Sentinel:
         for decision in made:
             if decision.frames == 1:
                 self.bus.tell(Decided(decision))
-        for event in {change.event.id for change in changed if change.event.end is None}:
+        grown = {change.event.id for change in changed if change.event.end is None}
+        if told:  # its first picture may come after the event is known
+            grown = {decision.event for decision in made if decision.event and pictured}
+        for event in grown:
             # A picture goes out with messages: not with a person on it, as far as that is known.
             if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
                 self.media.picture(event, frame)
@@ -469,19 +501,23 @@ class Sentinel:
             except StoreError:
                 for left in made[index:]:  # made anew on the next frame
                     self._rules.unmade(left)
+                    self._alarms.unmade(left)
                 raise
             self._count("decisions", decision.frames == 1)
         return receipts
 
     def _now(self, frame: Frame) -> Now:
-        blocked = [
-            f"{state.part}: {state.text}"
-            for state in self.health()
-            if state.blocks and not state.well
+        ill = [state for state in self.health() if not state.well]
+        blocked = [f"{state.part}: {state.text}" for state in ill if state.blocks]
+        at, badly = self.clock.monotonic(), {state.part for state in ill}
+        looking = [
+            name
+            for name, last in self._looked.items()
+            if at - last <= _BLIND_S and f"looking at {name}" not in badly
         ]
         if old := self._too_old(frame):
             blocked.append(old)
-        return Now(self.guard.armed, blocked)
+        return Now(self.guard.armed, blocked, looking)
 
     def _too_old(self, frame: Frame) -> str:
         """Return how old a frame is if it does not show who is there now, else nothing."""
@@ -598,7 +634,7 @@ class Sentinel:
                 elif capture.ended:
                     return
                 for event in capture.events():
-                    self._board_said(event)
+                    self.heed(event)
                 self.tidy()
                 self._threads[number].turn()
         except BaseException as error:

@@ -1,7 +1,7 @@
 """From decisions about tracks to events: visits, each with a beginning and an end."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lotor.sentinel.bus import EventChanged
@@ -81,6 +81,10 @@ class Events:
         """End the visits of a camera that was lost."""
         return self._end(visit for visit in self._visits.values() if visit.camera == camera)
 
+    def end(self, ids: Container[str]) -> list[EventChanged]:
+        """End some visits, by the ids of their events."""
+        return self._end(visit for visit in self._visits.values() if visit.id in ids)
+
     def end_all(self) -> list[EventChanged]:
         """End all visits: the sentinel ends."""
         return self._end(self._visits.values())
@@ -98,8 +102,10 @@ class Events:
             visit.labels[decision.label] += 1
             scores = track.detection.scores if track.detection else {}
             found = scores.get(decision.label, 0.0)
-            if found >= visit.scores.get(decision.label, 0.0):
-                visit.scores[decision.label], visit.best = found, frame.number
+            highest = visit.scores.get(decision.label, 0.0)
+            visit.scores[decision.label] = max(found, highest)
+            if frame.image.size and (found >= highest or visit.best < 0):
+                visit.best = frame.number
         visit.zones += [zone for zone in track.zones if zone not in visit.zones]
         visit.actions += [name for name in decision.actions if name not in visit.actions]
         visit.confirmed |= decision.confirms

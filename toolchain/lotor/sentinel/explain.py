@@ -64,6 +64,8 @@ def _cameras(config: Config) -> list[str]:
         kind = _KINDS[kind_of(camera.source)]
         line = f"camera {camera.name}: {kind} {redact(camera.source)}, "
         line += f"{camera.rate:g} frames/s at most"
+        if camera.frames == "alarms":
+            line += ", those of its alarms alone"
         if camera.zone:
             line += f"; zones {', '.join(zone.name for zone in camera.zone)}"
         if camera.masks:
@@ -186,6 +188,17 @@ def _warnings(config: Config, folder: Path) -> list[str]:
             "no model looks for people (veto.model is empty): a deterrent may be set off in the "
             "presence of one"
         )
+    if config.veto.others_suffice:
+        found.append(
+            "a board that gives no frame may set something off where nobody looked for a person "
+            "(veto.others_suffice)"
+        )
+    found += [
+        f"zone {', '.join(target.zones)}: a board that watches whole frames does not say where on "
+        f"them, so that its own word of a {target.label} sets nothing off"
+        for target in config.target
+        if target.zones and any(kind_of(camera.source) == "board" for camera in config.camera)
+    ]
     found += [
         f"action {action.name} is set off by no target"
         for action in config.action

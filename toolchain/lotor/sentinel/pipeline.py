@@ -125,6 +125,33 @@ class Pipeline:
     def _give_up(self, monotonic: float) -> tuple[Track, ...]:
         return self._tracker.give_up(monotonic, self._pace.seconds)
 
+    def look_for_people(self, frame: Frame, parts: list[Detection]) -> Scene:
+        """Return whether a person is on a frame of which a board says that something is there.
+
+        Whether anything moves is not asked; the board's word takes that place.
+
+        Args:
+            frame: of the board.
+            parts: what the board says is there, with its own score of a person where it has one.
+        """
+        begun = time.perf_counter()
+        self._errors = []
+        image = self._try("frame", lambda: plain(frame.image), None)
+        person: float | None = math.nan if self.models.veto else None
+        if image is not None:
+            small = self._try("frame", lambda: shrunk(image), image)
+            self._was = self._try("light", lambda: self._light.look(small), self._was)
+            person = self._person(image, parts, frame.monotonic)
+        return Scene(
+            *(frame, self._was, (), (), (), person, self.models.veto, tuple(self._errors)),
+            time.perf_counter() - begun,
+        )
+
+    @property
+    def light(self) -> Light:
+        """By which the last frame was taken."""
+        return self._was
+
     def _follow(
         self, frame: Frame, image: Image, light: Light, regions: tuple[Box, ...]
     ) -> list[Detection]:

@@ -34,10 +34,12 @@ class Now:
     Attributes:
         armed: whether deterrents may act.
         blocked: parts that are not well and therefore forbid it, each a line.
+        looking: names of the cameras that gave a frame just now, and were looked at well.
     """
 
     armed: bool = True
     blocked: Sequence[str] = ()
+    looking: Sequence[str] = ()
 
 
 @dataclass
@@ -91,8 +93,17 @@ class Rules:
         """Forget a decision that could not be put on record; the next frame makes a new one."""
         if followed := self._followed.get((decision.camera, decision.track)):
             if followed.acted is not None:
-                self._acts.remove(followed.acted)
+                self.acted_not(followed.acted)
             followed.last = followed.acted = None
+
+    def acted(self, monotonic: float) -> None:
+        """Count what is set off now for cool-down and nightly cap."""
+        self._acts = [each for each in self._acts if monotonic - each < _NIGHT_S]
+        self._acts.append(monotonic)
+
+    def acted_not(self, monotonic: float) -> None:
+        """Count no more what was set off then: it could not be put on record."""
+        self._acts.remove(monotonic)
 
     def acted_before(self, monotonic: float, ago: Sequence[float]) -> None:
         """Remember what was set off before this run, so many seconds of use ago at least."""
@@ -175,10 +186,9 @@ class Rules:
         actions = target.actions if target and all(check.passed for check in checks) else ()
         followed.acted = frame.monotonic if actions else None
         if actions:
-            self._acts = [t for t in self._acts if frame.monotonic - t < _NIGHT_S]
-            self._acts.append(frame.monotonic)
+            self.acted(frame.monotonic)
         last = followed.last
-        if last and not actions and last.label == label and _same(last.checks, checks):
+        if last and not actions and last.label == label and same_rules(last.checks, checks):
             followed.last = replace(
                 last, until=frame.time, last=frame.number, frames=last.frames + 1
             )
@@ -235,14 +245,20 @@ class Rules:
         now: Now,
     ) -> tuple[Check, ...]:
         target = self._targets.get(label or "") or next(iter(self._targets.values()))
-        time, monotonic = scene.frame.time, scene.frame.monotonic
         return (
-            _errors(scene, now),
+            is_well(scene, now),
             _known(detection),
             self._score(scene, detection, target),
             self._votes(UNKNOWN if label == UNKNOWN else target.label, votes),
             _zone(track, target),
-            self._people(scene),
+            self.people(scene),
+            *self.of_garden(scene, target, now),
+        )
+
+    def of_garden(self, scene: Scene, target: Target, now: Now) -> tuple[Check, ...]:
+        """Return the checks that hold for whatever was seen, and by whom."""
+        time, monotonic = scene.frame.time, scene.frame.monotonic
+        return (
             _armed(now),
             self._quiet(time),
             self._cooldown(monotonic),
@@ -256,8 +272,8 @@ class Rules:
         return Check(
             "score",
             score >= least,
-            f"{detection.model} says {target.label} {_percent(score)} by {scene.light}; "
-            f"{_percent(least)} is needed",
+            f"{detection.model} says {target.label} {percent(score)} by {scene.light}; "
+            f"{percent(least)} is needed",
         )
 
     def _votes(self, label: str, votes: Mapping[str, int]) -> Check:
@@ -268,7 +284,8 @@ class Rules:
             f"{count} of the last {given.of} frames say {label}; {given.votes} are needed",
         )
 
-    def _people(self, scene: Scene) -> Check:
+    def people(self, scene: Scene) -> Check:
+        """Return the check that no person is on a frame, nor was lately on any camera."""
         if scene.veto is None:
             return Check("person", True, "no model looks for people")
         if scene.person is None:
@@ -280,8 +297,7 @@ class Rules:
         return Check(
             "person",
             True,
-            f"{scene.veto[0]} sees nobody: {_percent(scene.person)}, below "
-            f"{_percent(scene.veto[1])}",
+            f"{scene.veto[0]} sees nobody: {percent(scene.person)}, below {percent(scene.veto[1])}",
         )
 
     def _quiet(self, time: float) -> Check:
@@ -327,7 +343,8 @@ def night_of(time: float) -> str:
     return f"{datetime.fromtimestamp(time) - timedelta(hours=12):%Y-%m-%d}"
 
 
-def _errors(scene: Scene, now: Now) -> Check:
+def is_well(scene: Scene, now: Now) -> Check:
+    """Return the check that looking went well and that no part that matters is ill."""
     wrong = [*scene.errors, *now.blocked]
     return Check("health", not wrong, "; ".join(wrong) or "all is well")
 
@@ -366,10 +383,11 @@ def _has_actions(target: Target) -> Check:
     )
 
 
-def _same(before: Sequence[Check], after: Sequence[Check]) -> bool:
+def same_rules(before: Sequence[Check], after: Sequence[Check]) -> bool:
     """Return whether the same rules pass; their numbers may differ."""
     return [check.passed for check in before] == [check.passed for check in after]
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share in words; "nothing" for what is no number."""
     return "nothing" if math.isnan(share) else f"{100 * share:.0f} %"

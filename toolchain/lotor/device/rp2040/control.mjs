@@ -8,6 +8,7 @@
 //   ["power"]           off and on, now
 //   ["save", FILE]      what flash holds, as bytes
 //   ["load", FILE]      have flash hold that, or a UF2 file on empty flash; off and on
+//   ["word", ADDRESS]   a register or a word of memory, as the core would read it
 import fs from 'node:fs';
 import net from 'node:net';
 
@@ -26,6 +27,7 @@ export function serve(path, board) {
     power: () => board.powerCycle(),
     save: (file) => fs.writeFileSync(file, board.nor.content),
     load: (file) => board.load(file),
+    word: (address) => board.word(address),
   };
   const answer = (line) => {
     try {

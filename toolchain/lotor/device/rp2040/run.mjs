@@ -81,7 +81,7 @@ const chipReset = { // datasheet 2.12.8: HAD_POR, also after a reset by the watc
 
 let chip, clock, faulting;
 const nor = new Nor(FLASH_BYTES, () => clock.nanos);
-const board = { nor, cuts: 0, powerCycle, load: reload };
+const board = { nor, cuts: 0, powerCycle, load: reload, word: (address) => chip.readUint32(address) };
 
 // A chip that starts: after power-up, or after its watchdog reset all but RAM and flash.
 function start(before) {

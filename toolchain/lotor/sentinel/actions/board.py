@@ -20,10 +20,13 @@ class Options:
     Attributes:
         board: a board's name, or the path or url of its port.
         output: its name in `[outputs]` of the board's file.
+        pulse_us: of a servo: where it goes, as the length of its pulses in microseconds; where the
+            board's file says when left out.
     """
 
     board: str
     output: str
+    pulse_us: int | None = None
 
 
 class BoardOutput:
@@ -42,7 +45,10 @@ class BoardOutput:
 
     def describe(self) -> str:
         """Return which output it switches on."""
-        return f"switch {self._options.output} of the board {self._options.board} on"
+        which = f"{self._options.output} of the board {self._options.board}"
+        if self._options.pulse_us is not None:
+            return f"turn {which} to {self._options.pulse_us} us"
+        return f"switch {which} on"
 
     def on(self, cause: Cause, seconds: float) -> None:
         """Switch on; the board is told for how long.
@@ -85,7 +91,17 @@ class BoardOutput:
                         f"{did_you_mean(wanted, outputs)}; outputs: "
                         f"{', '.join(outputs) or 'none'}"
                     )
-                session.output(outputs[wanted], on_ms)
+                index, pulse_us = outputs[wanted], self._options.pulse_us if on_ms else None
+                servo = next((s for s in session.greeting.servos if s.index == index), None)
+                if pulse_us is not None and not (
+                    servo and servo.min_us <= pulse_us <= servo.max_us
+                ):
+                    may = f"may be {servo.min_us} to {servo.max_us}" if servo else "is for servos"
+                    raise LotorError(
+                        f"action '{self._name}': 'options.pulse_us' is {pulse_us}, and {may}: "
+                        f"see {wanted} of {session.where}"
+                    )
+                session.output(index, on_ms, pulse_us)
             except (LotorError, OSError):
                 self._drop()  # a board that was plugged in anew has another port
                 raise

@@ -13,6 +13,7 @@ from lotor.sentinel.clock import Clock
 from lotor.suggest import did_you_mean
 
 if TYPE_CHECKING:
+    from lotor.detect import Box
     from lotor.preprocess import Image
     from lotor.sentinel.config import Camera
 
@@ -39,6 +40,49 @@ _WORD = re.compile(r"(?i)((?:user|pass|pw|token|key|auth|secret)\w*?=)[^_&;/?\s'
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a board's own model saw on a frame, and the frame where the board could give it.
+
+    Attributes:
+        board: its name.
+        model: name of its model.
+        hash: SHA-256 of that model's file, hexadecimal.
+        score: of the model's target, 0..1.
+        least: from which on a frame votes there, 0..1.
+        votes: how many of the board's last frames voted.
+        enough: whether those are enough there.
+        held: why the board raises no alarm all the same; empty for an alarm.
+        person: whether one of its last frames showed a person, by its own models.
+        person_score: of this frame, by the model's own label, 0..1; None where it has none.
+        unknown: the frame is unlike everything that the model knows.
+        frame: number of the frame on the board.
+        box: the part of it with the highest score, in pixels; None for the whole frame.
+        size: width and height of the board's frames, in pixels.
+        monotonic: when it came, in seconds of a clock that never goes back.
+        image: that frame or one soon after, BGR, uint8 [height, width, 3]; None without.
+        image_frame: number of the frame that `image` is, on the board.
+    """
+
+    board: str
+    model: str
+    hash: str
+    score: float
+    least: float
+    votes: int
+    enough: bool
+    held: str
+    person: bool
+    person_score: float | None
+    unknown: bool
+    frame: int
+    box: "Box | None"
+    size: tuple[int, int]
+    monotonic: float
+    image: "Image | None" = None
+    image_frame: int | None = None
+
+
+@dataclass(frozen=True)
 class BoardEvent:
     """What a board that watches by itself says, beside its frames.
 
@@ -48,6 +92,7 @@ class BoardEvent:
         number: of the event, since the board's start.
         kind: "frame", "alarm", "held" or "error" (docs/cameras.md).
         text: the same in words.
+        seen: what it saw; None for an error.
     """
 
     camera: str
@@ -55,6 +100,7 @@ class BoardEvent:
     number: int
     kind: str
     text: str
+    seen: Seen | None = None
 
 
 class Source(Protocol):
@@ -65,12 +111,16 @@ class Source(Protocol):
         changes: two pictures in a row differ, because a sensor's noise does.
         silent_s: seconds without a picture after which it is taken for lost.
         at: seconds since the beginning at which the picture was taken; None: just now.
+        looks: it gives pictures; else events alone.
+        fresh: what was grabbed last is a picture; else there are events, or it is alive.
     """
 
     finite: bool = False
     changes: bool = True
     silent_s: float = 10.0
     at: float | None = None
+    looks: bool = True
+    fresh: bool = True
 
     def grab(self) -> bool:
         """Wait for the next picture; False at the end of what is finite, or when told to end.
