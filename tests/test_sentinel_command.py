@@ -187,6 +187,26 @@ def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
     assert data["counters"]["frames"] == 0 and "nobody came" in text
 
 
+def test_the_summary_says_what_could_not_be_seen(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(pictures / f"{number}.png"), Garden([]).picture(number))
+    (pictures / "1.png").write_bytes(b"no picture")
+    config = Config((Camera("garden", "pictures"),), store=Store("kept"), page=Page(on=False))
+    data, text = run.run(config, tmp_path, once=True)
+    left_out = "1 of 3 images cannot be read: left out"
+    assert data["counters"]["frames"] == 2 and data["lacks"] == {"garden": left_out}
+    assert text.startswith(f"2 frames: nobody came\n  not seen on garden: {left_out}\n")
+
+
+def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None:
+    cameras = (Camera("pond", "0"), Camera("gate", "board:pikko"))
+    with pytest.raises(LotorError, match="camera gate: there is no board 'pikko'"):
+        run.run(Config(cameras, store=Store("kept"), page=Page(on=False)), tmp_path)
+    assert not (tmp_path / "kept").exists()  # before anything is begun
+
+
 def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'

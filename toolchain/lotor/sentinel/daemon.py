@@ -39,7 +39,7 @@ from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
 from lotor.sentinel.scene import Frame, Scene
-from lotor.sentinel.sources import BoardEvent
+from lotor.sentinel.sources import BoardEvent, Unusable, check_source
 from lotor.sentinel.store import Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,8 @@ class Sentinel:
             actions are dry runs.
 
     Raises:
-        LotorError: a model, an action or the store's folder is not as it should be.
+        LotorError: a camera's source, a model, an action or the store's folder is not as it should
+            be.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Sentinel:
         self._parts: list[Part] = []
         self.bus.subscribe(self._hear)
         with contextlib.ExitStack() as undo:
+            check_sources(config)
             self.models = Models(config)
             check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
@@ -204,6 +206,10 @@ class Sentinel:
         with self._known:
             return dict(self._counts)
 
+    def lacks(self) -> dict[str, str]:
+        """Return what of files and folders could not be read, in words, by camera."""
+        return {each.camera.name: each.lacks for each in self._captures if each.lacks}
+
     # Its life.
 
     def __enter__(self) -> Self:
@@ -269,7 +275,7 @@ class Sentinel:
         """Return whether all cameras have ended within so many (real) seconds.
 
         Raises:
-            LotorError: with `once`, a source cannot be read.
+            LotorError: with `once`, a source cannot be read; else, one never could be.
         """
         for thread in self._threads:
             thread.join(seconds)
@@ -456,7 +462,7 @@ class Sentinel:
             self._count("drop-outs")
         if before != message:
             level = logging.INFO if message.well else logging.WARNING
-            log.log(level, "%s: %s", message.part, message.text or "well")
+            log.log(level, "%s", message.line(before))
 
     @contextlib.contextmanager
     def _on_record(self) -> Iterator[None]:
@@ -526,14 +532,31 @@ class Sentinel:
             if not isinstance(error, LotorError):
                 log.exception("camera %s", capture.camera.name)
             self._failed = error
-            said = isinstance(error, LotorError)  # by the capture, and again at the end
-            text = "it is watched no longer" + ("" if said else f": {error}")
-            self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
+            text = f"it is watched no longer: {error}"
+            lost = HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True)
+            if isinstance(error, LotorError):  # `wait` says it, and then all ends
+                with self._known:
+                    self._health[lost.part] = lost
+            else:
+                self.bus.tell(lost)
 
 
 def store_folder(config: Config, folder: Path) -> Path:
     """Return the store's folder; a relative one is taken from the configuration's."""
     return folder / Path(config.store.folder).expanduser()
+
+
+def check_sources(config: Config) -> None:
+    """See that waiting can mend whatever keeps a camera from opening.
+
+    Raises:
+        LotorError: one will never open; names it and what to change.
+    """
+    for camera in config.camera:
+        try:
+            check_source(camera.source)
+        except Unusable as error:
+            raise LotorError(f"camera {camera.name}: {error}") from error
 
 
 def check_labels(config: Config, models: Models) -> None:

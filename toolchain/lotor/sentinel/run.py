@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ from lotor.sentinel.daemon import Sentinel, store_folder
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
-from lotor.sentinel.sources import is_missing, missing
+from lotor.sentinel.sources import is_missing, kind_of, missing
 from lotor.sentinel.store import Store as Log
 from lotor.zoo import find_model
 
@@ -64,13 +65,14 @@ def find_config(given: Path | None) -> Path:
 
 def try_config(source: str, model: str | None) -> Config:
     """Return a configuration for a source alone: deterrents are dry runs."""
+    _check_given(source)
     file = find_model(model or "raccoon")
     target = file.recipe.get("target")
     if target is None:
         raise LotorError(f"{file.name} names no target in its recipe; give one that does")
     return check(
         Config(
-            camera=(Camera("camera", source),),
+            camera=(Camera("garden", source),),
             model=(Model(model or "raccoon"),),
             target=(Target(str(target), actions=("bark",)),),
             action=(Action("bark", "sound", dry_run=True),),
@@ -87,12 +89,20 @@ def with_source(config: Config, source: str | None, model: str | None) -> Config
         LotorError: the source makes no sense.
     """
     if source is not None:
+        _check_given(source)
         config = replace(config, camera=(replace(config.camera[0], source=source),))
         # The camera alone: what else there is may name cameras and zones that are left out now.
         check(Config(camera=config.camera), "--source")
     if model is not None:
         config = replace(config, model=(Model(model),))
     return config
+
+
+def _check_given(source: str) -> None:
+    try:
+        kind_of(source)
+    except LotorError as error:
+        raise LotorError(f"--source: {error}") from error
 
 
 @dataclass
@@ -181,9 +191,10 @@ def run(
         "acts": [asdict(act) for act in seen.acts.values()],
         "counters": counters,
         "against": dict(seen.against.most_common()),
+        "lacks": sentinel.lacks(),
         "store": str(sentinel.store.folder),
     }
-    return data, as_text(seen, counters, sentinel.store.folder)
+    return data, as_text(seen, counters, sentinel.lacks(), sentinel.store.folder)
 
 
 def try_action(config: Config, folder: Path, name: str) -> Act:
@@ -213,11 +224,13 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     return acts[-1]
 
 
-def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:
-    """Return what was seen, for people."""
+def as_text(seen: Seen, counters: dict[str, int], lacks: Mapping[str, str], folder: Path) -> str:
+    """Return what was seen, and what could not be (by camera), for people."""
     visits = sorted(seen.events.values(), key=lambda event: event.begin)
     count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else "nobody came"
-    lines = [f"{counters['frames']} frames: {count}"]
+    frames = counters["frames"]
+    lines = [f"{frames} frame{'s' * (frames != 1)}: {count}"]
+    lines += [f"  not seen on {camera}: {what}" for camera, what in lacks.items()]
     for event in visits:
         lasted = (event.end or event.begin) - event.begin
         lines.append(
