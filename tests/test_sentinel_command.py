@@ -17,7 +17,7 @@ import pytest
 
 from lotor.errors import LotorError
 from lotor.sentinel import run
-from lotor.sentinel.config import Camera, Config, Page, Store, Target, Zone
+from lotor.sentinel.config import Action, Camera, Config, Page, Store, Target, Zone
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.explain import explain
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
@@ -207,6 +207,16 @@ def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None
     assert not (tmp_path / "kept").exists()  # before anything is begun
 
 
+def test_a_name_that_there_is_not_is_told_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Guard", None)
+    config = Config((Camera("a", "0"),), action=(Action("bark", "sound"),), store=Store("kept"))
+    with pytest.raises(LotorError, match=r"no action 'brk' \(did you mean 'bark'\?\); .*: bark"):
+        run.try_action(config, tmp_path, "brk")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'
@@ -230,7 +240,7 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
     garden = Garden([])
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "folder"\nsource = "pictures"\n[store]\nfolder = "kept"\n'
-        "[page]\nport = 0\n"
+        '[page]\nport = 0\n[[action]]\nname = "bark"\nkind = "sound"\n'
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "lotor", "sentinel"],
@@ -250,7 +260,7 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
                     break
             assert time.monotonic() < until
             time.sleep(0.3)
-        busy = lotor(tmp_path, "test", "x")
+        busy = lotor(tmp_path, "test", "bark")
         assert busy.returncode == 2 and f"process {process.pid}" in busy.stderr
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)

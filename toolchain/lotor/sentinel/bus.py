@@ -68,7 +68,9 @@ class HealthChanged:
         """Return it as a line of a log: without hints that the last one has given already."""
         parts = _PARTS.split(self.text or "well")
         said = _PARTS.split(before.text) if before is not None and not before.well else []
-        return f"{self.part}: " + " ".join(parts[:1] + [p for p in parts[1:] if p not in said])
+        text = " ".join(parts[:1] + [part for part in parts[1:] if part not in said])
+        blocks = self.blocks and not self.well
+        return f"{self.part}: {text}{'; nothing acts meanwhile' if blocks else ''}"
 
 
 @dataclass(frozen=True)

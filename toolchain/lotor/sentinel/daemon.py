@@ -473,9 +473,7 @@ class Sentinel:
             self._store_failed(error)
 
     def _store_failed(self, error: StoreError) -> None:
-        self.bus.tell(
-            HealthChanged("store", False, f"{error}; nothing acts meanwhile", blocks=True)
-        )
+        self.bus.tell(HealthChanged("store", False, str(error), blocks=True))
 
     def _store_well(self) -> None:
         state = self._health.get("store")
@@ -489,7 +487,7 @@ class Sentinel:
         log.exception("an internal error; nothing acts for %g s", TROUBLE_S)
         self._trouble = self.clock.monotonic()
         self._count("errors")
-        text = f"{type(error).__name__}: {error}; nothing acts for {TROUBLE_S:g} s"
+        text = f"{type(error).__name__}: {error}"
         self.guard.veto(f"an internal error: {type(error).__name__}", TROUBLE_S)
         self.bus.tell(HealthChanged("sentinel", False, text, blocks=True))
 

@@ -241,7 +241,7 @@ class Notifier:
                     self._wrong.append(name)
             self._services = services
         if self._wrong:
-            self._tell_health(False, f"[notify]: Apprise cannot use {', '.join(self._wrong)}")
+            self._tell_health(False, f"Apprise cannot use {', '.join(self._wrong)}")
         return services
 
     def _tell_health(self, well: bool, text: str = "") -> None:

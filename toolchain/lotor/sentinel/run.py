@@ -34,6 +34,7 @@ from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
 from lotor.sentinel.sources import is_missing, kind_of, missing
 from lotor.sentinel.store import Store as Log
+from lotor.suggest import did_you_mean
 from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
@@ -203,13 +204,13 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     Raises:
         LotorError: there is none of that name, it cannot be tried, or a sentinel runs.
     """
+    _check_name(config, name)  # what follows takes seconds where a device does not answer
     acts: list[Act] = []
     clock = SystemClock()
     # One that runs looks for people, and has the devices in hand: it is to be asked instead.
     Log(Path(config.store.folder), clock).close()
     # Others stay untouched, and one that is ill does not hold this one up.
-    tried = [action for action in config.action if action.name == name] or config.action
-    devices = [(action, load(action, folder)) for action in tried]
+    devices = [(action, load(action, folder)) for action in config.action if action.name == name]
     guard = Guard(devices, clock, lambda message: None, acts.append)
     try:
         guard.settle(10)  # nothing counts as off before it was switched off once
@@ -222,6 +223,15 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     finally:
         guard.close()
     return acts[-1]
+
+
+def _check_name(config: Config, name: str) -> None:
+    names = [action.name for action in config.action]
+    if name not in names:
+        raise LotorError(
+            f"there is no action '{name}'{did_you_mean(name, names)}; actions: "
+            f"{', '.join(names) or 'none'}"
+        )
 
 
 def as_text(seen: Seen, counters: dict[str, int], lacks: Mapping[str, str], folder: Path) -> str:

@@ -126,7 +126,7 @@ class Webhook:
             else:
                 self._changed.wait()
                 continue
-            self._tell_health(False, f"{self._part} ({self.place}): {text}; trying again")
+            self._tell_health(False, f"{self.place}: {text}; trying again")
             self._clock.wait(self._stop, delay)
             delay = min(2 * delay, _BACK_OFF_S[1])
 
@@ -157,7 +157,7 @@ class Webhook:
         except _Failed as error:
             if not error.final:
                 raise
-            self._tell_health(False, f"{self._part} ({self.place}): {error}; left out")
+            self._tell_health(False, f"{self.place}: {error}; left out")
         else:
             self._tell_health(True)
 

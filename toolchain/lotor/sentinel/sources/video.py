@@ -1,7 +1,6 @@
 """A video file, in place of a camera."""
 
 import os
-import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,7 +119,7 @@ def _has_index(file: BinaryIO) -> bool:
     at, end = 0, file.seek(0, os.SEEK_END)
     while at + 8 <= end:
         file.seek(at)
-        size, kind = struct.unpack(">I4s", file.read(8))
+        size, kind = int.from_bytes(file.read(4), "big"), file.read(4)
         if size == 1:
             size = int.from_bytes(file.read(8), "big")
         if kind == b"moov":
