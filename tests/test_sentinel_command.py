@@ -90,8 +90,11 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     assert "dry_run = false" in made.stdout and "`lotor sentinel --check`" in made.stdout
     other = lotor(tmp_path, "--init", "--config", "other.toml", answers="\n\n\n")
     assert "`lotor sentinel --check --config other.toml`" in other.stdout
+    file = tmp_path / "sentinel.toml"
+    text = file.read_text().replace("#port = 8787", "port = 0")  # that one may be taken
+    file.write_text(text.replace('#folder = "~/.local', 'folder = "kept/.local'))
     told = lotor(tmp_path, "--check")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 0, told.stdout + told.stderr
     assert "camera garden: stream rtsp://" in told.stdout and "secret" not in told.stdout
     assert "a raccoon sets off sprinkler: 3 of 5 frames" in told.stdout
     assert "for 4 s, never longer than 8 s" in told.stdout
@@ -150,9 +153,9 @@ def test_another_source_is_checked_like_the_files_own(source: str, message: str)
 def test_a_camera_on_which_a_target_counts_nowhere_is_doubtful(tmp_path: Path) -> None:
     pond = Zone("pond", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)))
     config = Config(
-        camera=(Camera("garden", "0", zone=(pond,)), Camera("gate", "1")),
+        camera=(Camera("garden", "garden:", zone=(pond,)), Camera("gate", "garden:")),
         target=(Target("raccoon", zones=("pond",)),),
-        store=Store(folder="kept"),
+        store=Store(folder="kept", free_mb=0),
     )
     assert explain(config, tmp_path).warnings == (
         "a raccoon sets nothing off on camera gate: none of its zones (pond) is there",
@@ -220,15 +223,17 @@ def test_a_name_that_there_is_not_is_told_before_anything_is_opened(
 def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'
+        '[store]\nfolder = "kept"\n'
         '[mqtt]\nhost = "127.0.0.1"\nuser = "me"\npassword_file = "secret"\n'
         '[[action]]\nname = "bark"\nkind = "sound"\n'
         '[[action]]\nname = "ill"\nkind = "http"\ndry_run = false\n'
         'options = { url_on = "http://127.0.0.1:9/", url_off = "http://127.0.0.1:9/" }\n'
     )
     told = lotor(tmp_path, "--check")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 1, told.stderr
     assert "warning: camera a: there is no file or folder 'stick/film.mp4' now" in told.stdout
-    assert "warning: 'mqtt.password_file' names secret, which is not there" in told.stdout
+    assert "error: 'mqtt.password_file' secret: cannot be read: No such file" in told.stdout
+    assert told.stdout.endswith("the sentinel does not start like that\n")
     tried = lotor(tmp_path, "test", "bark")
     assert tried.returncode == 0 and "ill" not in tried.stderr
 

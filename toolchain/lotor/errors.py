@@ -6,3 +6,8 @@ class LotorError(Exception):
 
     The command line prints it without a traceback and exits with 2.
     """
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, without the path that an `OSError` repeats."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

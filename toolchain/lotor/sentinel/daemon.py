@@ -258,6 +258,17 @@ class Sentinel:
             notifier.start()
             self._parts.append(notifier)
 
+    def check_parts(self) -> None:
+        """See what takes too long to be looked at before the cameras begin.
+
+        Raises:
+            LotorError: an address of [notify] cannot be used.
+        """
+        for part in self._parts:
+            check = getattr(part, "check", None)
+            if check is not None:
+                check()
+
     def start_cameras(self) -> None:
         """Begin to watch; `wait` says when all cameras have ended."""
         self.retention.start()

@@ -174,6 +174,7 @@ def run(
             if sentinel.url:
                 log.info("page: %s", sentinel.url)
             sentinel.start_cameras()
+            sentinel.check_parts()
             while not ended and not sentinel.wait(0.5):
                 pass
             if ended:

@@ -65,15 +65,8 @@ class Webhook:
         self, options: Options, number: int, sentinel: str, bus: Bus, journal: Journal, clock: Clock
     ) -> None:
         self._part = f"webhook {number}"
+        self.place = place_of(options.url, number)
         parts = urlsplit(options.url)
-        try:
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host:
-            raise LotorError(f"{self._part}: its 'url' names no host; write http://HOST/PATH")
-        # Paths hold secrets as often as passwords do.
-        self.place = f"{host}:{port}" if port else host
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"lotor/{__version__}",
@@ -185,6 +178,22 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def place_of(url: str, number: int) -> str:
+    """Return host and port of an address: paths hold secrets as often as passwords do.
+
+    Raises:
+        LotorError: it has no host; `number` names it.
+    """
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise LotorError(f"webhook {number}: its 'url' names no host; write http://HOST/PATH")
+    return f"{host}:{port}" if port else host
 
 
 def webhooks(config: Config, bus: Bus, journal: Journal, clock: Clock) -> tuple[Webhook, ...]:

@@ -7,6 +7,7 @@ somebody first asks, so that a page nobody looks at takes no memory and delays n
 
 import importlib.util
 import logging
+import os
 import select
 import socket
 import threading
@@ -90,9 +91,7 @@ class Page:
         Raises:
             LotorError: aiohttp is missing, or the address cannot be listened on.
         """
-        if importlib.util.find_spec("aiohttp") is None:
-            raise LotorError("the page needs aiohttp: pip install 'lotor[sentinel]'")
-        listener = self._listen()
+        listener = listen(self.settings)
         self._wake, self._woken = socket.socketpair()
         self._leave = self.bus.subscribe(self._note)
         self._thread = threading.Thread(
@@ -123,27 +122,6 @@ class Page:
         if isinstance(message, ArmedChanged):
             self.armed_by = message.by, self.clock.now()
 
-    def _listen(self) -> socket.socket:
-        host, port = self.settings.host, self.settings.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server(
-                (host, port), family=family, backlog=32, dualstack_ipv6=host == "::"
-            )
-        except socket.gaierror as error:
-            raise LotorError(
-                f"the page: page.host is '{host}', which is no address of this machine; give "
-                "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
-            ) from error
-        except OSError as error:
-            raise LotorError(
-                f"the page: cannot listen on {host} port {port} ({error.strerror}); give another "
-                "page.port (0 takes a free one), or a page.host of this machine"
-            ) from error
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # what is accepted inherits it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
-        return listener
-
     def _serve(self, listener: socket.socket) -> None:
         try:
             with listener:
@@ -156,3 +134,33 @@ class Page:
         except Exception:
             log.exception("the page has ended")
             self.bus.tell(HealthChanged("page", False, "it has ended; the log says why"))
+
+
+def listen(settings: config.Page) -> socket.socket:
+    """Return a socket that listens where the page is to be.
+
+    Raises:
+        LotorError: aiohttp is missing, or the address cannot be listened on.
+    """
+    if importlib.util.find_spec("aiohttp") is None:
+        raise LotorError("the page needs aiohttp: pip install 'lotor[sentinel]'")
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (host, port), family=family, backlog=32, dualstack_ipv6=host == "::"
+        )
+    except socket.gaierror as error:
+        raise LotorError(
+            f"the page: page.host is '{host}', which is no address of this machine; give "
+            "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
+        ) from error
+    except OSError as error:
+        why = os.strerror(error.errno or 0)  # Python's own text repeats the address
+        raise LotorError(
+            f"the page: cannot listen on {host} port {port} ({why}); give another "
+            "page.port (0 takes a free one), or a page.host of this machine"
+        ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # what is accepted inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
+    return listener
