@@ -19,9 +19,11 @@ from lotor.errors import LotorError
 from lotor.sentinel import run
 from lotor.sentinel.config import Action, Camera, Config, Page, Store, Target, Zone
 from lotor.sentinel.daemon import Sentinel
+from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.explain import explain
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
+from lotor.sentinel.scene import Light
 
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
@@ -90,6 +92,7 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     assert "dry_run = false" in made.stdout and "`lotor sentinel --check`" in made.stdout
     other = lotor(tmp_path, "--init", "--config", "other.toml", answers="\n\n\n")
     assert "`lotor sentinel --check --config other.toml`" in other.stdout
+    assert "dry run" not in other.stdout  # it only watches
     file = tmp_path / "sentinel.toml"
     text = file.read_text().replace("#port = 8787", "port = 0")  # that one may be taken
     file.write_text(text.replace('#folder = "~/.local', 'folder = "kept/.local'))
@@ -187,7 +190,8 @@ def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
         page=Page(on=False),
     )
     data, text = run.run(config, tmp_path)
-    assert data["counters"]["frames"] == 0 and "nobody came" in text
+    assert data["counters"]["frames"] == 0
+    assert text.startswith("0 frames: no camera gave a picture\n")
 
 
 def test_the_summary_says_what_could_not_be_seen(tmp_path: Path) -> None:
@@ -201,6 +205,23 @@ def test_the_summary_says_what_could_not_be_seen(tmp_path: Path) -> None:
     left_out = "1 of 3 images cannot be read: left out"
     assert data["counters"]["frames"] == 2 and data["lacks"] == {"garden": left_out}
     assert text.startswith(f"2 frames: nobody came\n  not seen on garden: {left_out}\n")
+
+
+def test_what_was_refused_was_not_set_off() -> None:
+    event = Event("e", "garden", 1, "raccoon", 0.9, 10.0, 12.0, Light.NIGHT)
+    decision = Decision(
+        *("d", "e", "garden", 1, 10.0, 10.0, 0, 0, 1, "raccoon", "m", {"raccoon": 0.9}),
+        *((0, 0, 1, 1), Light.NIGHT, (), ("lamp", "bark")),
+    )
+    refused = Act("d", "lamp", 10.0, 10.0, "refused", "disarmed")
+    done = Act("d", "bark", 11.0, 12.0, "done")
+    seen = run.Seen({"e": event}, {("d", "lamp", 10.0): refused}, [decision])
+    counters = {"frames": 9}
+    told = run.as_text(seen, counters, {}, Path("kept"))
+    assert "    nothing set off: lamp refused (disarmed)\n" in told
+    seen.acts["d", "bark", 11.0] = done
+    told = run.as_text(seen, counters, {}, Path("kept"))
+    assert "    set off: lamp refused (disarmed), bark done\n" in told
 
 
 def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from lotor.errors import LotorError
-from lotor.sentinel import run
+from lotor.sentinel import preflight, run
 from lotor.sentinel.actions import load as load_module
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.clock import SystemClock
@@ -71,6 +71,24 @@ def test_a_port_that_is_taken_is_told_unless_a_sentinel_with_the_same_store_runs
         assert "Address already in use" in wrong(tmp_path, page=page)
 
 
+def test_an_address_that_is_none_of_this_machine_is_told(tmp_path: Path) -> None:
+    named = wrong(tmp_path, page=Page("no.such.host.invalid", 0))
+    assert "page.host is 'no.such.host.invalid', which is no address of this machine" in named
+    other = wrong(tmp_path, page=Page("192.0.2.1", 0))  # RFC 5737: nobody's
+    assert other.startswith("the page: cannot listen on 192.0.2.1 port 0 (")
+
+
+def test_pins_that_there_are_not_are_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = a_config(action=(Action("lamp", "gpio", options={"pin": 4}),))
+    monkeypatch.setattr(preflight, "_DEV", tmp_path)
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    assert any("no GPIO pins" in told for told in doubtful(config, tmp_path))
+    (tmp_path / "gpiochip0").touch()
+    assert not any("no GPIO pins" in told for told in doubtful(config, tmp_path))
+
+
 def test_a_store_that_is_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("")
     assert "it is no folder" in wrong(tmp_path)
@@ -98,7 +116,7 @@ def test_a_package_of_an_action_may_be_missing_in_a_dry_run_alone(
     tmp_path: Path, without_gpiozero: None
 ) -> None:
     action = Action("lamp", "gpio", options={"pin": 4})
-    (told,) = doubtful(a_config(action=(action,)), tmp_path)
+    told, *_ = doubtful(a_config(action=(action,)), tmp_path)
     assert told.startswith("action lamp: its package no_such_package is missing: `pip install")
     load(action, tmp_path)
     with pytest.raises(LotorError, match="action 'lamp': its package no_such_package is missing"):

@@ -77,9 +77,10 @@ def _init(args: argparse.Namespace) -> Done:
     given = f" --config {path}" if args.config else ""
     text = (
         f"{path} is written; `lotor sentinel --check{given}` explains it, "
-        f"`lotor sentinel{given}` starts it.\n"
-        "Deterrents are dry runs until you set dry_run = false."
+        f"`lotor sentinel{given}` starts it."
     )
+    if deed.kind:
+        text += "\nWhat it does is a dry run, which only says so, until you set dry_run = false."
     return {"path": str(path), "source": source, "model": model, "do": deed.word}, text, True
 
 

@@ -110,7 +110,7 @@ class _Connection:
             raise _Lost("there is no host of that name") from error
         except (OSError, ValueError) as error:
             self.close()
-            raise _Lost(str(error) or type(error).__name__) from error
+            raise _Lost(reason(error) or type(error).__name__) from error
         except _Lost:
             # A broker that refuses says so and hangs up.
             if not any(self._answers):

@@ -23,6 +23,7 @@ from lotor.sentinel.sources import is_missing, kind_of, redact
 from lotor.sentinel.webhook import place_of
 
 _MB = 10**6
+_DEV, _FACTORY = Path("/dev"), "GPIOZERO_PIN_FACTORY"
 
 
 def running(config: Config, folder: Path) -> str:
@@ -74,6 +75,8 @@ def doubtful(config: Config, folder: Path) -> Iterator[str]:
         package = missing_package(action.kind)
         if package and action.dry_run:
             yield f"action {action.name}: {package}, before it is no dry run any more"
+        if action.kind == "gpio" and not (list(_DEV.glob("gpiochip*")) or _FACTORY in os.environ):
+            yield f"action {action.name}: this machine has no GPIO pins (no {_DEV}/gpiochip0)"
     place = _there(store_folder(config, folder))
     free, least = shutil.disk_usage(place).free / _MB, config.store.free_mb
     if free < least:

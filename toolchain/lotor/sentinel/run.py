@@ -238,7 +238,8 @@ def _check_name(config: Config, name: str) -> None:
 def as_text(seen: Seen, counters: dict[str, int], lacks: Mapping[str, str], folder: Path) -> str:
     """Return what was seen, and what could not be (by camera), for people."""
     visits = sorted(seen.events.values(), key=lambda event: event.begin)
-    count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else "nobody came"
+    nobody = "nobody came" if counters["frames"] else "no camera gave a picture"
+    count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else nobody
     frames = counters["frames"]
     lines = [f"{frames} frame{'s' * (frames != 1)}: {count}"]
     lines += [f"  not seen on {camera}: {what}" for camera, what in lacks.items()]
@@ -253,14 +254,20 @@ def as_text(seen: Seen, counters: dict[str, int], lacks: Mapping[str, str], fold
             lines.append(f"    nothing set off: {_rules(seen.held.get(event.id, Counter()))}")
         for decision in acted:
             acts = [a for a in seen.acts.values() if a.decision == decision.id]
-            done = ", ".join(f"{a.action} {a.result}" for a in acts) or "nothing"
-            lines.append(f"    set off: {done}")
+            done = ", ".join(_result(act) for act in acts) or "no action is known"
+            none = all(act.result in ("refused", "failed") for act in acts)
+            lines.append(f"    {'nothing set off' if none else 'set off'}: {done}")
             lines += [f"      {check.rule}: {check.why}" for check in decision.checks]
     lines.append(f"{seen.decisions} decisions on record, {len(seen.acted)} to act")
     if seen.against:
         lines.append(f"  what stood against it, and how often: {_rules(seen.against)}")
     lines.append(f"kept in {folder}")
     return "\n".join(lines)
+
+
+def _result(act: Act) -> str:
+    why = f" ({act.why})" if act.result in ("refused", "failed") else ""
+    return f"{act.action} {act.result}{why}"
 
 
 def _rules(count: Counter[str]) -> str:

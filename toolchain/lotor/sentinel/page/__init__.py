@@ -150,12 +150,12 @@ def listen(settings: config.Page) -> socket.socket:
         listener = socket.create_server(
             (host, port), family=family, backlog=32, dualstack_ipv6=host == "::"
         )
-    except socket.gaierror as error:
-        raise LotorError(
-            f"the page: page.host is '{host}', which is no address of this machine; give "
-            "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
-        ) from error
     except OSError as error:
+        if (error.errno or 0) < 0:  # of finding the address, which Python wraps
+            raise LotorError(
+                f"the page: page.host is '{host}', which is no address of this machine; give "
+                "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
+            ) from error
         why = os.strerror(error.errno or 0)  # Python's own text repeats the address
         raise LotorError(
             f"the page: cannot listen on {host} port {port} ({why}); give another "
