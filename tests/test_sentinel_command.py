@@ -235,7 +235,8 @@ def test_a_name_that_there_is_not_is_told_before_anything_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "Guard", None)
-    config = Config((Camera("a", "0"),), action=(Action("bark", "sound"),), store=Store("kept"))
+    store = Store(str(tmp_path / "kept"))
+    config = Config((Camera("a", "0"),), action=(Action("bark", "sound"),), store=store)
     with pytest.raises(LotorError, match=r"no action 'brk' \(did you mean 'bark'\?\); .*: bark"):
         run.try_action(config, tmp_path, "brk")
     assert not (tmp_path / "kept").exists()
