@@ -21,7 +21,7 @@ from lotor.sentinel.capture import BACK_OFF_S, FROZEN_S, OPEN_S, Capture
 from lotor.sentinel.clock import SetClock, SystemClock
 from lotor.sentinel.config import Camera
 from lotor.sentinel.scene import Frame
-from lotor.sentinel.sources import BoardEvent, Source
+from lotor.sentinel.sources import BoardEvent, Source, Unusable
 from mjpeg_server import MjpegServer, until
 from test_sentinel_sources import a_jpeg, a_video
 
@@ -239,7 +239,66 @@ def test_file_that_cannot_be_read_once_raises_and_does_not_try_again(
         with pytest.raises(LotorError, match=r"camera garden: .*a\.mp4 is no video"):
             capture.next()
     assert capture.ended
-    assert [state.well for state in health] == [False]
+    assert not health  # whoever takes frames says it
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "pictures"])
+def test_what_could_not_be_read_is_told_at_the_end(
+    name: str, make: Make, health: list[HealthChanged], tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if name == "pictures":
+        path.mkdir()
+        (path / "1.jpg").write_bytes(a_jpeg(1))
+        (path / "2.jpg").write_bytes(a_jpeg(1)[:400])
+    else:
+        a_video(path, 16, 10, "MJPG")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    capture = make(path, once=True)
+    while capture.next():
+        pass
+    said = "1 of 2 images" if name == "pictures" else "film.mkv ends after"
+    assert capture.lacks.startswith(said)
+    assert health[-1] == HealthChanged("camera garden", False, capture.lacks)
+    assert [state.well for state in health] == [True, False]
+
+
+def test_a_film_that_is_cut_off_and_shown_again_is_not_well(
+    make: Make, health: list[HealthChanged], tmp_path: Path
+) -> None:
+    path = a_video(tmp_path / "film.mkv", 16, 100, "MJPG")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
+    capture = make(path, clock=SystemClock())
+    until(lambda: bool(health) and not health[-1].well)
+    assert "film.mkv ends after" in health[-1].text
+    assert taken(capture).image.shape == (48, 64, 3)
+
+
+def test_what_waiting_does_not_mend_ends_at_the_start_alone(
+    make: Make, source: Scripted, clock: SetClock, health: list[HealthChanged]
+) -> None:
+    source.refusals.put(Unusable("its package cannot be loaded"))
+    capture = make()
+    with pytest.raises(LotorError, match="camera garden: its package cannot be loaded"):
+        capture.next(10)
+    assert capture.ended and source.opened == 1
+    capture = make()  # it gave pictures already, so that it is lost like any other
+    source.given.put(an_image())
+    taken(capture)
+    source.refusals.put(Unusable("its package cannot be loaded"))
+    source.given.put(OSError("unplugged"))
+    until(lambda: "unplugged" in health[-1].text)
+    clock.advance(2)
+    until(lambda: "its package cannot be loaded; it is tried again" in health[-1].text)
+
+
+def test_a_line_of_the_log_gives_a_hint_once() -> None:
+    first = HealthChanged("camera a", False, "no camera; plug one in? tried again within 2 s")
+    second = HealthChanged("camera a", False, "no camera; plug one in? tried again within 4 s")
+    assert first.line(None) == f"camera a: {first.text}"
+    assert second.line(first) == "camera a: no camera; tried again within 4 s"
+    assert HealthChanged("camera a", True).line(second) == "camera a: well"
+    assert second.line(HealthChanged("camera a", True)) == f"camera a: {second.text}"
 
 
 def test_what_fails_once_names_no_password(
@@ -249,7 +308,7 @@ def test_what_fails_once_names_no_password(
     capture = make(once=True)
     with pytest.raises(LotorError, match="no luck") as caught:
         capture.next()
-    assert "secret" not in str(caught.value) and "secret" not in health[-1].text
+    assert "secret" not in str(caught.value) and not health
 
 
 def test_file_read_once_may_be_left_unread(make: Make, tmp_path: Path) -> None:

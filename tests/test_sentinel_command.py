@@ -22,9 +22,10 @@ from lotor.sentinel import run
 from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import Action, Camera, Config, Page, Store
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.event import Act
+from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
+from lotor.sentinel.scene import Light
 from lotor.sentinel.store import Store as Log
 from lotor.sentinel.store import StoreError
 
@@ -96,8 +97,12 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     assert "dry_run = false" in made.stdout and "`lotor sentinel --check`" in made.stdout
     other = lotor(tmp_path, "--init", "--config", "other.toml", answers="\n\n\n")
     assert "`lotor sentinel --check --config other.toml`" in other.stdout
+    assert "dry run" not in other.stdout  # it only watches
+    file = tmp_path / "sentinel.toml"
+    text = file.read_text().replace("#port = 8787", "port = 0")  # that one may be taken
+    file.write_text(text.replace('#folder = "~/.local', 'folder = "kept/.local'))
     told = lotor(tmp_path, "--check")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 0, told.stdout + told.stderr
     assert "camera garden: stream rtsp://" in told.stdout and "secret" not in told.stdout
     assert "a raccoon sets off sprinkler: 3 of 5 frames" in told.stdout
     assert "for 4 s, never longer than 8 s" in told.stdout
@@ -180,21 +185,72 @@ def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
         page=Page(on=False),
     )
     data, text = run.run(config, tmp_path)
-    assert data["counters"]["frames"] == 0 and "nobody came" in text
+    assert data["counters"]["frames"] == 0
+    assert text.startswith("0 frames: no camera gave a picture\n")
+
+
+def test_the_summary_says_what_could_not_be_seen(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(pictures / f"{number}.png"), Garden([]).picture(number))
+    (pictures / "1.png").write_bytes(b"no picture")
+    config = Config((Camera("garden", "pictures"),), store=Store("kept"), page=Page(on=False))
+    data, text = run.run(config, tmp_path, once=True)
+    left_out = "1 of 3 images cannot be read: left out"
+    assert data["counters"]["frames"] == 2 and data["lacks"] == {"garden": left_out}
+    assert text.startswith(f"2 frames: nobody came\n  not seen on garden: {left_out}\n")
+
+
+def test_what_was_refused_was_not_set_off() -> None:
+    event = Event("e", "garden", 1, "raccoon", 0.9, 10.0, 12.0, Light.NIGHT)
+    decision = Decision(
+        *("d", "e", "garden", 1, 10.0, 10.0, 0, 0, 1, "raccoon", "m", {"raccoon": 0.9}),
+        *((0, 0, 1, 1), Light.NIGHT, (), ("lamp", "bark")),
+    )
+    refused = Act("d", "lamp", 10.0, 10.0, "refused", "disarmed")
+    done = Act("d", "bark", 11.0, 12.0, "done")
+    seen = run.Seen({"e": event}, {("d", "lamp", 10.0): refused}, [decision])
+    counters = {"frames": 9}
+    told = run.as_text(seen, counters, {}, Path("kept"))
+    assert "    nothing set off: lamp refused (disarmed)\n" in told
+    seen.acts["d", "bark", 11.0] = done
+    told = run.as_text(seen, counters, {}, Path("kept"))
+    assert "    set off: lamp refused (disarmed), bark done\n" in told
+
+
+def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None:
+    cameras = (Camera("pond", "0"), Camera("gate", "board:pikko"))
+    with pytest.raises(LotorError, match="camera gate: there is no board 'pikko'"):
+        run.run(Config(cameras, store=Store("kept"), page=Page(on=False)), tmp_path)
+    assert not (tmp_path / "kept").exists()  # before anything is begun
+
+
+def test_a_name_that_there_is_not_is_told_before_anything_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "Guard", None)
+    store = Store(str(tmp_path / "kept"))
+    config = Config((Camera("a", "0"),), action=(Action("bark", "sound"),), store=store)
+    with pytest.raises(LotorError, match=r"no action 'brk' \(did you mean 'bark'\?\); .*: bark"):
+        run.try_action(config, tmp_path, "brk")
+    assert not (tmp_path / "kept").exists()
 
 
 def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'
+        '[store]\nfolder = "kept"\n'
         '[mqtt]\nhost = "127.0.0.1"\nuser = "me"\npassword_file = "secret"\n'
         '[[action]]\nname = "bark"\nkind = "sound"\n'
         '[[action]]\nname = "ill"\nkind = "http"\ndry_run = false\n'
         'options = { url_on = "http://127.0.0.1:9/", url_off = "http://127.0.0.1:9/" }\n'
     )
     told = lotor(tmp_path, "--check")
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 1, told.stderr
     assert "warning: camera a: there is no file or folder 'stick/film.mp4' now" in told.stdout
-    assert "warning: 'mqtt.password_file' names secret, which is not there" in told.stdout
+    assert "error: 'mqtt.password_file' secret: cannot be read: No such file" in told.stdout
+    assert told.stdout.endswith("the sentinel does not start like that\n")
     tried = lotor(tmp_path, "test", "bark")
     assert tried.returncode == 0 and "ill" not in tried.stderr
 
@@ -206,7 +262,7 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
     garden = Garden([])
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "folder"\nsource = "pictures"\n[store]\nfolder = "kept"\n'
-        "[page]\nport = 0\n"
+        '[page]\nport = 0\n[[action]]\nname = "bark"\nkind = "sound"\n'
     )
     process = subprocess.Popen(
         [sys.executable, "-m", "lotor", "sentinel"],
@@ -226,7 +282,7 @@ def test_it_watches_until_it_is_told_to_end(film: Path, tmp_path: Path) -> None:
                     break
             assert time.monotonic() < until
             time.sleep(0.3)
-        busy = lotor(tmp_path, "test", "x")
+        busy = lotor(tmp_path, "test", "bark")
         assert busy.returncode == 2 and f"process {process.pid}" in busy.stderr
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=30)

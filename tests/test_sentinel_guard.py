@@ -247,7 +247,7 @@ def test_a_start_that_hangs_is_cut_off(garden: Garden) -> None:
     assert garden.results("lamp")[-1][0] == "failed"
     wait(lambda: "action lamp" in garden.health)
     assert not garden.health["action lamp"].well
-    assert garden.fire("lamp").why == "it is not known to be off yet"
+    assert garden.fire("lamp").why.startswith("it is not known to be off yet")
     garden.release(lamp)  # it goes on now, late
     assert lamp.since is None and lamp.times[1:] == [(8, 8)]
     assert garden.fire("lamp").result == "running"
@@ -311,7 +311,7 @@ def test_an_end_that_fails_is_tried_until_it_succeeds(garden: Garden) -> None:
     lamp.fail_off = OSError("no answer")
     garden.advance(100)
     assert "no answer" in garden.health["action lamp"].text
-    assert garden.fire("lamp").why == "it is not known to be off yet"
+    assert garden.fire("lamp").why.startswith("it is not known to be off yet")
     assert garden.results("lamp")[1][0] == "failed" and garden.noted[1].end is None
     lamp.fail_off = None
     garden.advance(61, step=1)
@@ -333,8 +333,20 @@ def test_at_the_end_it_is_tried_with_pauses_and_said_once(
     tries = garden.guard._switches["lamp"].failures
     assert 2 <= tries <= 4
     said = [record.message for record in caplog.records]
-    assert sum("no answer" in text for text in said) == 1
+    assert sum("no answer" in m.text for m in garden.told if isinstance(m, HealthChanged)) == 1
+    assert not any("no answer" in text for text in said)  # whoever hears of the health says it
     assert "the action lamp could not be switched off: look after it" in said
+
+
+def test_an_action_is_named_once_in_what_it_says(garden: Garden) -> None:
+    lamp = garden.lamps["lamp"]
+    lamp.fail_off = LotorError("action 'lamp': no plug at 10.0.0.9")
+    garden.fire("lamp")
+    garden.advance(6)
+    wait(lambda: "action lamp" in garden.health)
+    off = "cannot be switched off: no plug at 10.0.0.9; it is tried again"
+    assert garden.health["action lamp"].text == off
+    assert garden.fire("lamp").why == f"it is not known to be off yet: it {off}"
 
 
 def test_one_action_that_hangs_holds_up_no_other() -> None:
@@ -565,7 +577,8 @@ def test_at_the_start_everything_is_switched_off_first() -> None:
     guard.arm(True, "a test")
     wait(lambda: bool(told))
     (act,) = guard.fire(receipt("lamp"), ["lamp"], CAUSE)
-    assert act.why == "it is not known to be off yet" and guard.running == ("lamp",)
+    assert act.why.endswith("cannot be switched off: not yet; it is tried again")
+    assert guard.running == ("lamp",)
     lamp.fail_off = None
     clock.advance(1)
     wait(lambda: guard.settled)

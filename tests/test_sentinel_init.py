@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from lotor.cli import main
 from lotor.errors import LotorError
 from lotor.schema import parse
 from lotor.sentinel import config as schema
 from lotor.sentinel.config import Config, check, read_config
-from lotor.sentinel.init import DEEDS, Deed, ask_all, attributes, find_deed, render, write_config
+from lotor.sentinel.init import (
+    DEEDS,
+    Deed,
+    ask_all,
+    attributes,
+    check_new,
+    find_deed,
+    render,
+    write_config,
+)
 
 
 def read(text: str) -> Config:
@@ -72,17 +82,88 @@ def test_defaults_only_watch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "mend"),
+    ("answers", "mends", "source"),
     [
-        (["rtps://camera/1"], "'rtsps'"),
-        (["", "racoon"], "did you mean 'raccoon'"),
-        (["", "", "brk"], "'bark'"),
+        (["rtps://a/1", "garden:dusk", "1", "", ""], ["'rtsps'", "garden:night"], "1"),
+        (["board:pikko", "board:pico", "", ""], ["did you mean 'pico"], "board:pico"),
+        (["flim.mp4", "film.mp4", "", ""], ["no file or folder 'flim.mp4'"], "film.mp4"),
+        (
+            ["", "racoon", "person", "no.tflite", "", ""],
+            ["'raccoon'", "'person'", "'no.tflite'"],
+            "0",
+        ),
+        (["", "", "brk", "watch"], ["'bark'"], "0"),
     ],
 )
-def test_a_wrong_answer_names_the_mend(answers: list[str], mend: str) -> None:
+def test_a_wrong_answer_names_the_mend_and_is_asked_for_again(
+    answers: list[str], mends: list[str], source: str, tmp_path: Path
+) -> None:
+    (tmp_path / "film.mp4").touch()
+    asked, wrong = list[str](), list[str]()
     left = iter(answers)
-    with pytest.raises(LotorError, match=mend):
-        ask_all(lambda question: next(left), [])
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return next(left)
+
+    assert ask_all(ask, [], tmp_path, wrong.append) == (source, "raccoon", find_deed("watch"))
+    assert not list(left) and len(set(asked)) == 3  # the others are not asked for again
+    assert len(wrong) == len(mends)
+    assert all(mend in text for mend, text in zip(mends, wrong, strict=True))
+
+
+def test_a_model_of_ones_own_must_know_what_is_looked_for(tmp_path: Path) -> None:
+    model = tmp_path / "mine.tflite"
+    model.touch()
+    (tmp_path / "labels.txt").write_text("fox\nnothing\n")
+    left, wrong = iter(["", str(model), str(model), ""]), list[str]()
+
+    def tell(text: str) -> None:
+        wrong.append(text)
+        (tmp_path / "recipe.toml").write_text('target = "fox"\n')
+
+    found = ask_all(lambda question: next(left), [], tmp_path, tell)
+    assert found[1] == str(model) and len(wrong) == 1 and "no label 'raccoon'" in wrong[0]
+
+
+class Interrupted:
+    """Somebody who answers twice and then presses Ctrl-C, or Ctrl-D."""
+
+    def __init__(self, end: BaseException | None) -> None:
+        self.end, self.left = end, 2
+
+    def readline(self) -> str:
+        self.left -= 1
+        if self.left >= 0:
+            return "\n"
+        if self.end is None:
+            return ""
+        raise self.end
+
+
+@pytest.mark.parametrize(("end", "status"), [(KeyboardInterrupt(), 130), (None, 2)])
+def test_who_breaks_off_leaves_nothing(
+    end: BaseException | None,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", Interrupted(end))
+    path = tmp_path / "new" / "sentinel.toml"
+    assert main(["sentinel", "--init", "--config", str(path)]) == status
+    assert f"{path} is not written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link.toml").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "file" / "sentinel.toml", tmp_path / "link.toml"):
+        with pytest.raises(LotorError, match="give another file by --config"):
+            check_new(path)
+    with pytest.raises(LotorError, match=r"cannot write /proc/none/a\.toml: No such file"):
+        write_config(Path("/proc/none/a.toml"), "0", "raccoon", DEEDS[0])
 
 
 def test_a_configuration_is_never_overwritten(tmp_path: Path) -> None:

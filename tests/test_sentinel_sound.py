@@ -1,5 +1,7 @@
 """Sounds, played to nothing by miniaudio's null device."""
 
+import contextlib
+import ctypes
 import time
 import wave
 from collections.abc import Generator
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from lotor.errors import LotorError
 from lotor.sentinel.actions import Cause, bark
+from lotor.sentinel.actions import sound as sound_module
 from lotor.sentinel.actions.sound import Options, Sound
 
 miniaudio = pytest.importorskip("miniaudio", reason="needs the sentinel extra")
@@ -149,6 +152,30 @@ def test_the_silent_device_is_not_taken_for_one(
     monkeypatch.setattr(miniaudio, "PlaybackDevice", silent)
     with pytest.raises(LotorError, match="this machine has no sound device"):
         Sound("s", Options(), tmp_path).on(CAUSE, 1)
+
+
+def test_the_sound_library_writes_nothing_of_its_own(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        alsa = ctypes.CDLL("libasound.so.2")
+    except OSError:
+        pytest.skip("the ALSA library is not there")
+
+    def open_absent(*_: object, **__: object) -> None:
+        device = ctypes.c_void_p()
+        assert alsa.snd_pcm_open(ctypes.byref(device), b"no-such-device", 0, 0) < 0
+        raise miniaudio.MiniaudioError("no device", -401)
+
+    alsa.snd_lib_error_set_handler(None)  # its own, which writes
+    with contextlib.suppress(miniaudio.MiniaudioError):
+        open_absent()
+    assert "ALSA lib" in capfd.readouterr().err
+    sound_module._hush.cache_clear()
+    monkeypatch.setattr(miniaudio, "PlaybackDevice", open_absent)
+    with pytest.raises(LotorError, match="is there a sound device"):
+        Sound("s", Options(), tmp_path).on(CAUSE, 1)
+    assert capfd.readouterr().err == ""
 
 
 def test_mistakes(tmp_path: Path) -> None:

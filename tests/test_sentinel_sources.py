@@ -16,7 +16,7 @@ import pytest
 from lotor.errors import LotorError
 from lotor.sentinel.clock import SetClock
 from lotor.sentinel.config import Camera, Config, check
-from lotor.sentinel.sources import Source, kind_of, open_source, redact
+from lotor.sentinel.sources import Source, Unusable, check_source, kind_of, open_source, redact
 from lotor.sentinel.sources import stream as stream_module
 from mjpeg_server import MjpegServer, picture, until
 
@@ -56,6 +56,9 @@ def an_open(source: object, **options: Any) -> Source:
         ("board:nano33ble", "board"),
         ("board:/dev/ttyACM0", "board"),
         ("ros2:/camera/image_raw", "ros2"),
+        ("ros2:~/image_raw", "ros2"),
+        ("picamera:", "picamera"),
+        ("garden:", "garden"),
         ("clips/night.mp4", "file"),
         ("../uploads", "file"),
         ("/srv/ftp", "file"),
@@ -74,6 +77,15 @@ def test_kind_of_a_source_is_told_from_its_text(text: str, kind: str) -> None:
         ("ftp://nas/clips", "names no source of frames"),
         ("rtsp:///live", "has no host"),
         ("http:10.0.0.5", "has no host"),
+        ("http://:81/a", "has no host"),
+        ("rtsp://10.0.0.5:99999/a", "has no port up to 65535"),
+        ("rtsp://u:x/hunter2@10.0.0.5/a", "/ in a password is written %2F"),
+        ("picamera:front", "write picamera:0"),
+        ("board:", "write board:NAME"),
+        ("ros2:", "write ros2:/TOPIC"),
+        ("ros2:/a topic", "write ros2:/TOPIC"),
+        ("ros2:/cam/", "write ros2:/TOPIC"),
+        ("garden:dusk", "garden:night and garden:day"),
     ],
 )
 def test_mistaken_source_is_refused_by_the_configuration_and_names_the_nearest_kind(
@@ -83,7 +95,32 @@ def test_mistaken_source_is_refused_by_the_configuration_and_names_the_nearest_k
         check(Config((Camera("garden", text),)), "sentinel.toml")
     assert said in str(caught.value)
     assert str(caught.value).startswith("sentinel.toml: 'camera garden.source'")
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("garden:dusk", "garden:night"),
+        ("board:nano33bel", "did you mean 'nano33ble"),
+        ("picamera:0", "apt install python3-picamera2"),
+        ("ros2:/camera/image_raw", "setup.bash"),
+    ],
+)
+def test_what_waiting_does_not_mend_is_told_from_what_it_may(text: str, said: str) -> None:
+    with pytest.raises(Unusable, match=said):
+        check_source(text)
+    with pytest.raises(Unusable, match=said):
+        an_open(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0", "/dev/video987", "rtsp://no.such.host.invalid/", "no.mp4", "board:/dev/ttyACM9",
+     "board:nano33ble", "garden:", "garden:day"],
+)  # fmt: skip
+def test_what_may_come_is_no_mistake(text: str) -> None:
+    check_source(text)
 
 
 @pytest.mark.parametrize("size", [(640,), (640, 480, 3), (8, 480), (640, 9000)])
@@ -260,25 +297,37 @@ def test_video_runs_over_and_over_at_its_own_pace(tmp_path: Path) -> None:
     source.close()
 
 
-def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_video_is_refused_with_the_reason(tmp_path: Path) -> None:
     whole = a_video(tmp_path / "a.mp4").read_bytes()
-    for name, data in (("e.mp4", b""), ("t.txt", b"no video"), ("c.mp4", whole[:200])):
+    last = whole.rindex(b"moov") - 4
+    for name, data, said in (
+        ("e.mp4", b"", "is empty"),
+        ("t.txt", b"no video", "is no video that OpenCV can read"),
+        ("c.mp4", whole[: last + 40], r"is cut off: the index \(moov\)"),
+        ("d.mp4", whole[:last], r"is cut off: the index \(moov\)"),
+        ("f.mp4", whole[:last] + b"\0\0\0\x10moov" + b"x" * 8, "is no video that OpenCV can read"),
+    ):
         (tmp_path / name).write_bytes(data)
-        with pytest.raises(LotorError, match=name):
-            source = an_open(tmp_path / name, once=True)
-            source.grab()
+        with pytest.raises(LotorError, match=f"{name} {said}"):
+            an_open(tmp_path / name, once=True).grab()
 
 
-def test_video_that_is_cut_off_ends_where_it_was_cut(tmp_path: Path) -> None:
-    path = a_video(tmp_path / "a.avi", frames=16, fourcc="MJPG")
-    data = path.read_bytes()
-    path.write_bytes(data[: data.index(b"movi") + (len(data) - data.index(b"movi")) // 2])
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv"])
+def test_video_that_is_cut_off_ends_where_it_was_cut_and_says_so(name: str, tmp_path: Path) -> None:
+    path = a_video(tmp_path / name, frames=16, fourcc="MJPG")
+    whole = an_open(path, once=True)
+    while whole.grab():
+        pass
+    assert whole.lacks == ""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 7 // 10])
     source = an_open(path, once=True)
     count = 0
     while source.grab():
         source.picture()
         count += 1
-    assert 1 <= count < 16
+    assert 1 <= count < 14
+    said = f"{name} ends after {count} of 16 pictures: it is cut off or damaged"
+    assert source.lacks == said
 
 
 # Folders.
@@ -302,13 +351,30 @@ def test_folder_read_once_gives_images_in_name_order_at_the_rate(tmp_path: Path)
     assert not source.grab()
 
 
-def test_folder_without_images_or_with_a_damaged_one_says_so(tmp_path: Path) -> None:
+def test_folder_read_once_leaves_out_and_names_what_cannot_be_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(LotorError, match="there is no image"):
         an_open(tmp_path, once=True)
-    (tmp_path / "a.jpg").write_bytes(a_jpeg(1)[:400])
+    (tmp_path / "b.jpg").write_bytes(a_jpeg(1)[:400])
+    (tmp_path / "d.png").write_bytes(b"")
     source = an_open(tmp_path, once=True)
-    with pytest.raises(LotorError, match=r"a\.jpg"):
+    with pytest.raises(LotorError, match=r"no image in folder .* can be read: 2 were tried"):
         source.grab()
+    for name in ("a.jpg", "c.jpg"):
+        (tmp_path / name).write_bytes(a_jpeg(2))
+    caplog.clear()
+    source = an_open(tmp_path, once=True, rate=4.0)
+    came = []
+    while source.grab():
+        came.append((source.at, source.picture().shape[0]))
+    assert came == [(0.0, 120), (0.5, 120)]  # those left out keep their time
+    assert source.lacks == "2 of 4 images cannot be read: left out"
+    warned = [record.message for record in caplog.records if "it is left out" in record.message]
+    assert [name for name in ("b.jpg", "d.png") if any(name in line for line in warned)] == [
+        "b.jpg", "d.png",
+    ]  # fmt: skip
+    assert len(warned) == 2
 
 
 class Turns(SetClock):
@@ -646,8 +712,8 @@ class FakeRos:
                 callback: Callable[[Any], None],
                 qos_profile: object,
             ) -> None:
-                if " " in topic:
-                    raise ValueError("Invalid topic name: topic name must not contain spaces")
+                if "__" in topic:
+                    raise ValueError("Invalid topic name: it must not contain repeated '_'")
                 ros.callback = callback
                 ros.log.append((msg_type.__name__, topic, qos_profile))
 
@@ -760,7 +826,7 @@ def test_topic_that_nobody_publishes_ends_when_told(ros: FakeRos) -> None:
 
 def test_topic_of_no_valid_name_leaves_nothing_open(ros: FakeRos) -> None:
     with pytest.raises(LotorError, match="write ros2:/TOPIC"):
-        an_open("ros2:/a topic")
+        an_open("ros2:/a__topic")
     assert ros.log == ["executor ended", "node destroyed", "shutdown"]
 
 

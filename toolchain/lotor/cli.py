@@ -7,6 +7,7 @@ that does the work and returns a `Result`. Modules are imported inside the comma
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 
 from lotor import __version__
 from lotor.errors import LotorError
+from lotor.suggest import did_you_mean
 from lotor.targets.preference import OPTIMIZE, Optimize, Preference, find_optimize
 
 
@@ -34,12 +36,50 @@ class Result:
 
 Handler = Callable[[argparse.Namespace], Result]
 
+_LISTED = 8  # choices that still make a short line
+
 
 class _Parser(argparse.ArgumentParser):
-    """One line on a wrong argument, as for every other mistake."""
+    """One line on a wrong argument, as for every other mistake, with the nearest right one."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; what is left over is a mistake already in the parser that was given it."""
+        self._given = list(sys.argv[1:] if args is None else args)
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            self.error(f"'{left[0]}' is one argument too many")
+        return found, left
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"lotor: {message}; see `{self.prog} --help`\n")
+        """Exit with 2; an option that there is not is named whatever else it has led to."""
+        self._exit(self._no_option(self._given) or message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        # An option before it may be the mistake: what was to be its value is taken for this one.
+        before = self._given[: self._given.index(value)] if value in self._given else []
+        if wrong := self._no_option(before):
+            self._exit(wrong)
+        names = list(map(str, action.choices))
+        listed = f"; one of {', '.join(names)}" if len(names) <= _LISTED else ""
+        self._exit(f"`{self.prog}` has no '{value}'{did_you_mean(str(value), names)}{listed}")
+
+    def _no_option(self, given: Sequence[str]) -> str:
+        """Return what to say of the first option that there is not; nothing where all are right."""
+        known = list(self._option_string_actions)
+        words = [option[2:] for option in known if option.startswith("--")]
+        for word in itertools.takewhile(lambda word: word != "--", given):
+            name = word.partition("=")[0] if word.startswith("--") else word[:2]
+            if name[:1] != "-" or name == "-" or name[1:].isdecimal():
+                continue
+            if not any(option.startswith(name) for option in known):
+                hint = did_you_mean(name[2:], words).replace("'", "'--", 1)
+                return f"`{self.prog}` has no option '{name}'{hint}"
+        return ""
+
+    def _exit(self, text: str) -> NoReturn:
+        self.exit(2, f"lotor: {text}; see `{self.prog} --help`\n")
 
 
 def _add_ram(parser: argparse.ArgumentParser) -> None:

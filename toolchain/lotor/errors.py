@@ -16,3 +16,8 @@ def said(error: BaseException) -> str:
     except Exception:  # somebody else's class
         return kind
     return f"{kind}: {text}" if text else kind
+
+
+def reason(error: Exception) -> str:
+    """Return why something failed, without the path that an `OSError` repeats."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, reason
 from lotor.suggest import did_you_mean
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def read_table(path: Path, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LotorError(f"{where}: cannot be read: {error}") from error
+        raise LotorError(f"{where}: cannot be read: {reason(error)}") from error
 
 
 def parse(schema: type[T], table: Mapping[str, Any], where: str, prefix: str = "") -> T:

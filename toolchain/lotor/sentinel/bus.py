@@ -5,6 +5,7 @@ after another; they must be quick, and put what takes time into a queue of their
 """
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.scene import Scene
 
 log = logging.getLogger(__name__)
+
+_PARTS = re.compile(r"(?<=[;?]) ")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,14 @@ class HealthChanged:
     well: bool
     text: str = ""
     blocks: bool = False
+
+    def line(self, before: "HealthChanged | None") -> str:
+        """Return it as a line of a log: without hints that the last one has given already."""
+        parts = _PARTS.split(self.text or "well")
+        said = _PARTS.split(before.text) if before is not None and not before.well else []
+        text = " ".join(parts[:1] + [part for part in parts[1:] if part not in said])
+        blocks = self.blocks and not self.well
+        return f"{self.part}: {text}{'; nothing acts meanwhile' if blocks else ''}"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from lotor.sentinel.bus import HealthChanged
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Camera
 from lotor.sentinel.scene import Frame
-from lotor.sentinel.sources import BoardEvent, Source, open_source, redact
+from lotor.sentinel.sources import BoardEvent, Source, Unusable, open_source, redact
 from lotor.sentinel.worker import Worker
 
 OPEN_S = 30.0
@@ -55,6 +55,7 @@ class Capture:
 
     Attributes:
         dropped: frames that came and were replaced by newer ones before anybody took them.
+        lacks: what of its file or folder could not be read, in words; empty: nothing.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Capture:
     ) -> None:
         self.camera, self.clock, self.once, self.folder = camera, clock, once, folder
         self.dropped = 0
+        self.lacks = ""
         self._report = report
         self._there = threading.Condition()  # guards all that follows
         self._frame: Frame | None = None
@@ -81,6 +83,7 @@ class Capture:
         self._stop = threading.Event()
         self.wake = threading.Event()
         self._hanging: list[_Reader] = []
+        self._unusable = False
         self._thread = Worker(
             f"camera {camera.name}", self._supervise, report, failed=self._broke, blocks=True
         )
@@ -97,7 +100,8 @@ class Capture:
             (`ended`).
 
         Raises:
-            LotorError: with `once`, the source cannot be opened or read on; says why.
+            LotorError: the source cannot be used, ever, and gave no picture yet; or with `once`,
+                it cannot be opened or read on. Says why.
         """
         with self._there:
             self._there.wait_for(
@@ -173,10 +177,11 @@ class Capture:
                 if found is None or self._stop.is_set():
                     break
                 why, steady = found, reader.lasted(began) >= STEADY_S
-            if self.once:
-                self._tell(False, why)
-                with self._there:
-                    self._error = LotorError(f"camera {self.camera.name}: {redact(why)}")
+                self._unusable = reader.unusable
+            if self.once or (self._unusable and not self.frames):
+                with self._there:  # `next` raises it, which says it once
+                    kind = Unusable if self._unusable else LotorError
+                    self._error = kind(f"camera {self.camera.name}: {redact(why)}")
                 break
             failures = 1 if steady else failures + 1
             pause = min(BACK_OFF_S[1], BACK_OFF_S[0] * 2.0 ** min(failures - 1, 30))
@@ -280,6 +285,7 @@ class _Reader:
         ended: set when nobody wants its pictures any more.
         done: whether it has ended.
         why: why it failed; None at the end of a file.
+        unusable: whether that will never be otherwise.
         doing: what it did not do while nothing came, in words.
         patience: how many seconds that may take.
     """
@@ -289,6 +295,7 @@ class _Reader:
         self.ended = threading.Event()
         self.done = False
         self.why: str | None = None
+        self.unusable = False
         self.doing, self.patience = "did not open", OPEN_S
         self._seen = capture.clock.monotonic()
         self._due = -math.inf
@@ -324,7 +331,7 @@ class _Reader:
             finally:
                 source.close()
         except LotorError as error:
-            self.why = str(error)
+            self.why, self.unusable = str(error), isinstance(error, Unusable)
         except Exception as error:  # a driver may raise anything; the camera is then lost
             self.why = f"{type(error).__name__}: {error}"
             log.error("camera %s: %s", capture.camera.name, redact(traceback.format_exc()))
@@ -352,10 +359,16 @@ class _Reader:
             if not self._is_due(monotonic, 0.001 if source.finite else math.inf):
                 continue
             image = _checked(source.picture())
-            capture.well(self, self._frozen(image, monotonic) if source.changes else "")
+            frozen = self._frozen(image, monotonic) if source.changes else ""
+            # Of what is read once, the end tells it.
+            capture.well(self, frozen or ("" if source.finite else source.lacks))
             frame = Frame(capture.camera.name, number, now, monotonic, image)
             capture.offer(self, frame, keep=source.finite)
-        if not source.finite and not self.ended.is_set():
+        if source.finite:
+            capture.lacks = source.lacks
+            if source.lacks:
+                capture.well(self, source.lacks)
+        elif not self.ended.is_set():
             raise LotorError("it ended by itself")
 
     def _is_due(self, time: float, most: float) -> bool:

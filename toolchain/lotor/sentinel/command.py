@@ -38,34 +38,49 @@ def _check(args: argparse.Namespace) -> Done:
     from lotor.sentinel.explain import explain
 
     found = explain(*run.configuration(args.config, args.source, args.model))
-    return asdict(found), str(found), True
+    return asdict(found), str(found), not found.errors
 
 
 def _init(args: argparse.Namespace) -> Done:
     from lotor.sentinel.config import FILE
-    from lotor.sentinel.init import ask_all, write_config
+    from lotor.sentinel.init import ask_all, check_new, write_config
 
     path = args.config or Path(FILE)
-    if path.exists():
-        raise LotorError(f"{path} is there already; move it away, or give --config another name")
+    check_new(path)
+
+    def say(text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
     def ask(question: str) -> str:
-        sys.stderr.write(question)
-        sys.stderr.flush()
+        say(question)
         line = sys.stdin.readline()
         if not line:
-            raise LotorError("--init asks three questions; answer each with a line, empty or not")
+            say("\n")
+            raise EOFError
         return line.strip()
 
     cameras = sorted(str(path) for path in Path("/dev").glob("video*"))
-    source, model, deed = ask_all(ask, cameras)
+    try:
+        source, model, deed = ask_all(
+            ask, cameras, path.parent, lambda text: say(f"lotor: {text}\n")
+        )
+    except EOFError:
+        raise LotorError(
+            f"{path} is not written: --init asks three questions; answer each with a line, empty "
+            "or not"
+        ) from None
+    except KeyboardInterrupt:
+        say(f"\n{path} is not written\n")
+        raise
     write_config(path, source, model, deed)
     given = f" --config {path}" if args.config else ""
     text = (
         f"{path} is written; `lotor sentinel --check{given}` explains it, "
-        f"`lotor sentinel{given}` starts it.\n"
-        "Deterrents are dry runs until you set dry_run = false."
+        f"`lotor sentinel{given}` starts it."
     )
+    if deed.kind:
+        text += "\nWhat it does is a dry run, which only says so, until you set dry_run = false."
     return {"path": str(path), "source": source, "model": model, "do": deed.word}, text, True
 
 

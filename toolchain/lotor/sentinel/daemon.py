@@ -44,7 +44,7 @@ from lotor.sentinel.pipeline import Pipeline
 from lotor.sentinel.retention import Retention
 from lotor.sentinel.rules import Now, Rules
 from lotor.sentinel.scene import Frame, Scene
-from lotor.sentinel.sources import BoardEvent, kind_of
+from lotor.sentinel.sources import BoardEvent, Unusable, check_source, kind_of
 from lotor.sentinel.store import LOST, Store, StoreError, unwritable
 from lotor.sentinel.worker import Worker
 
@@ -97,7 +97,8 @@ class Sentinel:
             actions are dry runs.
 
     Raises:
-        LotorError: a model, an action or the store's folder is not as it should be.
+        LotorError: a camera's source, a model, an action or the store's folder is not as it should
+            be.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Sentinel:
         self._parts: list[Part] = []
         self.bus.subscribe(self._hear)
         with contextlib.ExitStack() as undo:
+            check_sources(config)
             self.models = Models(config)
             check_labels(config, self.models)
             devices = [(action, load(action, folder)) for action in config.action]
@@ -274,6 +276,10 @@ class Sentinel:
         with self._known:
             return dict(self._counts) | {"clips left out": self.media.left_out}
 
+    def lacks(self) -> dict[str, str]:
+        """Return what of files and folders could not be read, in words, by camera."""
+        return {each.camera.name: each.lacks for each in self._captures if each.lacks}
+
     # Its life.
 
     def __enter__(self) -> Self:
@@ -322,6 +328,17 @@ class Sentinel:
             notifier.start()
             self._parts.append(notifier)
 
+    def check_parts(self) -> None:
+        """See what takes too long to be looked at before the cameras begin.
+
+        Raises:
+            LotorError: an address of [notify] cannot be used.
+        """
+        for part in self._parts:
+            check = getattr(part, "check", None)
+            if check is not None:
+                check()
+
     def start_cameras(self) -> None:
         """Begin to watch; `wait` says when all cameras have ended."""
         self.retention.start()
@@ -343,7 +360,7 @@ class Sentinel:
         """Return whether all cameras have ended within so many (real) seconds.
 
         Raises:
-            LotorError: with `once`, a source cannot be read.
+            LotorError: with `once`, a source cannot be read; else, one never could be.
         """
         for worker in self._threads:
             worker.join(seconds)
@@ -575,7 +592,7 @@ class Sentinel:
             self._count("drop-outs")
         if before != message:
             level = logging.INFO if message.well else logging.WARNING
-            log.log(level, "%s: %s", message.part, message.text or "well")
+            log.log(level, "%s", message.line(before))
 
     @contextlib.contextmanager
     def _on_record(self) -> Iterator[None]:
@@ -601,7 +618,7 @@ class Sentinel:
         log.exception("an internal error; nothing acts for %g s", TROUBLE_S)
         self._trouble = self.clock.monotonic()
         self._count("errors")
-        text = f"{said(error)}; nothing acts for {TROUBLE_S:g} s"
+        text = said(error)
         self.guard.veto(f"an internal error: {type(error).__name__}", TROUBLE_S)
         self.bus.tell(HealthChanged("sentinel", False, text, blocks=True))
 
@@ -638,14 +655,18 @@ class Sentinel:
                 self.tidy()
                 self._threads[number].turn()
         except BaseException as error:
-            if not self.once:
+            if not self.once and not isinstance(error, Unusable):
                 raise  # and begins anew
             if not isinstance(error, LotorError):
                 log.exception("camera %s", capture.camera.name)
             self._failed = error
-            known = isinstance(error, LotorError)  # by the capture, and again at the end
-            text = "it is watched no longer" + ("" if known else f": {said(error)}")
-            self.bus.tell(HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True))
+            text = f"it is watched no longer: {said(error)}"
+            lost = HealthChanged(f"camera {capture.camera.name}", False, text, blocks=True)
+            if isinstance(error, LotorError):  # `wait` says it, and then all ends
+                with self._known:
+                    self._health[lost.part] = lost
+            else:
+                self.bus.tell(lost)
 
 
 def _within(seconds: float, *steps: Callable[[], None]) -> None:
@@ -674,6 +695,19 @@ def _within(seconds: float, *steps: Callable[[], None]) -> None:
 def store_folder(config: Config, folder: Path) -> Path:
     """Return the store's folder; a relative one is taken from the configuration's."""
     return folder / Path(config.store.folder).expanduser()
+
+
+def check_sources(config: Config) -> None:
+    """See that waiting can mend whatever keeps a camera from opening.
+
+    Raises:
+        LotorError: one will never open; names it and what to change.
+    """
+    for camera in config.camera:
+        try:
+            check_source(camera.source)
+        except Unusable as error:
+            raise LotorError(f"camera {camera.name}: {error}") from error
 
 
 def check_labels(config: Config, models: Models) -> None:

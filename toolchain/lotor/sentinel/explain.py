@@ -7,8 +7,9 @@ from lotor.sentinel.actions.load import described, load
 from lotor.sentinel.config import Config, Target, When
 from lotor.sentinel.daemon import check_labels, store_folder
 from lotor.sentinel.models import Models
+from lotor.sentinel.preflight import against_start, doubtful, running
 from lotor.sentinel.scene import Light
-from lotor.sentinel.sources import is_missing, kind_of, redact
+from lotor.sentinel.sources import kind_of, redact
 
 _KINDS = {
     "v4l2": "webcam",
@@ -28,20 +29,26 @@ class Explained:
     Attributes:
         lines: what it does.
         warnings: what is allowed, and may not be meant.
+        errors: what keeps the sentinel from starting on this machine, as it is now.
     """
 
     lines: tuple[str, ...]
     warnings: tuple[str, ...]
+    errors: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join([*self.lines, *(f"warning: {warning}" for warning in self.warnings)])
+        found = [f"warning: {warning}" for warning in self.warnings]
+        found += [f"error: {error}" for error in self.errors]
+        if self.errors:
+            found.append("the sentinel does not start like that")
+        return "\n".join([*self.lines, *found])
 
 
 def explain(config: Config, folder: Path) -> Explained:
-    """Explain a configuration; opens its models and checks its actions' options.
+    """Explain a configuration; opens its models, and looks at what a start needs.
 
     Raises:
-        LotorError: something cannot work, as at the start of the sentinel.
+        LotorError: a model, a target or an action's options are wrong.
     """
     models = Models(config)
     check_labels(config, models)
@@ -55,7 +62,10 @@ def explain(config: Config, folder: Path) -> Explained:
     lines += _actions(config, deeds)
     lines += _tells(config)
     lines += _keeps(config, folder)
-    return Explained(tuple(lines), tuple(_warnings(config, folder)))
+    if other := running(config, folder):
+        lines.append(f"a sentinel with this store runs: {other}")
+    warnings = [*doubtful(config, folder), *_warnings(config)]
+    return Explained(tuple(lines), tuple(warnings), tuple(against_start(config, folder)))
 
 
 def _cameras(config: Config) -> list[str]:
@@ -165,22 +175,8 @@ def _keeps(config: Config, folder: Path) -> list[str]:
     ]
 
 
-def _warnings(config: Config, folder: Path) -> list[str]:
-    found = [
-        f"camera {camera.name}: there is no file or folder '{redact(camera.source)}' now; it is "
-        "waited for"
-        for camera in config.camera
-        if is_missing(camera.source, folder)
-    ]
-    secrets = {"notify.urls_file": config.notify.urls_file} if config.notify else {}
-    if config.mqtt:
-        secrets["mqtt.password_file"] = config.mqtt.password_file
-        secrets["mqtt.ca_file"] = config.mqtt.ca_file
-    found += [
-        f"'{key}' names {path}, which is not there; without it the sentinel does not start"
-        for key, path in secrets.items()
-        if path and not (folder / Path(path).expanduser()).is_file()
-    ]
+def _warnings(config: Config) -> list[str]:
+    found = []
     used = {name for target in config.target for name in target.actions}
     real = [action.name for action in config.action if not action.dry_run]
     if not config.veto.model:

@@ -343,7 +343,7 @@ class Guard:
         if switch.act and not switch.ending:
             return "it is on already"
         if not switch.settled:
-            return "it is not known to be off yet"
+            return "it is not known to be off yet" + (f": it {switch.ill}" if switch.ill else "")
         if len(times) >= action.per_hour:
             return f"{len(times)} {kind} within the last hour; {action.per_hour} are allowed"
         return ""
@@ -368,10 +368,11 @@ class Guard:
                 switch.due = min(switch.due, self._clock.monotonic() + seconds)
                 self._wake.set()
             else:
-                self._end(switch, "failed", _line(error))
+                self._end(switch, "failed", _line(error, switch.action.name))
             self._lock.notify_all()
         if error is not None:
-            self._health(switch, f"cannot be switched on: {_line(error)}")
+            why = _line(error, switch.action.name)
+            self._health(switch, f"cannot be switched on: {why}")
 
     # Ending. All of these are called with the lock held.
 
@@ -421,7 +422,8 @@ class Guard:
                 switch.off_calls.remove(began)
                 act, (result, why) = switch.act, switch.end
                 if error is not None:
-                    health = f"cannot be switched off: {_line(error)}; it is tried again"
+                    why = _line(error, switch.action.name)
+                    health = f"cannot be switched off: {why}; it is tried again"
                     if act and not switch.failures:
                         told = replace(act, result="failed", why=health)
                     switch.retry = now + _PAUSES[min(switch.failures, len(_PAUSES) - 1)]
@@ -601,8 +603,8 @@ class Guard:
 
     def _health(self, switch: _Switch, text: str) -> None:
         part = f"action {switch.action.name}"
-        if text and text != switch.ill:
-            log.error("the %s %s", part, text)
+        if text and text == switch.ill:
+            return
         switch.ill = text
         self._tell_health(HealthChanged(part, not text, text))
 
@@ -622,10 +624,10 @@ class Guard:
         return True
 
 
-def _line(error: BaseException) -> str:
-    """Return an error as one line."""
+def _line(error: BaseException, action: str = "") -> str:
+    """Return an error as one line; whoever shows it names the action."""
     try:
-        text = " ".join(str(error).split())
+        text = " ".join(str(error).split()).removeprefix(f"action '{action}': ")
         return text if isinstance(error, (LotorError, OSError)) and text else repr(error)
     except Exception:  # a plug-in's own class
         return type(error).__name__

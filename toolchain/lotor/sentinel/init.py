@@ -3,20 +3,22 @@
 import dataclasses
 import inspect
 import json
+import os
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, reason
 from lotor.files import write_files
 from lotor.sentinel import config as schema
-from lotor.sentinel.sources import kind_of
+from lotor.sentinel.sources import check_source, is_missing, missing
 from lotor.suggest import did_you_mean
 from lotor.zoo import find_model, model_names
 
+T = TypeVar("T")
 Ask = Callable[[str], str]
 """Shows a question and returns the answer, "" for the default."""
 
@@ -56,24 +58,77 @@ DEEDS = (
 )
 
 
-def ask_all(ask: Ask, cameras: Sequence[str]) -> tuple[str, str, Deed]:
-    """Ask for camera, model and deed.
+def ask_all(
+    ask: Ask, cameras: Sequence[str], folder: Path = Path(), wrong: Callable[[str], None] = print
+) -> tuple[str, str, Deed]:
+    """Ask for camera, model and deed; a wrong answer is told, and asked for again.
 
     Args:
         ask: how.
         cameras: sources that are there; the first one is the default.
+        folder: of the configuration; files and folders are relative to it.
+        wrong: gets what is wrong with an answer.
     """
+
+    def right(question: str, take: Callable[[str], T]) -> T:
+        while True:
+            try:
+                return take(ask(question))
+            except LotorError as error:
+                wrong(str(error))
+
     default = cameras[0] if cameras else "0"
     there = f" ({', '.join(cameras)} found)" if cameras else " (no webcam found)"
-    source = ask(
-        f"Camera{there}: a device, an rtsp:// or http:// address, a video or a folder [{default}]: "
+    source = right(
+        f"Camera{there}: a device, an rtsp:// or http:// address, a video or a folder, or garden: "
+        f"(made up) [{default}]: ",
+        lambda answer: _source(answer or default, folder),
     )
-    kind_of(source or default)  # says so where it names nothing
     models = [name for name in model_names() if _watches(name)]
-    model = ask(f"Model ({', '.join(models)}) [{models[0]}]: ") or models[0]
-    find_model(model)  # says so where there is none
+    model = right(
+        f"Model ({', '.join(models)}) [{models[0]}]: ",
+        lambda answer: _model(answer or models[0], models),
+    )
     listed = "\n".join(f"  {deed.word:10} {deed.text}" for deed in DEEDS)
-    return source or default, model, find_deed(ask(f"What to do:\n{listed}\n[watch]: "))
+    return source, model, right(f"What to do:\n{listed}\n[watch]: ", find_deed)
+
+
+def _source(answer: str, folder: Path) -> str:
+    """Return a source that may be.
+
+    Raises:
+        LotorError: it makes no sense, or is the path of nothing, which is rather a slip.
+    """
+    check_source(answer)
+    if is_missing(answer, folder):
+        raise LotorError(missing(answer))
+    return answer
+
+
+def _model(answer: str, models: Sequence[str]) -> str:
+    """Return a model that says what a part of a frame shows.
+
+    Raises:
+        LotorError: there is none of that name, or it says something else.
+    """
+    if answer in models:
+        return answer
+    if answer not in model_names() and answer.endswith(".tflite"):
+        labels = find_model(answer).labels or ()
+        if _target(answer) in labels:
+            return answer
+        raise LotorError(
+            f"{answer} has no label '{_target(answer)}', which is looked for, in a labels.txt "
+            "beside it"
+        )
+    raise LotorError(
+        f"no model '{answer}' looks for visitors{did_you_mean(answer, models)}; one of "
+        f"{', '.join(models)}, or the path of a .tflite"
+    )
+
+
+def _target(model: str) -> str:
+    return str(find_model(model).recipe.get("target", "raccoon"))
 
 
 def find_deed(word: str) -> Deed:
@@ -95,17 +150,34 @@ def write_config(path: Path, source: str, model: str, deed: Deed) -> None:
     """Write a configuration with these answers, everything else in comments.
 
     Raises:
-        LotorError: the file is there already.
+        LotorError: the file is there already, or cannot be written; nothing has changed.
     """
-    if path.exists():
-        raise LotorError(f"{path} is there already; move it away, or give --config another name")
-    write_files({path: render(source, model, deed).encode()})
+    check_new(path)
+    try:
+        write_files({path: render(source, model, deed).encode()})
+    except OSError as error:
+        raise LotorError(f"cannot write {path}: {reason(error)}; {_ELSEWHERE}") from error
+
+
+def check_new(path: Path) -> None:
+    """See that a file may be written where there is none; writes nothing.
+
+    Raises:
+        LotorError: there is one, or its folder is none that can be written to.
+    """
+    if path.exists() or path.is_symlink():
+        raise LotorError(f"{path} is there already; move it away, or {_ELSEWHERE}")
+    folder = next(each for each in path.absolute().parents if each.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise LotorError(f"cannot write to {folder}; {_ELSEWHERE}")
+
+
+_ELSEWHERE = "give another file by --config"
 
 
 def render(source: str, model: str, deed: Deed) -> str:
     """Return the text of a configuration: the answers, and all other keys as comments."""
-    target = find_model(model).recipe.get("target", "raccoon")
-    set_off: dict[str, Any] = {"label": target}
+    set_off: dict[str, Any] = {"label": _target(model)}
     if deed.kind:
         set_off["actions"] = [deed.word]
     parts = [

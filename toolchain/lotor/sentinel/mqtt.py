@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, reason
 from lotor.sentinel.bus import (
     Acted,
     Bus,
@@ -111,7 +111,7 @@ class _Connection:
             raise _Lost("there is no host of that name") from error
         except (OSError, ValueError) as error:
             self.close()
-            raise _Lost(str(error) or type(error).__name__) from error
+            raise _Lost(reason(error) or type(error).__name__) from error
         except _Lost:
             # A broker that refuses says so and hangs up.
             if not any(self._answers):
@@ -560,6 +560,18 @@ class Mqtt:
         self._testing.start()
 
 
+def check_files(options: Options, folder: Path) -> None:
+    """See that all is there that a start needs; connects to nobody.
+
+    Raises:
+        LotorError: as `Mqtt`.
+    """
+    if find_spec("paho") is None:
+        raise LotorError("[mqtt] needs paho-mqtt: pip install 'lotor[sentinel]'")
+    _password(options, folder)
+    _tls(options, folder)
+
+
 def _password(options: Options, folder: Path) -> str | None:
     if not options.password_file:
         return None
@@ -567,7 +579,7 @@ def _password(options: Options, folder: Path) -> str | None:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise LotorError(f"'mqtt.password_file' {path}: cannot be read: {error}") from error
+        raise LotorError(f"'mqtt.password_file' {path}: cannot be read: {reason(error)}") from error
     if not lines or not lines[0]:
         raise LotorError(f"'mqtt.password_file' {path}: its first line is empty")
     return lines[0]
@@ -582,4 +594,4 @@ def _tls(options: Options, folder: Path) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise LotorError(f"'mqtt.ca_file' {path}: cannot be read: {error}") from error
+        raise LotorError(f"'mqtt.ca_file' {path}: cannot be read: {reason(error)}") from error

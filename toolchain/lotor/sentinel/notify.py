@@ -10,13 +10,13 @@ import math
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, reason
 from lotor.sentinel.bus import Acted, Bus, Decided, EventChanged, HealthChanged, Message
 from lotor.sentinel.clock import Clock
 from lotor.sentinel.config import Config
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 PART = "notify"
 """Its name in `HealthChanged`."""
 
+_NO_APPRISE = "[notify] needs Apprise: pip install 'lotor[sentinel]'"
 _HOUR_S = 3600.0
 _PICTURE_S = 5.0
 """A message waits so long for its picture, and for what became of its actions."""
@@ -76,11 +77,11 @@ class Notifier:
         if config.notify is None:
             raise LotorError("the configuration has no [notify]")
         if find_spec("apprise") is None:
-            raise LotorError("[notify] needs Apprise: pip install 'lotor[sentinel]'")
+            raise LotorError(_NO_APPRISE)
         self._options = config.notify
         self._name, self._bus, self._journal, self._clock = config.name, bus, journal, clock
         self._media = media
-        self._urls = _urls(self._options, folder)
+        self._urls = addresses(self._options, folder)
         self._labels = frozenset(self._options.labels or (target.label for target in config.target))
         self._visits = Visits()
         self._lock = threading.Lock()
@@ -109,6 +110,16 @@ class Notifier:
         self._stop.set()
         self._changed.set()
         self._thread.end(10)
+
+    def check(self) -> None:
+        """See that Apprise knows every address; loads it, which takes seconds of a small machine.
+
+        Raises:
+            LotorError: it cannot use one; names it by its number and kind.
+        """
+        self._load()
+        if self._wrong:
+            raise LotorError(unusable(self._wrong))
 
     def test(self) -> None:
         """Send a message now, whatever the cool-down; waits until it is sent.
@@ -255,29 +266,10 @@ class Notifier:
         with self._loading:
             if self._services is not None:
                 return self._services
-            # They write addresses into their logs: what is not understood, and what is asked for.
-            for name in ("apprise", "urllib3"):
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-            from apprise import Apprise, AppriseAsset
-
-            self._wrong.clear()
-            asset = AppriseAsset(async_mode=False)
-            services: list[tuple[str, Any]] = []
-            for number, url in enumerate(self._urls, 1):
-                name = f"address {number} ({url.partition('://')[0][:16]})"
-                service = Apprise(asset=asset)
-                try:
-                    understood = service.add(url)
-                except Exception as error:  # its text may hold the address
-                    log.error("%s: %s", name, type(error).__name__)
-                    understood = False
-                if understood:
-                    services.append((name, service))
-                else:
-                    self._wrong.append(name)
+            services, self._wrong = services_of(self._urls)
             self._services = services
         if self._wrong:
-            self._tell_health(False, f"[notify]: Apprise cannot use {', '.join(self._wrong)}")
+            self._tell_health(False, f"Apprise cannot use {', '.join(self._wrong)}")
         return services
 
     def _tell_health(self, well: bool, text: str = "") -> None:
@@ -286,6 +278,53 @@ class Notifier:
             return
         self._health = state
         self._bus.tell(state)
+
+
+def services_of(urls: Iterable[str]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Return what Apprise makes of each address, with its name, and names of what it cannot use.
+
+    The name is the number and the kind: an address may hold a password.
+    """
+    # They write addresses into their logs: what is not understood, and what is asked for.
+    for name in ("apprise", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    from apprise import Apprise, AppriseAsset
+
+    asset = AppriseAsset(async_mode=False)
+    services, wrong = list[tuple[str, Any]](), list[str]()
+    for number, url in enumerate(urls, 1):
+        name = f"address {number} ({url.partition('://')[0][:16]})"
+        service = Apprise(asset=asset)
+        try:
+            understood = service.add(url)
+        except Exception as error:  # its text may hold the address
+            log.error("%s: %s", name, type(error).__name__)
+            understood = False
+        if understood:
+            services.append((name, service))
+        else:
+            wrong.append(name)
+    return services, wrong
+
+
+def unusable(wrong: Sequence[str]) -> str:
+    """Return what to say of addresses that Apprise cannot use."""
+    return (
+        f"[notify]: Apprise cannot use {', '.join(wrong)}; how an address is written: "
+        "https://github.com/caronc/apprise/wiki"
+    )
+
+
+def check_addresses(options: Options, folder: Path) -> None:
+    """See that Apprise is there and knows every address; sends nothing.
+
+    Raises:
+        LotorError: it is not, or does not.
+    """
+    if find_spec("apprise") is None:
+        raise LotorError(_NO_APPRISE)
+    if wrong := services_of(addresses(options, folder))[1]:
+        raise LotorError(unusable(wrong))
 
 
 def message_of(
@@ -317,14 +356,20 @@ def message_of(
     return f"{event.label} at {event.camera}", "\n".join(lines)
 
 
-def _urls(options: Options, folder: Path) -> tuple[str, ...]:
+def addresses(options: Options, folder: Path) -> tuple[str, ...]:
+    """Return all addresses, those of `urls_file` too.
+
+    Raises:
+        LotorError: it cannot be read, or there is none.
+    """
     urls = list(options.urls)
     if options.urls_file:
         path = folder / Path(options.urls_file).expanduser()
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise LotorError(f"'notify.urls_file' {path}: cannot be read: {error}") from error
+            why = reason(error)
+            raise LotorError(f"'notify.urls_file' {path}: cannot be read: {why}") from error
         urls += [line.strip() for line in lines if line.strip() and line.strip()[0] != "#"]
     if not urls:
         raise LotorError(f"'notify.urls_file' {options.urls_file}: it has no address")

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,8 +31,9 @@ from lotor.sentinel.ending import Ending
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
-from lotor.sentinel.sources import is_missing, missing
+from lotor.sentinel.sources import is_missing, kind_of, missing
 from lotor.sentinel.store import Store as Log
+from lotor.suggest import did_you_mean
 from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
@@ -63,13 +65,14 @@ def find_config(given: Path | None) -> Path:
 
 def try_config(source: str, model: str | None) -> Config:
     """Return a configuration for a source alone: deterrents are dry runs."""
+    _check_given(source)
     file = find_model(model or "raccoon")
     target = file.recipe.get("target")
     if target is None:
         raise LotorError(f"{file.name} names no target in its recipe; give one that does")
     return check(
         Config(
-            camera=(Camera("camera", source),),
+            camera=(Camera("garden", source),),
             model=(Model(model or "raccoon"),),
             target=(Target(str(target), actions=("bark",)),),
             action=(Action("bark", "sound", dry_run=True),),
@@ -86,12 +89,20 @@ def with_source(config: Config, source: str | None, model: str | None) -> Config
         LotorError: the source makes no sense.
     """
     if source is not None:
+        _check_given(source)
         config = replace(config, camera=(replace(config.camera[0], source=source),))
         # The camera alone: what else there is may name cameras and zones that are left out now.
         check(Config(camera=config.camera), "--source")
     if model is not None:
         config = replace(config, model=(Model(model),))
     return config
+
+
+def _check_given(source: str) -> None:
+    try:
+        kind_of(source)
+    except LotorError as error:
+        raise LotorError(f"--source: {error}") from error
 
 
 @dataclass
@@ -157,6 +168,7 @@ def run(
         if sentinel.url:
             log.info("page: %s", sentinel.url)
         sentinel.start_cameras()
+        sentinel.check_parts()
         while not ending.asked and not sentinel.wait(0.5):
             pass
         if ending.asked:
@@ -173,9 +185,10 @@ def run(
         "acts": [asdict(act) for act in seen.acts.values()],
         "counters": counters,
         "against": dict(seen.against.most_common()),
+        "lacks": sentinel.lacks(),
         "store": str(sentinel.store.folder),
     }
-    return data, as_text(seen, counters, sentinel.store.folder)
+    return data, as_text(seen, counters, sentinel.lacks(), sentinel.store.folder)
 
 
 def try_action(config: Config, folder: Path, name: str) -> Act:
@@ -184,6 +197,7 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
     Raises:
         LotorError: there is none of that name, it cannot be tried, or a sentinel runs.
     """
+    _check_name(config, name)  # what follows takes seconds where a device does not answer
     # One that runs looks for people, and has the devices in hand: it is to be asked instead. None
     # may begin meanwhile, and what is tried is on record as everything is.
     store = Log(Path(config.store.folder), SystemClock())
@@ -202,10 +216,8 @@ def _try_action(config: Config, folder: Path, name: str, store: Log) -> Act:
         acts.append(act)
 
     # Others stay untouched, and one that is ill does not hold this one up.
-    tried = [action for action in config.action if action.name == name] or config.action
-    devices = [(action, load(action, folder)) for action in tried]
-    starts = store.starts(3600)
-    guard = Guard(devices, clock, lambda message: None, note, starts=starts)
+    devices = [(action, load(action, folder)) for action in config.action if action.name == name]
+    guard = Guard(devices, clock, lambda message: None, note, starts=store.starts(3600))
     try:
         guard.settle(10)  # nothing counts as off before it was switched off once
         begun = guard.test(name, "the command line")
@@ -219,11 +231,23 @@ def _try_action(config: Config, folder: Path, name: str, store: Log) -> Act:
     return acts[-1] if acts else begun  # where nothing could be put on record
 
 
-def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:
-    """Return what was seen, for people."""
+def _check_name(config: Config, name: str) -> None:
+    names = [action.name for action in config.action]
+    if name not in names:
+        raise LotorError(
+            f"there is no action '{name}'{did_you_mean(name, names)}; actions: "
+            f"{', '.join(names) or 'none'}"
+        )
+
+
+def as_text(seen: Seen, counters: dict[str, int], lacks: Mapping[str, str], folder: Path) -> str:
+    """Return what was seen, and what could not be (by camera), for people."""
     visits = sorted(seen.events.values(), key=lambda event: event.begin)
-    count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else "nobody came"
-    lines = [f"{counters['frames']} frames: {count}"]
+    nobody = "nobody came" if counters["frames"] else "no camera gave a picture"
+    count = f"{len(visits)} visit{'s' if len(visits) != 1 else ''}" if visits else nobody
+    frames = counters["frames"]
+    lines = [f"{frames} frame{'s' * (frames != 1)}: {count}"]
+    lines += [f"  not seen on {camera}: {what}" for camera, what in lacks.items()]
     for event in visits:
         lasted = (event.end or event.begin) - event.begin
         lines.append(
@@ -235,14 +259,20 @@ def as_text(seen: Seen, counters: dict[str, int], folder: Path) -> str:
             lines.append(f"    nothing set off: {_rules(seen.held.get(event.id, Counter()))}")
         for decision in acted:
             acts = [a for a in seen.acts.values() if a.decision == decision.id]
-            done = ", ".join(f"{a.action} {a.result}" for a in acts) or "nothing"
-            lines.append(f"    set off: {done}")
+            done = ", ".join(_result(act) for act in acts) or "no action is known"
+            none = all(act.result in ("refused", "failed") for act in acts)
+            lines.append(f"    {'nothing set off' if none else 'set off'}: {done}")
             lines += [f"      {check.rule}: {check.why}" for check in decision.checks]
     lines.append(f"{seen.decisions} decisions on record, {len(seen.acted)} to act")
     if seen.against:
         lines.append(f"  what stood against it, and how often: {_rules(seen.against)}")
     lines.append(f"kept in {folder}")
     return "\n".join(lines)
+
+
+def _result(act: Act) -> str:
+    why = f" ({act.why})" if act.result in ("refused", "failed") else ""
+    return f"{act.action} {act.result}{why}"
 
 
 def _rules(count: Counter[str]) -> str:

@@ -563,7 +563,7 @@ class Store:
 
 def unwritable(error: StoreError) -> HealthChanged:
     """Return what the health says of a store that cannot write."""
-    return HealthChanged(PART, False, f"{error}; nothing acts meanwhile", blocks=True)
+    return HealthChanged(PART, False, str(error), blocks=True)
 
 
 def _number_end(db: sqlite3.Connection, id: str) -> None:

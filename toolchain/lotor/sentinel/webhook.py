@@ -64,15 +64,8 @@ class Webhook:
         self, options: Options, number: int, sentinel: str, bus: Bus, journal: Journal, clock: Clock
     ) -> None:
         self._part = f"webhook {number}"
+        self.place = place_of(options.url, number)
         parts = urlsplit(options.url)
-        try:
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host:
-            raise LotorError(f"{self._part}: its 'url' names no host; write http://HOST/PATH")
-        # Paths hold secrets as often as passwords do.
-        self.place = f"{host}:{port}" if port else host
         self._headers = {
             "Content-Type": "application/json",
             "User-Agent": f"lotor/{__version__}",
@@ -122,7 +115,7 @@ class Webhook:
                 self._thread.turn()
                 self._changed.wait()
                 continue
-            self._tell_health(False, f"{self._part} ({self.place}): {text}; trying again")
+            self._tell_health(False, f"{self.place}: {text}; trying again")
             self._clock.wait(self._stop, delay)
             delay = min(2 * delay, _BACK_OFF_S[1])
 
@@ -153,7 +146,7 @@ class Webhook:
         except _Failed as error:
             if not error.final:
                 raise
-            self._tell_health(False, f"{self._part} ({self.place}): {error}; left out")
+            self._tell_health(False, f"{self.place}: {error}; left out")
         else:
             self._tell_health(True)
 
@@ -181,6 +174,22 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def place_of(url: str, number: int) -> str:
+    """Return host and port of an address: paths hold secrets as often as passwords do.
+
+    Raises:
+        LotorError: it has no host; `number` names it.
+    """
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise LotorError(f"webhook {number}: its 'url' names no host; write http://HOST/PATH")
+    return f"{host}:{port}" if port else host
 
 
 def webhooks(config: Config, bus: Bus, journal: Journal, clock: Clock) -> tuple[Webhook, ...]:

@@ -1,9 +1,11 @@
 """From `[[action]]`s to devices: the built-in kinds, and plug-ins by their entry points."""
 
 import logging
+import sys
 import threading
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +28,8 @@ _BUILT_IN = {
     "sound": "Sound",
 }
 """Kinds, which are modules of this package, and their classes."""
+_PACKAGES = {"ble": "bleak", "gpio": "gpiozero", "mqtt": "paho", "sound": "miniaudio"}
+"""What kinds import when they are switched on or off first."""
 
 DESCRIBE_S = 5.0
 """Seconds that `describe` may take."""
@@ -48,14 +52,25 @@ def load(action: "Action", folder: Path) -> Deterrent:
         folder: of the configuration.
 
     Raises:
-        LotorError: no such kind, an option that is wrong, a plug-in that cannot be loaded.
+        LotorError: no such kind, an option that is wrong, a plug-in that cannot be loaded, or,
+            unless it is a dry run, a package that is missing.
     """
+    if not action.dry_run and (package := missing_package(action.kind)):
+        raise LotorError(f"action '{action.name}': {package}")
     device = load_here(action.kind, action.name, action.options, folder)
     if _ends_alone(device):
         return device
     from lotor.sentinel.actions.supervised import Supervised
 
     return Supervised(action, folder, device)
+
+
+def missing_package(kind: str) -> str:
+    """Return what to say where a package of a built-in kind is not there; else nothing."""
+    package = _PACKAGES.get(kind)
+    if package is None or package in sys.modules or find_spec(package) is not None:
+        return ""
+    return f"its package {package} is missing: `pip install 'lotor[sentinel]'`"
 
 
 def load_here(kind: str, name: str, options: Mapping[str, Any], folder: Path) -> Deterrent:

@@ -4,9 +4,12 @@ Sound comes from this process and ends with it. What people cannot hear is not c
 for people hardly play it.
 """
 
+import contextlib
+import ctypes
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import cycle, repeat
 from pathlib import Path
 from typing import Any, ClassVar
@@ -159,7 +162,23 @@ class Sound:
                 raise LotorError(f"action '{self._name}': {self._file} is empty")
 
 
+_HANDLER = ctypes.CFUNCTYPE(
+    None, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p
+)
+_NOTHING = _HANDLER(lambda *_: None)
+"""Takes what the ALSA library says: dozens of lines where a sound card is missing."""
+
+
+@cache
+def _hush() -> None:
+    """Keep the ALSA library from writing to stderr: what fails is told by the error it returns."""
+    with contextlib.suppress(OSError, AttributeError):
+        # snd_lib_error_set_handler of alsa/error.h; its handler takes more arguments, unread here.
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_NOTHING)
+
+
 def _miniaudio() -> Any:
+    _hush()
     try:
         import miniaudio
     except ImportError as error:

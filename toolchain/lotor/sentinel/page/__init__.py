@@ -7,9 +7,11 @@ somebody first asks, so that a page nobody looks at takes no memory and delays n
 
 import importlib.util
 import logging
+import os
 import select
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -91,9 +93,7 @@ class Page:
         Raises:
             LotorError: aiohttp is missing, or the address cannot be listened on.
         """
-        if importlib.util.find_spec("aiohttp") is None:
-            raise LotorError("the page needs aiohttp: pip install 'lotor[sentinel]'")
-        listener = self._listener = self._listen(self.settings.port)
+        listener = self._listener = listen(self.settings)
         self._port = listener.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
         self._leave = self.bus.subscribe(self._note)
@@ -120,30 +120,11 @@ class Page:
         if isinstance(message, ArmedChanged):
             self.armed_by = message.by, self.clock.now()
 
-    def _listen(self, port: int) -> socket.socket:
-        host = self.settings.host
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            listener = socket.create_server(
-                (host, port), family=family, backlog=32, dualstack_ipv6=host == "::"
-            )
-        except socket.gaierror as error:
-            raise LotorError(
-                f"the page: page.host is '{host}', which is no address of this machine; give "
-                "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
-            ) from error
-        except OSError as error:
-            raise LotorError(
-                f"the page: cannot listen on {host} port {port} ({error.strerror}); give another "
-                "page.port (0 takes a free one), or a page.host of this machine"
-            ) from error
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # what is accepted inherits it
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
-        return listener
-
     def _serve(self) -> None:
         # Where it begins anew, at the same address.
-        listener, self._listener = self._listener or self._listen(self._port), None
+        listener, self._listener = self._listener, None
+        if listener is None:
+            listener = listen(replace(self.settings, port=self._port))
         with listener:
             ready, _, _ = select.select([listener, self._woken], [], [])
             if self._woken in ready:
@@ -153,3 +134,33 @@ class Page:
             assert self._thread is not None
             self._thread.turn()
             serve(self, listener, self._woken)
+
+
+def listen(settings: config.Page) -> socket.socket:
+    """Return a socket that listens where the page is to be.
+
+    Raises:
+        LotorError: aiohttp is missing, or the address cannot be listened on.
+    """
+    if importlib.util.find_spec("aiohttp") is None:
+        raise LotorError("the page needs aiohttp: pip install 'lotor[sentinel]'")
+    host, port = settings.host, settings.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (host, port), family=family, backlog=32, dualstack_ipv6=host == "::"
+        )
+    except OSError as error:
+        if (error.errno or 0) < 0:  # of finding the address, which Python wraps
+            raise LotorError(
+                f"the page: page.host is '{host}', which is no address of this machine; give "
+                "127.0.0.1 for this machine alone or 0.0.0.0 for the network"
+            ) from error
+        why = os.strerror(error.errno or 0)  # Python's own text repeats the address
+        raise LotorError(
+            f"the page: cannot listen on {host} port {port} ({why}); give another "
+            "page.port (0 takes a free one), or a page.host of this machine"
+        ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # what is accepted inherits it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_MS)
+    return listener

@@ -2,11 +2,14 @@
 
 import os
 import re
+import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+from urllib.parse import urlsplit
 
 from lotor.errors import LotorError
 from lotor.sentinel.clock import Clock
@@ -37,6 +40,33 @@ _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _USER = re.compile(r"(?<=://)[^\s'\"]*@")  # to the last @: a password may hold any other sign
 _QUERY = re.compile(r"(?<=[?&;])([^=&;\s]*=)[^&;\s'\"]*")
 _WORD = re.compile(r"(?i)((?:user|pass|pw|token|key|auth|secret)\w*?=)[^_&;/?\s'\"]*")
+
+
+_PACKAGES: dict[Kind, tuple[str, str]] = {
+    "picamera": (
+        "picamera2",
+        "Picamera2 is not there: `sudo apt install python3-picamera2`, then make the virtual "
+        "environment anew with `python3 -m venv --system-site-packages`, which lets it see "
+        "Debian's packages (pip cannot install it whole)",
+    ),
+    "ros2": (
+        "rclpy",
+        "ROS 2 for Python is not there: `source /opt/ros/DISTRIBUTION/setup.bash` first, in an "
+        "environment made with `python3 -m venv --system-site-packages`",
+    ),
+}
+"""What kinds need that pip does not install with Lotor, and how it is got."""
+_FORMS: dict[str, tuple[str, str]] = {
+    "picamera": (r"\d*", "has no number of a camera; write picamera:0"),
+    "board": (r".+", "names no board; write board:NAME or board:/dev/ttyACM0"),
+    "ros2": (r"[~/]?/?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", "names no topic; write ros2:/TOPIC"),
+    "garden": (r"(night|day)?", "is none; there is garden:night and garden:day"),
+}
+"""What follows the colon, and what to say of anything else."""
+
+
+class Unusable(LotorError):
+    """A source that waiting does not mend: somebody must change its address or this machine."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +143,7 @@ class Source(Protocol):
         at: seconds since the beginning at which the picture was taken; None: just now.
         looks: it gives pictures; else events alone.
         fresh: what was grabbed last is a picture; else there are events, or it is alive.
+        lacks: what of it could not be read so far, in words; empty: nothing.
     """
 
     finite: bool = False
@@ -121,6 +152,7 @@ class Source(Protocol):
     at: float | None = None
     looks: bool = True
     fresh: bool = True
+    lacks: str = ""
 
     def grab(self) -> bool:
         """Wait for the next picture; False at the end of what is finite, or when told to end.
@@ -187,9 +219,51 @@ def kind_of(source: str) -> Kind:
             f"is {_KINDS}"
         )
     kind = _PREFIXES[prefix]
-    if kind == "stream" and not re.match(r"[a-z]+://[^/]", source.lower()):
-        raise LotorError(f"'{redact(source)}' has no host; write {prefix}://HOST/PATH")
+    if kind == "stream":
+        _check_url(source, prefix)
+    else:
+        form, said = _FORMS[prefix]
+        if not re.fullmatch(form, source[len(found[0]) :], re.ASCII):
+            raise LotorError(f"'{redact(source)}' {said}")
     return kind
+
+
+def _check_url(source: str, prefix: str) -> None:
+    if not re.match(r"[a-z]+://[^/]", source.lower()):
+        raise LotorError(f"'{redact(source)}' has no host; write {prefix}://HOST/PATH")
+    try:
+        host, _ = urlsplit(source).hostname, urlsplit(source).port
+    except ValueError:
+        raise LotorError(
+            f"'{redact(source)}' has no port up to 65535 (/ in a password is written %2F)"
+        ) from None
+    if not host:
+        raise LotorError(f"'{redact(source)}' has no host; write {prefix}://HOST/PATH")
+
+
+def check_source(source: str) -> None:
+    """See that nothing stands against a source that waiting does not mend; opens nothing.
+
+    Its text makes sense, the package of its kind is there, and a board has a known name. A device,
+    a host or a file that is not there is no such thing: it may come.
+
+    Raises:
+        Unusable: something does; says what to change.
+    """
+    try:
+        kind = kind_of(source)
+        name = source.partition(":")[2]
+        if kind == "board":
+            from lotor.board import load_board
+            from lotor.device.ports import is_url
+
+            if not is_url(name):
+                load_board(name)
+    except LotorError as error:
+        raise Unusable(str(error)) from error
+    package, way = _PACKAGES.get(kind, ("", ""))
+    if package and package not in sys.modules and find_spec(package) is None:
+        raise Unusable(way)
 
 
 def open_source(
@@ -210,7 +284,8 @@ def open_source(
         ended: set it when nobody wants pictures any more; a source that waits then returns.
 
     Raises:
-        LotorError: there is none, it cannot be opened, or a package is missing.
+        Unusable: as `check_source`, or its package cannot be loaded.
+        LotorError: there is none, or it cannot be opened.
     """
     import cv2  # the configuration, which asks for kinds alone, need not wait for it
 
@@ -219,6 +294,7 @@ def open_source(
     # A source that does not open is told of in our own words.
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     opening = Opening(camera, clock, ended or threading.Event(), once, folder)
+    check_source(camera.source)
     kind = kind_of(camera.source)
     if kind == "v4l2":
         from lotor.sentinel.sources.v4l2 import Webcam

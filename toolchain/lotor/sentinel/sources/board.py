@@ -48,8 +48,6 @@ class BoardCamera(Source):
 
     def __init__(self, opening: Opening) -> None:
         name = opening.camera.source.partition(":")[2]
-        if not name:
-            raise LotorError("'board:' names no board; write board:NAME or board:/dev/ttyACM0")
         self._name, self._clock = opening.camera.name, opening.clock
         self._ended = opening.ended
         self._frame: Captured | None = None

@@ -19,10 +19,11 @@ log = logging.getLogger(__name__)
 class Folder(Source):
     """Images in a folder itself, not in those inside.
 
-    Once: all, in the order of their names, `rate` a second. Else: those that come from now on.
+    Once: all, in the order of their names, `rate` a second; one that cannot be read is named and
+    left out. Else: those that come from now on.
 
     Raises:
-        LotorError: the folder cannot be read, or, once, has no image.
+        LotorError: the folder cannot be read, or, once, has no image that can be.
     """
 
     changes = False
@@ -42,7 +43,8 @@ class Folder(Source):
                 f", not the {len(names)} that are there (--once does that)" if names else "",
             )
         self._left = names[::-1] if self.finite else []
-        self._count = 0
+        self._count = self._bad = 0
+        self._all = len(names)
         self._known = set(names)
         self._coming: dict[str, tuple[tuple[int, int], float]] = {}
         self._image: Image | None = None
@@ -66,12 +68,7 @@ class Folder(Source):
     def grab(self) -> bool:
         """Go on to the next image; unless once, wait for one that is complete."""
         if self.finite:
-            if not self._left:
-                return False
-            self._image = read_image(self._path / self._left.pop())
-            self.at = self._count * self._step
-            self._count += 1
-            return True
+            return self._go_on()
         while True:
             while self._left:
                 name = self._left.pop()
@@ -85,6 +82,28 @@ class Folder(Source):
             if self._clock.wait(self._ended, _LOOK_S):
                 return False
             self._look()
+
+    def _go_on(self) -> bool:
+        """Read the next image that can be; False after the last one.
+
+        Raises:
+            LotorError: none could be read.
+        """
+        while self._left:
+            at = self._count * self._step
+            self._count += 1  # also of one that is left out: the others keep their times
+            try:
+                self._image = read_image(self._path / self._left.pop())
+            except LotorError as error:
+                log.warning("%s; it is left out", error)
+                self._bad += 1
+                self.lacks = f"{self._bad} of {self._all} images cannot be read: left out"
+                continue
+            self.at = at
+            return True
+        if self._bad == self._all:
+            raise LotorError(f"no image in folder {self._path} can be read: {self._all} were tried")
+        return False
 
     def _look(self) -> None:
         """Find files that are new, and have not changed since the last look."""

@@ -1,6 +1,5 @@
 """A garden that is made up, to try the sentinel with nothing attached (`sentinel/garden.py`)."""
 
-from lotor.errors import LotorError
 from lotor.preprocess import Image
 from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.sources import Opening, Source
@@ -19,14 +18,9 @@ class MadeUp(Source):
     """A raccoon, a cat, and a raccoon with a person, in 100 seconds; by "day" or "night".
 
     Once: from beginning to end. Else: over and over.
-
-    Raises:
-        LotorError: it is asked for another time of day.
     """
 
     def __init__(self, opening: Opening, light: str) -> None:
-        if light not in ("", "night", "day"):
-            raise LotorError(f"'garden:{light}' is none; there is garden:night and garden:day")
         self.finite = opening.once
         self._clock, self._ended = opening.clock, opening.ended
         self._garden = Garden(list(_WALKS), night=light != "day")

@@ -6,7 +6,7 @@ import numpy as np
 
 from lotor.errors import LotorError
 from lotor.preprocess import Image
-from lotor.sentinel.sources import Opening, Source
+from lotor.sentinel.sources import Opening, Source, Unusable
 
 _SLOWEST = 10.0  # frames a second asked for at least: a longer exposure blurs what runs
 
@@ -15,13 +15,12 @@ class PiCamera(Source):
     """`picamera:N`, the camera of that number.
 
     Raises:
-        LotorError: Picamera2 is not there (says how it is got), no such camera, or it is in use.
+        Unusable: Picamera2 cannot be loaded.
+        LotorError: no such camera, or it is in use.
     """
 
     def __init__(self, opening: Opening) -> None:
         word = opening.camera.source.partition(":")[2] or "0"
-        if not word.isdecimal():
-            raise LotorError(f"'picamera:{word}' has no number of a camera; write picamera:0")
         number = int(word)
         kind = _picamera2()
         have = kind.global_camera_info()
@@ -74,17 +73,9 @@ class PiCamera(Source):
 def _picamera2() -> Any:
     try:
         from picamera2 import Picamera2
-    except ModuleNotFoundError as error:
-        if error.name != "picamera2":
-            raise LotorError(f"Picamera2 cannot be loaded: {error}") from error
-        raise LotorError(
-            "Picamera2 is not there: `sudo apt install python3-picamera2`, then make the virtual "
-            "environment anew with `python3 -m venv --system-site-packages`, which lets it see "
-            "Debian's packages (pip cannot install it whole)"
-        ) from error
     except (ImportError, ValueError) as error:
         # Debian's is built for Debian's numpy; another one in the environment breaks it.
-        raise LotorError(
+        raise Unusable(
             f"Picamera2 cannot be loaded ({error}): let it have Debian's numpy, with `pip "
             "uninstall numpy` in an environment made with --system-site-packages"
         ) from error

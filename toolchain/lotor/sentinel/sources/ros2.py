@@ -7,7 +7,7 @@ import numpy as np
 
 from lotor.errors import LotorError
 from lotor.preprocess import Image
-from lotor.sentinel.sources import Opening, Source
+from lotor.sentinel.sources import Opening, Source, Unusable
 
 _WAIT_S = 0.5  # at a time, so that the end is seen
 _CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
@@ -17,7 +17,8 @@ class Topic(Source):
     """`ros2:/topic`; one that ends in /compressed has CompressedImage, as image_transport names it.
 
     Raises:
-        LotorError: rclpy is not there, or the topic has no valid name.
+        Unusable: rclpy cannot be loaded.
+        LotorError: the topic has no valid name.
     """
 
     silent_s = 20.0  # until publishers have found each other, too
@@ -102,7 +103,7 @@ def _rclpy() -> tuple[Any, Any, Any, Any]:
         import rclpy.qos
         import sensor_msgs.msg
     except ImportError as error:
-        raise LotorError(
+        raise Unusable(
             f"ROS 2 for Python is not there ({error}): `source /opt/ros/DISTRIBUTION/setup.bash` "
             "first, in an environment made with `python3 -m venv --system-site-packages`"
         ) from error

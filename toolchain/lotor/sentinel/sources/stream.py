@@ -63,10 +63,7 @@ class Stream(Source):
 def why_not(url: str) -> str:
     """Ask a camera without FFmpeg, which does not say why it fails; return a line."""
     where, parts = redact(url), urlsplit(url)
-    try:
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    except ValueError:
-        return f"{where} has no port up to 65535 (/ in a password is written %2F)"
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     at = f"{host}:{port}"
     try:
         with socket.create_connection((host, port), _ASK_S) as line:
