@@ -27,6 +27,7 @@ from lotor.sentinel.config import (
 )
 from lotor.sentinel.explain import explain
 from lotor.sentinel.models import Models
+from lotor.sentinel.scene import Light
 
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 REAL = Action("bark", "sound", for_s=4, max_on_s=8, per_hour=3, dry_run=False)
@@ -187,7 +188,7 @@ def test_a_threshold_of_its_own_is_said_to_be_one(tmp_path: Path) -> None:
     text = str(explain(replace(PLAIN, page=Page(on=False)), tmp_path))
     assert "as training of raccoon chose" in text and "page:" not in text
     (line,) = (line for line in text.splitlines() if line.startswith("a raccoon"))
-    by_night = opened(PLAIN).threshold_of("raccoon", "raccoon", module.Light.NIGHT)
+    by_night = opened(PLAIN).threshold_of("raccoon", "raccoon", Light.NIGHT)
     assert f"{100 * by_night:.0f} %" in line
 
 

@@ -36,10 +36,14 @@ WHOLE = Config(
 
 
 def with_value(table: str, key: str, value: Any) -> Config:
-    part = getattr(WHOLE, table)
+    part: Any = getattr(WHOLE, table)
+    whole: Any = replace  # what the keys are is known at run time alone
     if isinstance(part, tuple):
-        return replace(WHOLE, **{table: (replace(part[0], **{key: value}),)})
-    return replace(WHOLE, **{table: replace(part, **{key: value})})
+        changed = whole(WHOLE, **{table: (replace(part[0], **{key: value}),)})
+    else:
+        changed = whole(WHOLE, **{table: replace(part, **{key: value})})
+    assert isinstance(changed, Config)
+    return changed
 
 
 @pytest.mark.parametrize(
