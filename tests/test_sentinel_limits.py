@@ -37,9 +37,13 @@ WHOLE = Config(
 
 def with_value(table: str, key: str, value: Any) -> Config:
     part: Any = getattr(WHOLE, table)
-    changed: Any = replace((part[0] if isinstance(part, tuple) else part), **{key: value})
-    tables: dict[str, Any] = {table: (changed,) if isinstance(part, tuple) else changed}
-    return replace(WHOLE, **tables)
+    whole: Any = replace  # what the keys are is known at run time alone
+    if isinstance(part, tuple):
+        changed = whole(WHOLE, **{table: (replace(part[0], **{key: value}),)})
+    else:
+        changed = whole(WHOLE, **{table: replace(part, **{key: value})})
+    assert isinstance(changed, Config)
+    return changed
 
 
 @pytest.mark.parametrize(
