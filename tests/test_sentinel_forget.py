@@ -24,8 +24,9 @@ from lotor.sentinel.config import Camera, Config
 from lotor.sentinel.config import Store as Settings
 from lotor.sentinel.event import Act, Event
 from lotor.sentinel.forget import JOURNAL, export, forget, moment
-from lotor.sentinel.media import jpeg, sweep, write_webm
+from lotor.sentinel.media import jpeg, sweep
 from lotor.sentinel.store import Store, StoreError
+from lotor.sentinel.webm import write_webm
 from test_data_forget import model
 from test_sentinel_store import NOON, decision, visit
 
