@@ -71,6 +71,7 @@ def main() -> None:
     for name, width, write in (
         ("JPEG only", 640, pictures),
         ("VP8 WebM", 640, vp8),
+        ("VP8 WebM", 512, vp8),
         ("VP8 WebM", 320, vp8),
         ("VP8 by OpenCV", 640, other("VP80")),
         ("VP9 WebM", 640, other("VP90")),

@@ -497,6 +497,7 @@ def main() -> None:
     print(f"raccoons: {found.seen} of {found.visits} seen, {found.false} events without one")
     print(f"the deterrent was set off {found.acted} times")
     print(f"memory at each hour (MB): {[round(rss / 1e6) for rss in found.rss]}")
+    print(f"it grew by {100 * found.growth:.1f} % in the second half")
     print(f"counters of the last process: {dict(Counter(found.counters))}")
     for line in found.wrong:
         print(f"WRONG: {line}")

@@ -20,7 +20,7 @@ from lotor.sentinel.event import Event, new_id
 from lotor.sentinel.media import Media, sweep
 from lotor.sentinel.scene import Frame, Light
 from lotor.sentinel.store import Store
-from lotor.sentinel.webm import write_webm
+from lotor.sentinel.webm import Kept, write_webm
 
 NOON = 1_790_000_000.0
 SETTINGS = config.Store(free_mb=0, before_s=2.0, after_s=1.0, clip_s=20.0)
@@ -192,11 +192,11 @@ def test_the_clip_of_a_film_is_whole_however_fast_it_is_read(
 
 
 def test_a_film_waits_for_its_clips(garden: Garden, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, go = webm.write_webm, threading.Event()
+    go = threading.Event()
 
-    def slow(path: Path, frames: list[webm.Kept], between: Callable[[], None]) -> None:
+    def slow(path: Path, frames: list[Kept], between: Callable[[], None]) -> None:
         assert go.wait(60)
-        write(path, frames, between)
+        write_webm(path, frames, between)
 
     monkeypatch.setattr(media, "write_webm", slow)
     garden.live(1)

@@ -43,7 +43,7 @@ PART = "media"
 """What its health is told of (`HealthChanged`)."""
 
 _PICTURE_WIDTH, _PICTURE_QUALITY = 1280, 88
-_CLIP_WIDTH, _CLIP_QUALITY = 640, 80
+_CLIP_WIDTH, _CLIP_QUALITY = 512, 80
 _RATE = 5.0  # frames of a clip in a second
 _IDLE_S = 1.0  # between kept frames while nothing moves
 _RING_BYTES = 8_000_000  # of a camera
@@ -368,7 +368,9 @@ def jpeg(image: Image, width: int, quality: int) -> bytes:
     """
     if image.shape[1] > width:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = _resized(image, width, height)
+        # Where nearly every pixel counts, bilinear is as good, and takes a fifth of the time.
+        method = cv2.INTER_AREA if image.shape[1] > 2 * width else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
     good, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not good:
         raise LotorError("a frame cannot be written as JPEG")
@@ -402,7 +404,3 @@ def _add(clip: _Clip, kept: Kept) -> None:
     if len(clip.frames) > _CLIP_FRAMES or size > _CLIP_BYTES:  # every second one, from now on
         clip.frames = clip.frames[::2]
         clip.apart *= 2
-
-
-def _resized(image: Image, width: int, height: int) -> Image:
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
