@@ -19,6 +19,13 @@ def _no_uses_of_the_real_test_split(tmp_path_factory: pytest.TempPathFactory) ->
     os.environ["LOTOR_STATE_DIR"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.fixture(autouse=True)
+def _clips_in_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentinel's clips are not starved by other tests, which take all the time there is."""
+    if request.path.name.startswith("test_sentinel"):
+        monkeypatch.setattr("lotor.sentinel.media.NICENESS", 0)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The optional folder of data beside the checkout; a test that needs it skips without."""

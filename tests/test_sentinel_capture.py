@@ -21,7 +21,7 @@ from lotor.sentinel.capture import BACK_OFF_S, FROZEN_S, OPEN_S, Capture
 from lotor.sentinel.clock import SetClock, SystemClock
 from lotor.sentinel.config import Camera
 from lotor.sentinel.scene import Frame
-from lotor.sentinel.sources import BoardEvent, Source, Unusable
+from lotor.sentinel.sources import BoardEvent, Seen, Source, Unusable
 from mjpeg_server import MjpegServer, until
 from test_sentinel_sources import a_jpeg, a_video
 
@@ -496,6 +496,39 @@ def test_events_of_a_board_are_kept_beside_its_frames(make: Make, source: Script
     taken(capture)
     assert capture.events() == events[-64:]
     assert capture.events() == []
+
+
+def test_word_of_a_board_without_a_picture_wakes_who_waits(
+    make: Make, source: Scripted, health: list[HealthChanged]
+) -> None:
+    source.fresh = source.looks = False
+    capture, frames = make(), list[Frame | None]()
+    waiting = threading.Thread(target=lambda: frames.append(capture.next(3600)), daemon=True)
+    waiting.start()
+    source.told = told = [BoardEvent("garden", 1.0, 1, "alarm", "")]
+    source.given.put(an_image())
+    waiting.join(60)
+    assert frames == [None] and not capture.ended and capture.frames == 0
+    assert capture.events() == told and source.decoded == 0
+    until(lambda: [state.well for state in health] == [True])
+
+
+def test_of_pictures_that_wait_with_a_boards_events_only_the_newest_is_kept(
+    make: Make, source: Scripted
+) -> None:
+    capture = make()
+    source.fresh = False
+    for number in range(3):
+        image = None if number == 2 else an_image(number)
+        seen = Seen(
+            *("pico", "raccoon", "", 0.9, 0.5, 3, True, "", False, None, False, number, None),
+            *((8, 4), 0.0, image, None if image is None else number),
+        )
+        source.told = [BoardEvent("garden", 1.0, number, "alarm", "", seen)]
+        source.given.put(an_image())
+        until(lambda: not source.told)
+    until(lambda: len(capture._events) == 3)
+    assert [event.seen and event.seen.image_frame for event in capture.events()] == [None, 1, None]
 
 
 # What hangs.

@@ -50,6 +50,8 @@ _RING_BYTES = 8_000_000  # of a camera
 _CLIP_FRAMES, _CLIP_BYTES = 200, 8_000_000  # a larger clip has fewer in a second
 _CLIPS = 4  # being gathered or written at once
 _PICTURES = 32  # waiting to be written
+NICENESS = 19
+"""Of the thread that encodes: seeing comes first."""
 CLOSE_S = 20.0
 """Seconds that the end of the program waits for clips."""
 _STALLED_S = 2.0  # without a frame, after which a clip does not wait for more
@@ -261,7 +263,7 @@ class Media:
 
     def _write_all(self) -> None:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         with self._guarded("files that belong to nothing could not be removed"):
             sweep(self._store)
         while True:
