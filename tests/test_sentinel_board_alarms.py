@@ -171,7 +171,7 @@ def test_an_alarm_is_an_event_with_the_boards_frame_and_sets_the_siren_off(
 )
 def test_each_rule_holds_for_a_board_too(changes: dict[str, Any], rule: str, said: str) -> None:
     config = Config(
-        camera=(Camera("shed", "board:x"),),
+        camera=(Camera("shed", "board:nano33ble-ov7670"),),
         target=(Target("raccoon", threshold=0.6, actions=("siren",)),),
     )
     asked = Asked()
@@ -304,7 +304,7 @@ def test_other_cameras_suffice_only_by_the_configuration_and_while_they_look(
     ("looking", "passes"), [((), False), (("shed",), False), (("yard",), True)]
 )
 def test_a_board_is_no_other_camera_of_its_own(looking: tuple[str, ...], passes: bool) -> None:
-    config = Config(camera=(Camera("shed", "board:x"),), veto=Veto(others_suffice=True))
+    config = Config(camera=(Camera("shed", "board:nano33ble-ov7670"),), veto=Veto(others_suffice=True))
     alarms = BoardAlarms(config, Rules(config, lambda *_: 0.5))
     seen = dataclasses.replace(SEEN, monotonic=100.0, image=None)
     event = BoardEvent("shed", 1_790_000_000.0, 1, "alarm", "", seen)
@@ -324,7 +324,7 @@ def test_without_a_model_of_people_a_board_sets_nothing_off(night: Night) -> Non
 
 def test_a_target_with_zones_needs_to_know_where(night: Night) -> None:
     zone = Zone("pond", ((0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)))
-    cameras = (Camera("shed", "board:x", zone=(zone,)),)
+    cameras = (Camera("shed", "board:nano33ble-ov7670", zone=(zone,)),)
     target = Target("raccoon", zones=("pond",), actions=("siren",))
     shed = Shed(night, camera=cameras, target=(target,))
     with night.watched() as sentinel:
