@@ -1,5 +1,6 @@
 """Pictures and clips of events: whole or not there, bounded, and never in the way of a decision."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -183,6 +184,7 @@ def test_the_clip_of_a_film_is_whole_however_fast_it_is_read(
             garden.media.begin(event)
         if number == 20:
             assert event
+            garden.clock.advance(takes)  # somebody else had the processor
             garden.media.end(replace(event, end=NOON + 20 * apart))
     assert garden.media.idle(30)
     assert event
@@ -395,6 +397,14 @@ def test_frames_are_shown_when_they_were_taken(tmp_path: Path) -> None:
         assert given is not None
         assert float(np.abs(image.astype(int) - given).mean()) < 40  # of noise: 80 apart
     assert not film.grab()
+    # What a browser seeks by: the cues (CueClusterPosition) lead to clusters, the first one too.
+    content = (tmp_path / "a.webm").read_bytes()
+    segment = content.index(b"\x18\x53\x80\x67") + 8
+    found = re.findall(rb"\xf1\x10\x00\x00\x08(.{8})", content, re.DOTALL)
+    cues = [segment + int.from_bytes(place) for place in found]
+    assert len(cues) >= 3 and cues[0] == content.index(b"\x1f\x43\xb6\x75")
+    assert all(content[at : at + 4] == b"\x1f\x43\xb6\x75" for at in cues)
+    assert segment + int.from_bytes(content[segment - 4 : segment]) - (1 << 28) == len(content)
 
 
 def test_the_encoder_takes_its_fast_way(tmp_path: Path) -> None:
@@ -410,7 +420,7 @@ def test_the_encoder_takes_its_fast_way(tmp_path: Path) -> None:
     for _, content in kept:
         writer.write(webm._pixels(content))
     writer.release()
-    assert ours < time.thread_time() - begun  # about a fourth
+    assert ours < 0.6 * (time.thread_time() - begun)  # about a fifth
 
 
 @pytest.mark.parametrize("room", [0, 300, 4000])
