@@ -130,6 +130,10 @@ def test_what_began_before_a_time_and_went_on_goes_too(store: Store, config: Con
     begin = NOON + 3600
     trial = Act(None, "siren", begin + 10, begin + 30, "done", MARKER)
     store.note(trial)
+    lasting = visit(NOON + 9e5)  # whose decisions stay
+    store.save_event(lasting)
+    store.record(decision(NOON + 9e5, lasting.id))
+    store.record(decision(begin + 21, "too short to be an event"))
     forget(config, begin + 20, begin + 25)
     assert trial not in store.acts(0)
     left = store.decisions_between(begin, begin + 60)
