@@ -32,7 +32,7 @@ from lotor.sentinel.scene import Light
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 REAL = Action("bark", "sound", for_s=4, max_on_s=8, per_hour=3, dry_run=False)
 PLAIN = Config(
-    camera=(Camera("garden", "0"),),
+    camera=(Camera("garden", "garden:"),),
     target=(Target("raccoon", actions=("bark",)),),
     action=(REAL,),
 )

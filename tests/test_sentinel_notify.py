@@ -299,6 +299,6 @@ def test_an_address_that_breaks_apprise_is_named_by_its_number(
     until(lambda: bool(rig.health), "a warning")
     rig.close()
     assert rig.health == [
-        HealthChanged("notify", False, "[notify]: Apprise cannot use address 1 (json)")
+        HealthChanged("notify", False, "Apprise cannot use address 1 (json)")
     ]
     assert "secret" not in caplog.text
