@@ -304,7 +304,9 @@ def test_other_cameras_suffice_only_by_the_configuration_and_while_they_look(
     ("looking", "passes"), [((), False), (("shed",), False), (("yard",), True)]
 )
 def test_a_board_is_no_other_camera_of_its_own(looking: tuple[str, ...], passes: bool) -> None:
-    config = Config(camera=(Camera("shed", "board:nano33ble-ov7670"),), veto=Veto(others_suffice=True))
+    config = Config(
+        camera=(Camera("shed", "board:nano33ble-ov7670"),), veto=Veto(others_suffice=True)
+    )
     alarms = BoardAlarms(config, Rules(config, lambda *_: 0.5))
     seen = dataclasses.replace(SEEN, monotonic=100.0, image=None)
     event = BoardEvent("shed", 1_790_000_000.0, 1, "alarm", "", seen)

@@ -68,12 +68,24 @@ print(run.run(Config((Camera("garden", "0"),)), Path())[1], flush=True)
 @pytest.mark.parametrize(
     ("how", "patience", "signals", "code", "said"),
     [
-        ("in order", 60, [signal.SIGTERM], 0, ["ready", "closing", "0 frames: no camera gave a picture"]),
+        (
+            "in order",
+            60,
+            [signal.SIGTERM],
+            0,
+            ["ready", "closing", "0 frames: no camera gave a picture"],
+        ),
         ("hangs", 60, [signal.SIGTERM] * 2, 143, ["ready", "closing", "off", "settled"]),
         ("hangs", 60, [signal.SIGINT] * 2, 130, ["ready", "closing", "off", "settled"]),
         ("hangs", 0.2, [signal.SIGTERM], 143, ["ready", "off", "settled"]),
         ("hangs all over", 0.2, [signal.SIGTERM], 143, ["ready", "off"]),
-        ("threads", 60, [signal.SIGTERM] * 2, 143, ["0 frames: no camera gave a picture", "off", "settled"]),
+        (
+            "threads",
+            60,
+            [signal.SIGTERM] * 2,
+            143,
+            ["0 frames: no camera gave a picture", "off", "settled"],
+        ),
     ],
 )
 def test_however_it_hangs_it_ends_switched_off(

@@ -298,7 +298,5 @@ def test_an_address_that_breaks_apprise_is_named_by_its_number(
     rig = Rig(tmp_path, "json://secret@127.0.0.1:9/", clock=NoWaitClock())
     until(lambda: bool(rig.health), "a warning")
     rig.close()
-    assert rig.health == [
-        HealthChanged("notify", False, "Apprise cannot use address 1 (json)")
-    ]
+    assert rig.health == [HealthChanged("notify", False, "Apprise cannot use address 1 (json)")]
     assert "secret" not in caplog.text
