@@ -50,6 +50,12 @@ class Sentinel:
     def start_cameras(self):
         print("ready", flush=True)
 
+    def check_parts(self):
+        pass
+
+    def lacks(self):
+        return {}
+
     def wait(self, seconds):
         time.sleep(0.01)
         return False
@@ -65,6 +71,9 @@ print(run.run(Config((Camera("garden", "0"),)), Path())[1], flush=True)
 """
 
 
+NOBODY = "0 frames: no camera gave a picture"
+
+
 @pytest.mark.parametrize(
     ("how", "patience", "signals", "code", "said"),
     [
@@ -73,7 +82,7 @@ print(run.run(Config((Camera("garden", "0"),)), Path())[1], flush=True)
             60,
             [signal.SIGTERM],
             0,
-            ["ready", "closing", "0 frames: no camera gave a picture"],
+            ["ready", "closing", NOBODY],
         ),
         ("hangs", 60, [signal.SIGTERM] * 2, 143, ["ready", "closing", "off", "settled"]),
         ("hangs", 60, [signal.SIGINT] * 2, 130, ["ready", "closing", "off", "settled"]),
@@ -84,7 +93,7 @@ print(run.run(Config((Camera("garden", "0"),)), Path())[1], flush=True)
             60,
             [signal.SIGTERM] * 2,
             143,
-            ["0 frames: no camera gave a picture", "off", "settled"],
+            [NOBODY, "off", "settled"],
         ),
     ],
 )

@@ -31,8 +31,9 @@ from lotor.sentinel.scene import Light
 
 TRIANGLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 REAL = Action("bark", "sound", for_s=4, max_on_s=8, per_hour=3, dry_run=False)
+LIVE = "rtsp://10.0.0.5/live"
 PLAIN = Config(
-    camera=(Camera("garden", "garden:"),),
+    camera=(Camera("garden", LIVE),),
     target=(Target("raccoon", actions=("bark",)),),
     action=(REAL,),
 )
@@ -81,7 +82,7 @@ def test_nothing_is_doubtful_about_a_plain_one(tmp_path: Path) -> None:
             ["action bark is a dry run"],
         ),
         (
-            {"camera": (Camera("garden", "0", zone=(Zone("pond", TRIANGLE),)),)},
+            {"camera": (Camera("garden", LIVE, zone=(Zone("pond", TRIANGLE),)),)},
             ["zone pond is named by no target and no model"],
         ),
         ({"page": Page("0.0.0.0")}, ["the page listens on 0.0.0.0 and has no login"]),
@@ -100,14 +101,6 @@ def test_nothing_is_doubtful_about_a_plain_one(tmp_path: Path) -> None:
             ["where no condition of a model is met, nothing is asked, as raccoon has one too"],
         ),
         ({"model": (Model("raccoon", When(light="day")), Model("raccoon"))}, []),
-        (
-            {"mqtt": Mqtt("h", password_file="film.avi", ca_file="none.pem")},
-            ["'mqtt.ca_file' names none.pem, which is not there"],
-        ),
-        (
-            {"notify": Notify(urls_file="urls")},
-            ["'notify.urls_file' names urls, which is not there"],
-        ),
         ({"notify": Notify(urls_file="film.avi")}, []),
     ],
 )
@@ -118,8 +111,27 @@ def test_what_is_doubtful(tmp_path: Path, keys: dict[str, Any], warnings: list[s
     assert all(part in said for part, said in zip(warnings, found, strict=True)), found
 
 
+@pytest.mark.parametrize(
+    ("keys", "error"),
+    [
+        (
+            {"mqtt": Mqtt("h", password_file="film.avi", ca_file="none.pem")},
+            "'mqtt.ca_file' names none.pem, which is not there",
+        ),
+        (
+            {"notify": Notify(urls_file="urls")},
+            "'notify.urls_file' names urls, which is not there",
+        ),
+    ],
+)
+def test_what_keeps_it_from_starting(tmp_path: Path, keys: dict[str, Any], error: str) -> None:
+    (tmp_path / "film.avi").write_bytes(b"")
+    (found,) = explain(replace(PLAIN, **keys), tmp_path).errors
+    assert error in found
+
+
 def test_zones_count_where_they_are_named(tmp_path: Path) -> None:
-    zoned = Camera("garden", "0", zone=(Zone("pond", TRIANGLE), Zone("lawn", TRIANGLE)))
+    zoned = Camera("garden", LIVE, zone=(Zone("pond", TRIANGLE), Zone("lawn", TRIANGLE)))
     config = replace(
         PLAIN,
         camera=(zoned,),
@@ -130,10 +142,10 @@ def test_zones_count_where_they_are_named(tmp_path: Path) -> None:
 
 
 def test_a_camera_on_which_a_target_counts_nowhere_is_doubtful(tmp_path: Path) -> None:
-    zoned = Camera("garden", "0", zone=(Zone("pond", TRIANGLE),))
+    zoned = Camera("garden", LIVE, zone=(Zone("pond", TRIANGLE),))
     config = replace(
         PLAIN,
-        camera=(zoned, Camera("gate", "1")),
+        camera=(zoned, Camera("gate", LIVE)),
         target=(Target("raccoon", zones=("pond",), actions=("bark",)),),
     )
     assert explain(config, tmp_path).warnings == (
