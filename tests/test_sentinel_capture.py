@@ -290,6 +290,12 @@ def test_what_waiting_does_not_mend_ends_at_the_start_alone(
     until(lambda: "unplugged" in health[-1].text)
     clock.advance(2)
     until(lambda: "its package cannot be loaded; it is tried again" in health[-1].text)
+    source.refusals.put(OSError("not plugged in"))
+    source.refusals.put(Unusable("there is no board of that name"))  # its file is edited just now
+    make()  # it was away at the start, so that it may be away any time
+    until(lambda: "not plugged in" in health[-1].text)
+    clock.advance(2)
+    until(lambda: "no board of that name; it is tried again" in health[-1].text)
 
 
 def test_a_line_of_the_log_gives_a_hint_once() -> None:

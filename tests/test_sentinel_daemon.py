@@ -44,7 +44,7 @@ from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.event import Act, Decision
 from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.models import Models
-from lotor.sentinel.scene import Frame
+from lotor.sentinel.scene import Frame, Scene
 from lotor.sentinel.store import StoreError
 
 EVENING = 1_790_000_000.0
@@ -216,6 +216,32 @@ def test_a_person_who_comes_ends_what_is_on(
         wait_for(lambda: bool(night.of(Acted)) and night.of(Acted)[-1].act.end is not None)
     assert "person" in night.of(Acted)[-1].act.why
     assert night.siren.calls[-1] == "off"
+
+
+def test_what_the_rules_let_pass_after_a_person_is_not_refused_for_that_person(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused one would begin a cool-down for nothing, just when the raccoon is there."""
+    night.garden.walks = [replace(RACCOON, begin=3)]
+    night.config = replace(night.config, veto=replace(night.config.veto, hold_s=5))
+    with night.watched() as sentinel:
+        look = sentinel._pipelines["garden"].look
+
+        def slow(frame: Frame) -> Scene:
+            scene = look(frame)
+            shown = frame.monotonic == person
+            night.clock.advance(0.4 if shown else 0.1)
+            return replace(scene, person=0.9) if shown else scene
+
+        monkeypatch.setattr(sentinel._pipelines["garden"], "look", slow)
+        person = -1.0
+        while not night.decisions:
+            night.live(sentinel, 0.5)
+        person = night.clock.monotonic() + 0.5
+        while not night.of(Acted):
+            assert night.time < 30
+            night.live(sentinel, 0.5)
+        assert [told.act.result for told in night.of(Acted)] == ["running"]
 
 
 def test_a_model_that_fails_is_a_visible_warning_and_no_deterrent(

@@ -83,7 +83,7 @@ class Capture:
         self._stop = threading.Event()
         self.wake = threading.Event()
         self._hanging: list[_Reader] = []
-        self._unusable = False
+        self._begun = False
         self._thread = Worker(
             f"camera {camera.name}", self._supervise, report, failed=self._broke, blocks=True
         )
@@ -100,7 +100,7 @@ class Capture:
             (`ended`).
 
         Raises:
-            LotorError: the source cannot be used, ever, and gave no picture yet; or with `once`,
+            LotorError: the source cannot be used, ever, as its first opening says; or with `once`,
                 it cannot be opened or read on. Says why.
         """
         with self._there:
@@ -165,6 +165,7 @@ class Capture:
             self._hanging = [reader for reader in self._hanging if not reader.done]
             if len(self._hanging) >= _HANGING:
                 why, steady = "its driver hangs; a restart of this machine may help", False
+                unusable = False
             else:
                 began = self.clock.monotonic()
                 reader = _Reader(self)
@@ -177,10 +178,11 @@ class Capture:
                 if found is None or self._stop.is_set():
                     break
                 why, steady = found, reader.lasted(began) >= STEADY_S
-                self._unusable = reader.unusable
-            if self.once or (self._unusable and not self.frames):
+                # Later, something may have changed in the night, and other cameras watch.
+                unusable, self._begun = reader.unusable and not self._begun, True
+            if self.once or unusable:
                 with self._there:  # `next` raises it, which says it once
-                    kind = Unusable if self._unusable else LotorError
+                    kind = Unusable if unusable else LotorError
                     self._error = kind(f"camera {self.camera.name}: {redact(why)}")
                 break
             failures = 1 if steady else failures + 1
