@@ -179,6 +179,9 @@ def assert_tells_the_known(model: Model) -> None:
 
 
 def test_another_number_takes_its_place(model: Model) -> None:
+    from lotor.frontend.tflite import read_model
+
+    before = model.bytes()
     model.add()
     trained_as = model.table("lineage.json")["unlike"]["to_model_sha256"]
     once = model.bytes()["tiny.tflite"]
@@ -188,6 +191,9 @@ def test_another_number_takes_its_place(model: Model) -> None:
     for old, new in zip(scores(once), scores(again), strict=True):
         assert np.array_equal(old[0], new[0])
         assert new[1].shape == (1, 3)
+    for name in ("tiny.tflite", "tiny_float.tflite"):
+        was, now = (len(read_model(files[name], name).ops) for files in (before, model.bytes()))
+        assert now == was + 1
     assert model.table("lineage.json")["unlike"]["to_model_sha256"] == trained_as
 
 
