@@ -1134,9 +1134,22 @@ def _add_train(commands: _Commands) -> None:
         help="measure on test, too: for a model that is going to ship, once; uses are counted. "
         "Choose on val, which is measured always",
     )
+    parser.add_argument(
+        "--ood-only",
+        action="store_true",
+        help="train nothing: give the trained model the second output of its recipe's [ood]",
+    )
 
 
 def _train(args: argparse.Namespace) -> Result:
+    if args.ood_only:
+        from lotor.train import add_unlike
+
+        for option in ("steps", "seed", "version", "anew", "test", "preview"):
+            if getattr(args, option) not in (None, False):
+                raise LotorError(f"--ood-only trains nothing: leave out --{option}")
+        added = add_unlike.add_unlike(args.model, args.data, args.out)
+        return Result(added, add_unlike.as_text(added))
     if args.preview:
         from lotor.train import preview
 

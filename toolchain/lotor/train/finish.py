@@ -8,7 +8,7 @@ is known (the Mahalanobis distance of Lee et al., arXiv:1807.03888, with one mea
 in arXiv:2003.00402, in its last directions alone).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,9 @@ from lotor.train.export import Plan, Quantization
 from lotor.train.layers import Array, Layer, Network
 from lotor.train.recipe import Recipe
 from lotor.train.rounded import Integers
+
+Tensors = Callable[[Any], Mapping[str, Any]]
+"""Every tensor of a network by name, for a batch."""
 
 UNLIKE = "unlike"
 """The second output."""
@@ -86,14 +89,27 @@ def finish(
             temperature = calibration["temperature"]
             network, planned = cooled(network, planned, temperature)
             real = divided(real, temperature)
-    if recipe.ood.directions:
-        features = network[network.logits].inputs[0]
-        seen = np.concatenate([np.asarray(run(b)[features]) for b in _seen(train, recipe)])
-        layer = unlike_layer(features, seen, recipe.ood.directions)
-        bits = planned.tensors[features].bits
-        planned = replace(planned, tensors={**planned.tensors, UNLIKE: _UNLIKE[bits]})
-        network, real = (_with_output(each, layer) for each in (network, real))
-    return Finished(network, planned, real, calibration)
+    done = Finished(network, planned, real, calibration)
+    return with_unlike(done, run, train, recipe) if recipe.ood.directions else done
+
+
+def with_unlike(done: Finished, run: Tensors, known: Sequence[Photo], recipe: Recipe) -> Finished:
+    """Return a network with the second output, which tells the unknown.
+
+    Args:
+        done: a network without it; the layer goes into its float network as well.
+        run: what its integers compute, every tensor by name, of float32 [n, *input].
+        known: photographs that say what is known.
+        recipe: its `[ood]`.
+    """
+    network, planned = done.network, done.planned
+    features = network[network.logits].inputs[0]
+    seen = np.concatenate([np.asarray(run(b)[features]) for b in _seen(known, recipe)])
+    layer = unlike_layer(features, seen, recipe.ood.directions)
+    bits = planned.tensors[features].bits
+    planned = replace(planned, tensors={**planned.tensors, UNLIKE: _UNLIKE[bits]})
+    network, real = (_with_output(each, layer) for each in (network, done.real))
+    return replace(done, network=network, planned=planned, real=real)
 
 
 def choose_temperature(logits: Values, truth: Labels, recipe: Recipe) -> dict[str, Any]:

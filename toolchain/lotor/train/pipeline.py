@@ -98,7 +98,7 @@ def train(
     hashes = [hashlib.sha256(content).hexdigest() for content in (int8 or real, real)]
     lineage = {"model_sha256": hashes[0], "float_sha256": hashes[1], **lineage}
     with staged(out, f".{recipe.name}.new") as made:
-        _write(recipe, made, int8, real)
+        write_files(recipe, made, int8, real)
         if (out / "recipe.toml").resolve() != path.resolve():
             (made / "recipe.toml").write_bytes(path.read_bytes())
         metrics = _measure(recipe, photos, made, calibration, test)
@@ -193,7 +193,8 @@ def _fit(
     return int8, real, done.calibration
 
 
-def _write(recipe: Recipe, out: Path, int8: bytes | None, real: bytes) -> None:
+def write_files(recipe: Recipe, out: Path, int8: bytes | None, real: bytes) -> None:
+    """Write a model's files and its labels to a folder."""
     if int8:
         (out / f"{recipe.name}.tflite").write_bytes(int8)
     (out / f"{recipe.name}_float.tflite").write_bytes(real)

@@ -35,7 +35,7 @@ def unpack(graph: Graph) -> Network:
             "quantized"
         )
     graph = remove_dead(fold_constants(graph))  # shapes that are computed
-    names = _names(graph)
+    names = tensor_names(graph)
     layers, problems = [], []
     for op in graph.ops:
         if op.kind not in _UNPACK:
@@ -61,8 +61,8 @@ def unpack(graph: Graph) -> Network:
     )
 
 
-def _names(graph: Graph) -> dict[int, str]:
-    """Return a name of its own for every activation."""
+def tensor_names(graph: Graph) -> dict[int, str]:
+    """Return a name of its own for every activation, by the id of its tensor."""
     found: dict[int, str] = {}
     used: set[str] = set()
     for tensor in (graph.inputs[0], *(op.outputs[0] for op in graph.ops)):
