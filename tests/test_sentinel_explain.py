@@ -126,8 +126,8 @@ def test_what_is_doubtful(tmp_path: Path, keys: dict[str, Any], warnings: list[s
 )
 def test_what_keeps_it_from_starting(tmp_path: Path, keys: dict[str, Any], error: str) -> None:
     (tmp_path / "film.avi").write_bytes(b"")
-    (found,) = explain(replace(PLAIN, **keys), tmp_path).errors
-    assert error in found
+    found = explain(replace(PLAIN, **keys), tmp_path).errors
+    assert [each for each in found if error in each]
 
 
 def test_zones_count_where_they_are_named(tmp_path: Path) -> None:
