@@ -1,5 +1,6 @@
 """What `--check` says of a configuration: nothing that may do harm goes unsaid."""
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -115,19 +116,18 @@ def test_what_is_doubtful(tmp_path: Path, keys: dict[str, Any], warnings: list[s
     ("keys", "error"),
     [
         (
-            {"mqtt": Mqtt("h", password_file="film.avi", ca_file="none.pem")},
-            "'mqtt.ca_file' names none.pem, which is not there",
+            {"mqtt": Mqtt("h", tls=True, ca_file="none.pem")},
+            r"'mqtt\.ca_file' .*none\.pem",
         ),
         (
             {"notify": Notify(urls_file="urls")},
-            "'notify.urls_file' names urls, which is not there",
+            r"'notify\.urls_file' .*urls: cannot be read: No such file",
         ),
     ],
 )
 def test_what_keeps_it_from_starting(tmp_path: Path, keys: dict[str, Any], error: str) -> None:
-    (tmp_path / "film.avi").write_bytes(b"")
-    found = explain(replace(PLAIN, **keys), tmp_path).errors
-    assert [each for each in found if error in each]
+    (found,) = explain(replace(PLAIN, page=Page(on=False), **keys), tmp_path).errors
+    assert re.search(error, found)
 
 
 def test_zones_count_where_they_are_named(tmp_path: Path) -> None:
