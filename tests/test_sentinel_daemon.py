@@ -308,6 +308,7 @@ def test_a_film_sets_nothing_off(night: Night) -> None:
     with Sentinel(night.config, night.folder, night.clock, once=True) as sentinel:
         assert sentinel.test("siren", "the test").result == "dry run"
         assert all(action.dry_run for action in sentinel.config.action)
+        assert len(sentinel.store.acts(0)) == 1 and sentinel.store.starts(60) == []
     assert night.siren.calls == []
 
 

@@ -567,7 +567,7 @@ class Sentinel:
                 self.media.end(change.event)
 
     def _note(self, act: Act) -> None:
-        self.store.note(act)
+        self.store.note(act, counts=not self.once)  # what a film would have set off limits nothing
         if act.result in ("running", "dry run"):
             self._count("acts")
         elif act.result == "refused":
