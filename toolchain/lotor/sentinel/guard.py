@@ -497,11 +497,12 @@ class Guard:
                 self._clock.wait(self._wake, min(wait, self._settle_accounts()))
             except BaseException:
                 # Nobody would switch off in time any more: nothing is switched on any more.
-                log.exception("the guard's timer failed")
-                self._broken = True
+                known, self._broken = self._broken, True
                 with self._lock:
                     self._end_all("failed", "the guard's timer failed")
-                self._tell_health(HealthChanged("guard", False, "its timer failed", True))
+                if not known:  # said once: it may fail ten times a second from now on
+                    log.exception("the guard's timer failed")
+                    self._tell_health(HealthChanged("guard", False, "its timer failed", True))
                 time.sleep(0.1)
 
     def _settle_accounts(self) -> float:
