@@ -218,12 +218,14 @@ def test_a_person_who_comes_ends_what_is_on(
     assert night.siren.calls[-1] == "off"
 
 
+@pytest.mark.parametrize("sure", [True, False])
 def test_what_the_rules_let_pass_after_a_person_is_not_refused_for_that_person(
-    night: Night, monkeypatch: pytest.MonkeyPatch
+    night: Night, monkeypatch: pytest.MonkeyPatch, sure: bool
 ) -> None:
     """A refused one would begin a cool-down for nothing, just when the raccoon is there."""
     night.garden.walks = [replace(RACCOON, begin=3)]
-    night.config = replace(night.config, veto=replace(night.config.veto, hold_s=5))
+    night.config = replace(night.config, veto=Veto(threshold=0.2, hold_s=5))
+    person, score = -1.0, 0.9 if sure else 0.3  # the latter: the last five frames may show one
     with night.watched() as sentinel:
         look = sentinel._pipelines["garden"].look
 
@@ -231,17 +233,19 @@ def test_what_the_rules_let_pass_after_a_person_is_not_refused_for_that_person(
             scene = look(frame)
             shown = frame.monotonic == person
             night.clock.advance(0.4 if shown else 0.1)
-            return replace(scene, person=0.9) if shown else scene
+            return replace(scene, person=score if shown else 0.0)
 
         monkeypatch.setattr(sentinel._pipelines["garden"], "look", slow)
-        person = -1.0
         while not night.decisions:
             night.live(sentinel, 0.5)
         person = night.clock.monotonic() + 0.5
-        while not night.of(Acted):
+        night.live(sentinel, 0.5)
+        wait_for(lambda: sentinel.guard.settled)
+        assert "person" in sentinel.test("siren", "the test").why
+        while len(night.of(Acted)) < 2:
             assert night.time < 30
             night.live(sentinel, 0.5)
-        assert [told.act.result for told in night.of(Acted)] == ["running"]
+        assert [told.act.result for told in night.of(Acted)] == ["refused", "running"]
 
 
 def test_a_model_that_fails_is_a_visible_warning_and_no_deterrent(
@@ -304,6 +308,7 @@ def test_a_film_sets_nothing_off(night: Night) -> None:
     with Sentinel(night.config, night.folder, night.clock, once=True) as sentinel:
         assert sentinel.test("siren", "the test").result == "dry run"
         assert all(action.dry_run for action in sentinel.config.action)
+        assert len(sentinel.store.acts(0)) == 1 and sentinel.store.starts(60) == []
     assert night.siren.calls == []
 
 

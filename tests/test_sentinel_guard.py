@@ -653,17 +653,21 @@ def test_however_the_program_ends_everything_is_off(tmp_path: Path, end: str) ->
 
 
 def test_an_error_of_the_timer_itself_ends_everything(
-    garden: Garden, monkeypatch: pytest.MonkeyPatch
+    garden: Garden, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     garden.fire("lamp")
+    turns: list[int] = []
 
     def broken() -> float:
+        turns.append(1)
         raise RuntimeError("no")
 
     with monkeypatch.context() as patch:
         patch.setattr(garden.guard, "_turn", broken)
         garden.guard._wake.set()
         wait(lambda: garden.lamps["lamp"].since is None)
+        wait(lambda: len(turns) == 3)
+    assert caplog.text.count("Traceback") == 1  # no flood
     garden.settle()
     assert garden.lamps["lamp"].since is None
     assert garden.health["guard"].blocks

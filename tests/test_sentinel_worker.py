@@ -65,6 +65,22 @@ def test_what_fails_is_told_and_begins_anew(
     assert made.end(20) and not made.is_alive()
 
 
+def test_what_ends_well_after_it_failed_blocks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a film whose last picture could not be looked at: other cameras go on."""
+    monkeypatch.setattr(worker, "PAUSES_S", (0.01,))
+    told: list[HealthChanged] = []
+    errors = [ZeroDivisionError()]
+
+    def work() -> None:
+        if errors:
+            raise errors.pop()
+
+    made = Worker("test", work, told.append, blocks=True)
+    made.start()
+    wait(lambda: not made.is_alive())
+    assert [health.well for health in told] == [False, True]
+
+
 def test_at_the_end_nothing_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "PAUSES_S", (60.0,))
     rounds: list[int] = []

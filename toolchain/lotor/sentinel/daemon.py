@@ -475,12 +475,9 @@ class Sentinel:
         else:
             made = self._rules.decide(scene, now)
         pictured = bool(frame.image.size)  # a board may give none
-        if why := self._rules.person_for(frame.monotonic):
-            # A film runs faster than the guard's clock, and its time is the rules' alone. Else both
-            # hold until the same moment: what one lets pass and the other refuses has its cool-down.
-            until = frame.monotonic + self._rules.person_left(frame.monotonic)
-            left = 0.0 if self.once else max(0.0, until - self.clock.monotonic())
-            self.guard.veto(why, left)
+        # A film runs faster than the guard's clock, and its time is the rules' alone.
+        left = 0.0 if self.once else self._rules.person_left(frame.monotonic)
+        self.guard.person(self._rules.person_for(frame.monotonic), left)
         if pictured and not scene.errors:
             self.guard.looked(frame.camera)
         changed = self._events.follow(scene, made)
@@ -570,7 +567,7 @@ class Sentinel:
                 self.media.end(change.event)
 
     def _note(self, act: Act) -> None:
-        self.store.note(act)
+        self.store.note(act, counts=not self.once)  # what a film would have set off limits nothing
         if act.result in ("running", "dry run"):
             self._count("acts")
         elif act.result == "refused":

@@ -136,7 +136,7 @@ class Guard:
                 times.append(clock.monotonic() - start.ago)
         self._lock = threading.Condition(threading.RLock())
         self._armed = self._closed = self._broken = self._unrecorded = False
-        self._veto = ("", -1.0)
+        self._veto = self._person = ("", -math.inf)  # each why, and until when, monotonic
         self._untold: list[Act] = []  # that ended where nothing could be told
         # What could not be put on record yet, each act as it is now.
         self._owed: dict[tuple[str | None, str, float], Act] = {}
@@ -180,10 +180,10 @@ class Guard:
                 self._end_all("done", f"disarmed by {by}")
 
     def veto(self, why: str, hold_s: float) -> None:
-        """End whatever runs, and switch nothing on for a while: a person is seen, or may be.
+        """End whatever runs, and switch nothing on for a while.
 
         Args:
-            why: for people, e.g. "a person is seen on garden (0.93)".
+            why: for people, e.g. "the frame is 6 s old".
             hold_s: seconds; a later call lets it last longer, never shorter.
         """
         with self._lock:
@@ -191,6 +191,22 @@ class Guard:
             if until >= self._veto[1]:
                 self._veto = (why, until)
             self._end_all("done", f"ended early: {why}")
+
+    def person(self, why: str | None, hold_s: float) -> None:
+        """Say, after every frame, whether a person is in view of any camera, or may be.
+
+        If so, whatever runs ends, and nothing is switched on until it is said that nobody is, or
+        nothing was said for `hold_s` seconds. What the rules let pass is so never refused here,
+        which would begin a cool-down for nothing.
+
+        Args:
+            why: for people, e.g. "a person is in view of garden"; None for nobody.
+            hold_s: seconds that it holds at most.
+        """
+        with self._lock:
+            self._person = (why or "", self._clock.monotonic() + hold_s if why else -math.inf)
+            if why:
+                self._end_all("done", f"ended early: {why}")
 
     def fire(self, receipt: Receipt, names: Sequence[str], cause: Cause) -> tuple[Act, ...]:
         """Switch actions on because of a decision that is on record.
@@ -338,8 +354,9 @@ class Guard:
             return "the guard's timer has failed; restart the sentinel"
         if not self._armed and not test:
             return "disarmed"
-        if now < self._veto[1]:
-            return self._veto[0]
+        for why, until in (self._veto, self._person):
+            if now < until:
+                return why
         if switch.act and not switch.ending:
             return "it is on already"
         if not switch.settled:
@@ -480,11 +497,12 @@ class Guard:
                 self._clock.wait(self._wake, min(wait, self._settle_accounts()))
             except BaseException:
                 # Nobody would switch off in time any more: nothing is switched on any more.
-                log.exception("the guard's timer failed")
-                self._broken = True
+                known, self._broken = self._broken, True
                 with self._lock:
                     self._end_all("failed", "the guard's timer failed")
-                self._tell_health(HealthChanged("guard", False, "its timer failed", True))
+                if not known:  # said once: it may fail ten times a second from now on
+                    log.exception("the guard's timer failed")
+                    self._tell_health(HealthChanged("guard", False, "its timer failed", True))
                 time.sleep(0.1)
 
     def _settle_accounts(self) -> float:

@@ -273,8 +273,12 @@ class Store:
 
     # Acts
 
-    def note(self, act: Act) -> None:
+    def note(self, act: Act, *, counts: bool = True) -> None:
         """Write an act, or what became of it: it is known by decision, action and time.
+
+        Args:
+            act: it.
+            counts: whether it is one of `starts`, by which limits go.
 
         Raises:
             StoreError: it is not on record.
@@ -290,7 +294,7 @@ class Store:
                     f"INSERT INTO act ({_ACT}, age) VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (act.decision, act.action, act.time, act.end, act.result, act.why, self.age()),
                 )
-                if act.result in ("running", "dry run"):
+                if counts and act.result in ("running", "dry run"):
                     self._remember_start(db, act)
 
     def _remember_start(self, db: sqlite3.Connection, act: Act) -> None:

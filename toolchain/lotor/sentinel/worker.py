@@ -85,6 +85,7 @@ class Worker:
             began = time.monotonic()
             try:
                 self._work()
+                self.turn()  # it did what it was to do, at the last try
                 return
             except BaseException as error:  # whatever it is: nobody else would ever see it
                 failures = 1 if time.monotonic() - began >= STEADY_S else failures + 1
