@@ -207,6 +207,20 @@ def test_a_person_on_the_boards_frame_forbids_and_keeps_no_picture(
     assert event.picture is None and shed.night.siren.calls == []
 
 
+def test_alarms_push_no_person_out_of_the_last_frames(night: Night) -> None:
+    """A board alarms on every frame, and each of these counts by itself already."""
+    shed = Shed(night, veto=Veto(threshold=0.2))
+    with night.watched() as sentinel:
+        night.settle(sentinel)
+        assert "1 of the last 5 frames" in why(shed.say(sentinel, person=True), "person")
+        for _ in range(6):
+            night.clock.advance(0.2)
+            shed.say(sentinel)
+        assert not any(decision.acts for decision in night.decisions)
+        night.clock.advance(sentinel.config.deciding.memory_s)
+        assert against(shed.say(sentinel)) == set()
+
+
 def test_a_person_seen_elsewhere_forbids(shed: Shed, sentinel: Sentinel) -> None:
     shed.say(sentinel)  # which lets `person` say what it sees
     shed.person = 0.9

@@ -96,8 +96,10 @@ class BoardAlarms:
             now: what else matters.
             monotonic: the time; what was said long ago sets nothing off.
         """
-        if scene.person is not None:
-            self._rules.decide(replace(scene, tracks=()), now)  # who is seen is seen by all cameras
+        # Who is seen is seen by all cameras. Nobody is no news: the frame counts already, as one of
+        # the camera's last ones, and must not push one that shows a person out of these.
+        if scene.veto and scene.person is not None and not scene.person < scene.veto[1]:
+            self._rules.decide(replace(scene, tracks=()), now)
         label = self.label_of(seen)
         if label == PERSON:
             return []
