@@ -324,7 +324,7 @@ def test_without_a_model_of_people_a_board_sets_nothing_off(night: Night) -> Non
 
 def test_a_target_with_zones_needs_to_know_where(night: Night) -> None:
     zone = Zone("pond", ((0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)))
-    cameras = (Camera("shed", "board:x", zone=(zone,)),)
+    cameras = (Camera("shed", "board:nano33ble-ov7670", zone=(zone,)),)
     target = Target("raccoon", zones=("pond",), actions=("siren",))
     shed = Shed(night, camera=cameras, target=(target,))
     with night.watched() as sentinel:
