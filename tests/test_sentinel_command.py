@@ -237,6 +237,21 @@ def test_a_name_that_there_is_not_is_told_before_anything_is_opened(
     assert not (tmp_path / "kept").exists()
 
 
+def test_beside_a_sentinel_nothing_is_tried_nor_another_store_advised(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "kept"))
+    config = Config((Camera("a", "0"),), action=(Action("bark", "sound"),), store=store)
+    held = Log(Path(store.folder), SystemClock())
+    try:
+        with pytest.raises(
+            LotorError, match=r"runs \(process \d+\); try 'bark' on its page"
+        ) as told:
+            run.try_action(config, tmp_path, "bark")
+    finally:
+        held.close()
+    assert "store.folder" not in str(told.value)
+    assert run.try_action(config, tmp_path, "bark").result == "dry run"
+
+
 def test_what_is_not_there_is_doubtful_and_holds_up_no_test(tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         '[[camera]]\nname = "a"\nsource = "stick/film.mp4"\n'

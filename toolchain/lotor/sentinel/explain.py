@@ -112,23 +112,28 @@ def _when(when: When) -> str:
 
 
 def _target(config: Config, target: Target, models: Models) -> list[str]:
+    rule = config.deciding
+    where = f" in {', '.join(target.zones)}" if target.zones else ""
+    does = f"sets off {', '.join(target.actions)}" if target.actions else "is remembered and told"
+    knowing = [model.name for model in models.opened if target.label in model.labels]
+    scores = " or ".join(dict.fromkeys(_threshold(target, name, models) for name in knowing))
+    return [f"a {target.label}{where} {does}: {rule.votes} of {rule.of} frames from {scores}"]
+
+
+def _threshold(target: Target, model: str, models: Models) -> str:
+    """Return from which scores of a model on a frame votes, and who says so."""
     day = target.threshold
     night = day if target.night_threshold is None else target.night_threshold
-    model = next(model for model in models.opened if target.label in model.labels)
     chosen = [
-        models.threshold_of(model.name, target.label, light) if given is None else given
+        models.threshold_of(model, target.label, light) if given is None else given
         for given, light in ((day, Light.DAY), (night, Light.NIGHT))
     ]
     of = f"{100 * chosen[0]:.0f} %" + (
         "" if chosen[0] == chosen[1] else f" by day, {100 * chosen[1]:.0f} % by night"
     )
-    rule = config.deciding
-    where = f" in {', '.join(target.zones)}" if target.zones else ""
-    does = f"sets off {', '.join(target.actions)}" if target.actions else "is remembered and told"
-    return [
-        f"a {target.label}{where} {does}: {rule.votes} of {rule.of} frames from {of} on "
-        f"({'as configured' if day is not None else f'as training of {model.name} chose'})"
-    ]
+    if day is not None:
+        return f"{of} on (as configured)"
+    return f"{of} on ({'' if night is None else 'by day '}the default of {model})"
 
 
 def _deciding(config: Config) -> list[str]:

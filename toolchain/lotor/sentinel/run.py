@@ -31,6 +31,7 @@ from lotor.sentinel.ending import Ending
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.frugal import return_freed_memory
 from lotor.sentinel.guard import Guard
+from lotor.sentinel.preflight import running
 from lotor.sentinel.sources import is_missing, kind_of, missing
 from lotor.sentinel.store import Store as Log
 from lotor.suggest import did_you_mean
@@ -198,8 +199,12 @@ def try_action(config: Config, folder: Path, name: str) -> Act:
         LotorError: there is none of that name, it cannot be tried, or a sentinel runs.
     """
     _check_name(config, name)  # what follows takes seconds where a device does not answer
-    # One that runs looks for people, and has the devices in hand: it is to be asked instead. None
-    # may begin meanwhile, and what is tried is on record as everything is.
+    # One that runs looks for people, and has the devices in hand: it is to be asked instead, never
+    # got round by another store. None may begin meanwhile; what is tried is on record as all is.
+    if other := running(config, folder):
+        raise LotorError(
+            f"a sentinel with this store runs ({other}); try '{name}' on its page, or stop it first"
+        )
     store = Log(Path(config.store.folder), SystemClock())
     try:
         return _try_action(config, folder, name, store)
