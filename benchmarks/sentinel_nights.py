@@ -27,6 +27,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from lotor.sentinel.garden import Garden, Walk, Who
@@ -117,9 +118,13 @@ class Recorder:
     def on(self, cause: Any, seconds: float) -> None:
         self.on_since = self._clock.monotonic()
         with closing(sqlite3.connect(f"file:{self._database}?mode=ro", uri=True)) as db:
-            rows = db.execute("SELECT id, actions FROM decision ORDER BY rowid DESC LIMIT 1")
-            newest = rows.fetchone()
-        self._write("on", {"reason": newest, "label": cause.label})
+            # Not the newest one: it goes on in a thread of its own, while others are decided.
+            rows = db.execute(
+                "SELECT id FROM decision WHERE camera = ? AND time = ? AND actions != '[]'",
+                (cause.camera, cause.time),
+            )
+            found = rows.fetchone()
+        self._write("on", {"reason": found and found[0], "label": cause.label})
 
     def off(self) -> None:
         if self.on_since is not None:
@@ -289,9 +294,14 @@ class Found:
 
     @property
     def growth(self) -> float:
-        """By which share memory grew in the second half of the last process's hours."""
+        """By which share memory grew in the second half of the last process's hours.
+
+        From the median of its first third to that of its last: in any one hour a clip may be in the
+        making, which takes some megabytes and is no leak.
+        """
         half = self.rss[len(self.rss) // 2 :]
-        return max(half) / half[0] - 1 if half else 0.0
+        third = len(half) // 3
+        return median(half[-third:]) / median(half[:third]) - 1 if third else 0.0
 
 
 class Promised:
@@ -432,7 +442,7 @@ def _judge(folder: Path, plan: Plan, said: Promised, heard: set[str] | None, fou
         if line["what"] == "on":
             found.acted += 1
             reason = line["reason"]
-            if not reason or reason[0] not in acting:
+            if reason not in acting:
                 found.without_reason.append(line["at"])
             if _person_for(garden, line["at"]) >= _FAIR_S:
                 found.with_person.append(line["at"])
