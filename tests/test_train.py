@@ -44,9 +44,6 @@ raccoon = 0.25
 person = 0.25
 other_animal = 0.25
 background = 0.25
-[network]
-kind = "ds_cnn"
-width = 0.25
 [transfer]
 file = "FILE"
 sha256 = "HASH"
@@ -62,7 +59,7 @@ correct_bias = true
 """
 
 
-SMALL = Network("ds_cnn", 0.25)  # the recipe's
+SMALL = Network("ds_cnn", 0.25)  # as in `MORE`
 MORE = """
 [decision]
 false_alarm_cost = 1
@@ -70,6 +67,9 @@ miss_cost = 20
 prior = 0.1
 [ood]
 directions = 4
+[network]
+kind = "ds_cnn"
+width = 0.25
 """
 
 
