@@ -26,6 +26,14 @@ def _clips_in_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr("lotor.sentinel.media.NICENESS", 0)
 
 
+@pytest.fixture(autouse=True)
+def _same_weights_each_time(request: pytest.FixtureRequest) -> None:
+    """Networks made in a test of training draw the same weights in every run of it."""
+    if request.node.get_closest_marker("train") is not None:
+        keras = pytest.importorskip("keras")
+        keras.utils.set_random_seed(1)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The optional folder of data beside the checkout; a test that needs it skips without."""
