@@ -26,6 +26,7 @@ def scene(
     ended: Sequence[int] = (),
     wall: float | None = None,
     number: int | None = None,
+    suspects: Sequence[int | None] = (None,),
 ) -> Scene:
     """Return a scene with one track, or none without scores."""
     time = NOON + monotonic if wall is None else wall
@@ -39,7 +40,7 @@ def scene(
         detection = Detection(BOX, "raccoon", scores, unlike, unknown)
         tracks = (Track(track, BOX, detection, 1, monotonic, monotonic, tuple(zones)),)
     gone = tuple(Track(n, BOX, None, 1, monotonic, monotonic) for n in ended)
-    return Scene(frame, light, (BOX,), tracks, gone, person, veto, tuple(errors))
+    return Scene(frame, light, (BOX,), tracks, gone, person, veto, tuple(errors), tuple(suspects))
 
 
 def raccoon(score: float) -> dict[str, float]:

@@ -69,14 +69,16 @@ def test_a_persons_label_of_the_main_model_counts(models: Models) -> None:
         assert models.veto is not None
         return found - models.veto[1]
 
-    assert by(0.49) < 0 <= by(0.5)
+    least = Veto().label_threshold
+    assert by(least - 0.001) < 0 <= by(least)
     assert models.person_by(Detection((0, 0, 1, 1), "m", {"cat": 1.0})) is None
 
 
 def test_threshold_of_the_veto_can_be_given_and_it_can_be_left_out() -> None:
     assert Models(Config(CAMERA, veto=Veto(threshold=0.7))).veto == ("person", 0.7)
     without = Models(Config(CAMERA, veto=Veto("")))
-    assert without.veto == ("raccoon", 0.5)  # which has a label of its own for people
+    assert without.veto == ("raccoon", 0.03)  # which has a label of its own for people
+    assert Models(Config(CAMERA, veto=Veto("", label_threshold=0.2))).veto == ("raccoon", 0.2)
     assert without.person(picture()) is None
 
 

@@ -53,6 +53,35 @@ def test_an_animal_that_walks() -> None:
         assert iou(region, (x - 20, 140, x + 20, 160)) > 0.6
 
 
+def test_what_lies_behind_what_moves_is_known() -> None:
+    watch = Watch()
+    empty, frame = watch.garden.frame(), watch.garden.frame((150, 150, 20), (60, 60, 14))
+    kept = frame.copy()
+    regions = watch.look(frame).regions
+    (hidden,) = [box for box in regions if iou(box, (130, 140, 170, 160)) > 0.5]
+    shown = watch.detector.behind(frame, [hidden])
+    assert (frame == kept).all()  # others look at it, too
+    there = slice(135, 165), slice(120, 180)
+    assert cv2.absdiff(frame, empty)[there].mean() > 5 * cv2.absdiff(shown, empty)[there].mean()
+    elsewhere = np.ones(frame.shape[:2], bool)
+    x0, y0, x1, y1 = hidden
+    elsewhere[y0 - 10 : y1 + 10, x0 - 10 : x1 + 10] = False
+    assert (shown[elsewhere] == frame[elsewhere]).all()
+    assert watch.detector.behind(frame, []) is frame
+    assert MotionDetector().behind(frame, [hidden]) is frame  # nothing is known yet
+
+
+@pytest.mark.parametrize("box", [(0, 0, 30, 20), (290, 220, 320, 240), (0, 0, 320, 240)])
+def test_behind_a_part_at_the_edge(box: tuple[int, int, int, int]) -> None:
+    watch = Watch()
+    white = np.full((240, 320, 3), 255, np.uint8)
+    shown = watch.detector.behind(white, [box])
+    x0, y0, x1, y1 = box
+    assert (shown[y0:y1, x0:x1] < 255).all()
+    if box != (0, 0, 320, 240):
+        assert (shown[120, 160] == 255).all()
+
+
 def test_nothing_is_nothing() -> None:
     watch = Watch()
     assert moving(watch.see(watch.garden.frame, 20)) == 0

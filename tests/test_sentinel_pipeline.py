@@ -32,12 +32,16 @@ class Said:
     fails: bool = False
     name: str = "said"
     boxes: list[Box] = field(default_factory=list)
+    person: float | None = None
 
     def score(self, image: Any, box: Box) -> Detection:
         self.boxes.append(box)
         if self.fails:
             raise RuntimeError("no luck\nsecond line")
-        return Detection(box, self.name, {self.label: 0.9, "background": 0.1}, None, self.unknown)
+        scores = {self.label: 0.9, "background": 0.1}
+        if self.person is not None:
+            scores["person"] = self.person
+        return Detection(box, self.name, scores, None, self.unknown)
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Made:
     veto: tuple[str, float] | None = ("person", 0.5)
     says: Callable[[Box | None], float | None] = lambda box: 0.1
     asked: list[Box | None] = field(default_factory=list)
+    shown: list[Any] = field(default_factory=list)
     chosen: list[tuple[Light, str, tuple[str, ...], float]] = field(default_factory=list)
 
     def choose(self, light: Light, camera: str, zones: Sequence[str], at: float) -> Said | None:
@@ -56,6 +61,7 @@ class Made:
 
     def person(self, image: Any, box: Box | None = None) -> float | None:
         self.asked.append(box)
+        self.shown.append(image)
         return self.says(box)
 
     def person_by(self, detection: Detection) -> float | None:
@@ -87,7 +93,7 @@ def test_where_nothing_moves_the_veto_looks_now_and_then_and_no_other_model() ->
     yard.models.asked.clear()
     for _ in range(50):  # ten seconds
         scene = yard.look()
-    assert scene == Scene(scene.frame, Light.DAY, veto=("person", 0.5))
+    assert scene == Scene(scene.frame, Light.DAY, veto=("person", 0.5), suspects=())
     assert yard.models.model.boxes == [] and yard.models.asked == [None, None]
 
 
@@ -124,7 +130,7 @@ def test_what_moves_is_followed_and_said() -> None:
         assert x0 < x < x1
         assert (scene.person, scene.errors) == (0.1, ())
     assert yard.models.chosen[-1] == (Light.DAY, "yard", ("below",), 1.7e9 + yard.time)
-    assert yard.models.asked[-2:] == [None, yard.models.model.boxes[-1]]  # whole, then the part
+    assert yard.models.asked[-2:] == [yard.models.model.boxes[-1], None]  # the part, the whole
 
 
 def test_a_person_far_away_counts() -> None:
@@ -133,6 +139,56 @@ def test_a_person_far_away_counts() -> None:
     near = yard.look((160, 120, 110))  # too large to be asked about by itself
     assert near.moving
     assert near.person == 0.2
+    yard.models.model.person = 0.01  # unless another witness knows it
+    assert yard.look((160, 125, 110)).person == 0.8
+
+
+def dark(image: Any, x: int, y: int) -> bool:
+    """Whether a blob of the garden is there."""
+    return bool(image[y, x].max() < 60)
+
+
+def test_what_two_witnesses_know_is_not_asked_about_in_the_whole_frame() -> None:
+    yard = Yard(Made(Said("raccoon", person=0.01)))
+    yard.look((100, 150, 20))
+    scene = yard.look((110, 150, 20))
+    assert yard.models.asked[-1] is None
+    assert dark(scene.frame.image, 110, 150) and not dark(yard.models.shown[-1], 110, 150)
+    assert dark(yard.models.shown[-2], 110, 150)  # the part is shown as it is
+    # Of two, only what was asked about: the rest of the frame stays in view.
+    many = [(40 + 80 * (i % 4), 60 + 120 * (i // 4), 14) for i in range(8)]
+    scene = yard.look(*many)
+    hidden = [not dark(yard.models.shown[-1], x, y) for x, y, _ in many]
+    assert sum(hidden) == LOOKS
+
+
+@pytest.mark.parametrize("said", [Said("cat"), Said("cat", unknown=True, person=0.01)])
+def test_what_one_witness_knows_stays_in_the_whole_frame(said: Said) -> None:
+    yard = Yard(Made(said))
+    yard.look((100, 150, 20))
+    yard.look((110, 150, 20))
+    assert yard.models.asked[-1] is None and dark(yard.models.shown[-1], 110, 150)
+
+
+def test_what_rests_stays_in_the_whole_frame() -> None:
+    yard = Yard(Made(Said("cat", person=0.01)))
+    yard.look((100, 150, 20))
+    yard.pipeline._motion.restart()
+    scene = yard.look((100, 150, 20))
+    assert scene.tracks[0].detection and not scene.moving
+    assert dark(yard.models.shown[-1], 100, 150)
+
+
+def test_who_may_be_a_person() -> None:
+    def suspects(whole: float, part: float, label: float) -> tuple[int | None, ...]:
+        yard = Yard(Made(Said(person=label), says=lambda box: whole if box is None else part))
+        return yard.look((100, 150, 20)).suspects
+
+    assert suspects(0.1, 0.1, 0.1) == ()
+    assert suspects(0.1, 0.5, 0.1) == suspects(0.1, 0.1, 0.5) == suspects(0.1, 0.9, 0.9) == (1,)
+    assert suspects(0.5, 0.1, 0.1) == (None,)
+    assert suspects(0.5, 0.5, 0.1) == (1, None)
+    assert suspects(0.1, math.nan, 0.1) == (None,)  # nobody knows
 
 
 def test_a_person_by_the_main_model_counts() -> None:

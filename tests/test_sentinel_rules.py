@@ -121,6 +121,90 @@ def test_frames_that_may_show_a_person_are_sure_together() -> None:
     assert watch(judge, 32.0, frames=1, veto=veto).acts
 
 
+def unsure(monotonic: float, score: float = 0.8, camera: str = "garden") -> Scene:
+    """A frame whose one track may be a person."""
+    veto = ("person", 0.2)
+    return scene(monotonic, raccoon(score), camera=camera, person=0.3, veto=veto, suspects=(1,))
+
+
+@pytest.mark.parametrize("shown", [1, 3])  # remembered, and sure together
+def test_a_target_that_may_have_been_a_person_at_first_was_none(shown: int) -> None:
+    judge = rules()
+    for t in range(shown):  # as it comes into view
+        made = decide(judge, unsure(t))
+        assert "person" in against(made)
+    time = float(shown)
+    for frame in range(3):
+        made = decide(judge, scene(time + frame, raccoon(0.8), veto=("person", 0.2)))
+        assert ("person" in against(made)) is (frame < 2)
+    assert made.acts
+
+
+@pytest.mark.parametrize(
+    ("suspects", "person"),
+    [
+        ((None,), 0.3),  # the rest of the frame
+        ((1, None), 0.3),
+        ((2,), 0.3),  # another track
+        ((1, 2), 0.3),
+        ((), 0.3),  # nobody said who
+        ((1,), 0.5),  # likelier than not
+        ((1,), math.nan),
+    ],
+)
+def test_who_else_may_be_a_person_stays_one(
+    suspects: tuple[int | None, ...], person: float
+) -> None:
+    judge, veto = rules(), ("person", 0.2)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, scene(t, raccoon(0.8), suspects=suspects, person=person, veto=veto))
+    assert against(watch(judge, 3.0, frames=6, veto=veto)) == {"person"}
+    assert against(watch(judge, 30.0, frames=2, veto=veto)) >= {"person"}
+    assert watch(judge, 32.1, frames=1, veto=veto).acts
+
+
+def test_only_a_target_with_the_votes_was_no_person() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, unsure(t, 0.1))
+    for t in (3.0, 4.0, 5.0, 6.0):
+        made = decide(judge, scene(t, raccoon(0.1), veto=veto))
+        assert "person" in against(made)
+    for t, person in ((7.0, 0.0), (8.0, 0.0), (9.0, None), (10.0, 0.0), (11.0, 0.0)):
+        made = decide(judge, scene(t, raccoon(0.8), person=person, veto=veto))
+    assert "person" in against(made)  # in between it was not asked
+    assert decide(judge, scene(12.0, raccoon(0.8), veto=veto)).acts
+
+
+@pytest.mark.parametrize("label", ["person", "unknown"])
+def test_a_person_or_the_unknown_as_a_target_clears_nobody(label: str) -> None:
+    target = replace(CONFIG.target[0], label=label)
+    judge, veto = rules(replace(CONFIG, target=(target,))), ("person", 0.2)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, replace(unsure(t), tracks=scene(t, {label: 0.9}).tracks))
+    for t in (3.0, 4.0, 5.0, 6.0):
+        made = decide(judge, scene(t, {label: 0.9}, veto=veto, unknown=label == "unknown"))
+        assert "person" in against(made)
+
+
+def test_who_was_there_for_sure_is_not_forgotten_for_what_turned_out_a_target() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    decide(judge, scene(0.0, raccoon(0.8), camera="gate", person=0.9, veto=veto))
+    for t in (24.0, 25.0, 26.0):
+        decide(judge, unsure(t))
+    for t in (27.0, 28.0, 29.0):
+        made = decide(judge, scene(t, raccoon(0.8), veto=veto))
+    assert against(made) == {"person"} and "gate 29 s ago" in made.why
+    assert decide(judge, scene(30.0, raccoon(0.8), veto=veto)).acts
+
+
+def test_what_one_camera_sees_clears_nobody_on_another() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    for t in (0.0, 0.1, 0.2):
+        judge.decide(unsure(t, camera="gate"), ALL_WELL)
+    assert against(watch(judge, 1.0, frames=6, veto=veto)) == {"person"}
+
+
 def test_a_picture_that_shows_a_person_is_known() -> None:
     judge, veto = rules(), ("person", 0.2)
     shown = {p: judge.shows_person(scene(0.0, person=p, veto=veto)) for p in (None, 0.1, 0.4, 0.5)}
@@ -325,6 +409,7 @@ FRAMES = st.lists(
         st.booleans(),  # armed
         st.sampled_from(["garden", "gate"]),
         st.sampled_from([False, False, True]),  # unknown
+        st.sampled_from([(1,), (1,), (None,), (1, None), (2,)]),  # who may be a person
     ),
     max_size=60,
 )
@@ -333,32 +418,42 @@ FRAMES = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(FRAMES)
 def test_what_acts_had_every_reason(
-    frames: list[tuple[float, float, float | None, bool, str, bool]],
+    frames: list[tuple[float, float, float | None, bool, str, bool, tuple[int | None, ...]]],
 ) -> None:
     """Read the rules a second time, from the frames alone."""
     config = replace(CONFIG, deciding=replace(CONFIG.deciding, cooldown_s=3, per_night=4))
     judge, time = rules(config), 0.0
     votes: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
     sure, acted = -math.inf, [-math.inf]
-    people: dict[str, list[tuple[float, bool]]] = {"garden": [], "gate": []}
-    for gap, score, person, armed, camera, unknown in frames:
+    perhaps = {"garden": -math.inf, "gate": -math.inf}  # sure, but of the track alone
+    clear = {"garden": 0, "gate": 0}
+    people: dict[str, list[tuple[float, set[int | None]]]] = {"garden": [], "gate": []}
+    for gap, score, person, armed, camera, unknown, suspects in frames:
         time += gap
+        who = set() if person is None or person < 0.3 else set(suspects)
         if person is not None:
-            there = not person < 0.3
-            people[camera] = [*people[camera][-4:], (time, there)]
-            if not person < 0.5 or (
-                there and sum(v for t, v in people[camera] if time - t <= 10) >= 3
-            ):
+            people[camera] = [*people[camera][-4:], (time, who)]
+            recent = [v for t, v in people[camera] if v and time - t <= 10]
+            if not person < 0.5:
                 sure = time
-        doubt = any(v and time - t <= 10 for each in people.values() for t, v in each)
+            elif who and len(recent) >= 3:
+                if all(v == {1} for v in recent):
+                    perhaps[camera] = time
+                else:
+                    sure = time
         vote = score >= 0.6 and not unknown
         kept = [(t, v) for t, v in votes[camera] if time - t <= 10]
         votes[camera] = [*kept[-4:], (time, vote)]
+        clear[camera] = 0 if person is None or 1 in who else clear[camera] + 1
+        if vote and sum(v for _, v in votes[camera]) >= 3 and clear[camera] >= 3:
+            perhaps[camera] = -math.inf
+            people[camera] = [(t, v - {1}) for t, v in people[camera]]
+        doubt = any(v and time - t <= 10 for each in people.values() for t, v in each)
         expected = (
             vote
             and sum(v for _, v in votes[camera]) >= 3
             and person is not None
-            and time - sure >= 30
+            and time - max(sure, *perhaps.values()) >= 30
             and not doubt
             and armed
             and time - acted[-1] >= 3
@@ -366,8 +461,9 @@ def test_what_acts_had_every_reason(
         )
         veto = ("person", 0.3)
         frame = scene(
-            time, raccoon(score), camera=camera, person=person, unknown=unknown, veto=veto
-        )
+            *(time, raccoon(score)),
+            camera=camera, person=person, unknown=unknown, veto=veto, suspects=suspects,
+        )  # fmt: skip
         made = decide(judge, frame, Now(armed=armed))
         assert made.acts == expected, made.why
         if expected:

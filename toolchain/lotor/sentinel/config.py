@@ -105,6 +105,8 @@ class Veto:
     Attributes:
         model: name of the model; "" leaves it out, which `--check` warns of.
         threshold: its score from which on somebody is there, 0..1; its own when left out.
+        label_threshold: the score from which on a part shows somebody by the label `person` of the
+            model that is asked what it is, 0..1.
         hold_s: seconds after somebody was last seen in which nothing acts.
         others_suffice: a board that gives no frame with its alarm may set something off while other
             cameras look and see nobody. Its own view is then seen by no model of people.
@@ -112,6 +114,7 @@ class Veto:
 
     model: str = "person"
     threshold: float | None = None
+    label_threshold: float = 0.03
     hold_s: float = 30.0
     others_suffice: bool = False
 
@@ -422,6 +425,7 @@ class _Checks:
     def targets(self, config: Config, zones: Mapping[str, set[str]]) -> None:
         actions = self.names("action", [action.name for action in config.action])
         self.between("veto.threshold", config.veto.threshold, 0, 1)
+        self.between("veto.label_threshold", config.veto.label_threshold, 0, 1)
         self.between("veto.hold_s", config.veto.hold_s, 0, 86400)
         if config.veto.others_suffice and not config.veto.model:
             raise self.wrong("'veto.others_suffice' needs 'veto.model', which sees people for them")

@@ -79,6 +79,7 @@ class Models:
         self.opened = tuple(opened.values())
         self._veto: Opened | None = None
         self._part = PERSON_SCORE
+        self._label = settings.veto.label_threshold
         self.veto: tuple[str, float] | None = None
         if settings.veto.model:
             file = find_model(settings.veto.model)
@@ -92,7 +93,7 @@ class Models:
             self._part, _ = veto_threshold(file, views=True)
         elif any(model.person is not None for model in self.opened):
             first = next(model for model in self.opened if model.person is not None)
-            self.veto = (first.name, PERSON_SCORE)
+            self.veto = (first.name, self._label)
 
     def choose(self, light: Light, camera: str, zones: Sequence[str], at: float) -> Opened | None:
         """Return the first model whose condition is met; None if none is.
@@ -143,12 +144,12 @@ class Models:
     def person_by(self, detection: Detection) -> float | None:
         """Return a model's own score of a person on the veto's scale; None without that label.
 
-        There 0.5, where it is likelier than not, lies at the veto's threshold.
+        There `veto.label_threshold` lies at the veto's threshold.
         """
         score = detection.scores.get(PERSON)
         if score is None or self.veto is None:
             return None
-        return rescaled(score, PERSON_SCORE, self.veto[1])
+        return rescaled(score, self._label, self.veto[1])
 
 
 def rescaled(score: float, threshold: float, to: float) -> float:

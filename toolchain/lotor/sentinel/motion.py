@@ -32,6 +32,8 @@ LEAST_SIDE = 96
 """Pixels of a crop's side at least; smaller ones would only be enlarged."""
 MARGIN = 0.2
 """Of a region's longer side, that a crop has more on each side."""
+GROWN = 0.1
+"""Of a region's sides, that is taken for its edge; less than `MARGIN`, so that a crop shows it."""
 
 _GAP_S = 30.0  # after a pause as long as this, or three of the usual ones, all is learnt anew
 _WARM_S = 2.0  # of fast learning at the start
@@ -125,6 +127,26 @@ class MotionDetector:
             return self._settled(monotonic)
         self._settling_since = -1.0
         return Motion(self._regions(moved, width, height))
+
+    def behind(self, image: Image, boxes: Sequence[Box]) -> Image:
+        """Return a frame with what lies behind some parts in their place, as it was learnt.
+
+        Args:
+            image: the frame that was looked at last, BGR, uint8 [height, width, 3].
+            boxes: of regions on it; each gives way with `GROWN` of its sides more.
+        """
+        if self._seen is None or not boxes:
+            return image
+        height, width = image.shape[:2]
+        learnt = np.asarray(self._model.getBackgroundImage(), np.uint8)
+        learnt = np.asarray(cv2.resize(learnt, (width, height)), np.uint8)
+        shown = image.copy()
+        for x0, y0, x1, y1 in boxes:
+            across, down = round((x1 - x0) * GROWN), round((y1 - y0) * GROWN)
+            rows = slice(max(0, y0 - down), y1 + down)
+            columns = slice(max(0, x0 - across), x1 + across)
+            shown[rows, columns] = learnt[rows, columns]
+        return shown
 
     def _settled(self, monotonic: float) -> Motion:
         return Motion((), True, monotonic - self._settling_since > BLIND_S)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -29,9 +29,26 @@ LOOKS = 4
 """Parts of a frame that are shown to a model at most: what moves first, then what rests."""
 
 FAR = 0.25
-"""Share of the frame up to which a part that moves is shown to the veto model by itself, too."""
+"""Share of the frame up to which the veto model is shown a part that no other witness knows."""
+
+NOBODY: tuple[int | None, ...] = ()
+"""The suspects where there is none."""
 
 _NOTHING = frozenset({"background", "none", "empty"})
+
+
+class Looked(NamedTuple):
+    """What a model said of a part.
+
+    Attributes:
+        detection: what it said.
+        track: number of the track; None where a board saw it.
+        region: where it moves, as the background behind it is known; None where it rests.
+    """
+
+    detection: Detection
+    track: int | None = None
+    region: Box | None = None
 
 
 class Asked(Protocol):
@@ -99,15 +116,15 @@ class Pipeline:
                 f"camera {self.camera.name}: the whole picture keeps changing, so that nothing can "
                 "be told apart; is it fixed, and in focus?"
             )
-        nothing: list[Detection] = []
-        detections = self._try(
+        nothing: list[Looked] = []
+        looked = self._try(
             "tracks", lambda: self._follow(frame, image, light, motion.regions), nothing
         )
         none: tuple[Track, ...] = ()
         ended += self._try("tracks", lambda: self._give_up(frame.monotonic), none)
-        person = None
+        person, suspects = None, NOBODY
         if motion.regions or motion.settling or self._tracker.living or self._errors:
-            person = self._person(image, detections, frame.monotonic)
+            person, suspects = self._person(image, looked, frame.monotonic)
         elif self.models.veto and self._still.due(frame.monotonic, light):
             self._try("veto", lambda: self._look_at_still(image, frame.monotonic), None)
         return Scene(
@@ -119,6 +136,7 @@ class Pipeline:
             person,
             self.models.veto,
             tuple(self._errors),
+            suspects,
             time.perf_counter() - begun,
         )
 
@@ -141,10 +159,11 @@ class Pipeline:
         if image is not None:
             small = self._try("frame", lambda: shrunk(image), image)
             self._was = self._try("light", lambda: self._light.look(small), self._was)
-            person = self._person(image, parts, frame.monotonic)
+            looked = [Looked(part) for part in parts]
+            person, _ = self._person(image, looked, frame.monotonic)
         return Scene(
             *(frame, self._was, (), (), (), person, self.models.veto, tuple(self._errors)),
-            time.perf_counter() - begun,
+            seconds=time.perf_counter() - begun,
         )
 
     @property
@@ -154,10 +173,10 @@ class Pipeline:
 
     def _follow(
         self, frame: Frame, image: Image, light: Light, regions: tuple[Box, ...]
-    ) -> list[Detection]:
+    ) -> list[Looked]:
         """Take in what moves and what rests; return what models say of it."""
         now, left = frame.monotonic, LOOKS
-        detections: list[Detection] = []
+        looked: list[Looked] = []
         seen: set[int] = set()
         for box, followed in zip(regions, self._tracker.match(regions, now), strict=True):
             zones = self._zones(box, image)
@@ -168,7 +187,7 @@ class Pipeline:
             track = self._tracker.see(followed, box, detection, now, zones)
             seen.add(track.number)
             if detection is not None:
-                detections.append(detection)
+                looked.append(Looked(detection, track.number, box))
         for followed in self._tracker.living:
             if followed.track.number in seen:
                 continue
@@ -179,8 +198,8 @@ class Pipeline:
             if found is None:
                 self._tracker.miss(followed)
             else:
-                detections.append(found)
-        return detections
+                looked.append(Looked(found, followed.track.number))
+        return looked
 
     def _rests(
         self, frame: Frame, image: Image, light: Light, followed: Followed
@@ -220,21 +239,37 @@ class Pipeline:
         least = self.models.veto[1]
         return rescaled(score, self._still.threshold(monotonic, least), least)
 
-    def _person(self, image: Image, detections: list[Detection], monotonic: float) -> float | None:
-        """Return the highest score of a person; NaN where asking failed."""
+    def _person(
+        self, image: Image, looked: Sequence[Looked], monotonic: float
+    ) -> tuple[float | None, tuple[int | None, ...]]:
+        """Return the highest score of a person, NaN where asking failed, and who may be one.
+
+        A part that moves and that two witnesses were asked about gives way to the garden behind it
+        on the whole frame, which is then asked about everybody else.
+        """
         failed = len(self._errors)
         failure: float | None = math.nan
-        scores = [self._try("veto", lambda: self._whole(image, monotonic), failure)]
-        scores += [self.models.person_by(detection) for detection in detections]
+        scores: list[tuple[int | None, float | None]] = []
+        known: list[Box] = []
         height, width = image.shape[:2]
-        for box in {detection.box for detection in detections}:
-            if (box[2] - box[0]) * (box[3] - box[1]) <= FAR * height * width:
-                ask = partial(self.models.person, image, box)
-                scores.append(self._try("veto", ask, failure))
-        found = [score for score in scores if score is not None]
-        if len(self._errors) > failed or any(math.isnan(score) for score in found):
-            return math.nan
-        return max(found, default=None)
+        for detection, track, region in looked:
+            box = detection.box
+            by = self.models.person_by(detection)
+            trusted = by is not None and not detection.unknown
+            scores.append((track, by))
+            if trusted or (box[2] - box[0]) * (box[3] - box[1]) <= FAR * height * width:
+                score = self._try("veto", partial(self.models.person, image, box), failure)
+                scores.append((track, score))
+                if region is not None and trusted and score is not None:
+                    known.append(region)
+        rest = self._try("veto", lambda: self._motion.behind(image, known), image)
+        scores.append((None, self._try("veto", lambda: self._whole(rest, monotonic), failure)))
+        found = [(track, score) for track, score in scores if score is not None]
+        if len(self._errors) > failed or any(math.isnan(score) for _, score in found):
+            return math.nan, (None,)
+        least = self.models.veto[1] if self.models.veto else math.inf
+        suspects = dict.fromkeys(track for track, score in found if score >= least)
+        return max((score for _, score in found), default=None), tuple(suspects)
 
     def _zones(self, box: Box, image: Image) -> tuple[str, ...]:
         height, width = image.shape[:2]
@@ -262,7 +297,7 @@ class Pipeline:
             math.nan if self.models.veto else None,
             self.models.veto,
             tuple(self._errors),
-            time.perf_counter() - begun,
+            seconds=time.perf_counter() - begun,
         )
 
 

@@ -17,11 +17,15 @@ from lotor.sentinel.event import UNKNOWN, VOTES, Check, Decision, new_id
 from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light, Scene, Track
 from lotor.sentinel.voting import Rule, Voting
-from lotor.veto import PERSON_SCORE
+from lotor.veto import PERSON, PERSON_SCORE
 
 ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
 
+Suspects = frozenset[int | None]
+"""Who on a frame may be a person: numbers of tracks, None for the rest of the frame."""
+
+_SOMEBODY: Suspects = frozenset({None})
 _NIGHT_S = 24 * 3600
 _CLOCK_SET = datetime(2025, 1, 1).timestamp()
 """A clock that says less was never set: a Raspberry Pi without a battery begins in 1970."""
@@ -48,6 +52,7 @@ class _Followed:
     event: str | None = None
     last: Decision | None = None
     acted: float | None = None  # by the last one, monotonic
+    clear: int = 0  # so many of its last frames in a row showed nobody
 
 
 class Rules:
@@ -64,8 +69,9 @@ class Rules:
         self._targets = {target.label: target for target in config.target}
         self._followed: dict[tuple[str, int], _Followed] = {}
         self._rules: dict[tuple[str, Light], Rule] = {}
-        self._shown: dict[str, deque[tuple[float, bool]]] = {}  # of each camera's last frames
-        self._sure = (-math.inf, "")  # monotonic time and camera of the last one for sure
+        self._shown: dict[str, deque[tuple[float, Suspects]]] = {}  # of each camera's last frames
+        # When somebody was last there for sure, monotonic: on which camera, and as which track.
+        self._sure: dict[tuple[str, int | None], float] = {}
         self._acts: list[float] = []  # when deterrents were set off, monotonic, of a day
         self._before = -math.inf  # when the last one of before this run was
 
@@ -132,10 +138,13 @@ class Rules:
         """By one frame that shows a person nothing acts as long as that frame is remembered.
 
         By enough of them for an alarm, or one that shows a person more likely than not, it is taken
-        for sure, and nothing acts until `hold_s` after the last one.
+        for sure, and nothing acts until `hold_s` after the last one. What only may be a person, and
+        was of one track alone, counts no more once that track has turned out to be a target.
         """
         hold, memory = self._config.veto.hold_s, self._config.deciding.memory_s
-        sure, camera = self._sure
+        sure, camera = max(
+            ((time, camera) for (camera, _), time in self._sure.items()), default=(-math.inf, "")
+        )
         if monotonic - sure < max(hold, 1e-9):
             past = monotonic - sure
             if past <= 0:
@@ -145,7 +154,7 @@ class Rules:
                 hold - past,
             )
         for camera, frames in self._shown.items():
-            shown = [time for time, there in frames if there and monotonic - time <= memory]
+            shown = [time for time, who in frames if who and monotonic - time <= memory]
             if shown:
                 left = memory - max(0.0, monotonic - max(shown))
                 return (
@@ -160,12 +169,28 @@ class Rules:
             return
         time, camera, given = scene.frame.monotonic, scene.frame.camera, self._config.deciding
         frames = self._shown.setdefault(camera, deque(maxlen=given.of))
-        # Not `>=`: where asking failed (NaN), somebody is taken to be there.
-        frames.append((time, not scene.person < scene.veto[1]))
-        shown = [at for at, there in frames if there and time - at <= given.memory_s]
-        if self.shows_person(scene) or (frames[-1][1] and len(shown) >= given.votes):
-            # A camera that takes long to look at comes with frames from before the others'.
-            self._sure = max(self._sure, (time, camera))
+        suspects = _suspects(scene)
+        frames.append((time, suspects))
+        shown = [who for at, who in frames if who and time - at <= given.memory_s]
+        certain = self.shows_person(scene)
+        if certain or (suspects and len(shown) >= given.votes):
+            several = frozenset[int | None]().union(*shown)
+            who = None if certain or len(several) > 1 else next(iter(several))
+            lasts = self._config.veto.hold_s
+            self._sure = {key: at for key, at in self._sure.items() if time - at < lasts}
+            self._sure[camera, who] = time
+
+    def _see_target(self, scene: Scene, followed: _Followed, track: int, label: str | None) -> None:
+        """Take in what a track has the votes for; a target of late was no person before."""
+        looked = scene.person is not None and track not in _suspects(scene)
+        followed.clear = followed.clear + 1 if looked else 0
+        if followed.clear < self._config.deciding.votes or label in (None, UNKNOWN, PERSON):
+            return
+        camera = scene.frame.camera
+        self._sure.pop((camera, track), None)
+        frames = self._shown[camera]
+        for index, (time, who) in enumerate(frames):
+            frames[index] = (time, who - {track})
 
     def _decide(self, scene: Scene, track: Track, detection: Detection, now: Now) -> Decision:
         frame = scene.frame
@@ -178,6 +203,7 @@ class Rules:
             scores = dict.fromkeys(scores, math.nan)
         scores[UNKNOWN] = float(detection.unknown)
         votes = followed.voting.decide(frame.monotonic, scores)
+        self._see_target(scene, followed, track.number, votes.enough)
         label = votes.enough or max(votes.votes, key=lambda name: votes.votes[name], default=None)
         if label is not None and followed.event is None:
             followed.event = new_id(frame.time)
@@ -391,3 +417,11 @@ def same_rules(before: Sequence[Check], after: Sequence[Check]) -> bool:
 def percent(share: float) -> str:
     """Return a share in words; "nothing" for what is no number."""
     return "nothing" if math.isnan(share) else f"{100 * share:.0f} %"
+
+
+def _suspects(scene: Scene) -> Suspects:
+    """Return who on a frame may be a person."""
+    # Not `>=`: where asking failed (NaN), somebody is taken to be there.
+    if scene.veto is None or scene.person is None or scene.person < scene.veto[1]:
+        return frozenset()
+    return frozenset(scene.suspects) or _SOMEBODY

@@ -94,8 +94,10 @@ class Scene:
         moving: parts that move, in pixels.
         tracks: everything that is followed, also what is not seen on this frame.
         ended: tracks that were given up on this frame.
-        person: the veto model's score of a person in the whole frame, 0..1. None: it was not asked,
-            which may only be where nothing moves. NaN: it was asked and failed.
+        person: the highest score of a person on the veto model's scale, 0..1. None: nobody was
+            asked, which may only be where nothing moves. NaN: one was asked and failed.
+        suspects: numbers of the tracks that may be a person; None for the rest of the frame, and
+            where nobody knows.
         veto: its name and threshold from which on a person is there; None without one.
         errors: what went wrong, each a line; then nothing may act.
         seconds: how long looking took.
@@ -109,4 +111,5 @@ class Scene:
     person: float | None = None
     veto: tuple[str, float] | None = None
     errors: tuple[str, ...] = ()
+    suspects: tuple[int | None, ...] = (None,)
     seconds: float = field(default=0.0, compare=False)
