@@ -194,7 +194,7 @@ def test_who_was_there_for_sure_is_not_forgotten_for_what_turned_out_a_target() 
         decide(judge, unsure(t))
     for t in (27.0, 28.0, 29.0):
         made = decide(judge, scene(t, raccoon(0.8), veto=veto))
-    assert against(made) == {"person"} and "gate 29 s ago" in made.why
+    assert against(made) == {"person"}
     assert decide(judge, scene(30.0, raccoon(0.8), veto=veto)).acts
 
 
