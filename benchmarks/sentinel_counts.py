@@ -50,8 +50,10 @@ class Counts:
 
     Attributes:
         visits: of raccoons.
+        alone: of these, with nobody in view at any time.
         seen: of them in an event called raccoon.
         chased: of them met by a deterrent (a dry run).
+        chased_alone: of those with nobody in view.
         false_events: called raccoon without one.
         false_acts: deterrents without a raccoon.
         acts_at_people: deterrents while a person was in view, for 3 s or more.
@@ -62,8 +64,10 @@ class Counts:
     """
 
     visits: int = 0
+    alone: int = 0
     seen: int = 0
     chased: int = 0
+    chased_alone: int = 0
     false_events: int = 0
     false_acts: int = 0
     acts_at_people: int = 0
@@ -125,7 +129,12 @@ def count(
     watched: Watched, raccoons: Sequence[tuple[float, float]], people: Sequence[tuple[float, float]]
 ) -> Counts:
     """Compare what was told with who was there; spans are seconds since the start."""
-    found = Counts(visits=len(raccoons), frames=watched.number)
+    alone = {
+        index
+        for index, (begin, end) in enumerate(raccoons)
+        if not any(first <= end and last >= begin for first, last in people)
+    }
+    found = Counts(visits=len(raccoons), alone=len(alone), frames=watched.number)
     seen, chased, vetoed = set(), set(), set()
     for event in watched.events.values():
         if event.label == "raccoon":
@@ -146,6 +155,7 @@ def count(
         elif against == ["person"] and over(people, decision.time, decision.time) is None:
             vetoed.add(at)
     found.seen, found.chased = len(seen - {None}), len(chased - {None})
+    found.chased_alone = len(chased & alone)
     found.vetoed = len(vetoed - chased - {None})
     return found
 
@@ -255,11 +265,13 @@ def main() -> None:
         found.append(("all", total([each for _, each in found])))
         result[title] = {name: asdict(each) for name, each in found}
         if not args.json:
-            print(f"{title}\n{'':28}{'raccoons':>9}{'seen':>6}{'chased':>8}{'vetoed':>8}{'others':>8}"
+            print(f"{title}\n{'':28}{'raccoons':>9}{'seen':>6}{'chased':>8}{'alone':>7}{'chased':>8}"
+                  f"{'vetoed':>8}{'others':>8}"
                   f"{'false events':>14}{'false acts':>12}"
                   f"{'at people':>11}{'as they enter':>15}")  # fmt: skip
             for name, c in found:
-                print(f"{name:28}{c.visits:9}{c.seen:6}{c.chased:8}{c.vetoed:8}{c.others:8}"
+                print(f"{name:28}{c.visits:9}{c.seen:6}{c.chased:8}{c.alone:7}{c.chased_alone:8}"
+                      f"{c.vetoed:8}{c.others:8}"
                       f"{c.false_events:14}{c.false_acts:12}"
                       f"{c.acts_at_people:11}{c.acts_as_they_enter:15}")  # fmt: skip
             print()

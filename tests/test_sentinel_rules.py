@@ -12,7 +12,7 @@ from lotor.sentinel.config import Action, Camera, Config, Deciding, Target, Veto
 from lotor.sentinel.event import UNKNOWN, Decision
 from lotor.sentinel.hours import within
 from lotor.sentinel.rules import Now, Rules, night_of
-from lotor.sentinel.scene import Light, Scene
+from lotor.sentinel.scene import Light, Scene, Track
 from sentinel_scenes import NOON, raccoon, scene
 
 CONFIG = Config(
@@ -161,6 +161,20 @@ def test_who_else_may_be_a_person_stays_one(
     assert against(watch(judge, 3.0, frames=6, veto=veto)) == {"person"}
     assert against(watch(judge, 30.0, frames=2, veto=veto)) >= {"person"}
     assert watch(judge, 32.1, frames=1, veto=veto).acts
+
+
+def test_a_target_that_is_not_alone_clears_nobody() -> None:
+    judge, veto = rules(), ("person", 0.2)
+    other = Track(2, (0, 0, 9, 9), None, 1, 0.0, 0.0)
+    for t in (0.0, 1.0, 2.0):
+        decide(judge, unsure(t))
+    for t in (3.0, 4.0, 5.0, 6.0):
+        seen = scene(t, raccoon(0.8), veto=veto)
+        (made, *_) = judge.decide(replace(seen, tracks=(*seen.tracks, other)), ALL_WELL)
+        assert against(made) >= {"person"}
+    for t in (7.0, 8.0, 9.0):
+        made = decide(judge, scene(t, raccoon(0.8), veto=veto))
+    assert made.acts
 
 
 def test_only_a_target_with_the_votes_was_no_person() -> None:

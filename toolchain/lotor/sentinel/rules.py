@@ -139,7 +139,8 @@ class Rules:
 
         By enough of them for an alarm, or one that shows a person more likely than not, it is taken
         for sure, and nothing acts until `hold_s` after the last one. What only may be a person, and
-        was of one track alone, counts no more once that track has turned out to be a target.
+        was of one track alone, counts no more once that track has turned out to be a target while
+        nothing else was in view.
         """
         hold, memory = self._config.veto.hold_s, self._config.deciding.memory_s
         sure, camera = max(
@@ -181,8 +182,12 @@ class Rules:
             self._sure[camera, who] = time
 
     def _see_target(self, scene: Scene, followed: _Followed, track: int, label: str | None) -> None:
-        """Take in what a track has the votes for; a target of late was no person before."""
-        looked = scene.person is not None and track not in _suspects(scene)
+        """Take in what a track has the votes for; a target of late was no person before.
+
+        That is for what is alone in view: of two, one may pass behind the other.
+        """
+        alone = all(other.number == track for other in scene.tracks)
+        looked = alone and scene.person is not None and track not in _suspects(scene)
         followed.clear = followed.clear + 1 if looked else 0
         if followed.clear < self._config.deciding.votes or label in (None, UNKNOWN, PERSON):
             return
