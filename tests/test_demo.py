@@ -81,6 +81,16 @@ def test_the_table_says_what_was_seen(tmp_path: Path) -> None:
     assert lines[-1].startswith("wrong: cat.png")
 
 
+def test_the_unknown_has_no_score(tmp_path: Path) -> None:
+    unknown = entry("cup.png", expect="person", label="unknown", score=0.9)
+    shown = result(tmp_path, [entry(), unknown])
+    (line,) = (line for line in as_text(shown).splitlines() if line.startswith("cup.png"))
+    assert line.split()[:3] == ["cup.png", "unknown", "64,000,000"]
+    assert "(shows person)" in line
+    shown["images"][1]["path"] = shown["images"][0]["path"] = str(tmp_path / "raccoon.png")
+    assert draw_sheet(shown, "raccoon").any()
+
+
 def test_the_sheet_shows_whole_photographs(tmp_path: Path) -> None:
     images = [entry(str(tmp_path / "raccoon.png"))] * 4
     sheet = draw_sheet(result(tmp_path, images), "raccoon")

@@ -101,5 +101,5 @@ def test_the_command_takes_the_threshold_from_training(lotor: Lotor, tmp_path: P
 
 
 def test_one_output_tells_nothing() -> None:
-    path = CHECKOUT / "models" / "raccoon" / "raccoon.tflite"
+    path = CHECKOUT / "models" / "person" / "person.tflite"
     assert compile_model(path, unknown=2.0).header == compile_model(path).header

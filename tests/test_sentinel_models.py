@@ -48,7 +48,10 @@ def test_says_what_the_portable_kernels_say_of_the_same_part(models: Models) -> 
     expected = classify(reference, image[20:180, 40:200])
     assert list(detection.scores) == reference.labels
     assert list(detection.scores.values()) == expected.tolist()
-    assert (detection.box, detection.model, detection.unknown) == (box, "raccoon", False)
+    assert (detection.box, detection.model) == (box, "raccoon")
+    tensor = reference.input.tensor(image[20:180, 40:200])
+    assert detection.unlike == reference.unlike(reference.infer(tensor))
+    assert detection.unknown  # colours that were drawn
 
 
 def test_person_of_the_whole_frame_and_of_a_part(models: Models) -> None:

@@ -12,7 +12,7 @@ from lotor.classifier import BoardClassifier, LiteRtClassifier, open_classifier
 from lotor.contact_sheet import Tile, draw, save
 from lotor.data.samples import Stored, get_samples
 from lotor.decision import read_chosen
-from lotor.detect import said
+from lotor.detect import UNKNOWN, said
 from lotor.errors import LotorError
 from lotor.evaluate import label_indices
 from lotor.preprocess import read_image
@@ -161,8 +161,10 @@ def as_text(result: dict[str, Any]) -> str:
     for image in result["images"]:
         name = Path(image["path"]).name
         wrong = "" if image["label"] == image["expect"] else f"  (shows {image['expect']})"
+        # The best score is another label's where the label is unknown.
+        score = "" if image["label"] == UNKNOWN else f"{image['score']:.1%}"
         lines.append(
-            f"{name:<14}{image['label']:<16}{image['score']:>6.1%}  {image['ticks']:>14,}  "
+            f"{name:<14}{image['label']:<16}{score:>6}  {image['ticks']:>14,}  "
             f"{_proof(image)}{wrong}"
         )
     lines += ["", f"contact sheet: {result['sheet']}"]
