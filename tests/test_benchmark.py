@@ -446,7 +446,7 @@ def test_what_became_worse_is_flagged(model: Path, tmp_path: Path) -> None:
 
 
 def test_the_version_before_must_be_beaten(model: Path, tmp_path: Path) -> None:
-    """By any gain in average precision; to be not clearly worse than it is not enough."""
+    """By any gain in average precision, or equalled; to be not clearly worse is not enough."""
     text = (tmp_path / "benchmark.toml").read_text()
     (tmp_path / "benchmark.toml").write_text('baselines = ["previous"]\n' + text)
     first = run.benchmark(find_model(str(model)))
@@ -462,16 +462,20 @@ def test_the_version_before_must_be_beaten(model: Path, tmp_path: Path) -> None:
         (tmp_path / "results/older.json").write_text(json.dumps(older))
         return run.benchmark(find_model(str(model)))
 
-    for older, beaten in ((mine | {last: 1.0}, False), (mine, False), (mine | {last: 0.0}, True)):
-        found = check(older)
+    for older, word in (
+        (mine | {last: 1.0}, "NOT beaten"),
+        (mine, "equalled"),
+        (mine | {last: 0.0}, "beaten"),
+    ):
+        found, ok = check(older), word != "NOT beaten"
         assert found.regressions == []  # it is one raccoon: nothing is clear
-        assert found.ok is beaten
-        assert found.unbeaten == ([] if beaten else ["previous"])
-        assert found.as_dict()["previous"]["beaten"] is beaten
+        assert found.ok is ok
+        assert found.unbeaten == ([] if ok else ["previous"])
+        assert found.as_dict()["previous"]["beaten"] is (word == "beaten")
         assert found.gain is not None
-        word, figure = "beaten" if beaten else "NOT beaten", f"{found.gain.before:.3f}"
-        assert f"  {word}: the version before, {figure}, now " in as_text(found)
-        assert ("**NOT beaten**: the version" in page.section(found, {}, "")) is not beaten
+        assert f"  {word}: the version before, {found.gain.before:.3f}, now " in as_text(found)
+        bold = word.capitalize() if ok else f"**{word}**"
+        assert f"{bold}: the version before" in page.section(found, {}, "")
 
 
 def test_figures_are_rounded_once(found: run.Run) -> None:

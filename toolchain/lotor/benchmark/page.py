@@ -183,7 +183,7 @@ def _regressions(run: Run) -> str:
     parts = []
     if run.gain:
         gain = f"{change(run.gain.change)} in average precision"
-        word = "**NOT beaten**" if PREVIOUS in run.unbeaten else "Beaten"
+        word = "**NOT beaten**" if PREVIOUS in run.unbeaten else run.word.capitalize()
         parts.append(f"{word}: the version before, `{name}` ({gain}).")
     if run.regressions:
         rows = "\n".join(f"- {one}" for one in run.regressions)

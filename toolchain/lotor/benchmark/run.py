@@ -163,16 +163,33 @@ class Run:
         """What the model is not better than in average precision, on the whole split.
 
         A baseline is beaten where all of the interval lies above it. The version before is beaten
-        by any higher figure: from one version to the next a gain is smaller than its interval.
+        by any higher figure: from one version to the next a gain is smaller than its interval. One
+        that ranks all photographs as before need not be better: it has something else that is new.
         """
         names = [
             name
             for name, table in self.against.items()
             if "all" not in table or table["all"].verdict != BETTER
         ]
-        if self.gain and round(self.gain.change.value, DIGITS) <= 0:  # scores are kept rounded
-            names.append(PREVIOUS)
+        if self.gain and not self.same:
+            if round(self.gain.change.value, DIGITS) <= 0:  # scores are kept rounded
+                names.append(PREVIOUS)
         return names
+
+    @property
+    def same(self) -> bool:
+        """Whether the model ranks the photographs just as the version before did."""
+        if self.gain is None:
+            return False
+        change = self.gain.change
+        return change.value == change.low == change.high == 0
+
+    @property
+    def word(self) -> str:
+        """How it compares with the version before."""
+        if PREVIOUS in self.unbeaten:
+            return "NOT beaten"
+        return "equalled" if self.same else "beaten"
 
     @property
     def mismatches(self) -> int:
@@ -220,7 +237,7 @@ class Run:
             and {
                 "model_sha256": self.previous.model_sha256,
                 "number": self.previous.number,
-                "beaten": None if self.gain is None else PREVIOUS not in self.unbeaten,
+                "beaten": None if self.gain is None else self.word == "beaten",
                 "changes": {
                     variant: {
                         part: {name: one.as_dict() for name, one in table.items()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from lotor.benchmark.frozen import PREVIOUS
 from lotor.benchmark.metrics import METRICS, Interval
 from lotor.benchmark.run import MAIN, Run, Variant
 from lotor.evaluate import confusion_lines
@@ -94,8 +93,9 @@ def _previous_lines(run: Run) -> list[str]:
         return ["no previous version has results on these photographs"]
     lines = [f"previous version {run.previous.name}:"]
     if run.gain:
-        word = "NOT beaten" if PREVIOUS in run.unbeaten else "beaten"
-        lines.append(f"  {word}: the version before, {run.gain.before:.3f}, now {run.gain.now:.3f}")
+        lines.append(
+            f"  {run.word}: the version before, {run.gain.before:.3f}, now {run.gain.now:.3f}"
+        )
     for variant, parts in run.changes.items():
         for part, table in parts.items():
             one = table["average_precision"]
