@@ -599,7 +599,7 @@ class WrongBoard(BoardClassifier):
         self.asked = 0
 
     def infer(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        output = np.array(self.host.run(tensor))
+        output = np.array(HostClassifier.infer(self, tensor))
         self.asked += 1
         if self.asked % 5 == 0:
             output[0, 0] ^= 1

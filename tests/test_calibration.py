@@ -179,7 +179,8 @@ def test_detection_alarms_and_admits_what_it_does_not_know(tmp_path: Path) -> No
     assert found[2]["score"] == max(found[2]["scores"].values())
     lines = as_text(found).splitlines()
     assert ["ALARM" in line for line in lines] == [False, True, True]
-    assert lines[2].startswith("unknown")
+    assert lines[2].startswith("unknown") and "%" not in lines[2]
+    assert "%" in lines[1]
     (plain,) = detect(Brightness(), paths[:1], 0)
     assert "alarm" not in plain
     assert "ood" not in plain

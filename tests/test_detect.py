@@ -116,7 +116,7 @@ def test_command(lotor: Lotor, tmp_path: Path) -> None:
     assert image["score"] == max(image["scores"].values())
     # The int8 probabilities are multiples of 1/256, so that their sum may be a little off 1.
     assert sum(image["scores"].values()) == pytest.approx(1, abs=0.02)
-    text = lotor("detect", tmp_path, "--model", "raccoon")
+    text = lotor("detect", tmp_path, "--model", "raccoon-128")
     assert "a.png" in text.stdout
     assert "%" in text.stdout
 

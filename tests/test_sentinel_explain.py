@@ -164,6 +164,7 @@ def test_all_that_it_does_is_said(tmp_path: Path) -> None:
         "at 21:00-06:00",
         "what moves is shown to raccoon",
         "while person sees a person (from 20 %), and for 40 s after, nothing is set off",
+        "what moves may be a person by the model's own label from 3 % on (veto.label_threshold)",
         "a raccoon in pond sets off bark: 2 of 4 frames from 60 % by day, 70 % by night on "
         "(as configured)",
         "at most every 90 s, and 7 times a night; never at 07:00-21:00",

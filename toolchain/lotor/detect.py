@@ -181,7 +181,10 @@ def said(
 
 
 def as_text(images: Sequence[dict[str, Any]]) -> str:
-    """Return a line an image: label, score, alarm or not, path, the other labels' scores."""
+    """Return a line an image: label, score, alarm or not, path, the other labels' scores.
+
+    What is unknown has no score.
+    """
     lines = []
     for image in images:
         others = "  ".join(
@@ -190,7 +193,7 @@ def as_text(images: Sequence[dict[str, Any]]) -> str:
             if label != image["label"]
         )
         alarm = {True: "ALARM  ", False: "       ", None: ""}[image.get("alarm")]
-        lines.append(
-            f"{image['label']:<14} {image['score']:5.1%}   {alarm}{image['path']}   ({others})"
-        )
+        # The best score is another label's where the label is unknown.
+        score = "" if image["label"] == UNKNOWN else f"{image['score']:.1%}"
+        lines.append(f"{image['label']:<14} {score:>5}   {alarm}{image['path']}   ({others})")
     return "\n".join(lines)

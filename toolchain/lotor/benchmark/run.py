@@ -171,9 +171,9 @@ class Run:
             for name, table in self.against.items()
             if "all" not in table or table["all"].verdict != BETTER
         ]
-        if self.gain and not self.same:
-            if round(self.gain.change.value, DIGITS) <= 0:  # scores are kept rounded
-                names.append(PREVIOUS)
+        # Scores are kept rounded.
+        if self.gain and not self.same and round(self.gain.change.value, DIGITS) <= 0:
+            names.append(PREVIOUS)
         return names
 
     @property

@@ -93,6 +93,11 @@ def _models(config: Config, models: Models) -> list[str]:
             f"while {name} sees a person (from {100 * threshold:.0f} %), and for "
             f"{config.veto.hold_s:g} s after, nothing is set off"
         )
+    if any(model.person is not None for model in models.opened):
+        lines.append(
+            f"what moves may be a person by the model's own label from "
+            f"{100 * config.veto.label_threshold:g} % on (veto.label_threshold)"
+        )
     return lines
 
 
