@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -79,7 +80,7 @@ def test_export_and_forget(film: Path, tmp_path: Path) -> None:
         f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfolder = "kept"\n'
         "[page]\non = false\n"
     )
-    found = read(lotor(tmp_path, "--once", "--json"))
+    found, _ = run.run(*run.configuration(tmp_path / "sentinel.toml", None, None), once=True)
     (event,) = found["events"]
     picture = tmp_path / "kept" / event["picture"]
     assert picture.is_file()
@@ -89,6 +90,26 @@ def test_export_and_forget(film: Path, tmp_path: Path) -> None:
     gone = read(lotor(tmp_path, "forget", *span, "--json"))
     assert gone["events"] == 1 and not picture.exists()
     assert read(lotor(tmp_path, "forget", *span, "--json"))["events"] == 0
+
+
+def test_a_rehearsal_is_kept_apart_and_told_to_nobody(film: Path, tmp_path: Path) -> None:
+    """Also beside a sentinel that watches, whose store and page's port are taken."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "sentinel.toml").write_text(
+            f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfolder = "kept"\n'
+            f'[page]\nport = {port}\n[mqtt]\nhost = "127.0.0.1"\nport = {port}\n'
+            f'[[webhook]]\nurl = "http://127.0.0.1:{port}/"\n'
+        )
+        done = lotor(tmp_path, "--once", "--json")
+        taken.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            taken.accept()  # nobody asked for anything
+    found = read(done)
+    assert "nothing is told by MQTT, webhooks" in done.stderr
+    assert len(found["events"]) == 1
+    assert Path(found["store"]) == tmp_path / "out" / "sentinel"
+    assert not (tmp_path / "kept").exists()
 
 
 def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
@@ -128,6 +149,7 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
         (["test", "x"], '[[camera]]\nname = "a"\nsource = "0"\n', "actions: none"),
         (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
         (["--init"], None, "three questions"),
+        (["--source", "garden:", "--stay"], None, "leave --stay out, or give both"),
         (["--source", "nowhere"], None, "there is no file or folder 'nowhere'"),
         (["--check", "--config", "empty"], None, "empty is no file"),
         ([], '[camera]\nname = "a"\nsource = "0"\n', "[[camera]]"),

@@ -78,6 +78,17 @@ def test_an_address_that_is_none_of_this_machine_is_told(tmp_path: Path) -> None
     assert other.startswith("the page: cannot listen on 192.0.2.1 port 0 (")
 
 
+def test_a_camera_too_slow_for_the_votes_is_doubtful(tmp_path: Path) -> None:
+    def told(rate: float) -> list[str]:
+        camera = Camera("slow", "rtsp://there/", rate=rate)
+        return list(doubtful(a_config(camera=(camera,)), tmp_path))
+
+    (line,) = told(0.1)
+    assert "3 votes take 20 s at rate = 0.1" in line and "forgotten after 10 s" in line
+    assert "deciding.memory_s = 40" in line
+    assert told(0.2) == []  # the third comes after just 10 s
+
+
 def test_pins_that_there_are_not_are_doubtful(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def an_open(source: object, **options: Any) -> Source:
     [
         ("0", "v4l2"),
         ("/dev/video2", "v4l2"),
+        ("/dev/shm/film.mp4", "file"),
         ("/dev/v4l/by-id/usb-cam-video-index0", "v4l2"),
         ("rtsp://10.0.0.5/live", "stream"),
         ("RTSPS://10.0.0.5/live", "stream"),

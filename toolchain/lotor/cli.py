@@ -1326,15 +1326,27 @@ def _add_sentinel(commands: _Commands) -> None:
     where = "default: sentinel.toml here, or in ~/.config/lotor"
     parser.add_argument("--config", type=Path, help=where)
     parser.add_argument("--model", help="in place of the configuration's, e.g. raccoon")
-    parser.add_argument("--once", action="store_true", help="read the source to its end, and stop")
+    parser.add_argument(
+        "--once", action="store_true",
+        help="read the source to its end, and stop: a rehearsal, which is kept in out/sentinel, "
+        "switches nothing on and tells nobody",
+    )  # fmt: skip
     parser.add_argument("--stay", action="store_true", help="with --once: leave the page up")
     parser.add_argument("--init", action="store_true", help="ask three questions, write a file")
     parser.add_argument("--check", action="store_true", help="explain the configuration")
     parser.add_argument("--no-page", action="store_true", help="do without the page")
     parser.add_argument("--verbose", action="store_true", help="log more")
     kinds = parser.add_subparsers(dest="what", metavar="WHAT", parser_class=_Parser)
-    forget = kinds.add_parser("forget", help="delete what was seen in a time, everywhere")
-    export = kinds.add_parser("export", help="copy what was seen in a time")
+    forget = kinds.add_parser(
+        "forget", help="delete what was seen in a time, everywhere",
+        description="Delete events, decisions, pictures and clips of a time from the store, and "
+        "what went from it into data sets; name the models that were trained on it.",
+    )  # fmt: skip
+    export = kinds.add_parser(
+        "export",
+        help="copy what was seen in a time",
+        description="Copy events, decisions, pictures and clips of a time into a folder or a .zip.",
+    )
     for part in (forget, export):
         part.add_argument("--from", dest="begin", required=True, help="local, 2026-09-01T22:00")
         part.add_argument("--to", dest="end", required=True, help="local, 2026-09-02T06:00")
@@ -1343,7 +1355,10 @@ def _add_sentinel(commands: _Commands) -> None:
         help="a data set that pictures may have gone into; again for more",
     )  # fmt: skip
     export.add_argument("-o", "--output", type=Path, required=True, help="a folder, or a .zip")
-    test = kinds.add_parser("test", help="try an action for a moment")
+    test = kinds.add_parser(
+        "test", help="try an action for a moment",
+        description="Try an action for a moment, without cameras; a dry run only says so.",
+    )  # fmt: skip
     test.add_argument("action", help="its name in the configuration")
     for part in (forget, export, test):
         part.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=where)

@@ -23,12 +23,17 @@ def for_what(what: str | None, init: bool, check: bool) -> Callable[[argparse.Na
 def _run(args: argparse.Namespace) -> Done:
     from lotor.sentinel import run
 
+    if args.stay and not args.once:
+        raise LotorError(
+            "--stay leaves the page up at the end of --once; without that it is up as long as the "
+            "sentinel runs: leave --stay out, or give both"
+        )
     run.log_to_stderr(args.verbose)
     config, folder = run.configuration(args.config, args.source, args.model)
+    if args.once:
+        config = run.rehearsal(config)
     if args.no_page:
         config = replace(config, page=replace(config.page, on=False))
-    elif args.once and args.config is None:
-        config = replace(config, page=replace(config.page, port=0))
     data, text = run.run(config, folder, once=args.once, stay=args.stay)
     return data, text, True
 

@@ -104,7 +104,7 @@ class Event:
         end: Unix time; None while it lasts.
         light: by which it began.
         zones: names of all zones that it was in.
-        frames: how many frames voted for the label.
+        frames: how many frames of the track voted for the label.
         actions: names of what was set off in it.
         picture: file of the best picture, relative to the store's folder; None without.
         clip: file of its clip, likewise.

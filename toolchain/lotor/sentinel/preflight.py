@@ -57,8 +57,16 @@ def against_start(config: Config, folder: Path) -> Iterator[str]:
 
 def doubtful(config: Config, folder: Path) -> Iterator[str]:
     """Give what a start would get over, and what may not be meant, a line each."""
+    deciding = config.deciding
     for camera in config.camera:
         source = camera.source
+        least = (deciding.votes - 1) / camera.rate
+        if least > deciding.memory_s:
+            yield (
+                f"camera {camera.name}: {deciding.votes} votes take {least:g} s at rate = "
+                f"{camera.rate:g}, and a frame is forgotten after {deciding.memory_s:g} s, so that "
+                f"nothing is ever called: set deciding.memory_s = {2 * least:g}, or a higher rate"
+            )
         if is_missing(source, folder):
             what = f"there is no file or folder '{redact(source)}' now"
             yield f"camera {camera.name}: {what}; it is waited for"

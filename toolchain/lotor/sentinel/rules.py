@@ -151,7 +151,8 @@ class Rules:
             if past <= 0:
                 return f"a person is in view of {camera}", hold
             return (
-                f"a person was in view of {camera} {past:.0f} s ago; nothing acts for {hold:g} s",
+                f"a person was in view of {camera} {past:.0f} s ago; nothing acts until {hold:g} s "
+                "after",
                 hold - past,
             )
         for camera, frames in self._shown.items():

@@ -38,7 +38,7 @@ from lotor.suggest import did_you_mean
 from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
-"""Where things are kept that are only tried, with `--source` and no configuration."""
+"""Where things are kept that are only tried: with `--once`, or `--source` and no configuration."""
 USERS = Path("~/.config/lotor") / FILE
 """Where the configuration is, if not in the folder one is in."""
 
@@ -97,6 +97,21 @@ def with_source(config: Config, source: str | None, model: str | None) -> Config
     if model is not None:
         config = replace(config, model=(Model(model),))
     return config
+
+
+def rehearsal(config: Config) -> Config:
+    """Return a configuration for `--once`: kept apart, and told to nobody."""
+    tells = {"MQTT": config.mqtt, "webhooks": config.webhook, "messages": config.notify}
+    if left := [name for name, given in tells.items() if given]:
+        log.info("with --once nothing is told by %s", ", ".join(left))
+    return replace(
+        config,
+        mqtt=None,
+        webhook=(),
+        notify=None,
+        store=replace(config.store, folder=str(Path(TRIED).absolute())),
+        page=replace(config.page, port=0),  # a sentinel that watches may have that one
+    )
 
 
 def _check_given(source: str) -> None:

@@ -201,13 +201,13 @@ class Opening:
 def kind_of(source: str) -> Kind:
     """Return what kind of source a text names; opens nothing.
 
-    A number or a path in /dev is a webcam; what stands before the first colon may name a kind; all
-    else is the path of a file or folder.
+    A number or a path in /dev (but /dev/shm) is a webcam; what stands before the first colon may
+    name a kind; all else is the path of a file or folder.
 
     Raises:
         LotorError: it names none; lists the kinds and the nearest one.
     """
-    if source.isdecimal() or source.startswith("/dev/"):
+    if source.isdecimal() or (source.startswith("/dev/") and not source.startswith("/dev/shm/")):
         return "v4l2"
     found = _PREFIX.match(source)
     if found is None:
