@@ -25,13 +25,13 @@ GAP = 5  # bytes behind every row of a frame
 _WORK = """
     static uint8_t rgb[{height} * {stride}];
     static const struct lotor_view own[] = {{{crops}}};
-    static struct {{ int32_t best; int16_t scores[{labels}]; }} said;
+    static struct {{ int32_t best; int16_t scores[{labels}]; int8_t more[{more} + 1]; }} said;
     for (unsigned turn = 0; turn < {turns}; turn++) {{
         move(6, from, rgb, sizeof rgb);
         const struct lotor_frame frame = {{rgb, {height}, {width}, {stride}}};
-        said.best = {name}_views(arena, &frame, NULL, 0, said.scores);
+        said.best = {name}_views(arena, &frame, NULL, 0, said.scores{second});
         move(5, to, &said, sizeof said);
-        said.best = {name}_views(arena, &frame, own, {count}, said.scores);
+        said.best = {name}_views(arena, &frame, own, {count}, said.scores{second});
         move(5, to, &said, sizeof said);
     }}
 """
@@ -48,16 +48,22 @@ def scene(height: int, width: int, seed: int) -> Image:
 
 def asked(
     compiled: Compiled, frames: list[Image], crops: list[Box], folder: Path
-) -> list[tuple[int, list[int]]]:
-    """Return the best view and the scores of each frame, on the grid and on crops of one's own."""
+) -> list[tuple[int, list[int], list[int]]]:
+    """Return of each frame the best view, the scores, and the second output of the whole frame.
+
+    Once on the grid, then on crops of one's own.
+    """
     height, width = frames[0].shape[:2]
-    labels, stride = compiled.graph.outputs[0].elements, 3 * width + GAP
+    labels, *second = (output.elements for output in compiled.graph.outputs)
+    stride, more = 3 * width + GAP, sum(second)
     work = _WORK.format(
         name=compiled.name,
         height=height,
         width=width,
         stride=stride,
         labels=labels,
+        more=more,
+        second=", said.more" if more else "",
         turns=len(frames),
         crops=", ".join("{" + ", ".join(map(str, box)) + "}" for box in crops),
         count=len(crops),
@@ -67,8 +73,11 @@ def asked(
         place[:, : 3 * width] = frame[:, :, ::-1].reshape(height, -1)
     head = f'#include "{compiled.name}_views.h"'
     written = execute(compiled, head, work, rows.tobytes(), folder)
-    record = np.dtype([("best", "<i4"), ("scores", "<i2", labels)], align=True)
-    return [(int(r["best"]), r["scores"].tolist()) for r in np.frombuffer(written, record)]
+    fields = [("best", "<i4"), ("scores", "<i2", labels), ("more", "i1", more + 1)]
+    return [
+        (int(r["best"]), r["scores"].tolist(), r["more"][:more].tolist())
+        for r in np.frombuffer(written, np.dtype(fields, align=True))
+    ]
 
 
 def compare(
@@ -84,11 +93,12 @@ def compare(
     index = python.labels.index("raccoon")
     expected = []
     for frame in frames:
+        whole = python.infer(python.input.tensor(frame))[0, len(python.labels) :].tolist()
         for boxes in (None, crops):
             scores, best = integer_views.score(python, frame, index, boxes)
-            expected.append((best, scores.tolist()))
+            expected.append((best, scores.tolist(), whole))
     assert found == expected
-    assert len({tuple(scores) for _, scores in found}) > turns
+    assert len({tuple(scores) for _, scores, _ in found}) > turns
 
 
 @pytest.mark.parametrize("target", BOARDS)

@@ -43,7 +43,8 @@ _LEAST = 1e-12  # probability, before its logarithm is taken
 class Teacher:
     """A classifier, asked by LiteRT's fast kernels, which beat Keras fourfold on one thread.
 
-    One that takes integers is asked as the real numbers that it stands for.
+    One that takes integers is asked as the real numbers that it stands for. A second output, which
+    tells the unknown, teaches nothing.
 
     Attributes:
         height: pixels of its input.
@@ -61,8 +62,11 @@ class Teacher:
         if path.suffix in KERAS_SUFFIXES:
             content = to_float(fold(load_keras(path)))
         graph = read_model(read_content(content)[0], path.stem)
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
-            raise LotorError(f"teacher {path} must take one image and say one output")
+        if len(graph.inputs) != 1 or len(graph.outputs) not in (1, 2):
+            raise LotorError(
+                f"teacher {path} has {len(graph.inputs)} inputs and {len(graph.outputs)} outputs; "
+                "one takes an image, and says labels and at most how unlike all known that is"
+            )
         if graph.inputs[0].dtype is not DType.FLOAT32:
             graph = dequantized(graph)
             content = to_float(unpack(graph))
@@ -91,7 +95,7 @@ class Teacher:
                 f"teacher {path} says each label by itself; one with a softmax teaches"
             )
         self._logits = last != "SOFTMAX"
-        self._run = Oracle(content, fast=True).run
+        self._oracle = Oracle(content, fast=True)
 
     def soft_labels(self, pixels: npt.NDArray[np.float32] | Image) -> Array:
         """Return probabilities at the recipe's temperature, float32 [n, labels].
@@ -100,10 +104,14 @@ class Teacher:
             pixels: 0..255, RGB [n, height, width, 3].
         """
         inputs = normalize(pixels, self._how.mean, self._how.std)
-        said = np.concatenate([self._run(image[None]) for image in inputs]).astype(np.float64)
+        said = np.concatenate([self._scores(image[None]) for image in inputs]).astype(np.float64)
         # Logits but for a constant, which softmax takes out.
         logits = said if self._logits else np.log(np.maximum(said, _LEAST))
         return soften(logits, self._how.temperature)
+
+    def _scores(self, image: Array) -> npt.NDArray[Any]:
+        found = self._oracle.run(image)
+        return np.asarray(found[0] if isinstance(found, tuple) else found)
 
 
 def soften(logits: npt.NDArray[np.float64], temperature: float) -> Array:
