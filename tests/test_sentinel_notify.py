@@ -286,6 +286,92 @@ def test_messages_stay_few_when_it_restarts_again_and_again(
     rig.close()
 
 
+def waiting(rig: Rig) -> list[Any]:
+    kept: list[Any] = json.loads(rig.garden.journal.cursor("notify") or "{}").get("waiting", [])
+    return kept
+
+
+def test_what_waited_for_its_picture_is_sent_after_a_restart(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    url = f"json://127.0.0.1:{receiver.port}/"
+    rig = Rig(tmp_path, url, picture=True, cooldown_s=300.0)
+    rig.garden.visit()
+    rig.garden.visit("cat")
+    until(lambda: len(waiting(rig)) == 1, "that it is on record")
+    rig.close()
+    assert not receiver.requests
+    again = Rig(tmp_path, url, cooldown_s=300.0)
+    until(lambda: len(receiver.requests) == 1, "the message")
+    until(lambda: not waiting(again), "that it is on record")
+    again.garden.visit()  # in the cool-down, as before
+    assert again.notifier.waiting == 2  # with the cat's
+    again.close()
+    (message,) = messages(receiver)
+    assert message["title"] == "raccoon at pond"
+
+
+def test_what_no_one_took_before_the_end_is_sent_after_a_restart(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    url = f"json://127.0.0.1:{free_port()}/"  # nobody answers
+    rig = Rig(tmp_path, url)
+    rig.garden.visit()
+    until(lambda: [tries for _, tries in waiting(rig)] == [1], "that it is being sent")
+    rig.close()
+    assert [tries for _, tries in waiting(rig)] == [1]
+    again = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/")
+    until(lambda: len(receiver.requests) == 1, "the message")
+    until(lambda: not waiting(again), "that it is on record")
+    again.close()
+    assert counted(receiver) == 1
+
+
+@pytest.mark.parametrize(
+    ("tries", "age", "forgotten", "messages", "more"),
+    [
+        (0, 3500.0, False, 1, 0),
+        (1, 10.0, False, 1, 0),
+        (2, 10.0, False, 0, 1),  # two runs ended as they sent it
+        (0, 3700.0, False, 0, 1),  # no news any more
+        (0, 10.0, True, 0, 0),
+    ],
+)
+def test_what_waits_on_record(
+    tmp_path: Path,
+    receiver: Receiver,
+    tries: int,
+    age: float,
+    forgotten: bool,
+    messages: int,
+    more: int,
+) -> None:
+    before = Garden(FakeJournal(tmp_path / "journal"), Bus())
+    event = before.begin()
+    before.end(event)
+    kept = {"sent": [], "waiting": [[event.id, tries]], "more": {"cat": 2}}
+    before.journal.set_cursor("notify", json.dumps(kept))
+    if forgotten:
+        before.journal.forget(event.id)
+    clock = SetClock(event.begin + age)
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=clock)
+    until(lambda: not waiting(rig) or not messages, "that it is on record")
+    assert rig.notifier.waiting == 2 + more
+    rig.close()
+    assert len(receiver.requests) == messages
+
+
+@pytest.mark.parametrize("kept", ["[1790000000.0]", "{}", "7", '{"waiting": [7]}', "{"])
+def test_a_record_of_another_version_or_a_broken_one_ends_nothing(
+    tmp_path: Path, receiver: Receiver, kept: str
+) -> None:
+    FakeJournal(tmp_path / "journal").set_cursor("notify", kept)
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=SetClock(1_790_009_000.0))
+    rig.garden.visit()
+    until(lambda: len(receiver.requests) == 1, "the message")
+    rig.close()
+
+
 def test_an_address_that_breaks_apprise_is_named_by_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

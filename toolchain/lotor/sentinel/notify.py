@@ -1,7 +1,9 @@
 """Messages to people, through Apprise: one for a visit, and no more than a person wants.
 
 Visits that get no message of their own (cool-down, cap of an hour, a message that failed) are
-counted in the next one. An address is never logged, only its number and its kind.
+counted in the next one. A message that waits or is on its way is on record with the counts, and is
+sent after a restart; one that had just been taken may so come twice. An address is never logged,
+only its number and its kind.
 """
 
 import json
@@ -11,7 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -38,16 +40,22 @@ _PICTURE_S = 5.0
 _AGAIN_S = (2.0, 10.0, 30.0)
 """Before each further attempt."""
 _LOAD_S = 20.0
+_RUNS = 2
+"""So many runs of the program begin to send a message: one may die of it."""
 _MOST = 32
 
 
 @dataclass(frozen=True)
 class _Offer:
-    """A message to be sent: of an event, offered at a monotonic time, with visits that had none."""
+    """A message to be sent: of an event, offered at a monotonic time, with visits that had none.
+
+    `tries` counts the runs of the program that began to send it.
+    """
 
     event: Event
     at: float
     more: Counter[str]
+    tries: int = 0
 
 
 class Notifier:
@@ -89,6 +97,8 @@ class Notifier:
         self._last = -math.inf
         self._more: Counter[str] = Counter()
         self._offers: deque[_Offer] = deque()
+        self._sending: _Offer | None = None
+        self._recorded = ""
         self._health: HealthChanged | None = None
         self._loading = threading.Lock()
         self._services: list[tuple[str, Any]] | None = None
@@ -105,7 +115,7 @@ class Notifier:
         self._thread.start()
 
     def close(self) -> None:
-        """End; a message that waits is not sent."""
+        """End; a message that waits is sent after the next start."""
         self._leave()
         self._stop.set()
         self._changed.set()
@@ -178,6 +188,7 @@ class Notifier:
                 self._thread.turn()
                 self._changed.wait()
                 continue
+            self._remember()
             left = offer.at + _PICTURE_S - self._clock.monotonic()
             event, decision, acts = self._on_record(offer.event)
             missing = set(decision.actions if decision else ()) - {act.action for act in acts}
@@ -185,39 +196,76 @@ class Notifier:
                 self._clock.wait(self._changed, left)
                 continue
             with self._lock:
-                self._offers.popleft()  # first: what goes wrong must not send it again and again
+                # First: what goes wrong must not send it again and again.
+                offer = self._offers.popleft()
+                offer = self._sending = replace(offer, tries=offer.tries + 1)
             self._remember()
             taken = False
             try:
                 taken = self._tell(*message_of(event, decision, acts, offer.more), event.picture)
             finally:
-                if not taken:
-                    with self._lock:
+                with self._lock:
+                    self._sending = None
+                    if not taken and self._stop.is_set():  # there was no time: after the restart
+                        self._offers.appendleft(offer)
+                    elif not taken:
                         self._more.update(offer.more)
                         self._more[event.label] += 1
+                self._remember()
             self._thread.turn()
 
     def _remember(self) -> None:
-        """Put on record when messages were sent, by the wall clock."""
+        """Put on record what waits, what is to be counted, and when messages were sent."""
         with self._lock:
             ahead = self._clock.now() - self._clock.monotonic()
-            times = [round(each + ahead, 1) for each in self._sent]
+            waits = [self._sending, *self._offers] if self._sending else list(self._offers)
+            text = json.dumps(
+                {
+                    "sent": [round(each + ahead, 1) for each in self._sent],
+                    "waiting": [(offer.event.id, offer.tries) for offer in waits],
+                    "more": dict(sum((offer.more for offer in waits), Counter(self._more))),
+                }
+            )
+        if text == self._recorded:
+            return
         try:
-            self._journal.set_cursor(PART, json.dumps(times))
+            self._journal.set_cursor(PART, text)
+            self._recorded = text
         except LotorError as error:  # a full disk: people want to know of it all the more
             log.warning("%s: %s", PART, error)
 
     def _recall(self) -> None:
-        """Take what was sent before for sent; where the clock was set back, for sent just now."""
+        """Take what was sent before for sent; where the clock was set back, for sent just now.
+
+        What waited then waits again, unless it is older than an hour, or two runs ended as they
+        sent it: then it is counted.
+        """
         now, monotonic = self._clock.now(), self._clock.monotonic()
         try:
-            times = [float(each) for each in json.loads(self._journal.cursor(PART) or "[]")]
-        except (LotorError, ValueError, TypeError) as error:
+            kept = json.loads(self._journal.cursor(PART) or "{}")
+            if isinstance(kept, list):  # written by an earlier version
+                kept = {"sent": kept}
+            times = [float(each) for each in kept.get("sent", ())]
+            more = Counter({str(label): int(n) for label, n in kept.get("more", {}).items()})
+            waited = [
+                (self._journal.event(str(id)), int(tries)) for id, tries in kept.get("waiting", ())
+            ]
+        except (LotorError, ValueError, TypeError, AttributeError) as error:
             log.warning("%s: when messages were sent is not known: %s", PART, error)
             return
         with self._lock:
             self._sent.extend(sorted(monotonic - max(0.0, now - each) for each in times))
             self._last = max(self._sent, default=-math.inf)
+            for event, tries in waited:
+                if event is None:  # forgotten since
+                    continue
+                if now - event.begin < _HOUR_S and tries < _RUNS:
+                    self._offers.append(_Offer(event, monotonic, Counter(), tries))
+                else:
+                    more[event.label] += 1
+            self._more.update(more)
+            if self._offers:
+                self._changed.set()  # it has waited for long enough
 
     def _on_record(self, event: Event) -> tuple[Event, Decision | None, list[Act]]:
         """Return an event's last state, the decision that says most, and what came of it."""
