@@ -438,7 +438,8 @@ def _judge(folder: Path, plan: Plan, said: Promised, heard: set[str] | None, fou
     found.visits, found.seen = len(visits), len(seen - {None})
     if heard is not None:
         found.untold = sorted(said.events - heard)
-    lines = (folder / "recorder.jsonl").read_text().splitlines()
+    recorded = folder / "recorder.jsonl"
+    lines = recorded.read_text().splitlines() if recorded.is_file() else []  # it was never on
     for line in map(json.loads, lines):
         if line["what"] == "on":
             found.acted += 1

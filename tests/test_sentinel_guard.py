@@ -717,12 +717,16 @@ class Life(RuleBasedStateMachine):
             action("second", max_on_s=max_on, for_s=max_on, per_hour=per_hour),
         )
         self.max_on, self.per_hour = max_on, per_hour
-        self.held_until, self.started = 0.0, 0
+        self.vetoed_until, self.seen_until, self.started = 0.0, 0.0, 0
         self.fired = {"first": list[float](), "second": list[float]()}
 
     @property
     def lamps(self) -> dict[str, Lamp]:
         return self.garden.lamps
+
+    @property
+    def held_until(self) -> float:
+        return max(self.vetoed_until, self.seen_until)
 
     @rule(name=st.sampled_from(["first", "second"]))
     def fire(self, name: str) -> None:
@@ -745,9 +749,21 @@ class Life(RuleBasedStateMachine):
     @rule(hold=st.sampled_from([0.0, 1.0, 30.0]))
     def veto(self, hold: float) -> None:
         self.garden.guard.veto("a person is seen", hold)
-        self.held_until = max(self.held_until, self.garden.clock.monotonic() + hold)
+        self.vetoed_until = max(self.vetoed_until, self.garden.clock.monotonic() + hold)
         self.garden.settle()
         assert all(lamp.since is None or lamp.fail_off for lamp in self.lamps.values())
+
+    @rule(hold=st.sampled_from([0.0, 1.0, 30.0]))
+    def person(self, hold: float) -> None:
+        self.garden.guard.person("a person is in view of garden", hold)
+        self.seen_until = self.garden.clock.monotonic() + hold
+        self.garden.settle()
+        assert all(lamp.since is None or lamp.fail_off for lamp in self.lamps.values())
+
+    @rule()
+    def nobody(self) -> None:
+        self.garden.guard.person(None, 0.0)
+        self.seen_until = 0.0
 
     @rule(armed=st.booleans())
     def arm(self, armed: bool) -> None:

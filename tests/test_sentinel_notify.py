@@ -372,6 +372,16 @@ def test_a_record_of_another_version_or_a_broken_one_ends_nothing(
     rig.close()
 
 
+def test_what_an_earlier_version_sent_counts_for_the_cool_down(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    FakeJournal(tmp_path / "journal").set_cursor("notify", "[1789999990.0]")
+    rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/")
+    rig.garden.visit()
+    assert rig.notifier.waiting == 1
+    rig.close()
+
+
 def test_an_address_that_breaks_apprise_is_named_by_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
