@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -110,6 +111,18 @@ def test_a_rehearsal_is_kept_apart_and_told_to_nobody(film: Path, tmp_path: Path
     assert len(found["events"]) == 1
     assert Path(found["store"]) == tmp_path / "out" / "sentinel"
     assert not (tmp_path / "kept").exists()
+
+
+def test_what_a_rehearsal_could_not_keep_is_said(film: Path, tmp_path: Path) -> None:
+    (tmp_path / "sentinel.toml").write_text(
+        f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfree_mb = 1000000\n'
+    )
+    if shutil.disk_usage(tmp_path).free > 10**12:
+        pytest.skip("more than a terabyte is free here, so that all can be kept")
+    done = lotor(tmp_path, "--once", "--no-page")
+    assert done.returncode == 1
+    assert "80 frames: 1 visit" in done.stdout
+    assert "  not all of it: " in done.stdout and "MB" in done.stdout
 
 
 def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:

@@ -8,17 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from full_disk import full_disk
+from lotor.files import locked
 from lotor.sentinel import database as database_module
 from lotor.sentinel import store as store_module
 from lotor.sentinel.bus import Bus, HealthChanged, Message
-from lotor.sentinel.clock import SetClock
-from lotor.sentinel.database import DAMAGED, DATABASE, Database
+from lotor.sentinel.clock import SetClock, SystemClock
+from lotor.sentinel.database import DAMAGED, DATABASE, LOCK, Database
 from lotor.sentinel.event import Act, Check, Decision, Event, Receipt, Start, new_id
 from lotor.sentinel.scene import Light
 from lotor.sentinel.store import DAY, LOST, Store, StoreError
@@ -650,3 +652,19 @@ def test_who_hangs_in_the_log_does_not_hold_up_its_end(
     assert "is in use and cannot be closed" in caplog.text
     leave.set()
     thread.join()
+
+
+def test_who_asks_for_the_lock_for_a_moment_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = ExitStack()
+    held.enter_context(locked(tmp_path / LOCK, wait=False))
+    waits = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        held.close()
+
+    monkeypatch.setattr("lotor.sentinel.database.time.sleep", sleep)
+    Store(tmp_path, SystemClock()).close()
+    assert len(waits) == 1

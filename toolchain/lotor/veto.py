@@ -63,8 +63,13 @@ def veto_threshold(model: ModelFile, views: bool = False) -> tuple[float, str]:
     return (PERSON_SCORE, DEFAULT) if alarm is None else (min(alarm, 1.0), LEAST_COST)
 
 
-def check_veto(model: ModelFile, watched: ModelFile) -> None:
+def check_veto(model: ModelFile, watched: ModelFile, given: str = "--veto") -> None:
     """See that a model can veto another's alarms.
+
+    Args:
+        model: that vetoes.
+        watched: the other one.
+        given: by what, for the message.
 
     Raises:
         LotorError: it is not about people, says where something is, or the other one is about
@@ -73,13 +78,13 @@ def check_veto(model: ModelFile, watched: ModelFile) -> None:
     target = model.recipe.get("target")
     if target != PERSON:
         says = f"target is {target}" if target else "recipe.toml beside it names no target"
-        raise LotorError(f"--veto {model.name}: its {says}; give a model whose target is {PERSON}")
+        raise LotorError(f"{given} {model.name}: its {says}; give a model whose target is {PERSON}")
     if model.recipe.get("task") in TASKS:
         raise LotorError(
-            f"--veto {model.name} says where people are; give a model that says whether, as person"
+            f"{given} {model.name} says where people are; give a model that says whether, as person"
         )
     if watched.recipe.get("target") == PERSON:
-        raise LotorError(f"{watched.name} alarms at people: leave out --veto {model.name}")
+        raise LotorError(f"{watched.name} alarms at people: leave out {given} {model.name}")
 
 
 def open_veto(model: ModelFile, watched: Classifier, given: float | None = None) -> Veto:

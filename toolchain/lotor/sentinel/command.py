@@ -35,7 +35,7 @@ def _run(args: argparse.Namespace) -> Done:
     if args.no_page:
         config = replace(config, page=replace(config.page, on=False))
     data, text = run.run(config, folder, once=args.once, stay=args.stay)
-    return data, text, True
+    return data, text, not (args.once and data["lost"])
 
 
 def _check(args: argparse.Namespace) -> Done:

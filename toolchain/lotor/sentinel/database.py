@@ -5,6 +5,7 @@ import logging
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 
 DATABASE, LOCK, DAMAGED, MEDIA = "store.sqlite", "store.lock", "store-damaged-", "media"
 _CHECK_BYTES = 64_000_000  # a larger log is checked only after a crash: a start must not take long
+_TRIES, _TRY_S = 5, 0.05  # at the lock, and seconds between them
 _CLOSE_S = 5.0
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _REOPEN = {
@@ -239,7 +241,7 @@ class Database:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             owner = _first_line(self._folder / LOCK)
-            self._held.enter_context(locked(self._folder / LOCK, wait=False))
+            self._lock_folder()
             with contextlib.suppress(OSError):  # the disk may be full
                 (self._folder / LOCK).write_text(f"process {os.getpid()}\n", "utf-8")
         except BlockingIOError as error:
@@ -252,6 +254,17 @@ class Database:
                 f"cannot write to {self._folder}: {error.strerror or error}; "
                 "make it writable, or name another 'store.folder'"
             ) from error
+
+    def _lock_folder(self) -> None:
+        """Take the lock; who only asks whether it is free, as `--check`, has it for a moment."""
+        for left in reversed(range(_TRIES)):
+            try:
+                self._held.enter_context(locked(self._folder / LOCK, wait=False))
+                return
+            except BlockingIOError:
+                if not left:
+                    raise
+                time.sleep(_TRY_S)
 
     def _open(self, lost: str) -> sqlite3.Connection:
         """Open it; `lost` says why, if it has no tables, it is not the first of its folder."""

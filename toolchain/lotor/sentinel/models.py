@@ -84,7 +84,7 @@ class Models:
         if settings.veto.model:
             file = find_model(settings.veto.model)
             for model in self.opened:
-                check_veto(file, model.file)
+                check_veto(file, model.file, "veto.model")
             self._veto = Opened(file)
             threshold, _ = veto_threshold(file)
             if settings.veto.threshold is not None:

@@ -39,6 +39,8 @@ from lotor.zoo import find_model
 
 TRIED = "out/sentinel"
 """Where things are kept that are only tried: with `--once`, or `--source` and no configuration."""
+KEEPING = ("store", "media")
+"""Parts of the health that say whether all could be kept."""
 USERS = Path("~/.config/lotor") / FILE
 """Where the configuration is, if not in the folder one is in."""
 
@@ -170,7 +172,7 @@ def run(
         stay: with `once`, leave the page up until somebody ends it.
 
     Returns:
-        data for `--json`, and text.
+        data for `--json`, where `lost` says what could not be kept, and text.
 
     Raises:
         LotorError: something is not as it should be at the start, or a source with `once`.
@@ -196,15 +198,18 @@ def run(
             while not ending.asked:
                 time.sleep(0.3)
     counters = sentinel.counters()
+    lost = [m.text for m in sentinel.health() if m.part in KEEPING and not m.well]
     data = {
         "events": [asdict(event) for event in seen.events.values()],
         "acts": [asdict(act) for act in seen.acts.values()],
         "counters": counters,
         "against": dict(seen.against.most_common()),
         "lacks": sentinel.lacks(),
+        "lost": lost,
         "store": str(sentinel.store.folder),
     }
-    return data, as_text(seen, counters, sentinel.lacks(), sentinel.store.folder)
+    text = as_text(seen, counters, sentinel.lacks(), sentinel.store.folder)
+    return data, "\n".join([text, *(f"  not all of it: {each}" for each in lost)])
 
 
 def try_action(config: Config, folder: Path, name: str) -> Act:
