@@ -92,9 +92,9 @@ def test_what_says_where_is_refused(name: str) -> None:
 
 
 def test_what_sees_people_cannot_be_watched_and_the_veto_must() -> None:
-    with pytest.raises(LotorError, match="alarms at people: leave out veto.model person"):
+    with pytest.raises(LotorError, match=r"alarms at people: leave out veto\.model person"):
         Models(Config(CAMERA, model=(Model("person"),)))
-    with pytest.raises(LotorError, match=r"veto.model raccoon-128: its target is raccoon"):
+    with pytest.raises(LotorError, match=r"veto\.model raccoon-128: its target is raccoon"):
         Models(Config(CAMERA, veto=Veto("raccoon-128")))
     with pytest.raises(LotorError, match=r"no model 'racoon'.*raccoon"):
         Models(Config(CAMERA, model=(Model("racoon"),)))
