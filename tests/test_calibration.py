@@ -173,12 +173,13 @@ def test_detection_alarms_and_admits_what_it_does_not_know(tmp_path: Path) -> No
         cv2.imwrite(str(paths[-1]), np.full((20, 20, 3), (0, 0, red), np.uint8))
     chosen = Chosen({LEAST_COST: 0.4}, 3.0)
     found = detect(Wary(), paths, None, chosen, alarm_for=0)
-    assert [image["alarm"] for image in found] == [False, True, True]
+    assert [image["alarm"] for image in found] == [False, True, False]
     assert [image["label"] for image in found] == ["background", "raccoon", "unknown"]
     assert found[2]["ood"] == pytest.approx(3.75)
+    assert found[2]["scores"]["raccoon"] > 0.4  # the alarm's threshold: what is unknown is none
     assert found[2]["score"] == max(found[2]["scores"].values())
     lines = as_text(found).splitlines()
-    assert ["ALARM" in line for line in lines] == [False, True, True]
+    assert ["ALARM" in line for line in lines] == [False, True, False]
     assert lines[2].startswith("unknown") and "%" not in lines[2]
     assert "%" in lines[1]
     (plain,) = detect(Brightness(), paths[:1], 0)

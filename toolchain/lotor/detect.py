@@ -136,7 +136,7 @@ def detect(
     Returns:
         One entry an image: `path`, `label`, `score`, `scores`; `view` with a target; `alarm` where
         a threshold was chosen by cost; `ood` (1 for what is known, more for what is not) where the
-        model tells it, and "unknown" as `label` beyond its threshold.
+        model tells it, and beyond its threshold "unknown" as `label`, which is never an alarm.
     """
     images = []
     with Progress("detect", len(paths), "images") as progress:
@@ -148,7 +148,8 @@ def detect(
             if target is not None:
                 entry["view"] = list(view)
             if alarm_for is not None and chosen.alarm is not None:
-                entry["alarm"] = bool(scores[alarm_for] >= chosen.alarm)
+                known = entry["label"] != UNKNOWN
+                entry["alarm"] = bool(known and scores[alarm_for] >= chosen.alarm)
             images.append(entry)
             progress.advance()
     return images
