@@ -94,6 +94,7 @@ def test_where_nothing_moves_the_veto_looks_now_and_then_and_no_other_model() ->
     for _ in range(50):  # ten seconds
         scene = yard.look()
     assert scene == Scene(scene.frame, Light.DAY, veto=("person", 0.5), suspects=())
+    assert not scene.shows_person
     assert yard.models.model.boxes == [] and yard.models.asked == [None, None]
 
 
@@ -189,6 +190,21 @@ def test_who_may_be_a_person() -> None:
     assert suspects(0.5, 0.1, 0.1) == (None,)
     assert suspects(0.5, 0.5, 0.1) == (1, None)
     assert suspects(0.1, math.nan, 0.1) == (None,)  # nobody knows
+
+
+def test_who_likely_is_a_person() -> None:
+    """Each witness on its own scale, whatever the veto's threshold is."""
+
+    def likely(veto: float, whole: float, part: float, label: float) -> bool:
+        yard = Yard(Made(Said(person=label), ("person", veto), lambda box: 0.0))
+        yard.models.says = lambda box: whole if box is None else part
+        scene = yard.look((100, 150, 20))
+        assert scene.suspects  # all of these may be one
+        return scene.shows_person
+
+    assert not likely(0.1, 0.4, 0.4, 0.4)
+    assert likely(0.1, 0.5, 0.0, 0.0) and likely(0.1, 0.0, 0.5, 0.0) and likely(0.1, 0.0, 0.0, 0.5)
+    assert likely(0.6, 0.6, 0.0, 0.0) and not likely(0.3, 0.49, 0.0, 0.0)
 
 
 def test_a_person_by_the_main_model_counts() -> None:

@@ -220,11 +220,24 @@ def test_what_one_camera_sees_clears_nobody_on_another() -> None:
 
 
 def test_a_picture_that_shows_a_person_is_known() -> None:
-    judge, veto = rules(), ("person", 0.2)
-    shown = {p: judge.shows_person(scene(0.0, person=p, veto=veto)) for p in (None, 0.1, 0.4, 0.5)}
-    assert shown == {None: False, 0.1: False, 0.4: False, 0.5: True}
-    assert judge.shows_person(scene(0.0, person=math.nan, veto=veto))
-    assert not judge.shows_person(scene(0.0, person=0.6, veto=("person", 0.7)))
+    def shown(person: float | None, likely: bool | None = None, threshold: float = 0.2) -> bool:
+        seen = scene(0.0, person=person, veto=("person", threshold))
+        return replace(seen, likely=likely).shows_person
+
+    assert [shown(person) for person in (None, 0.1, 0.4, 0.5)] == [False, False, False, True]
+    assert shown(math.nan) and not shown(0.6, threshold=0.7)
+    assert shown(0.3, True) and not shown(0.6, False)  # who was asked knows best
+    assert not replace(scene(0.0, person=0.9, veto=None)).shows_person
+
+
+def test_what_is_unlikely_on_its_own_scale_is_not_sure() -> None:
+    """A threshold that is high says nothing of another witness, whose scale is another."""
+    judge, veto = rules(), ("person", 0.6)
+    seen = scene(0.0, raccoon(0.8), person=0.65, veto=veto, suspects=(1,))
+    decide(judge, replace(seen, likely=False))
+    for t in (1.0, 2.0, 3.0):
+        made = decide(judge, scene(t, raccoon(0.8), veto=veto))
+    assert made.acts
 
 
 def test_a_person_on_another_camera_forbids_it() -> None:

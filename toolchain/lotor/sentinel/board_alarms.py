@@ -19,7 +19,7 @@ from lotor.sentinel.rules import Now, Rules, is_well, percent, same_rules
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
 from lotor.sentinel.sources import BoardEvent, Seen
 from lotor.sentinel.tracks import zones_of
-from lotor.veto import PERSON
+from lotor.veto import PERSON, PERSON_SCORE
 from lotor.zoo import ModelFile, find_model
 
 TRACK = 0
@@ -78,7 +78,8 @@ class BoardAlarms:
             # NaN stays: where asking failed, somebody is taken to be there.
             least = 1.0 if label == PERSON else veto[1]
             person = least if scene.person is None else max(scene.person, least)
-            scene = replace(scene, person=person)
+            likely = bool(scene.likely) or label == PERSON or veto[1] >= PERSON_SCORE
+            scene = replace(scene, person=person, likely=likely)
         return replace(scene, tracks=(track,))
 
     def decide(

@@ -105,18 +105,18 @@ class Veto:
     Attributes:
         model: name of the model; "" leaves it out, which `--check` warns of.
         threshold: its score from which on somebody is there, 0..1; its own when left out.
-        label_threshold: the score from which on a part shows somebody by the label `person` of the
-            model that is asked what it is, 0..1.
         hold_s: seconds after somebody was last seen in which nothing acts.
         others_suffice: a board that gives no frame with its alarm may set something off while other
             cameras look and see nobody. Its own view is then seen by no model of people.
+        label_threshold: the score from which on a part shows somebody by the label `person` of the
+            model that is asked what it is, 0..1.
     """
 
     model: str = "person"
     threshold: float | None = None
-    label_threshold: float = 0.03
     hold_s: float = 30.0
     others_suffice: bool = False
+    label_threshold: float = 0.03
 
 
 @dataclass(frozen=True)

@@ -501,7 +501,7 @@ class Sentinel:
             grown = {decision.event for decision in made if decision.event and pictured}
         for event in grown:
             # A picture goes out with messages: not with a person on it, as far as that is known.
-            if self._events.best(event, frame.number) and not self._rules.shows_person(scene):
+            if self._events.best(event, frame.number) and not scene.shows_person:
                 self.media.picture(event, frame)
         self._store_well()
 

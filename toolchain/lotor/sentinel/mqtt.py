@@ -37,7 +37,6 @@ from lotor.sentinel.event import Event
 from lotor.sentinel.home_assistant import Garden, discovery
 from lotor.sentinel.outbox import Journal, Outbox, report_of
 from lotor.sentinel.worker import Worker
-from lotor.veto import PERSON_SCORE
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage
@@ -305,9 +304,7 @@ class Mqtt:
         """Mark what there is to tell; in the thread that tells, so quick."""
         if isinstance(message, SceneSeen):
             scene = message.scene
-            if scene.person is None or scene.veto is None:
-                return
-            if not scene.person >= max(PERSON_SCORE, scene.veto[1]):  # only who likely is one
+            if scene.person is None or math.isnan(scene.person) or not scene.shows_person:
                 return
             before = self._persons.get(scene.frame.camera, -math.inf)
             self._persons[scene.frame.camera] = self._clock.monotonic()

@@ -22,6 +22,7 @@ from lotor.sentinel.pace import Pace
 from lotor.sentinel.scene import Detection, Frame, Light, Scene, Track
 from lotor.sentinel.still import StillView
 from lotor.sentinel.tracks import REST_S, Followed, Tracker, zones_of
+from lotor.veto import PERSON, PERSON_SCORE
 
 T = TypeVar("T")
 
@@ -30,9 +31,6 @@ LOOKS = 4
 
 FAR = 0.25
 """Share of the frame up to which the veto model is shown a part that no other witness knows."""
-
-NOBODY: tuple[int | None, ...] = ()
-"""The suspects where there is none."""
 
 _NOTHING = frozenset({"background", "none", "empty"})
 
@@ -49,6 +47,20 @@ class Looked(NamedTuple):
     detection: Detection
     track: int | None = None
     region: Box | None = None
+
+
+class People(NamedTuple):
+    """Whether a person is on a frame: see `Scene`."""
+
+    person: float | None = None
+    suspects: tuple[int | None, ...] = ()
+    likely: bool | None = None
+
+
+NOBODY = People()
+"""Nobody was asked."""
+UNKNOWN = People(math.nan, (None,), True)
+"""Asking failed."""
 
 
 class Asked(Protocol):
@@ -122,9 +134,9 @@ class Pipeline:
         )
         none: tuple[Track, ...] = ()
         ended += self._try("tracks", lambda: self._give_up(frame.monotonic), none)
-        person, suspects = None, NOBODY
+        seen = NOBODY
         if motion.regions or motion.settling or self._tracker.living or self._errors:
-            person, suspects = self._person(image, looked, frame.monotonic)
+            seen = self._person(image, looked, frame.monotonic)
         elif self.models.veto and self._still.due(frame.monotonic, light):
             self._try("veto", lambda: self._look_at_still(image, frame.monotonic), None)
         return Scene(
@@ -133,10 +145,11 @@ class Pipeline:
             motion.regions,
             self._tracker.tracks,
             ended,
-            person,
+            seen.person,
             self.models.veto,
             tuple(self._errors),
-            suspects,
+            seen.suspects,
+            seen.likely,
             time.perf_counter() - begun,
         )
 
@@ -155,14 +168,15 @@ class Pipeline:
         begun = time.perf_counter()
         self._errors = []
         image = self._try("frame", lambda: plain(frame.image), None)
-        person: float | None = math.nan if self.models.veto else None
+        seen = UNKNOWN if self.models.veto else NOBODY
         if image is not None:
             small = self._try("frame", lambda: shrunk(image), image)
             self._was = self._try("light", lambda: self._light.look(small), self._was)
             looked = [Looked(part) for part in parts]
-            person, _ = self._person(image, looked, frame.monotonic)
+            seen = self._person(image, looked, frame.monotonic)
         return Scene(
-            *(frame, self._was, (), (), (), person, self.models.veto, tuple(self._errors)),
+            *(frame, self._was, (), (), (), seen.person, self.models.veto, tuple(self._errors)),
+            likely=seen.likely,
             seconds=time.perf_counter() - begun,
         )
 
@@ -239,10 +253,8 @@ class Pipeline:
         least = self.models.veto[1]
         return rescaled(score, self._still.threshold(monotonic, least), least)
 
-    def _person(
-        self, image: Image, looked: Sequence[Looked], monotonic: float
-    ) -> tuple[float | None, tuple[int | None, ...]]:
-        """Return the highest score of a person, NaN where asking failed, and who may be one.
+    def _person(self, image: Image, looked: Sequence[Looked], monotonic: float) -> People:
+        """Return whether a person is there.
 
         A part that moves and that two witnesses were asked about gives way to the garden behind it
         on the whole frame, which is then asked about everybody else.
@@ -251,25 +263,34 @@ class Pipeline:
         failure: float | None = math.nan
         scores: list[tuple[int | None, float | None]] = []
         known: list[Box] = []
+        likely = False
         height, width = image.shape[:2]
         for detection, track, region in looked:
             box = detection.box
             by = self.models.person_by(detection)
             trusted = by is not None and not detection.unknown
             scores.append((track, by))
+            likely |= by is not None and detection.scores[PERSON] >= PERSON_SCORE
             if trusted or (box[2] - box[0]) * (box[3] - box[1]) <= FAR * height * width:
                 score = self._try("veto", partial(self.models.person, image, box), failure)
                 scores.append((track, score))
+                likely |= score is not None and self._is_likely(score)
                 if region is not None and trusted and score is not None:
                     known.append(region)
         rest = self._try("veto", lambda: self._motion.behind(image, known), image)
-        scores.append((None, self._try("veto", lambda: self._whole(rest, monotonic), failure)))
+        whole = self._try("veto", lambda: self._whole(rest, monotonic), failure)
+        scores.append((None, whole))
+        likely |= whole is not None and self._is_likely(whole)
         found = [(track, score) for track, score in scores if score is not None]
         if len(self._errors) > failed or any(math.isnan(score) for _, score in found):
-            return math.nan, (None,)
+            return UNKNOWN
         least = self.models.veto[1] if self.models.veto else math.inf
         suspects = dict.fromkeys(track for track, score in found if score >= least)
-        return max((score for _, score in found), default=None), tuple(suspects)
+        return People(max((s for _, s in found), default=None), tuple(suspects), likely)
+
+    def _is_likely(self, score: float) -> bool:
+        """Return whether a score on the veto's scale says a person more likely than not."""
+        return self.models.veto is not None and score >= max(PERSON_SCORE, self.models.veto[1])
 
     def _zones(self, box: Box, image: Image) -> tuple[str, ...]:
         height, width = image.shape[:2]

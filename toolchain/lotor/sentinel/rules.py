@@ -17,7 +17,7 @@ from lotor.sentinel.event import UNKNOWN, VOTES, Check, Decision, new_id
 from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light, Scene, Track
 from lotor.sentinel.voting import Rule, Voting
-from lotor.veto import PERSON, PERSON_SCORE
+from lotor.veto import PERSON
 
 ThresholdOf = Callable[[str, str, Light], float]
 """From a model's name, a label and the light: the score from which on a frame votes, 0..1."""
@@ -128,12 +128,6 @@ class Rules:
         """Return for how many seconds more that holds at most, 0 for not at all."""
         return self._person(monotonic)[1]
 
-    def shows_person(self, scene: Scene) -> bool:
-        """Return whether a frame shows a person more likely than not."""
-        if scene.veto is None or scene.person is None:
-            return False
-        return not scene.person < max(PERSON_SCORE, scene.veto[1])
-
     def _person(self, monotonic: float) -> tuple[str | None, float]:
         """By one frame that shows a person nothing acts as long as that frame is remembered.
 
@@ -174,7 +168,7 @@ class Rules:
         suspects = _suspects(scene)
         frames.append((time, suspects))
         shown = [who for at, who in frames if who and time - at <= given.memory_s]
-        certain = self.shows_person(scene)
+        certain = scene.shows_person
         if certain or (suspects and len(shown) >= given.votes):
             several = frozenset[int | None]().union(*shown)
             who = None if certain or len(several) > 1 else next(iter(several))

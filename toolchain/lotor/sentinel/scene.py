@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from lotor.detect import Box
 from lotor.preprocess import Image
+from lotor.veto import PERSON_SCORE
 
 Point = tuple[float, float]
 """x, y as shares of a frame's width and height, 0..1."""
@@ -98,6 +99,8 @@ class Scene:
             asked, which may only be where nothing moves. NaN: one was asked and failed.
         suspects: numbers of the tracks that may be a person; None for the rest of the frame, and
             where nobody knows.
+        likely: whether one of those asked says a person more likely than not, on its own scale;
+            None: by `person`.
         veto: its name and threshold from which on a person is there; None without one.
         errors: what went wrong, each a line; then nothing may act.
         seconds: how long looking took.
@@ -112,4 +115,13 @@ class Scene:
     veto: tuple[str, float] | None = None
     errors: tuple[str, ...] = ()
     suspects: tuple[int | None, ...] = (None,)
+    likely: bool | None = None
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def shows_person(self) -> bool:
+        """Whether it shows a person more likely than not; also where asking failed."""
+        if self.veto is None or self.person is None:
+            return False
+        by_person = not self.person < max(PERSON_SCORE, self.veto[1])
+        return by_person if self.likely is None else self.likely
