@@ -31,6 +31,7 @@ from lotor.sentinel.scene import Light
 from lotor.sentinel.store import Store as Log
 from lotor.sentinel.store import StoreError
 
+A_CAMERA = '[[camera]]\nname = "a"\nsource = "garden:"\n'
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
 
@@ -163,6 +164,13 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
         (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
         (["--init"], None, "three questions"),
         (["--source", "garden:", "--stay"], None, "leave --stay out, or give both"),
+        (["--source", "garden:", "--once", "--stay", "--no-page"], None, "give one of them"),
+        (["--init", "--check"], None, "--init and --check are two things to do"),
+        (["--check", "test", "bark"], None, "--check and test are two things to do"),
+        (["--check", "--once"], None, "--once means nothing with --check"),
+        (["--source", "0", "--init"], None, "--source means nothing with --init"),
+        (["--no-page", "test", "bark"], None, "--no-page means nothing with test"),
+        (["--once"], f'{A_CAMERA}[store]\nfolder = "out/../out/sentinel"\n', "in another folder"),
         (["--source", "nowhere"], None, "there is no file or folder 'nowhere'"),
         (["--check", "--config", "empty"], None, "empty is no file"),
         ([], '[camera]\nname = "a"\nsource = "0"\n', "[[camera]]"),
@@ -185,6 +193,52 @@ def test_a_mistake_is_one_line(
     assert main(["sentinel", *arguments]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert "lotor: " in last and message in last
+
+
+def test_what_is_tried_is_told_of_another_folder_not_of_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["sentinel", "--source", "garden:", "--once", "--no-page"]
+    held = Log(tmp_path / run.TRIED, SystemClock())
+    try:
+        assert main(arguments) == 2
+    finally:
+        held.close()
+    assert f"another sentinel (process {os.getpid()}) keeps" in (told := capsys.readouterr().err)
+    assert "run this one in another folder" in told and "store.folder" not in told
+    shutil.rmtree("out")
+    Path("out").touch()
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "out/sentinel: Not a directory; run this in another folder" in told
+
+
+def test_a_folder_that_is_gone_and_a_terminal_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it where it was closed
+    assert main(["sentinel", "--init", "--config", str(tmp_path / "new.toml")]) == 2
+    assert "--init asks three questions" in capsys.readouterr().err
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["sentinel", "--source", "garden:", "--once"]) == 2
+    assert "lotor: the folder that you are in is gone" in capsys.readouterr().err
+
+
+def test_without_the_page_its_port_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = tmp_path / "sentinel.toml"
+        store = f'[store]\nfolder = "kept"\n[page]\nport = {taken.getsockname()[1]}\n'
+        path.write_text(A_CAMERA + store)
+        assert main(["sentinel", "--check", "--config", str(path)]) == 1
+        assert "Address already in use" in capsys.readouterr().out
+        assert main(["sentinel", "--check", "--no-page", "--config", str(path)]) == 0
+        assert "page: " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("source", "message"), [("", "empty source"), ("rtps://x/1", "rtsp")])
