@@ -13,6 +13,7 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -22,7 +23,17 @@ from lotor.cli import main
 from lotor.errors import LotorError
 from lotor.sentinel import run
 from lotor.sentinel.clock import SystemClock
-from lotor.sentinel.config import Action, Camera, Config, Page, Store
+from lotor.sentinel.config import (
+    Action,
+    Camera,
+    Config,
+    Model,
+    Mqtt,
+    Notify,
+    Page,
+    Store,
+    Webhook,
+)
 from lotor.sentinel.daemon import Sentinel
 from lotor.sentinel.event import Act, Decision, Event
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
@@ -114,6 +125,20 @@ def test_a_rehearsal_is_kept_apart_and_told_to_nobody(film: Path, tmp_path: Path
     assert not (tmp_path / "kept").exists()
 
 
+def test_a_rehearsal_tells_nobody(tmp_path: Path) -> None:
+    telling = Config(
+        (Camera("a", "0"),),
+        mqtt=Mqtt("127.0.0.1"),
+        webhook=(Webhook("http://127.0.0.1/"),),
+        notify=Notify(("ntfy://garden",)),
+        store=Store(str(tmp_path), media_mb=7),
+    )
+    config = run.rehearsal(telling, apart=True)
+    assert (config.mqtt, config.webhook, config.notify) == (None, (), None)
+    assert config.store == Store(str(Path(run.TRIED).absolute()), media_mb=7)
+    assert config.page.port == 0
+
+
 def test_what_a_rehearsal_could_not_keep_is_said(film: Path, tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfree_mb = 1000000\n'
@@ -146,6 +171,7 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     assert tried.returncode == 0 and tried.stdout.startswith("sprinkler: dry run (would ")
     again = lotor(tmp_path, "--init", answers="\n\n\n")
     assert again.returncode == 2 and "is there already" in again.stderr
+    assert "Camera" not in again.stderr  # before anything is asked
 
 
 @pytest.mark.parametrize(
@@ -228,6 +254,59 @@ def test_a_folder_that_is_gone_and_a_terminal_that_is_none(
     assert "lotor: the folder that you are in is gone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "page", "once", "stay", "status"),
+    [
+        ([], True, False, False, 0),
+        (["--no-page"], False, False, False, 0),
+        (["--once"], True, True, False, 1),
+        (["--once", "--stay"], True, True, True, 1),
+    ],
+)
+def test_what_is_asked_for_is_run(
+    options: list[str],
+    page: bool,
+    once: bool,
+    stay: bool,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def remember(
+        config: Config, folder: Path, *, once: bool, stay: bool
+    ) -> tuple[dict[str, Any], str]:
+        asked.append((config.page.on, once, stay))
+        return {"lost": ["a clip"]}, ""
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "run", remember)
+    # What one that watches could not keep for a while, its health said long ago.
+    assert main(["sentinel", "--source", "garden:", *options]) == status
+    assert asked == [(page, once, stay)]
+
+
+@pytest.mark.parametrize("stay", [False, True])
+def test_the_page_stays_until_somebody_ends_it(
+    stay: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = []
+
+    def sleep(seconds: float) -> None:
+        (url,) = re.findall(r"the page stays at (\S+)", caplog.text)
+        with urllib.request.urlopen(f"{url}api/state", timeout=10) as answer:
+            seen.append(json.load(answer)["counters"]["frames"])
+        signal.raise_signal(signal.SIGINT)
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(run, "time", SimpleNamespace(sleep=sleep))
+    cv2.imwrite(str(tmp_path / "0.png"), Garden([]).picture(0))
+    config = Config((Camera("garden", str(tmp_path)),), store=Store("kept"), page=Page(port=0))
+    run.run(config, tmp_path, once=True, stay=stay)
+    assert seen == [1] * stay
+
+
 def test_without_the_page_its_port_is_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,6 +326,28 @@ def test_another_source_is_checked_like_the_files_own(source: str, message: str)
     with pytest.raises(LotorError, match=message):
         with_source(config, source, None)
     assert with_source(config, "2", None).camera == (Camera("garden", "2"),)
+    assert with_source(config, None, "person").model == (Model("person"),)
+
+
+def test_what_a_source_alone_sets_off_is_a_dry_run() -> None:
+    config, _ = run.configuration(None, "garden:", None)
+    assert [action.dry_run for action in config.action] == [True]
+
+
+def test_a_configuration_here_comes_before_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    users = run.USERS.expanduser()
+    users.parent.mkdir(parents=True)
+    users.write_text(f'name = "users"\n{A_CAMERA}[store]\nfolder = "kept"\n')
+    config, folder = run.configuration(None, None, None)
+    assert (config.name, config.store.folder) == ("users", str(users.parent / "kept"))
+    assert folder == users.parent
+    Path("sentinel.toml").write_text(f'name = "here"\n{A_CAMERA}')
+    assert run.configuration(None, None, None)[0].name == "here"
+    assert run.configuration(users, None, None)[0].name == "users"
 
 
 def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
