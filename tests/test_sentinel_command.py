@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 from lotor.cli import main
 from lotor.errors import LotorError
 from lotor.sentinel import run
+from lotor.sentinel.bus import Decided
 from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import (
     Action,
@@ -35,7 +37,7 @@ from lotor.sentinel.config import (
     Webhook,
 )
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.event import Act, Check, Decision, Event
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
 from lotor.sentinel.scene import Light
@@ -407,6 +409,24 @@ def test_what_was_refused_was_not_set_off() -> None:
     seen.acts["d", "bark", 11.0] = done
     told = run.as_text(seen, counters, {}, Path("kept"))
     assert "    set off: lamp refused (disarmed), bark done\n" in told
+
+
+def test_what_stood_against_it_is_counted() -> None:
+    checks = (Check("votes", True, "3 of 3"), Check("armed", False, "disarmed"))
+    decision = Decision(
+        *("d", "e", "garden", 1, 10.0, 10.0, 0, 0, 1, "raccoon", "m", {"raccoon": 0.9}),
+        *((0, 0, 1, 1), Light.NIGHT, checks),
+    )
+    seen = run.Seen()
+    seen.take(Decided(decision))
+    assert (seen.decisions, seen.acted, seen.against) == (1, [], {"armed": 1})
+    seen.take(Decided(replace(decision, checks=checks[:1], actions=("bark",))))
+    assert len(seen.acted) == 1 and seen.against == {"armed": 1}
+    told = run.as_text(seen, {"frames": 9}, {}, Path("kept"))
+    assert told.endswith(
+        "2 decisions on record, 1 to act\n"
+        "  what stood against it, and how often: armed 1\nkept in kept"
+    )
 
 
 def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None:
