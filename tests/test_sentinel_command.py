@@ -12,7 +12,9 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -21,16 +23,28 @@ import pytest
 from lotor.cli import main
 from lotor.errors import LotorError
 from lotor.sentinel import run
+from lotor.sentinel.bus import Decided
 from lotor.sentinel.clock import SystemClock
-from lotor.sentinel.config import Action, Camera, Config, Page, Store
+from lotor.sentinel.config import (
+    Action,
+    Camera,
+    Config,
+    Model,
+    Mqtt,
+    Notify,
+    Page,
+    Store,
+    Webhook,
+)
 from lotor.sentinel.daemon import Sentinel
-from lotor.sentinel.event import Act, Decision, Event
+from lotor.sentinel.event import Act, Check, Decision, Event
 from lotor.sentinel.garden import HEIGHT, WIDTH, Garden, Walk, Who
 from lotor.sentinel.run import with_source
 from lotor.sentinel.scene import Light
 from lotor.sentinel.store import Store as Log
 from lotor.sentinel.store import StoreError
 
+A_CAMERA = '[[camera]]\nname = "a"\nsource = "garden:"\n'
 ENVIRONMENT = {**os.environ, "OPENCV_LOG_LEVEL": "ERROR"}
 
 
@@ -113,6 +127,20 @@ def test_a_rehearsal_is_kept_apart_and_told_to_nobody(film: Path, tmp_path: Path
     assert not (tmp_path / "kept").exists()
 
 
+def test_a_rehearsal_tells_nobody(tmp_path: Path) -> None:
+    telling = Config(
+        (Camera("a", "0"),),
+        mqtt=Mqtt("127.0.0.1"),
+        webhook=(Webhook("http://127.0.0.1/"),),
+        notify=Notify(("ntfy://garden",)),
+        store=Store(str(tmp_path), media_mb=7),
+    )
+    config = run.rehearsal(telling, apart=True)
+    assert (config.mqtt, config.webhook, config.notify) == (None, (), None)
+    assert config.store == Store(str(Path(run.TRIED).absolute()), media_mb=7)
+    assert config.page.port == 0
+
+
 def test_what_a_rehearsal_could_not_keep_is_said(film: Path, tmp_path: Path) -> None:
     (tmp_path / "sentinel.toml").write_text(
         f'[[camera]]\nname = "film"\nsource = "{film}"\n[store]\nfree_mb = 1000000\n'
@@ -145,6 +173,7 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
     assert tried.returncode == 0 and tried.stdout.startswith("sprinkler: dry run (would ")
     again = lotor(tmp_path, "--init", answers="\n\n\n")
     assert again.returncode == 2 and "is there already" in again.stderr
+    assert "Camera" not in again.stderr  # before anything is asked
 
 
 @pytest.mark.parametrize(
@@ -163,6 +192,13 @@ def test_three_questions_and_what_the_file_says(tmp_path: Path) -> None:
         (["forget", "--from", "x", "--to", "y"], '[[camera]]\nname = "a"\nsource = "0"\n', "'x'"),
         (["--init"], None, "three questions"),
         (["--source", "garden:", "--stay"], None, "leave --stay out, or give both"),
+        (["--source", "garden:", "--once", "--stay", "--no-page"], None, "give one of them"),
+        (["--init", "--check"], None, "--init and --check are two things to do"),
+        (["--check", "test", "bark"], None, "--check and test are two things to do"),
+        (["--check", "--once"], None, "--once means nothing with --check"),
+        (["--source", "0", "--init"], None, "--source means nothing with --init"),
+        (["--no-page", "test", "bark"], None, "--no-page means nothing with test"),
+        (["--once"], f'{A_CAMERA}[store]\nfolder = "out/../out/sentinel"\n', "in another folder"),
         (["--source", "nowhere"], None, "there is no file or folder 'nowhere'"),
         (["--check", "--config", "empty"], None, "empty is no file"),
         ([], '[camera]\nname = "a"\nsource = "0"\n', "[[camera]]"),
@@ -187,12 +223,133 @@ def test_a_mistake_is_one_line(
     assert "lotor: " in last and message in last
 
 
+def test_what_is_tried_is_told_of_another_folder_not_of_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["sentinel", "--source", "garden:", "--once", "--no-page"]
+    held = Log(tmp_path / run.TRIED, SystemClock())
+    try:
+        assert main(arguments) == 2
+    finally:
+        held.close()
+    assert f"another sentinel (process {os.getpid()}) keeps" in (told := capsys.readouterr().err)
+    assert "run this one in another folder" in told and "store.folder" not in told
+    shutil.rmtree("out")
+    Path("out").touch()
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "out/sentinel: Not a directory; run this in another folder" in told
+
+
+def test_a_folder_that_is_gone_and_a_terminal_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it where it was closed
+    assert main(["sentinel", "--init", "--config", str(tmp_path / "new.toml")]) == 2
+    assert "--init asks three questions" in capsys.readouterr().err
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["sentinel", "--source", "garden:", "--once"]) == 2
+    assert "lotor: the folder that you are in is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "page", "once", "stay", "status"),
+    [
+        ([], True, False, False, 0),
+        (["--no-page"], False, False, False, 0),
+        (["--once"], True, True, False, 1),
+        (["--once", "--stay"], True, True, True, 1),
+    ],
+)
+def test_what_is_asked_for_is_run(
+    options: list[str],
+    page: bool,
+    once: bool,
+    stay: bool,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def remember(
+        config: Config, folder: Path, *, once: bool, stay: bool
+    ) -> tuple[dict[str, Any], str]:
+        asked.append((config.page.on, once, stay))
+        return {"lost": ["a clip"]}, ""
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "run", remember)
+    # What one that watches could not keep for a while, its health said long ago.
+    assert main(["sentinel", "--source", "garden:", *options]) == status
+    assert asked == [(page, once, stay)]
+
+
+@pytest.mark.parametrize("stay", [False, True])
+def test_the_page_stays_until_somebody_ends_it(
+    stay: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = []
+
+    def sleep(seconds: float) -> None:
+        (url,) = re.findall(r"the page stays at (\S+)", caplog.text)
+        with urllib.request.urlopen(f"{url}api/state", timeout=10) as answer:
+            seen.append(json.load(answer)["counters"]["frames"])
+        signal.raise_signal(signal.SIGINT)
+
+    caplog.set_level("INFO")
+    monkeypatch.setattr(run, "time", SimpleNamespace(sleep=sleep))
+    cv2.imwrite(str(tmp_path / "0.png"), Garden([]).picture(0))
+    config = Config((Camera("garden", str(tmp_path)),), store=Store("kept"), page=Page(port=0))
+    run.run(config, tmp_path, once=True, stay=stay)
+    assert seen == [1] * stay
+
+
+def test_without_the_page_its_port_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        path = tmp_path / "sentinel.toml"
+        store = f'[store]\nfolder = "kept"\n[page]\nport = {taken.getsockname()[1]}\n'
+        path.write_text(A_CAMERA + store)
+        assert main(["sentinel", "--check", "--config", str(path)]) == 1
+        assert "Address already in use" in capsys.readouterr().out
+        assert main(["sentinel", "--check", "--no-page", "--config", str(path)]) == 0
+        assert "page: " not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("source", "message"), [("", "empty source"), ("rtps://x/1", "rtsp")])
 def test_another_source_is_checked_like_the_files_own(source: str, message: str) -> None:
     config = Config(camera=(Camera("garden", "0"), Camera("gate", "1")))
     with pytest.raises(LotorError, match=message):
         with_source(config, source, None)
     assert with_source(config, "2", None).camera == (Camera("garden", "2"),)
+    assert with_source(config, None, "person").model == (Model("person"),)
+
+
+def test_what_a_source_alone_sets_off_is_a_dry_run() -> None:
+    config, _ = run.configuration(None, "garden:", None)
+    assert [action.dry_run for action in config.action] == [True]
+
+
+def test_a_configuration_here_comes_before_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    users = run.USERS.expanduser()
+    users.parent.mkdir(parents=True)
+    users.write_text(f'name = "users"\n{A_CAMERA}[store]\nfolder = "kept"\n')
+    config, folder = run.configuration(None, None, None)
+    assert (config.name, config.store.folder) == ("users", str(users.parent / "kept"))
+    assert folder == users.parent
+    Path("sentinel.toml").write_text(f'name = "here"\n{A_CAMERA}')
+    assert run.configuration(None, None, None)[0].name == "here"
+    assert run.configuration(users, None, None)[0].name == "users"
 
 
 def test_a_signal_waits_for_nothing_that_it_may_have_interrupted(
@@ -252,6 +409,24 @@ def test_what_was_refused_was_not_set_off() -> None:
     seen.acts["d", "bark", 11.0] = done
     told = run.as_text(seen, counters, {}, Path("kept"))
     assert "    set off: lamp refused (disarmed), bark done\n" in told
+
+
+def test_what_stood_against_it_is_counted() -> None:
+    checks = (Check("votes", True, "3 of 3"), Check("armed", False, "disarmed"))
+    decision = Decision(
+        *("d", "e", "garden", 1, 10.0, 10.0, 0, 0, 1, "raccoon", "m", {"raccoon": 0.9}),
+        *((0, 0, 1, 1), Light.NIGHT, checks),
+    )
+    seen = run.Seen()
+    seen.take(Decided(decision))
+    assert (seen.decisions, seen.acted, seen.against) == (1, [], {"armed": 1})
+    seen.take(Decided(replace(decision, checks=checks[:1], actions=("bark",))))
+    assert len(seen.acted) == 1 and seen.against == {"armed": 1}
+    told = run.as_text(seen, {"frames": 9}, {}, Path("kept"))
+    assert told.endswith(
+        "2 decisions on record, 1 to act\n"
+        "  what stood against it, and how often: armed 1\nkept in kept"
+    )
 
 
 def test_a_camera_that_never_opens_is_named_at_the_start(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_three_questions() -> None:
 
     assert ask_all(ask, ["/dev/video0"]) == ("rtsp://camera/1", "raccoon", find_deed("sprinkler"))
     assert len(asked) == 3 and "/dev/video0 found" in asked[0]
+    assert "(raccoon, raccoon-128)" in asked[1]  # neither what says where, nor who sees people
 
 
 def test_defaults_only_watch() -> None:
@@ -107,6 +108,7 @@ def test_a_wrong_answer_names_the_mend_and_is_asked_for_again(
         return next(left)
 
     assert ask_all(ask, [], tmp_path, wrong.append) == (source, "raccoon", find_deed("watch"))
+    assert "(no webcam found)" in asked[0]
     assert not list(left) and len(set(asked)) == 3  # the others are not asked for again
     assert len(wrong) == len(mends)
     assert all(mend in text for mend, text in zip(mends, wrong, strict=True))
@@ -157,13 +159,19 @@ def test_who_breaks_off_leaves_nothing(
 
 
 def test_where_nothing_can_be_written_is_told_before_anything_is_asked(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
+    (tmp_path / "file").touch(0o777)
     (tmp_path / "link.toml").symlink_to(tmp_path / "nowhere")
     for path in (tmp_path / "file" / "sentinel.toml", tmp_path / "link.toml"):
         with pytest.raises(LotorError, match="give another file by --config"):
             check_new(path)
     with pytest.raises(LotorError, match=r"cannot write /proc/none/a\.toml: No such file"):
         write_config(Path("/proc/none/a.toml"), "0", "raccoon", DEEDS[0])
+
+
+def test_names_in_any_script_are_read_as_they_were_answered() -> None:
+    source = 'Gärten/"🦝"\\x.avi'
+    text = render(source, "raccoon", DEEDS[0])
+    assert read(text).camera[0].source == source and "🦝" in text
 
 
 def test_a_configuration_is_never_overwritten(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from types import SimpleNamespace
 import pytest
 
 from lotor.errors import LotorError
+from lotor.files import locked
 from lotor.sentinel import preflight, run
 from lotor.sentinel.actions import load as load_module
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.clock import SystemClock
 from lotor.sentinel.config import Action, Camera, Config, Mqtt, Notify, Page, Store, Webhook
+from lotor.sentinel.database import LOCK
 from lotor.sentinel.preflight import against_start, doubtful, running
 from lotor.sentinel.store import Store as Log
 
@@ -32,6 +34,7 @@ def wrong(folder: Path, **more: object) -> str:
 def test_nothing_stands_against_what_is_right_and_nothing_is_made(tmp_path: Path) -> None:
     assert wrong(tmp_path) == ""
     assert list(doubtful(a_config(), tmp_path)) == []
+    assert running(a_config(), tmp_path) == ""
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,6 +54,8 @@ def test_each_mistake_is_told_and_none_hides_another(tmp_path: Path) -> None:
         ["webhook", "2:"], ["[notify]:", "Apprise"],
     ]  # fmt: skip
     assert "Apprise cannot use address 2 (nosuch)" in found[-1]
+    (tmp_path / "urls.txt").write_text("ntfy://garden\n")
+    assert wrong(tmp_path, notify=Notify(urls_file="urls.txt")) == ""
     assert "hunter2" not in "".join(found)
 
 
@@ -69,6 +74,32 @@ def test_a_port_that_is_taken_is_told_unless_a_sentinel_with_the_same_store_runs
             log.close()
         assert running(a_config(), tmp_path) == ""
         assert "Address already in use" in wrong(tmp_path, page=page)
+
+
+def test_a_lock_says_what_it_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "kept" / LOCK
+    with locked(lock):  # and nobody could write to it, as on a full disk
+        assert running(a_config(), tmp_path) == "another process"
+
+    def forbidden(path: Path, wait: bool) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(preflight, "locked", forbidden)
+    assert running(a_config(), tmp_path) == ""  # a start says it, with the folder
+
+
+@pytest.mark.parametrize("missing", [os.R_OK, os.W_OK])
+def test_a_webcam_that_may_not_be_opened_is_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    def access(path: object, mode: int) -> bool:
+        return not mode & missing
+
+    config = a_config(camera=(Camera("gate", "/dev/null"),))  # a device that is everywhere
+    assert list(doubtful(config, tmp_path)) == []
+    monkeypatch.setattr(os, "access", access)
+    (told,) = doubtful(config, tmp_path)
+    assert told.startswith("camera gate: no permission to open /dev/null: run `sudo usermod")
 
 
 def test_an_address_that_is_none_of_this_machine_is_told(tmp_path: Path) -> None:
@@ -96,6 +127,9 @@ def test_pins_that_there_are_not_are_doubtful(
     monkeypatch.setattr(preflight, "_DEV", tmp_path)
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     assert any("no GPIO pins" in told for told in doubtful(config, tmp_path))
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")  # pins that are elsewhere
+    assert not any("no GPIO pins" in told for told in doubtful(config, tmp_path))
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY")
     (tmp_path / "gpiochip0").touch()
     assert not any("no GPIO pins" in told for told in doubtful(config, tmp_path))
 
@@ -108,13 +142,19 @@ def test_a_store_that_is_a_file_is_no_folder(tmp_path: Path) -> None:
 def test_a_disk_without_room_and_what_is_not_there_are_doubtful(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=499_000_000))
+    def disk_usage(place: Path) -> SimpleNamespace:
+        assert place == tmp_path  # the nearest that there is to the store, on whatever disk
+        return SimpleNamespace(free=499_000_000)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
     cameras = (Camera("a", "987"), Camera("b", "stick/film.mp4"), Camera("c", "garden:"))
     config = a_config(camera=cameras, store=Store("kept", free_mb=500))
     told = list(doubtful(config, tmp_path))
     assert told[0] == "camera a: there is no /dev/video987 now; it is waited for"
     assert told[1].startswith("camera b: there is no file or folder 'stick/film.mp4' now")
     assert told[2].startswith("499 MB are free on the disk of ") and len(told) == 3
+    enough = replace(config, store=Store("kept", free_mb=499))
+    assert len(list(doubtful(enough, tmp_path))) == 2
 
 
 @pytest.fixture
@@ -130,6 +170,8 @@ def test_a_package_of_an_action_may_be_missing_in_a_dry_run_alone(
     told, *_ = doubtful(a_config(action=(action,)), tmp_path)
     assert told.startswith("action lamp: its package no_such_package is missing: `pip install")
     load(action, tmp_path)
+    real = a_config(action=(replace(action, dry_run=False),))
+    assert not any("its package" in told for told in doubtful(real, tmp_path))  # an error, then
     with pytest.raises(LotorError, match="action 'lamp': its package no_such_package is missing"):
         load(replace(action, dry_run=False), tmp_path)
 

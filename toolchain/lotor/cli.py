@@ -152,7 +152,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # whoever read the result or the progress left
         return 1
+    except FileNotFoundError:
+        if _is_somewhere():
+            raise
+        print("lotor: the folder that you are in is gone; cd to one that is there", file=sys.stderr)
+        return 2
     return 0 if result.ok else 1
+
+
+def _is_somewhere() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _board_file(text: str) -> str:
@@ -1368,7 +1381,7 @@ def _add_sentinel(commands: _Commands) -> None:
 def _sentinel(args: argparse.Namespace) -> Result:
     from lotor.sentinel import command
 
-    do = command.for_what(args.what, args.init, args.check)
+    do = command.for_what(args)
     data, text, ok = do(args)
     return Result(data, text, ok)
 

@@ -5,45 +5,78 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lotor.errors import LotorError
+
+if TYPE_CHECKING:
+    from lotor.sentinel.config import Config
 
 Done = tuple[dict[str, Any], str, bool]
 """Data for `--json`, text, and whether all is well."""
 
 
-def for_what(what: str | None, init: bool, check: bool) -> Callable[[argparse.Namespace], Done]:
-    """Return what to do."""
-    if what:
-        return {"forget": _forget, "export": _export, "test": _test}[what]
-    return _init if init else _check if check else _run
+def for_what(args: argparse.Namespace) -> Callable[[argparse.Namespace], Done]:
+    """Return what to do.
 
-
-def _run(args: argparse.Namespace) -> Done:
-    from lotor.sentinel import run
-
+    Raises:
+        LotorError: there are options that what is to be done takes no notice of.
+    """
+    whats = [f"--{name}" for name in ("init", "check") if getattr(args, name)]
+    whats += [args.what] * bool(args.what)
+    if len(whats) > 1:
+        raise LotorError(f"{' and '.join(whats)} are two things to do; give one of them")
+    what = whats[0] if whats else ""
+    watches = {"source", "model", "once", "stay", "no_page"}
+    idle = watches if what not in ("", "--check") else {"once", "stay"} if what else set()
+    for name in sorted(idle):
+        if getattr(args, name) not in (None, False):
+            raise LotorError(f"--{name.replace('_', '-')} means nothing with {what}; leave it out")
     if args.stay and not args.once:
         raise LotorError(
             "--stay leaves the page up at the end of --once; without that it is up as long as the "
             "sentinel runs: leave --stay out, or give both"
         )
+    if args.stay and args.no_page:
+        raise LotorError("--stay leaves the page up, and --no-page does without; give one of them")
+    return {
+        "": _run,
+        "--init": _init,
+        "--check": _check,
+        "forget": _forget,
+        "export": _export,
+        "test": _test,
+    }[what]
+
+
+def _run(args: argparse.Namespace) -> Done:
+    from lotor.sentinel import run
+
     run.log_to_stderr(args.verbose)
-    config, folder = run.configuration(args.config, args.source, args.model)
+    config, folder = _configuration(args)
+    alone = args.source is not None and args.config is None
     if args.once:
-        config = run.rehearsal(config)
-    if args.no_page:
-        config = replace(config, page=replace(config.page, on=False))
+        config = run.rehearsal(config, apart=not alone)
+    if args.once or alone:
+        run.check_tried(config)
     data, text = run.run(config, folder, once=args.once, stay=args.stay)
     return data, text, not (args.once and data["lost"])
 
 
 def _check(args: argparse.Namespace) -> Done:
-    from lotor.sentinel import run
     from lotor.sentinel.explain import explain
 
-    found = explain(*run.configuration(args.config, args.source, args.model))
+    found = explain(*_configuration(args))
     return asdict(found), str(found), not found.errors
+
+
+def _configuration(args: argparse.Namespace) -> "tuple[Config, Path]":
+    from lotor.sentinel import run
+
+    config, folder = run.configuration(args.config, args.source, args.model)
+    if args.no_page:
+        config = replace(config, page=replace(config.page, on=False))
+    return config, folder
 
 
 def _init(args: argparse.Namespace) -> Done:
@@ -59,7 +92,7 @@ def _init(args: argparse.Namespace) -> Done:
 
     def ask(question: str) -> str:
         say(question)
-        line = sys.stdin.readline()
+        line = sys.stdin.readline() if sys.stdin else ""  # None: it was closed
         if not line:
             say("\n")
             raise EOFError

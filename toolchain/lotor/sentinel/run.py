@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lotor.errors import LotorError
+from lotor.errors import LotorError, reason
 from lotor.sentinel.actions.load import load
 from lotor.sentinel.bus import Acted, Decided, EventChanged, Message
 from lotor.sentinel.clock import SystemClock
@@ -101,8 +101,22 @@ def with_source(config: Config, source: str | None, model: str | None) -> Config
     return config
 
 
-def rehearsal(config: Config) -> Config:
-    """Return a configuration for `--once`: kept apart, and told to nobody."""
+def rehearsal(config: Config, *, apart: bool) -> Config:
+    """Return a configuration for `--once`: kept apart, and told to nobody.
+
+    Args:
+        config: as `configuration` gives it.
+        apart: it has a store of its own, for what is seen in earnest.
+
+    Raises:
+        LotorError: that store is where a rehearsal would be kept.
+    """
+    folder = Path(TRIED).absolute()
+    if apart and Path(config.store.folder).resolve() == folder.resolve():
+        raise LotorError(
+            f"--once is kept in {folder}, which is the configuration's own store; run it in "
+            "another folder"
+        )
     tells = {"MQTT": config.mqtt, "webhooks": config.webhook, "messages": config.notify}
     if left := [name for name, given in tells.items() if given]:
         log.info("with --once nothing is told by %s", ", ".join(left))
@@ -111,9 +125,29 @@ def rehearsal(config: Config) -> Config:
         mqtt=None,
         webhook=(),
         notify=None,
-        store=replace(config.store, folder=str(Path(TRIED).absolute())),
+        store=replace(config.store, folder=str(folder)),
         page=replace(config.page, port=0),  # a sentinel that watches may have that one
     )
+
+
+def check_tried(config: Config) -> None:
+    """See that what is only tried can be kept in this folder.
+
+    Raises:
+        LotorError: another sentinel does that already, or nothing can be written here.
+    """
+    folder = Path(config.store.folder)  # which no `store.folder` gives
+    if other := running(config, Path()):
+        raise LotorError(
+            f"another sentinel ({other}) keeps what it sees in {folder}; stop it, or run this one "
+            "in another folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LotorError(
+            f"cannot write to {folder}: {reason(error)}; run this in another folder"
+        ) from error
 
 
 def _check_given(source: str) -> None:
