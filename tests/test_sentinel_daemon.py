@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -46,6 +46,7 @@ from lotor.sentinel.garden import Garden, Walk, Who
 from lotor.sentinel.models import Models
 from lotor.sentinel.scene import Frame, Scene
 from lotor.sentinel.store import StoreError
+from lotor.sentinel.worker import Worker
 
 EVENING = 1_790_000_000.0
 
@@ -310,6 +311,32 @@ def test_a_film_sets_nothing_off(night: Night) -> None:
         assert all(action.dry_run for action in sentinel.config.action)
         assert len(sentinel.store.acts(0)) == 1 and sentinel.store.starts(60) == []
     assert night.siren.calls == []
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_film_waits_for_room_before_each_frame_and_a_camera_never_does(
+    night: Night, monkeypatch: pytest.MonkeyPatch, once: bool
+) -> None:
+    done: list[str] = []
+
+    class Frames:
+        left = 3
+        ended = False
+
+        def next(self, timeout: float) -> object:
+            self.left -= 1
+            self.ended = self.left < 0
+            return None if self.ended else object()
+
+        def events(self) -> list[object]:
+            return []
+
+    with Sentinel(night.config, night.folder, night.clock, once=once) as sentinel:
+        monkeypatch.setattr(sentinel.media, "room", lambda timeout: done.append("room"))
+        monkeypatch.setattr(sentinel, "see", lambda frame: done.append("see"))
+        sentinel._threads.append(Worker("watch", lambda: None, sentinel.bus.tell))
+        sentinel._watch(cast("Any", Frames()), 0)
+    assert done == (["room", "see"] if once else ["see"]) * 3
 
 
 def test_a_camera_may_be_slower_than_one_that_is_lost(

@@ -79,6 +79,28 @@ def test_there_is_an_entity_for_everything() -> None:
     ]
 
 
+def test_what_an_entity_shows_and_asks() -> None:
+    found = discovery(GARDEN, "homeassistant")
+    hose = found["homeassistant/button/lotor_garden/test_hose/config"]
+    assert (hose["command_topic"], hose["payload_press"]) == ("lotor/garden/test", "hose")
+    health = found["homeassistant/binary_sensor/lotor_garden/health_store/config"]
+    assert health["state_topic"] == "lotor/garden/health/store"
+    assert health["value_template"] == "{{ value_json.problem }}"
+    armed = found["homeassistant/switch/lotor_garden/armed/config"]
+    assert armed["state_topic"] == "lotor/garden/armed"
+    assert armed["command_topic"] == "lotor/garden/armed/set"
+    score = found["homeassistant/sensor/lotor_garden/score/config"]
+    assert "value_json.score * 100" in score["value_template"]
+    frames, events = (
+        found[f"homeassistant/sensor/lotor_garden/count_{name}/config"]
+        for name in ("frames", "events")
+    )
+    assert not frames["enabled_by_default"] and events["enabled_by_default"]
+    assert frames["state_class"] == "total_increasing"
+    last = found["homeassistant/sensor/lotor_garden/last/config"]
+    assert "!= 'unknown'" in last["value_template"]
+
+
 def test_two_sentinels_share_nothing() -> None:
     one, other = (discovery(g, "ha") for g in (GARDEN, replace(GARDEN, name="attic")))
     assert not one.keys() & other.keys()

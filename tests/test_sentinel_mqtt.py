@@ -33,10 +33,10 @@ pytestmark = needs_mosquitto
 class Listener:
     """Somebody else at the broker: remembers all messages, and sends some."""
 
-    def __init__(self, port: int, clean: bool = True, **keys: Any) -> None:
+    def __init__(self, port: int, clean: bool = True, name: str = "listener") -> None:
         self.messages: list[tuple[str, bytes, bool]] = []
         self._client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, client_id="listener", clean_session=clean
+            paho.CallbackAPIVersion.VERSION2, client_id=name, clean_session=clean
         )
         self._subscribed = threading.Event()
         self._client.on_message = lambda client, data, message: self.messages.append(
@@ -49,7 +49,7 @@ class Listener:
         self._client.loop_start()
         assert self._subscribed.wait(10)
 
-    def send(self, topic: str, payload: str, retain: bool = False) -> None:
+    def send(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(10)
 
     def last(self, topic: str) -> str | None:
@@ -269,6 +269,38 @@ def test_commands(
     assert "'launch' is ignored" in caplog.text
 
 
+def test_garbage_on_the_command_topics_does_nothing(
+    rig: Rig, listen: Callable[[], Listener]
+) -> None:
+    listener = listen()
+    online(listener)
+    for topic in ("lotor/garden/armed/set", "lotor/garden/test"):
+        for payload in (b"\xff\xfe\x00", b'{"state": "ON"}', b"ON OFF", b"ON" * 500_000):
+            listener.send(topic, payload)
+    listener.send("lotor/garden/armed/set", "OFF")
+    until(lambda: bool(rig.controls.asked), "disarmed")
+    assert rig.controls.asked == [("arm", False, "MQTT")]
+    assert [state.well for state in rig.health] == [True]
+
+
+def test_what_was_asked_while_it_was_away_is_not_done_later(
+    tmp_path: Path, rig: Rig, broker: Mosquitto, listen: Callable[[], Listener]
+) -> None:
+    listener = listen()
+    online(listener)
+    rig.mqtt.close()
+    listener.send("lotor/garden/armed/set", "ON")
+    listener.send("lotor/garden/armed/set", "ON", retain=True)
+    later = Rig(tmp_path, broker.port)
+    later.mqtt.start()
+    until(lambda: later.well, "a connection")
+    online(listener)
+    listener.send("lotor/garden/test", "bark")
+    until(lambda: bool(later.controls.asked), "a test")
+    later.mqtt.close()
+    assert later.controls.asked == [("test", "bark", "MQTT")]
+
+
 def test_off_is_heard_while_a_test_is_running(rig: Rig, listen: Callable[[], Listener]) -> None:
     listener = listen()
     online(listener)
@@ -331,6 +363,23 @@ def test_an_entity_that_is_gone_is_taken_back(
     assert later.last(mine) is None
     assert later.last("homeassistant/button/lotor_garden/test_bark/config")
     later.close()
+
+
+def test_a_state_that_is_gone_is_taken_back(
+    tmp_path: Path, broker: Mosquitto, listen: Callable[[], Listener]
+) -> None:
+    listener = listen()
+    gone = ["lotor/garden/seen/pond/fox", "lotor/garden/seen/shed/raccoon"]
+    gone.append("lotor/garden/health/camera_shed")
+    kept = ["lotor/attic/seen/pond/fox", "lotor/garden/note"]
+    for topic in (*gone, *kept, "lotor/garden/seen/pond/raccoon"):
+        listener.send(topic, "ON", retain=True)
+    rig = Rig(tmp_path, broker.port)
+    rig.mqtt.start()
+    until(lambda: all(listener.last(topic) == "" for topic in gone), "taken back")
+    rig.mqtt.close()
+    assert [listener.last(topic) for topic in kept] == ["ON", "ON"]
+    assert listener.last("lotor/garden/seen/pond/raccoon") == "OFF"
 
 
 def test_without_discovery_nothing_is_said_there(
@@ -416,6 +465,47 @@ def test_a_broker_that_forgets_is_told_all_again(tmp_path: Path) -> None:
         rig.mqtt.close()
         until(lambda: before <= {topic for topic, _, _ in second.messages}, "all again")
         second.close()
+
+
+def test_a_broker_that_restarts_while_a_visit_lasts(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path / "broker", persistent=False) as broker:
+        rig = Rig(tmp_path, broker.port)
+        rig.mqtt.start()
+        listener = Listener(broker.port)
+        event = rig.garden.begin()
+        rig.garden.decide(event)
+        until(lambda: told(listener, "confirmed") == [event.id], "confirmed")
+        broker.stop()
+        until(lambda: not rig.well, "a warning")
+        broker.start()
+        later = Listener(broker.port, name="later")
+        seen = "lotor/garden/seen/pond/raccoon"
+        until(lambda: later.last(seen) == "ON", "it still lasts")
+        rig.garden.end(event)
+        until(lambda: told(later) == [event.id], "the end")
+        until(lambda: later.last(seen) == "OFF", "it is over")
+        rig.mqtt.close()
+        assert told(later, "confirmed") == []
+        for each in (listener, later):
+            each.close()
+
+
+def test_two_of_one_name_and_one_goes(
+    tmp_path: Path, rig: Rig, broker: Mosquitto, listen: Callable[[], Listener]
+) -> None:
+    listener = listen()
+    online(listener)
+    (tmp_path / "other").mkdir()
+    other = Rig(tmp_path / "other", broker.port)
+    other.mqtt.start()
+    until(lambda: any(not state.well for state in rig.health), "thrown out")
+    until(lambda: any(not state.well for state in other.health), "the other, too")
+    rig.mqtt.close()
+    event = other.garden.visit()
+    until(lambda: event.id in told(listener), "the other's")
+    until(lambda: other.well, "a connection")
+    online(listener)
+    other.mqtt.close()
 
 
 def test_a_broker_that_hangs_blocks_nobody(

@@ -345,6 +345,7 @@ def test_what_waits_on_record(
     forgotten: bool,
     messages: int,
     more: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = Garden(FakeJournal(tmp_path / "journal"), Bus())
     event = before.begin()
@@ -357,6 +358,7 @@ def test_what_waits_on_record(
     rig = Rig(tmp_path, f"json://127.0.0.1:{receiver.port}/", clock=clock)
     until(lambda: not waiting(rig) or not messages, "that it is on record")
     assert rig.notifier.waiting == 2 + more
+    assert caplog.text.count(f"{event.id} is too old or was begun too often") == more
     rig.close()
     assert len(receiver.requests) == messages
 

@@ -118,6 +118,17 @@ class Garden:
         return Topics(f"{self.prefix}/{self.name}")
 
     @property
+    def of_parts(self) -> tuple[str, str]:
+        """Patterns of the topics that there are for each camera, label and part."""
+        return f"{self.topics.root}/seen/+/+", f"{self.topics.root}/health/+"
+
+    @property
+    def states(self) -> frozenset[str]:
+        """The topics of these patterns that are in use."""
+        seen = (self.topics.seen(camera, label) for camera in self.cameras for label in self.labels)
+        return frozenset((*seen, *(self.topics.health(part) for part in self.parts)))
+
+    @property
     def node(self) -> str:
         """Its id in Home Assistant."""
         return f"lotor_{self.name}"

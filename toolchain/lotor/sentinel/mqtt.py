@@ -368,7 +368,7 @@ class Mqtt:
         self._connection = connection
         last: tuple[str, str] | None = None
         try:
-            connection.subscribe(topics.arm, topics.test, topics.status)
+            connection.subscribe(topics.arm, topics.test, topics.status, *garden.of_parts)
             if home := self._options.discovery:
                 connection.subscribe(f"{home}/status", f"{home}/+/{garden.node}/+/config")
             self._published.clear()
@@ -528,6 +528,10 @@ class Mqtt:
         elif topic.endswith("/config"):
             if retain and text and topic not in self._discovery(garden):
                 # An entity of an earlier configuration.
+                connection.publish(topic, "")
+        elif topic.startswith((f"{topics.root}/seen/", f"{topics.root}/health/")):
+            if retain and text and topic not in garden.states:
+                # Of a camera, a label or a part of an earlier configuration: it would stay ON.
                 connection.publish(topic, "")
         elif retain:
             log.warning("MQTT: a command retained on %s is ignored; clear it there", topic)

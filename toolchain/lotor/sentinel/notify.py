@@ -263,6 +263,10 @@ class Notifier:
                     self._offers.append(_Offer(event, monotonic, Counter(), tries))
                 else:
                     more[event.label] += 1
+                    log.warning(
+                        "%s: the message of %s is too old or was begun too often: it is counted",
+                        *(PART, event.id),
+                    )
             self._more.update(more)
             if self._offers:
                 self._changed.set()  # it has waited for long enough
