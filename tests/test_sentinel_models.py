@@ -1,5 +1,6 @@
 """Which model is asked, what it says, and from which score on that counts."""
 
+import math
 import time
 
 import cv2
@@ -160,6 +161,11 @@ def test_the_first_model_whose_condition_is_met() -> None:
 )
 def test_conditions(when: When, time: float, met: bool) -> None:
     assert is_met(when, Light.DAY, "yard", (), time) is met
+
+
+def test_what_failed_stays_so_on_any_scale() -> None:
+    for threshold in (0.0, 0.5):
+        assert math.isnan(rescaled(math.nan, threshold, 0.13))
 
 
 scores = st.floats(0, 1)

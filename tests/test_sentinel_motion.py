@@ -65,21 +65,37 @@ def test_what_lies_behind_what_moves_is_known() -> None:
     assert cv2.absdiff(frame, empty)[there].mean() > 5 * cv2.absdiff(shown, empty)[there].mean()
     elsewhere = np.ones(frame.shape[:2], bool)
     x0, y0, x1, y1 = hidden
-    elsewhere[y0 - 10 : y1 + 10, x0 - 10 : x1 + 10] = False
+    elsewhere[y0 - 12 : y1 + 12, x0 - 12 : x1 + 12] = False
     assert (shown[elsewhere] == frame[elsewhere]).all()
     assert watch.detector.behind(frame, []) is frame
     assert MotionDetector().behind(frame, [hidden]) is frame  # nothing is known yet
 
 
-@pytest.mark.parametrize("box", [(0, 0, 30, 20), (290, 220, 320, 240), (0, 0, 320, 240)])
-def test_behind_a_part_at_the_edge(box: tuple[int, int, int, int]) -> None:
-    watch = Watch()
+@pytest.mark.parametrize("middle", [(20, 10), (300, 230), (160, 120)])
+def test_only_what_moves_gives_way(middle: tuple[int, int]) -> None:
+    """Not the corners of its box: somebody who stands still may be there."""
+    watch, (x, y) = Watch(), middle
+    regions = watch.look(watch.garden.frame((x, y, 40))).regions
+    (box,) = regions
     white = np.full((240, 320, 3), 255, np.uint8)
-    shown = watch.detector.behind(white, [box])
+    shown = watch.detector.behind(white, regions)
+    assert (shown[y, x] < 255).all()
     x0, y0, x1, y1 = box
-    assert (shown[y0:y1, x0:x1] < 255).all()
-    if box != (0, 0, 320, 240):
-        assert (shown[120, 160] == 255).all()
+    corners = [(x0, y0), (x1 - 1, y0), (x0, y1 - 1), (x1 - 1, y1 - 1)]
+    inside = [(a, b) for a, b in corners if 4 < a < 315 and 4 < b < 235]
+    assert inside and all((shown[b, a] == 255).all() for a, b in inside)
+
+
+def test_what_else_moves_stays() -> None:
+    watch = Watch()
+    regions = watch.look(watch.garden.frame((100, 100, 30), (220, 160, 30))).regions
+    assert len(regions) == 2
+    white = np.full((240, 320, 3), 255, np.uint8)
+    shown = watch.detector.behind(white, regions[:1])
+    there = [bool((shown[y, x] < 255).all()) for x, y in ((100, 100), (220, 160))]
+    assert sorted(there) == [False, True]
+    watch.look(watch.garden.frame())  # of the last frame alone
+    assert watch.detector.behind(white, regions) is white
 
 
 def test_nothing_is_nothing() -> None:

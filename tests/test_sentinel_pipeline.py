@@ -15,7 +15,7 @@ from lotor.resources import resource
 from lotor.sentinel.config import Camera, Config, Model, Veto, When, Zone
 from lotor.sentinel.light import LightMeter
 from lotor.sentinel.models import Models
-from lotor.sentinel.pipeline import LOOKS, Pipeline
+from lotor.sentinel.pipeline import LOOKS, NEAR, Pipeline
 from lotor.sentinel.scene import Detection, Frame, Light, Scene
 from lotor.sentinel.tracks import LOST_S, REST_S
 from lotor.sentinel.voting import Rule, Voting
@@ -171,6 +171,22 @@ def test_what_one_witness_knows_stays_in_the_whole_frame(said: Said) -> None:
     assert yard.models.asked[-1] is None and dark(yard.models.shown[-1], 110, 150)
 
 
+def test_what_is_the_most_of_the_frame_stays_in_it() -> None:
+    yard = Yard(Made(Said("cat", person=0.01)))
+    scene = yard.look((160, 120, 155))
+    ((x0, y0, x1, y1),) = scene.moving
+    assert (x1 - x0) * (y1 - y0) > NEAR * 240 * 320 and yard.models.asked[-1] is None
+    assert dark(yard.models.shown[-1], 160, 120)
+
+
+def test_who_likely_is_a_person_in_the_still_view_is_there() -> None:
+    yard = Yard(Made(says=lambda box: 0.6))
+    scenes = [yard.look() for _ in range(30)]
+    assert any(scene.shows_person and scene.suspects == (None,) for scene in scenes)
+    yard = Yard(Made(veto=("person", 0.1), says=lambda box: 0.4))
+    assert not any(yard.look().person for _ in range(30))
+
+
 def test_what_rests_stays_in_the_whole_frame() -> None:
     yard = Yard(Made(Said("cat", person=0.01)))
     yard.look((100, 150, 20))
@@ -229,6 +245,7 @@ def test_failures_are_said_and_never_raised() -> None:
     yard = Yard(Made(Said(fails=True)))
     scene = yard.look((150, 150, 20))
     assert scene.errors == ("camera yard, model said: no luck",)
+    assert scene.person is not None and math.isnan(scene.person)  # it may have been one
     assert scene.tracks[0].detection is None
 
     def broken(box: Box | None) -> float:

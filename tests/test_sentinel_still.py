@@ -1,5 +1,7 @@
 """A view that looks like a person while nothing moves must not forbid everything, nor hide one."""
 
+import math
+
 from lotor.sentinel.scene import Light
 from lotor.sentinel.still import EVERY_S, KEPT_S, StillView
 
@@ -33,6 +35,15 @@ def test_it_is_looked_at_now_and_then_and_anew_in_another_light() -> None:
     assert not still.due(EVERY_S - 0.1, Light.DAY) and still.due(EVERY_S, Light.DAY)
     assert still.due(1.0, Light.NIGHT)
     assert still.threshold(1.0, LEAST) == LEAST
+
+
+def test_what_failed_says_nothing() -> None:
+    still = view(0.3)
+    still.take(1.0, math.nan)
+    assert still.threshold(1.0, LEAST) == 0.4
+    still = StillView()
+    still.take(0.0, math.nan)
+    assert still.threshold(0.0, LEAST) == LEAST
 
 
 def test_what_was_long_ago_is_forgotten() -> None:

@@ -79,6 +79,7 @@ class BoardAlarms:
             least = 1.0 if label == PERSON else veto[1]
             person = least if scene.person is None else max(scene.person, least)
             likely = bool(scene.likely) or label == PERSON or veto[1] >= PERSON_SCORE
+            likely |= (seen.person_score or 0.0) >= PERSON_SCORE
             scene = replace(scene, person=person, likely=likely)
         return replace(scene, tracks=(track,))
 

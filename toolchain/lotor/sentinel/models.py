@@ -1,5 +1,6 @@
 """The models that say what moves, opened once; which one is asked, and from which score on."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -154,6 +155,8 @@ class Models:
 
 def rescaled(score: float, threshold: float, to: float) -> float:
     """Return a score 0..1 on another scale, where its threshold lies at `to`; both are linear."""
+    if math.isnan(score):
+        return score
     if score >= threshold:
         left = 1.0 - threshold
         return to + (score - threshold) * (1.0 - to) / left if left > 0 else 1.0

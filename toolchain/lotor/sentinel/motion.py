@@ -32,8 +32,8 @@ LEAST_SIDE = 96
 """Pixels of a crop's side at least; smaller ones would only be enlarged."""
 MARGIN = 0.2
 """Of a region's longer side, that a crop has more on each side."""
-GROWN = 0.1
-"""Of a region's sides, that is taken for its edge; less than `MARGIN`, so that a crop shows it."""
+RIM = 2
+"""Small pixels around what moves that are taken for its edge."""
 
 _GAP_S = 30.0  # after a pause as long as this, or three of the usual ones, all is learnt anew
 _WARM_S = 2.0  # of fast learning at the start
@@ -70,6 +70,7 @@ class MotionDetector:
         self._masks = [np.asarray(mask, np.float64) for mask in masks]
         self._least_area = least_area
         self._open = np.ones((2, 2), np.uint8)
+        self._rim = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
         self._join = np.ones((_JOIN, _JOIN), np.uint8)
         self.restart()
 
@@ -78,6 +79,8 @@ class MotionDetector:
         self._model = cv2.createBackgroundSubtractorMOG2(detectShadows=True)
         self._model.setBackgroundRatio(_SHARE)
         self._seen: npt.NDArray[np.uint8] | None = None
+        self._parts: dict[Box, int] = {}  # of the last frame's regions, numbers in `_labels`
+        self._labels: npt.NDArray[np.int32] = np.zeros((1, 1), np.int32)
         self._size = (0, 0)
         self._began = self._before = 0.0
         self._settle_until = self._settling_since = -1.0
@@ -100,6 +103,7 @@ class MotionDetector:
             apart: seconds between the camera's frames.
         """
         small = shrunk(image) if small is None else small
+        self._parts = {}
         height, width = image.shape[:2]
         passed = monotonic - self._before
         anew = passed > max(_GAP_S, 3 * apart)
@@ -131,21 +135,23 @@ class MotionDetector:
     def behind(self, image: Image, boxes: Sequence[Box]) -> Image:
         """Return a frame with what lies behind some parts in their place, as it was learnt.
 
+        Only what moves gives way, with a rim of `RIM` small pixels, and not all of its box: whoever
+        stands still beside or behind it stays, and so does whatever else moves.
+
         Args:
             image: the frame that was looked at last, BGR, uint8 [height, width, 3].
-            boxes: of regions on it; each gives way with `GROWN` of its sides more.
+            boxes: of its regions, as `look` returned them.
         """
-        if self._seen is None or not boxes:
+        parts = [self._parts[box] for box in boxes if box in self._parts]
+        if not parts:
             return image
         height, width = image.shape[:2]
+        gone = np.isin(self._labels, parts).astype(np.uint8)
+        gone = np.asarray(cv2.dilate(gone, self._rim), np.uint8)
+        gone = np.asarray(cv2.resize(gone, (width, height), interpolation=cv2.INTER_NEAREST))
         learnt = np.asarray(self._model.getBackgroundImage(), np.uint8)
-        learnt = np.asarray(cv2.resize(learnt, (width, height)), np.uint8)
         shown = image.copy()
-        for x0, y0, x1, y1 in boxes:
-            across, down = round((x1 - x0) * GROWN), round((y1 - y0) * GROWN)
-            rows = slice(max(0, y0 - down), y1 + down)
-            columns = slice(max(0, x0 - across), x1 + across)
-            shown[rows, columns] = learnt[rows, columns]
+        cv2.copyTo(cv2.resize(learnt, (width, height)), gone, shown)
         return shown
 
     def _settled(self, monotonic: float) -> Motion:
@@ -181,17 +187,17 @@ class MotionDetector:
         pixels = np.bincount(labels[cleaned > 0], minlength=count)
         least = self._least_area * moved.size
         found = [
-            (int(pixels[index]), stats[index])
+            (int(pixels[index]), index, stats[index])
             for index in range(1, count)
             if pixels[index] >= max(1.0, least)
         ]
         found.sort(key=lambda region: -region[0])
         across, down = width / moved.shape[1], height / moved.shape[0]
-        boxes = []
-        for _, (x, y, w, h, _) in found[:REGIONS]:
+        self._labels = np.asarray(labels, np.int32)
+        for _, index, (x, y, w, h, _) in found[:REGIONS]:
             x1, y1 = min(width, round((x + w) * across)), min(height, round((y + h) * down))
-            boxes.append((int(x * across), int(y * down), int(x1), int(y1)))
-        return tuple(boxes)
+            self._parts[int(x * across), int(y * down), int(x1), int(y1)] = index
+        return tuple(self._parts)
 
 
 def shrunk(image: Image) -> Image:

@@ -184,6 +184,7 @@ class Notifier:
             self._changed.clear()
             offer = self._offers[0] if self._offers else None
             if offer is None:
+                self._remember()
                 self._load()
                 self._thread.turn()
                 self._changed.wait()
@@ -288,6 +289,7 @@ class Notifier:
         services = left = self._load()
         for again in (*_AGAIN_S, None):
             left = self._try(left, title, body, attach)
+            self._remember()  # what came meanwhile
             if not left or again is None or self._clock.wait(self._stop, again):
                 break
             if again == _AGAIN_S[-1]:

@@ -32,6 +32,9 @@ LOOKS = 4
 FAR = 0.25
 """Share of the frame up to which the veto model is shown a part that no other witness knows."""
 
+NEAR = 0.5
+"""Share of the frame beyond which what moves stays in the whole frame: it is the most of it."""
+
 _NOTHING = frozenset({"background", "none", "empty"})
 
 
@@ -100,11 +103,12 @@ class Pipeline:
         self._size: tuple[int, int] | None = None
         self._was = Light.DAY
         self._errors: list[str] = []
+        self._unasked = False  # a model failed to say what a part of the frame is
 
     def look(self, frame: Frame) -> Scene:
         """Return what is seen on a frame."""
         begun = time.perf_counter()
-        self._errors = []
+        self._errors, self._unasked = [], False
         self._pace.see(frame.monotonic)
         image = self._try("frame", lambda: plain(frame.image), None)
         if image is None:
@@ -138,7 +142,7 @@ class Pipeline:
         if motion.regions or motion.settling or self._tracker.living or self._errors:
             seen = self._person(image, looked, frame.monotonic)
         elif self.models.veto and self._still.due(frame.monotonic, light):
-            self._try("veto", lambda: self._look_at_still(image, frame.monotonic), None)
+            seen = self._try("veto", lambda: self._look_at_still(image, frame.monotonic), NOBODY)
         return Scene(
             frame,
             light,
@@ -166,7 +170,7 @@ class Pipeline:
             parts: what the board says is there, with its own score of a person where it has one.
         """
         begun = time.perf_counter()
-        self._errors = []
+        self._errors, self._unasked = [], False
         image = self._try("frame", lambda: plain(frame.image), None)
         seen = UNKNOWN if self.models.veto else NOBODY
         if image is not None:
@@ -238,12 +242,17 @@ class Pipeline:
         height, width = image.shape[:2]
         crop = crop_of(box, width, height)
         nothing: Detection | None = None
-        return self._try(f"model {model.name}", lambda: model.score(image, crop), nothing)
+        found = self._try(f"model {model.name}", lambda: model.score(image, crop), nothing)
+        self._unasked |= found is None
+        return found
 
-    def _look_at_still(self, image: Image, monotonic: float) -> None:
+    def _look_at_still(self, image: Image, monotonic: float) -> People:
+        """Remember what the veto model says of a still view; return whether one likely is there."""
         score = self.models.person(image)
-        if score is not None:
-            self._still.take(monotonic, score)
+        if score is None:
+            return NOBODY
+        self._still.take(monotonic, score)
+        return People(score, (None,), True) if self._is_likely(score) else NOBODY
 
     def _whole(self, image: Image, monotonic: float) -> float | None:
         """Return the score of a person in a whole frame, less what the still view has, too."""
@@ -271,18 +280,23 @@ class Pipeline:
             trusted = by is not None and not detection.unknown
             scores.append((track, by))
             likely |= by is not None and detection.scores[PERSON] >= PERSON_SCORE
-            if trusted or (box[2] - box[0]) * (box[3] - box[1]) <= FAR * height * width:
+            if trusted or _area(box) <= FAR * height * width:
                 score = self._try("veto", partial(self.models.person, image, box), failure)
                 scores.append((track, score))
                 likely |= score is not None and self._is_likely(score)
-                if region is not None and trusted and score is not None:
+                near = region is None or _area(region) > NEAR * height * width
+                if region is not None and not near and trusted and score is not None:
                     known.append(region)
         rest = self._try("veto", lambda: self._motion.behind(image, known), image)
         whole = self._try("veto", lambda: self._whole(rest, monotonic), failure)
         scores.append((None, whole))
         likely |= whole is not None and self._is_likely(whole)
         found = [(track, score) for track, score in scores if score is not None]
-        if len(self._errors) > failed or any(math.isnan(score) for _, score in found):
+        if (
+            self._unasked
+            or len(self._errors) > failed
+            or any(math.isnan(score) for _, score in found)
+        ):
             return UNKNOWN
         least = self.models.veto[1] if self.models.veto else math.inf
         suspects = dict.fromkeys(track for track, score in found if score >= least)
@@ -320,6 +334,10 @@ class Pipeline:
             tuple(self._errors),
             seconds=time.perf_counter() - begun,
         )
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def plain(image: Any) -> Image:

@@ -9,13 +9,14 @@ seen, on any camera, and when deterrents acted.
 import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from lotor.sentinel.config import Config, Target
 from lotor.sentinel.event import UNKNOWN, VOTES, Check, Decision, new_id
 from lotor.sentinel.hours import within
 from lotor.sentinel.scene import Detection, Light, Scene, Track
+from lotor.sentinel.tracks import LOST_S
 from lotor.sentinel.voting import Rule, Voting
 from lotor.veto import PERSON
 
@@ -52,7 +53,9 @@ class _Followed:
     event: str | None = None
     last: Decision | None = None
     acted: float | None = None  # by the last one, monotonic
-    clear: int = 0  # so many of its last frames in a row showed nobody
+    # So many of its last frames in a row voted for each label and showed nobody.
+    clear: dict[str, int] = field(default_factory=dict)
+    seen: float = -math.inf  # when it was last, monotonic
 
 
 class Rules:
@@ -87,6 +90,7 @@ class Rules:
             now: what else matters.
         """
         self._see_people(scene)
+        self._doubt(scene)
         made = []
         for track in scene.tracks:
             if track.detection is not None:
@@ -166,31 +170,72 @@ class Rules:
         time, camera, given = scene.frame.monotonic, scene.frame.camera, self._config.deciding
         frames = self._shown.setdefault(camera, deque(maxlen=given.of))
         suspects = _suspects(scene)
-        frames.append((time, suspects))
-        shown = [who for at, who in frames if who and time - at <= given.memory_s]
         certain = scene.shows_person
+        frames.append((time, suspects | _SOMEBODY if certain else suspects))
+        shown = [who for at, who in frames if who and time - at <= given.memory_s]
         if certain or (suspects and len(shown) >= given.votes):
             several = frozenset[int | None]().union(*shown)
             who = None if certain or len(several) > 1 else next(iter(several))
             lasts = self._config.veto.hold_s
             self._sure = {key: at for key, at in self._sure.items() if time - at < lasts}
-            self._sure[camera, who] = time
+            # What a board tells may be older than the frame before.
+            self._sure[camera, who] = max(time, self._sure.get((camera, who), -math.inf))
 
-    def _see_target(self, scene: Scene, followed: _Followed, track: int, label: str | None) -> None:
+    def _doubt(self, scene: Scene) -> None:
+        """Let what may be a person be one for good where a track may not be what it was.
+
+        That is, of two in view one may pass behind the other and take its track along, and a track
+        that was not seen for a while may go on with somebody else.
+        """
+        camera, now = scene.frame.camera, scene.frame.monotonic
+        for track in scene.tracks:
+            followed = self._followed.get((camera, track.number))
+            if followed is None:
+                continue
+            if (
+                len(scene.tracks) > 1
+                or track.detection is None
+                or not 0 <= now - followed.seen <= LOST_S
+            ):
+                followed.clear = {}
+                self._keep(camera, track.number)
+        for track in scene.ended:
+            self._keep(camera, track.number)
+
+    def _keep(self, camera: str, track: int) -> None:
+        """Withdraw nothing more of what a track was taken for."""
+        if (at := self._sure.pop((camera, track), None)) is not None:
+            self._sure[camera, None] = max(at, self._sure.get((camera, None), -math.inf))
+        self._replace(camera, track, _SOMEBODY)
+
+    def _replace(self, camera: str, track: int, by: Suspects) -> None:
+        frames = self._shown.get(camera, deque())
+        for index, (time, who) in enumerate(frames):
+            if track in who:
+                frames[index] = (time, who - {track} | by)
+
+    def _see_target(
+        self, scene: Scene, followed: _Followed, track: int, voted: Sequence[str], label: str | None
+    ) -> None:
         """Take in what a track has the votes for; a target of late was no person before.
 
-        That is for what is alone in view: of two, one may pass behind the other.
+        That is for what is alone in view: see `_doubt`.
+
+        Args:
+            scene: of the frame.
+            followed: what is known of the track.
+            track: its number.
+            voted: labels that this frame votes for.
+            label: the one that has the votes.
         """
-        alone = all(other.number == track for other in scene.tracks)
-        looked = alone and scene.person is not None and track not in _suspects(scene)
-        followed.clear = followed.clear + 1 if looked else 0
-        if followed.clear < self._config.deciding.votes or label in (None, UNKNOWN, PERSON):
+        looked = len(scene.tracks) == 1 and scene.person is not None and not _suspects(scene)
+        clear = followed.clear if looked else {}
+        followed.clear = {each: clear.get(each, 0) + 1 for each in voted if looked}
+        if label is None or label in (UNKNOWN, PERSON):
             return
-        camera = scene.frame.camera
-        self._sure.pop((camera, track), None)
-        frames = self._shown[camera]
-        for index, (time, who) in enumerate(frames):
-            frames[index] = (time, who - {track})
+        if followed.clear.get(label, 0) >= self._config.deciding.votes:
+            self._sure.pop((scene.frame.camera, track), None)
+            self._replace(scene.frame.camera, track, frozenset())
 
     def _decide(self, scene: Scene, track: Track, detection: Detection, now: Now) -> Decision:
         frame = scene.frame
@@ -203,7 +248,9 @@ class Rules:
             scores = dict.fromkeys(scores, math.nan)
         scores[UNKNOWN] = float(detection.unknown)
         votes = followed.voting.decide(frame.monotonic, scores)
-        self._see_target(scene, followed, track.number, votes.enough)
+        followed.seen = frame.monotonic
+        voted = [each for each, least in rule.thresholds.items() if scores[each] >= least]
+        self._see_target(scene, followed, track.number, voted, votes.enough)
         label = votes.enough or max(votes.votes, key=lambda name: votes.votes[name], default=None)
         if label is not None and followed.event is None:
             followed.event = new_id(frame.time)

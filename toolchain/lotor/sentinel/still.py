@@ -7,6 +7,7 @@ that a person is taken to be there, whatever the view scored before. What moves 
 itself, and by the threshold alone.
 """
 
+import math
 from collections import deque
 
 from lotor.sentinel.scene import Light
@@ -40,7 +41,8 @@ class StillView:
 
     def take(self, monotonic: float, score: float) -> None:
         """Remember the veto model's score of a frame on which nothing moves, 0..1."""
-        self._scores.append((monotonic, score))
+        if not math.isnan(score):
+            self._scores.append((monotonic, score))
         self._forget(monotonic)
 
     def threshold(self, monotonic: float, least: float) -> float:
