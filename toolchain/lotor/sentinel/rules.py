@@ -197,7 +197,6 @@ class Rules:
                 or track.detection is None
                 or not 0 <= now - followed.seen <= LOST_S
             ):
-                followed.clear = {}
                 self._keep(camera, track.number)
         for track in scene.ended:
             self._keep(camera, track.number)
@@ -219,7 +218,7 @@ class Rules:
     ) -> None:
         """Take in what a track has the votes for; a target of late was no person before.
 
-        That is for what is alone in view: see `_doubt`.
+        That is for what was alone in view all the time: see `_doubt`.
 
         Args:
             scene: of the frame.
@@ -228,9 +227,8 @@ class Rules:
             voted: labels that this frame votes for.
             label: the one that has the votes.
         """
-        looked = len(scene.tracks) == 1 and scene.person is not None and not _suspects(scene)
-        clear = followed.clear if looked else {}
-        followed.clear = {each: clear.get(each, 0) + 1 for each in voted if looked}
+        looked = scene.person is not None and not _suspects(scene)
+        followed.clear = {each: followed.clear.get(each, 0) + 1 for each in voted if looked}
         if label is None or label in (UNKNOWN, PERSON):
             return
         if followed.clear.get(label, 0) >= self._config.deciding.votes:
