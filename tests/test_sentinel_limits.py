@@ -52,6 +52,7 @@ def with_value(table: str, key: str, value: Any) -> Config:
         ("camera", "rate", 0.01, 120),
         ("camera", "least_area", 0, 1),
         ("veto", "threshold", 0, 1),
+        ("veto", "label_threshold", 0, 0.5),
         ("veto", "hold_s", 0, 86400),
         ("target", "threshold", 0, 1),
         ("target", "night_threshold", 0, 1),

@@ -109,7 +109,7 @@ class Veto:
         others_suffice: a board that gives no frame with its alarm may set something off while other
             cameras look and see nobody. Its own view is then seen by no model of people.
         label_threshold: the score from which on a part shows somebody by the label `person` of the
-            model that is asked what it is, 0..1.
+            model that is asked what it is, 0..0.5: beyond that it would say nothing of people.
     """
 
     model: str = "person"
@@ -425,7 +425,7 @@ class _Checks:
     def targets(self, config: Config, zones: Mapping[str, set[str]]) -> None:
         actions = self.names("action", [action.name for action in config.action])
         self.between("veto.threshold", config.veto.threshold, 0, 1)
-        self.between("veto.label_threshold", config.veto.label_threshold, 0, 1)
+        self.between("veto.label_threshold", config.veto.label_threshold, 0, 0.5)
         self.between("veto.hold_s", config.veto.hold_s, 0, 86400)
         if config.veto.others_suffice and not config.veto.model:
             raise self.wrong("'veto.others_suffice' needs 'veto.model', which sees people for them")
