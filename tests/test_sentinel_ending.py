@@ -56,6 +56,9 @@ class Sentinel:
     def lacks(self):
         return {}
 
+    def health(self):
+        return ()
+
     def wait(self, seconds):
         time.sleep(0.01)
         return False
