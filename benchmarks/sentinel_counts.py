@@ -13,6 +13,7 @@ visitors need, with pauses; figures are for each night of so many visitors.
 
 import argparse
 import json
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ import numpy as np
 from lotor.data.manifest import Photo, read_manifest
 from lotor.data.paste import Cutout, cut_out
 from lotor.data.sequences import Truth, read_sequences, truth_of
+from lotor.errors import LotorError
 from lotor.preprocess import Image, read_image
 from lotor.progress import Progress
 from lotor.sentinel import config
@@ -280,4 +282,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LotorError as error:
+        print(f"sentinel_counts.py: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -11,12 +11,14 @@ be should count as such, of the others as few; one frame tells less than a visit
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from lotor.data.manifest import Photo, read_manifest
+from lotor.errors import LotorError
 from lotor.preprocess import Image, read_image
 from lotor.progress import Progress
 from lotor.sentinel import config
@@ -82,11 +84,14 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=2, help="frames of each photograph")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.each < 1:
+        parser.error(f"--each {args.each}: at least 1 frame of each photograph")
     if not SHARED.is_dir():
         raise SystemExit("no photographs in ../shared/data: nothing to look at")
     camera = (config.Camera("garden", "0"),)
     veto = config.Veto(args.veto, label_threshold=args.label_threshold)
-    models = Models(config.Config(camera, model=(config.Model(args.model),), veto=veto))
+    settings = config.Config(camera, model=(config.Model(args.model),), veto=veto)
+    models = Models(config.check(settings, "the command line"))
     rng = np.random.default_rng(0)
     kinds: dict[str, list[Photo]] = {}
     for photo in read_manifest(SHARED / "garden").split(args.split):
@@ -127,4 +132,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except LotorError as error:
+        print(f"sentinel_veto.py: {error}", file=sys.stderr)
+        sys.exit(2)
